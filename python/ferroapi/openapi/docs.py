@@ -1,6 +1,6 @@
 """The HTML pages that show the document: Swagger UI, its OAuth2 landing page, and ReDoc.
 
-`applications.FastAPI` serves them at `docs_url`, `swagger_ui_oauth2_redirect_url` and `redoc_url`; here is only their text.
+`applications.FastAPI` serves them at `docs_url`, `swagger_ui_oauth2_redirect_url` and `redoc_url`; here is their text.
 Every byte, indentation included, is FastAPI's: applications compare and patch these pages as text.
 """
 
@@ -22,7 +22,7 @@ swagger_ui_default_parameters: dict[str, Any] = {
 }
 """Swagger UI's settings unless `swagger_ui_parameters` says otherwise."""
 
-# JSON text may hold these three only inside strings, where the escape means the same; a <script> element cannot end early.
+# In JSON these three stand only inside strings, where the escape means the same: a <script> element cannot end early.
 _SCRIPT_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&"})
 
 _FAVICON_URL = "https://fastapi.tiangolo.com/img/favicon.png"

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document as pydantic models; field names and order are the specification's.
 
-`utils.get_openapi` checks its result with `OpenAPI`; `ferroapi.security` describes its schemes with `SecurityBase`'s kin.
+`utils.get_openapi` checks its result with `OpenAPI`; `ferroapi.security` describes schemes with `SecurityBase`'s kin.
 The classes have comments, not docstrings: pydantic would publish a docstring as the description of the schema.
 """
 
@@ -238,7 +238,7 @@ class Example(TypedDict, total=False):
     value: Any | None
     externalValue: AnyUrl | None
 
-    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]  # noqa: RUF012
 
 
 # What a request and a response are made of.
@@ -399,7 +399,7 @@ class HTTPBearer(HTTPBase):
 # What every OAuth2 flow says.
 class OAuthFlow(BaseModelWithConfig):
     refreshUrl: _Text = None
-    scopes: dict[str, str] = {}  # noqa: RUF012  (pydantic copies the default)
+    scopes: dict[str, str] = {}
 
 
 # The token comes straight from the authorization page.

@@ -1,0 +1,83 @@
+"""Which fields the routes of a document hold, and where the JSON schema of each is found.
+
+`utils.get_openapi` collects all fields here, has pydantic make their schemas in one pass, and wraps them as `Schemas`
+for `_parameters` and `_operation`. Nothing here knows what an operation looks like.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ferroapi.dependencies.utils import get_flat_params
+from starlette.routing import BaseRoute
+
+from ferroapi._compat import ModelField, get_schema_from_model_field
+from ferroapi.types import ModelNameMap
+
+if TYPE_CHECKING:
+    from ferroapi.routing import RouteContext, _APIRouteLike
+
+FieldMapping = dict[tuple[ModelField, Literal["validation", "serialization"]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """The JSON schemas of one document, as `_compat.get_definitions` made them."""
+
+    model_name_map: ModelNameMap
+    field_mapping: FieldMapping
+    separate_input_output_schemas: bool = True
+
+    def of(self, field: ModelField, *, alias: str | None = None) -> dict[str, Any]:
+        """The schema of one field, titled after `alias` (the field's own if not given); a copy, one level deep."""
+        return get_schema_from_model_field(
+            field=field,
+            model_name_map=self.model_name_map,
+            field_mapping=self.field_mapping,
+            separate_input_output_schemas=self.separate_input_output_schemas,
+            field_alias=alias,
+        )
+
+
+def api_route_contexts(routes: "Sequence[BaseRoute | RouteContext]") -> "list[RouteContext]":
+    """The path operations among `routes`, those of included routers too; plain routes and mounts are left out."""
+    # The package's arrows point from routing to here; only at run time are its classes looked up.
+    from ferroapi.routing import APIRoute, iter_route_contexts
+
+    return [context for context in iter_route_contexts(routes) if isinstance(context.original_route, APIRoute)]
+
+
+def get_fields_from_routes(routes: "Sequence[BaseRoute | RouteContext]") -> list[ModelField]:
+    """Every field whose schema the document of `routes` may need: callbacks', then bodies, responses, parameters.
+
+    The order decides which of two models of the same name gets the short one.
+
+    Raises:
+        AssertionError: a body field that is no `ModelField`.
+
+    Source: FastAPI behaviour, `openapi.utils.get_fields_from_routes`.
+    """
+    callbacks: list[ModelField] = []
+    bodies: list[ModelField] = []
+    responses: list[ModelField] = []
+    parameters: list[ModelField] = []
+    for context in api_route_contexts(routes):
+        route = cast("_APIRouteLike", context)
+        if not route.include_in_schema:
+            continue
+        if route.callbacks:
+            callbacks += get_fields_from_routes(route.callbacks)
+        if route.body_field:
+            assert isinstance(route.body_field, ModelField), "A request body must be a Pydantic Field"
+            bodies.append(route.body_field)
+        responses += _response_fields(route)
+        parameters += get_flat_params(route.dependant)
+    return callbacks + bodies + responses + parameters
+
+
+def _response_fields(route: "_APIRouteLike") -> Iterator[ModelField]:
+    if route.response_field:
+        yield route.response_field
+    yield from route.response_fields.values()
+    if route.stream_item_field:
+        yield route.stream_item_field

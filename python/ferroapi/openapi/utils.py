@@ -1,0 +1,142 @@
+"""The OpenAPI document of a list of routes, top down.
+
+`applications.FastAPI.openapi` calls `get_openapi` once and caches the result. The parts are made next door: `_schemas`,
+`_parameters`, `_security`, `_operation`; their names that others import are re-exported here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.routing import BaseRoute
+
+from ferroapi._compat import get_definitions, get_flat_models_from_fields, get_model_name_map
+from ferroapi.encoders import jsonable_encoder
+from ferroapi.openapi._operation import (
+    generate_operation_id,
+    generate_operation_summary,
+    get_openapi_operation_metadata,
+    get_openapi_operation_request_body,
+    get_openapi_path,
+    status_code_ranges,
+    validation_error_definition,
+    validation_error_response_definition,
+)
+from ferroapi.openapi._parameters import (
+    _get_openapi_dependency_data,
+    _get_openapi_operation_parameters,
+    _OpenAPIDependencyData,
+)
+from ferroapi.openapi._schemas import api_route_contexts, get_fields_from_routes
+from ferroapi.openapi._security import _get_openapi_security_definitions
+from ferroapi.openapi.models import OpenAPI
+
+if TYPE_CHECKING:
+    from ferroapi.routing import RouteContext, _APIRouteLike
+
+__all__ = [
+    "_OpenAPIDependencyData",
+    "_get_openapi_dependency_data",
+    "_get_openapi_operation_parameters",
+    "_get_openapi_security_definitions",
+    "generate_operation_id",
+    "generate_operation_summary",
+    "get_fields_from_routes",
+    "get_openapi",
+    "get_openapi_operation_metadata",
+    "get_openapi_operation_request_body",
+    "get_openapi_path",
+    "status_code_ranges",
+    "validation_error_definition",
+    "validation_error_response_definition",
+]
+
+
+def get_openapi(
+    *,
+    title: str,
+    version: str,
+    openapi_version: str = "3.1.0",
+    summary: str | None = None,
+    description: str | None = None,
+    routes: "Sequence[BaseRoute | RouteContext]",
+    webhooks: "Sequence[BaseRoute | RouteContext] | None" = None,
+    tags: list[dict[str, Any]] | None = None,
+    servers: list[dict[str, str | Any]] | None = None,
+    terms_of_service: str | None = None,
+    contact: dict[str, str | Any] | None = None,
+    license_info: dict[str, str | Any] | None = None,
+    separate_input_output_schemas: bool = True,
+    external_docs: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The OpenAPI document of `routes` and `webhooks`, ready for `json.dumps`.
+
+    `separate_input_output_schemas=False` describes a model once even if it reads and writes differently.
+
+    Raises:
+        pydantic.ValidationError: metadata or an `openapi_extra` that makes no valid document.
+        ValueError: an additional response whose status is neither a number nor a range.
+
+    Source: FastAPI behaviour, `openapi.utils.get_openapi`; keys come in the order of `models.OpenAPI`.
+    """
+    info = {
+        "title": title,
+        "version": version,
+        **_given(
+            summary=summary,
+            description=description,
+            termsOfService=terms_of_service,
+            contact=contact,
+            license=license_info,
+        ),
+    }
+    operations = api_route_contexts(routes)
+    hooks = api_route_contexts(webhooks or [])
+    fields = get_fields_from_routes([*operations, *hooks])
+    model_name_map = get_model_name_map(get_flat_models_from_fields(fields, known_models=set()))
+    field_mapping, definitions = get_definitions(
+        fields=fields,
+        model_name_map=model_name_map,
+        separate_input_output_schemas=separate_input_output_schemas,
+    )
+    security_schemes: dict[str, Any] = {}
+    operation_ids: set[str] = set()
+
+    def paths_of(contexts: "Iterable[RouteContext]") -> dict[str, dict[str, Any]]:
+        """The paths of some routes; what they refer to is added to the components above."""
+        paths: dict[str, dict[str, Any]] = {}
+        for context in contexts:
+            route = cast("_APIRouteLike", context)
+            path, path_security_schemes, path_definitions = get_openapi_path(
+                route=route,
+                operation_ids=operation_ids,
+                model_name_map=model_name_map,
+                field_mapping=field_mapping,
+                separate_input_output_schemas=separate_input_output_schemas,
+            )
+            if path:
+                paths.setdefault(route.path_format, {}).update(path)
+            security_schemes.update(path_security_schemes)
+            definitions.update(path_definitions)
+        return paths
+
+    paths = paths_of(operations)
+    webhook_paths = paths_of(hooks)
+    components = _given(schemas=dict(sorted(definitions.items())), securitySchemes=security_schemes)
+    document = OpenAPI(
+        openapi=openapi_version,
+        info=cast(Any, info),
+        paths=paths,
+        **_given(
+            servers=servers,
+            components=components,
+            webhooks=webhook_paths,
+            tags=tags,
+            externalDocs=external_docs,
+        ),
+    )
+    return cast("dict[str, Any]", jsonable_encoder(document, by_alias=True, exclude_none=True))
+
+
+def _given(**entries: Any) -> dict[str, Any]:
+    """The entries that have something to say."""
+    return {name: value for name, value in entries.items() if value}
