@@ -1,0 +1,113 @@
+"""The limit on a request body: Starlette's middleware, and its errors seen through exception groups.
+
+The middleware counts bytes; here is which limit holds, and that its refusal reaches the client from inside task groups.
+"""
+
+from collections.abc import Iterator
+
+from starlette.exceptions import HTTPException
+from starlette.middleware import body_limit
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY, RequestBodyLimitMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ferroapi.exception_handlers import http_exception_handler
+
+# Starlette keeps these private, so a version may lack one.
+_response_sent: tuple[type[Exception], ...] = tuple(
+    filter(None, [getattr(body_limit, "_RequestBodyLimitResponseSent", None)])
+)
+_body_limit_errors: tuple[type[Exception], ...] = (
+    *filter(None, [getattr(body_limit, "_RequestBodyTooLarge", None)]),
+    *_response_sent,
+)
+
+
+def validate_max_body_size(max_body_size: int | None) -> None:
+    """Check a limit in bytes where it is declared.
+
+    Raises:
+        ValueError: it is neither None nor an integer of zero or more; booleans are no integers here.
+    """
+    if max_body_size is None:
+        return
+    if isinstance(max_body_size, bool) or not isinstance(max_body_size, int) or max_body_size < 0:
+        raise ValueError("max_body_size must be a non-negative integer or None")
+
+
+def get_body_size_limit(*limits: int | None) -> int | None:
+    """Return the limit that holds, in bytes: the first that is set, given from the most specific to the least."""
+    return next((limit for limit in limits if limit is not None), None)
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if not isinstance(error, ExceptionGroup):
+        yield error
+        return
+    for member in error.exceptions:
+        yield from _leaves(member)
+
+
+def get_body_limit_error(exc: Exception) -> Exception | None:
+    """Return the body limit's error that `exc` is, or that is all a group of exceptions holds; else None.
+
+    In a group, an error that says the answer was already sent goes before the others.
+    """
+    leaves = list(_leaves(exc))
+    if not all(isinstance(leaf, _body_limit_errors) for leaf in leaves):
+        return None
+    return next((leaf for leaf in leaves if isinstance(leaf, _response_sent)), leaves[0])
+
+
+def wrap_app_with_body_limit(app: ASGIApp, max_body_size: int | None) -> ASGIApp:
+    """Return `app` with request bodies limited to `max_body_size` bytes, `app` itself where there is no limit."""
+    if max_body_size is None:
+        return app
+    return RequestBodyLimitMiddleware(_BodyLimitExceptionMiddleware(app), max_body_size=max_body_size)
+
+
+class _BodyLimitExceptionMiddleware:
+    """Takes the limit's error out of an exception group, so that Starlette's middleware around it sees it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except ExceptionGroup as group:
+            error = get_body_limit_error(group) if scope["type"] == "http" else None
+            if error is None:
+                raise
+            raise error from group
+
+
+class AppBodyLimitMiddleware:
+    """The application's limit, and the answer to a limit's error that no inner layer has answered."""
+
+    def __init__(self, app: ASGIApp, max_body_size: int | None) -> None:
+        self.app = wrap_app_with_body_limit(app, max_body_size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The key is there when a limit outside of this application is in force: its error passes through here.
+        if MAX_BODY_SIZE_SCOPE_KEY in scope:
+            await self._answer_refusals(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer_refusals(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response_started = False
+
+        async def watch_start(message: Message) -> None:
+            nonlocal response_started
+            response_started = response_started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch_start)
+        except Exception as exc:
+            error = get_body_limit_error(exc)
+            if response_started or not isinstance(error, HTTPException):
+                raise
+            response = await http_exception_handler(Request(scope, receive), error)
+            await response(scope, receive, send)

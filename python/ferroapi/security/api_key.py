@@ -1,0 +1,99 @@
+"""API keys in a query parameter, a header or a cookie."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.status import HTTP_401_UNAUTHORIZED
+
+from ferroapi.openapi.models import APIKey, APIKeyIn
+from ferroapi.security.base import _Scheme
+
+
+class APIKeyBase(_Scheme):
+    """An API key, whose place the subclasses fix."""
+
+    model: APIKey  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(
+        self,
+        location: APIKeyIn,
+        name: str,
+        description: str | None,
+        scheme_name: str | None,
+        auto_error: bool,
+    ) -> None:
+        # `in` is a keyword of Python, so the model's field can only be given by its alias.
+        model = APIKey(**{"in": location}, name=name, description=description)  # type: ignore[arg-type]
+        self._set_up(model, scheme_name, auto_error)
+
+    def make_not_authenticated_error(self) -> HTTPException:
+        """Return the 401 for a request without a key.
+
+        The challenge `APIKey` is no registered scheme; HTTP requires one with a 401.
+        """
+        return HTTPException(
+            status_code=HTTP_401_UNAUTHORIZED,
+            detail="Not authenticated",
+            headers={"WWW-Authenticate": "APIKey"},
+        )
+
+    def check_api_key(self, api_key: str | None) -> str | None:
+        """Return the key; an empty one counts as missing.
+
+        Raises:
+            HTTPException: there is none and `auto_error` is on.
+        """
+        if api_key:
+            return api_key
+        self._refuse()
+        return None
+
+
+class APIKeyQuery(APIKeyBase):
+    """An API key in the query parameter `name`."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        scheme_name: str | None = None,
+        description: str | None = None,
+        auto_error: bool = True,
+    ) -> None:
+        super().__init__(APIKeyIn.query, name, description, scheme_name, auto_error)
+
+    async def __call__(self, request: HTTPConnection) -> str | None:
+        return self.check_api_key(request.query_params.get(self.model.name))
+
+
+class APIKeyHeader(APIKeyBase):
+    """An API key in the header `name`."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        scheme_name: str | None = None,
+        description: str | None = None,
+        auto_error: bool = True,
+    ) -> None:
+        super().__init__(APIKeyIn.header, name, description, scheme_name, auto_error)
+
+    async def __call__(self, request: HTTPConnection) -> str | None:
+        return self.check_api_key(request.headers.get(self.model.name))
+
+
+class APIKeyCookie(APIKeyBase):
+    """An API key in the cookie `name`."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        scheme_name: str | None = None,
+        description: str | None = None,
+        auto_error: bool = True,
+    ) -> None:
+        super().__init__(APIKeyIn.cookie, name, description, scheme_name, auto_error)
+
+    async def __call__(self, request: HTTPConnection) -> str | None:
+        return self.check_api_key(request.cookies.get(self.model.name))
