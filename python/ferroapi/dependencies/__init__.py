@@ -1,0 +1,1 @@
+"""What a callable asks of a request, and how each of its parameters gets a value."""

@@ -1,0 +1,432 @@
+"""What a callable's parameters mean: each annotation and default becomes a field, a dependency or a special object.
+
+Runs at registration (and for overrides); makes the `Dependant` tree that `_solve` walks. It sees no request.
+"""
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from typing_inspection.typing_objects import is_typealiastype
+
+from ferroapi import params
+from ferroapi._compat import (
+    ModelField,
+    RequiredParam,
+    Undefined,
+    copy_field_info,
+    field_annotation_is_scalar,
+    field_annotation_is_scalar_sequence,
+    is_scalar_field,
+    is_uploadfile_or_nonable_uploadfile_annotation,
+    is_uploadfile_sequence_annotation,
+    lenient_issubclass,
+)
+from ferroapi.concurrency import _DependencyConcurrency
+from ferroapi.dependencies._body import _add_form_union_validators
+from ferroapi.dependencies._field import _get_flat_fields_from_params, _get_form_union_models, _get_model_type
+from ferroapi.dependencies._signature import get_typed_signature
+from ferroapi.dependencies.models import (
+    Dependant,
+    _get_cache_key,
+    _get_computed_scope,
+    _is_async_gen_callable,
+    _is_gen_callable,
+    _UsesScopesCache,
+)
+from ferroapi.exceptions import DependencyScopeError
+from ferroapi.logger import logger
+from ferroapi.security.oauth2 import SecurityScopes
+from ferroapi.types import DependencyCacheKey
+from ferroapi.utils import create_model_field, get_path_param_names
+
+multipart_not_installed_error = (
+    'Form data requires "python-multipart" to be installed. \n'
+    'You can install "python-multipart" with: \n\n'
+    "pip install python-multipart\n"
+)
+multipart_incorrect_install_error = (
+    'Form data requires "python-multipart" to be installed. '
+    'It seems you installed "multipart" instead. \n'
+    'You can remove "multipart" with: \n\n'
+    "pip uninstall multipart\n\n"
+    'And then install "python-multipart" with: \n\n'
+    "pip install python-multipart\n"
+)
+
+# Types whose parameters receive an object of the request itself, and where `Dependant` keeps the parameter's name.
+# `Request` and `WebSocket` stand before the `HTTPConnection` both inherit from.
+_SPECIAL_TYPES: tuple[tuple[type[Any], str], ...] = (
+    (Request, "request_param_name"),
+    (WebSocket, "websocket_param_name"),
+    (HTTPConnection, "http_connection_param_name"),
+    (Response, "response_param_name"),
+    (StarletteBackgroundTasks, "background_tasks_param_name"),
+    (SecurityScopes, "security_scopes_param_name"),
+)
+
+
+@dataclass
+class ParamDetails:
+    """What one parameter turned out to be: a dependency, a field, or (neither) an object of a special type."""
+
+    type_annotation: Any
+    depends: params.Depends | None
+    field: ModelField | None
+
+
+def get_dependant(
+    *,
+    path: str,
+    call: Callable[..., Any],
+    name: str | None = None,
+    own_oauth_scopes: list[str] | None = None,
+    parent_oauth_scopes: list[str] | None = None,
+    use_cache: bool = True,
+    scope: Literal["function", "request"] | None = None,
+    concurrency: _DependencyConcurrency | None = None,
+) -> Dependant:
+    """Return the dependency graph of a callable that is registered under a path template.
+
+    Raises: DependencyScopeError when a request-scoped generator needs a function-scoped dependency; AssertionError
+    or FastAPIError for a parameter that cannot be one.
+    Source: FastAPI behaviour, `dependencies.utils.get_dependant`.
+    """
+    dependant = Dependant(
+        call=call,
+        name=name,
+        path=path,
+        use_cache=use_cache,
+        scope=scope,
+        concurrency=concurrency,
+        own_oauth_scopes=own_oauth_scopes,
+        parent_oauth_scopes=parent_oauth_scopes,
+    )
+    path_param_names = get_path_param_names(path)
+    for param_name, parameter in get_typed_signature(call).parameters.items():
+        details = analyze_param(
+            param_name=param_name,
+            annotation=parameter.annotation,
+            value=parameter.default,
+            path_param_names=path_param_names,
+        )
+        if details.depends is not None:
+            dependant.dependencies.append(_sub_dependant(dependant, details.depends, param_name, path))
+        elif add_non_field_param_to_dependency(
+            param_name=param_name, type_annotation=details.type_annotation, dependant=dependant
+        ):
+            assert details.field is None, f"Cannot specify multiple FastAPI annotations for {param_name!r}"
+        else:
+            assert details.field is not None
+            add_param_to_fields(field=details.field, dependant=dependant)
+    return dependant
+
+
+def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> Dependant:
+    """Return the graph of a dependency that is declared on a route or router and whose value nobody takes.
+
+    Raises: AssertionError when the dependency is not callable.
+    """
+    assert callable(depends.dependency), "A parameter-less dependency must have a callable dependency"
+    return get_dependant(
+        path=path,
+        call=depends.dependency,
+        scope=depends.scope,
+        concurrency=depends._concurrency,
+        own_oauth_scopes=_declared_scopes(depends),
+    )
+
+
+def get_flat_params(dependant: Dependant) -> list[ModelField]:
+    """Return the parameters of a graph (path, query, header, cookie), with those of repeated nodes once.
+
+    Source: FastAPI behaviour, `dependencies.utils.get_flat_params`.
+    """
+    uses_scopes_cache: _UsesScopesCache = {}
+    # Not a set: a callable may be unhashable.
+    seen: list[DependencyCacheKey] = []
+    nodes: list[Dependant] = []
+    pending = [dependant]
+    while pending:
+        node = pending.pop()
+        key = _get_cache_key(dependant=node, uses_scopes_cache=uses_scopes_cache)
+        if key not in seen:
+            seen.append(key)
+            nodes.append(node)
+            pending.extend(reversed(node.dependencies))
+    by_source = (
+        [field for node in nodes for field in node.path_params],
+        [field for node in nodes for field in node.query_params],
+        [field for node in nodes for field in node.header_params],
+        [field for node in nodes for field in node.cookie_params],
+    )
+    return [field for fields in by_source for field in _get_flat_fields_from_params(fields)]
+
+
+def _get_flat_body_params(dependant: Dependant) -> list[ModelField]:
+    """Return the body fields of a graph in the order in which the nodes are declared, repeated nodes included."""
+    fields: list[ModelField] = []
+    pending = [dependant]
+    while pending:
+        node = pending.pop()
+        fields.extend(node.body_params)
+        pending.extend(reversed(node.dependencies))
+    return fields
+
+
+def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_names: set[str]) -> ParamDetails:
+    """Return what one parameter is, from its annotation and its default value (`inspect.Parameter.empty` for none).
+
+    Raises: AssertionError for contradictory declarations and unsupported types; RuntimeError for a form without
+    python-multipart; FastAPIError for a type that pydantic cannot validate.
+    Source: FastAPI behaviour, `dependencies.utils.analyze_param`.
+    """
+    is_path_param = param_name in path_param_names
+    if is_typealiastype(annotation):
+        annotation = annotation.__value__
+    declared = Any if annotation is inspect.Parameter.empty else annotation
+    type_annotation = get_args(declared)[0] if get_origin(declared) is Annotated else declared
+
+    marker = _annotated_marker(declared)
+    depends = marker if isinstance(marker, params.Depends) else None
+    field_info: FieldInfo | None = None
+    if isinstance(marker, FieldInfo):
+        field_info = _field_info_from_marker(marker, declared, value, param_name, is_path_param)
+
+    if isinstance(value, params.Depends):
+        assert depends is None, (
+            f"Cannot specify `Depends` in `Annotated` and default value together for {param_name!r}"
+        )
+        assert field_info is None, (
+            "Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together for "
+            f"{param_name!r}"
+        )
+        depends = value
+    elif isinstance(value, FieldInfo):
+        assert field_info is None, (
+            f"Cannot specify FastAPI annotations in `Annotated` and default value together for {param_name!r}"
+        )
+        field_info = value
+        field_info.annotation = type_annotation
+
+    if depends is not None:
+        if depends.dependency is None:
+            depends = replace(depends, dependency=type_annotation)
+    elif lenient_issubclass(type_annotation, tuple(special for special, _ in _SPECIAL_TYPES)):
+        assert field_info is None, f"Cannot specify FastAPI annotation for type {type_annotation!r}"
+    elif field_info is None:
+        field_info = _inferred_field_info(declared, type_annotation, value, is_path_param)
+
+    field = None
+    if field_info is not None:
+        field = _make_field(field_info, declared, param_name, path_param_names)
+    return ParamDetails(type_annotation=type_annotation, depends=depends, field=field)
+
+
+def add_non_field_param_to_dependency(
+    *, param_name: str, type_annotation: Any, dependant: Dependant
+) -> bool | None:
+    """Note the parameter's name on the node if its type is one that receives an object of the request itself."""
+    for special_type, attribute in _SPECIAL_TYPES:
+        if lenient_issubclass(type_annotation, special_type):
+            setattr(dependant, attribute, param_name)
+            return True
+    return None
+
+
+def add_param_to_fields(*, field: ModelField, dependant: Dependant) -> None:
+    """Add a field to the node's list for the place its value comes from.
+
+    Raises: AssertionError for a parameter from an unknown place.
+    """
+    if isinstance(field.field_info, params.Body):
+        dependant.body_params.append(field)
+        return
+    fields_by_source = {
+        params.ParamTypes.path: dependant.path_params,
+        params.ParamTypes.query: dependant.query_params,
+        params.ParamTypes.header: dependant.header_params,
+        params.ParamTypes.cookie: dependant.cookie_params,
+    }
+    fields = fields_by_source.get(getattr(field.field_info, "in_", None))
+    assert fields is not None, f"non-body parameters must be in path, query, header or cookie: {field.name}"
+    fields.append(field)
+
+
+def ensure_multipart_is_installed() -> None:
+    """Check that forms can be parsed.
+
+    Raises: RuntimeError that says what to install, and whether the unrelated package `multipart` is in the way.
+    """
+    if _has_python_multipart():
+        return
+    message = multipart_not_installed_error
+    try:
+        from multipart import __version__
+
+        assert __version__
+    except ImportError:
+        pass
+    else:
+        try:
+            from multipart.multipart import parse_options_header
+
+            # An old python-multipart was imported as `multipart`; only the unrelated package lacks the function.
+            assert parse_options_header
+            return
+        except ImportError:
+            message = multipart_incorrect_install_error
+    logger.error(message)
+    raise RuntimeError(message)
+
+
+def _has_python_multipart() -> bool:
+    try:
+        from python_multipart import __version__
+    except ImportError:
+        return False
+    # Up to 0.0.12 the name may belong to another package.
+    return __version__ > "0.0.12"
+
+
+def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, path: str) -> Dependant:
+    """Return the graph of a dependency that one of the parent's parameters declares."""
+    assert depends.dependency
+    if depends.scope == "function" and _outlives_the_endpoint(parent):
+        call_name = getattr(parent.call, "__name__", "<unnamed_callable>")
+        raise DependencyScopeError(
+            f'The dependency "{call_name}" has a scope of "request", it cannot depend on dependencies with scope '
+            '"function".'
+        )
+    return get_dependant(
+        path=path,
+        call=depends.dependency,
+        name=param_name,
+        own_oauth_scopes=_declared_scopes(depends),
+        parent_oauth_scopes=(parent.parent_oauth_scopes or []) + (parent.own_oauth_scopes or []),
+        use_cache=depends.use_cache,
+        scope=depends.scope,
+        concurrency=depends._concurrency,
+    )
+
+
+def _outlives_the_endpoint(dependant: Dependant) -> bool:
+    is_generator = _is_gen_callable(dependant.call) or _is_async_gen_callable(dependant.call)
+    return is_generator and _get_computed_scope(dependant=dependant) == "request"
+
+
+def _declared_scopes(depends: params.Depends) -> list[str]:
+    return list(depends.scopes or ()) if isinstance(depends, params.Security) else []
+
+
+def _annotated_marker(annotation: Any) -> params.Param | params.Body | params.Depends | None:
+    """Return the last of FastAPI's own markers in an `Annotated`; plain pydantic fields are only metadata."""
+    if get_origin(annotation) is not Annotated:
+        return None
+    metadata = get_args(annotation)[1:]
+    markers = [item for item in metadata if isinstance(item, params.Param | params.Body | params.Depends)]
+    return markers[-1] if markers else None
+
+
+def _field_info_from_marker(
+    marker: FieldInfo, annotation: Any, value: Any, param_name: str, is_path_param: bool
+) -> FieldInfo:
+    """Return a copy of the marker with the rest of the annotation merged in and the parameter's default.
+
+    It is a copy because one `Annotated` may be shared by parameters with different defaults.
+    """
+    info = copy_field_info(field_info=marker, annotation=annotation)
+    assert info.default == Undefined or info.default == RequiredParam, (
+        f"`{type(info).__name__}` default value cannot be set in `Annotated` for {param_name!r}. Set the default "
+        "value with `=` instead."
+    )
+    if value is inspect.Parameter.empty:
+        info.default = RequiredParam
+    else:
+        assert not is_path_param, "Path parameters cannot have default values"
+        info.default = value
+    return info
+
+
+def _inferred_field_info(annotation: Any, type_annotation: Any, value: Any, is_path_param: bool) -> FieldInfo:
+    """Return the marker a parameter without one stands for, judged by its name and type."""
+    default = RequiredParam if value is inspect.Parameter.empty else value
+    info: FieldInfo
+    if is_path_param:
+        info = params.Path(annotation=annotation)
+    elif _is_file_annotation(type_annotation):
+        info = params.File(annotation=annotation, default=default)
+    elif field_annotation_is_scalar(annotation=type_annotation):
+        info = params.Query(annotation=annotation, default=default)
+    else:
+        info = params.Body(annotation=annotation, default=default)
+    if get_origin(annotation) is not Annotated:
+        return info
+    # Constraints of a plain pydantic `Field` apply, its default does not.
+    inferred_default = info.default
+    info = copy_field_info(field_info=info, annotation=annotation)
+    info.default = inferred_default
+    if is_path_param:
+        info.default_factory = None
+    return info
+
+
+def _is_file_annotation(annotation: Any) -> bool:
+    return is_uploadfile_or_nonable_uploadfile_annotation(annotation) or is_uploadfile_sequence_annotation(annotation)
+
+
+def _make_field(info: FieldInfo, annotation: Any, param_name: str, path_param_names: set[str]) -> ModelField:
+    """Settle where a parameter comes from and under which alias, and build its validator."""
+    is_path_param = param_name in path_param_names
+    if is_path_param:
+        assert isinstance(info, params.Path), f"Cannot use `{type(info).__name__}` for path param {param_name!r}"
+    elif isinstance(info, params.Param) and getattr(info, "in_", None) is None:
+        info.in_ = params.ParamTypes.query
+    if isinstance(info, params.Form):
+        ensure_multipart_is_installed()
+        if _get_form_union_models(info.annotation):
+            info.annotation = _add_form_union_validators(info.annotation)
+    info = _with_path_choice(info, path_param_names)
+    if not info.alias and getattr(info, "convert_underscores", None):
+        info.alias = param_name.replace("_", "-")
+    else:
+        info.alias = info.alias or param_name
+    field = create_model_field(
+        name=param_name, type_=annotation, default=info.default, alias=info.alias, field_info=info
+    )
+    if is_path_param:
+        assert is_scalar_field(field=field), "Path params must be of one of the supported types"
+    elif isinstance(info, params.Query):
+        assert _is_query_field(field), f"Query parameter {param_name!r} must be one of the supported types"
+    return field
+
+
+def _is_query_field(field: ModelField) -> bool:
+    annotation = field.field_info.annotation
+    return (
+        is_scalar_field(field)
+        or field_annotation_is_scalar_sequence(annotation)
+        or _get_model_type(annotation) is not None
+    )
+
+
+def _with_path_choice(info: FieldInfo, path_param_names: set[str]) -> FieldInfo:
+    """Replace the alias choices of a path parameter by the one that the path template has, if it has one."""
+    aliases = info.validation_alias
+    if not isinstance(info, params.Path) or not isinstance(aliases, AliasChoices):
+        return info
+    choices = [choice for choice in aliases.choices if isinstance(choice, str)]
+    present = [choice for choice in choices if choice in path_param_names]
+    if not present or len(choices) < len(aliases.choices):
+        return info
+    info = copy(info)
+    info.validation_alias = present[0]
+    return info

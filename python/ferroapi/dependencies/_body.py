@@ -1,0 +1,228 @@
+"""The body: from parsed JSON, raw bytes or a form to validated values and errors.
+
+Called by `_solve` after the parameters of the same node. It reads no request and parses nothing but uploaded files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, Tag
+from starlette.datastructures import FormData, UploadFile
+
+from ferroapi import params
+from ferroapi._compat import (
+    ModelField,
+    Undefined,
+    get_cached_model_fields,
+    get_missing_field_error,
+    lenient_issubclass,
+    sequence_types,
+    serialize_sequence_value,
+    value_is_sequence,
+)
+from ferroapi.dependencies._field import request_field
+from ferroapi.dependencies._values import read_extras, read_value, validate_value
+
+
+class FormItem(NamedTuple):
+    """One name found in a form; `field` is None for a name that no field claims."""
+
+    alias: str
+    value: Any
+    field: ModelField | None
+
+
+class _Found(NamedTuple):
+    """The value of one body field before validation, and where it came from."""
+
+    value: Any
+    loc: tuple[str, ...]
+
+
+_Finder = Callable[[ModelField], _Found | None]
+
+
+async def request_body_to_args(
+    body_fields: list[ModelField], received_body: Any, embed_body_fields: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the values of the body fields by name, and the errors of those that have none.
+
+    Raises: AssertionError without fields.
+    Source: FastAPI behaviour, `dependencies.utils.request_body_to_args`.
+    """
+    assert body_fields, "request_body_to_args() should be called with fields"
+    form = received_body if isinstance(received_body, FormData) else None
+    items = [] if form is None else await _read_form(_fields_read_alone(body_fields), form)
+    if _is_whole_body(body_fields, embed_body_fields):
+        field = body_fields[0]
+        body = received_body if form is None else {item.alias: item.value for item in items}
+        value, errors = validate_value(field=field, value=body, values={}, loc=("body",))
+        return {field.name: value}, errors
+
+    values: dict[str, Any] = {}
+    errors = []
+    find = _json_finder(received_body) if form is None else _form_finder(items)
+    for field in body_fields:
+        found = find(field)
+        if form is not None and request_field(field).form_models:
+            found = _Found(await _form_model_value(field, form), ("body",))
+        if found is None:
+            errors.append(get_missing_field_error(_preferred_location(field)))
+            continue
+        value, field_errors = validate_value(field=field, value=found.value, values=values, loc=found.loc)
+        if field_errors:
+            errors.extend(field_errors)
+        else:
+            values[field.name] = value
+    return values, errors
+
+
+def _should_embed_body_fields(fields: list[ModelField]) -> bool:
+    """Tell whether the body is an object with an entry a field, and not itself the value of the only field.
+
+    Source: FastAPI behaviour, `dependencies.utils._should_embed_body_fields`.
+    """
+    if not fields:
+        return False
+    # One parameter may be asked for by several dependencies; it still is one.
+    if len({field.name for field in fields}) > 1:
+        return True
+    first, *others = fields
+    info = first.field_info
+    if request_field(first).form_models:
+        return not all(
+            request_field(other).form_models and other.field_info.annotation is info.annotation for other in others
+        )
+    is_form_value = isinstance(info, params.Form) and not lenient_issubclass(info.annotation, BaseModel)
+    return is_form_value or bool(getattr(info, "embed", None))
+
+
+def _is_whole_body(fields: list[ModelField], embed_body_fields: bool) -> bool:
+    """Tell whether the body as it came is the value of the only field."""
+    return (
+        len(fields) == 1
+        and not embed_body_fields
+        and not _should_embed_body_fields(fields)
+        and not request_field(fields[0]).form_models
+    )
+
+
+def _preferred_location(field: ModelField) -> tuple[str, str]:
+    return "body", request_field(field).aliases[0].validation
+
+
+def _json_finder(body: Any) -> _Finder:
+    """Return what looks a field up in a parsed body; a body that is no object has no field at all."""
+    if body is Undefined or isinstance(body, bytes):
+        return lambda field: _Found(Undefined, _preferred_location(field))
+    get = getattr(body, "get", None)
+    if get is None:
+        return lambda field: None
+
+    def find(field: ModelField) -> _Found:
+        for alias in request_field(field).aliases:
+            value = get(alias.validation, Undefined)
+            if value is not Undefined:
+                return _Found(value, ("body", alias.validation))
+        return _Found(Undefined, _preferred_location(field))
+
+    return find
+
+
+def _form_finder(items: Sequence[FormItem]) -> _Finder:
+    """Return what looks a field up among the items read from a form."""
+    found = {item.field.name: item for item in items if item.field is not None}
+
+    def find(field: ModelField) -> _Found:
+        item = found.get(field.name)
+        return _Found(Undefined, _preferred_location(field)) if item is None else _Found(item.value, ("body", item.alias))
+
+    return find
+
+
+def _fields_read_alone(fields: Sequence[ModelField]) -> list[ModelField]:
+    return [field for field in fields if not request_field(field).form_models]
+
+
+async def _form_model_value(field: ModelField, form: FormData) -> Any:
+    """Return what a form has for the field's models, `Undefined` for an optional model of which nothing was sent."""
+    facts = request_field(field)
+    if facts.is_nullable and not (facts.form_models_see_extras and form) and facts.form_model_names.isdisjoint(form):
+        return Undefined
+    # The members of a union read the form each in its own way, when they validate: `_normalize_form_model`.
+    fields = get_cached_model_fields(facts.form_models[0]) if len(facts.form_models) == 1 else []
+    items = [await _with_file_content(item) for item in _form_items(fields, form)]
+    return {item.alias: item.value for item in items}
+
+
+async def _read_form(fields: Sequence[ModelField], form: FormData) -> list[FormItem]:
+    if not fields:
+        return []
+    return [await _with_file_content(item) for item in _form_items(fields, form)]
+
+
+def _form_items(fields: Sequence[ModelField], form: FormData) -> Iterator[FormItem]:
+    """Yield what a form has for each field under the first of its names that is filled in, then everything else."""
+    tried: set[str] = set()
+    for field in fields:
+        facts = request_field(field)
+        for alias in facts.aliases:
+            tried.add(alias.validation)
+            value = read_value(facts, form, alias.validation)
+            if value is not Undefined:
+                yield FormItem(alias.validation, value, field)
+                break
+    for name, value in read_extras(form, tried):
+        yield FormItem(name, value, None)
+
+
+async def _with_file_content(item: FormItem) -> FormItem:
+    """Replace uploaded files by their content where the field is declared as bytes."""
+    if item.field is None:
+        return item
+    facts = request_field(item.field)
+    if facts.is_file_bytes and isinstance(item.value, UploadFile):
+        return item._replace(value=await _read_file_bytes(item.value))
+    if facts.is_file_bytes_sequence and value_is_sequence(item.value):
+        assert isinstance(item.value, sequence_types)
+        contents = [await _read_file_bytes(part) if isinstance(part, UploadFile) else part for part in item.value]
+        return item._replace(value=serialize_sequence_value(field=item.field, value=contents))
+    return item
+
+
+async def _read_file_bytes(file: UploadFile) -> bytes:
+    """Read a file from where it stands to its end, and leave it where it stood for its other readers."""
+    position = file.file.tell()
+    try:
+        return await file.read()
+    finally:
+        await file.seek(position)
+
+
+def _add_form_union_validators(annotation: Any) -> Any:
+    """Return a union of form models in which each member reads the raw form by its own fields' shapes."""
+    return Union[tuple(_form_choice(choice) for choice in get_args(annotation))]
+
+
+def _form_choice(choice: Any) -> Any:
+    if choice is type(None):
+        return choice
+    model, *metadata = get_args(choice) if get_origin(choice) is Annotated else (choice,)
+    tags = [item for item in metadata if isinstance(item, Tag)]
+    tag = tags[-1] if tags else Tag(model.__name__)
+    return Annotated[choice, BeforeValidator(partial(_normalize_form_model, model=model)), tag]
+
+
+def _normalize_form_model(value: Any, *, model: type[BaseModel]) -> Any:
+    """Read already grouped form data again, as the form of this one model."""
+    if not isinstance(value, dict):
+        return value
+    form = FormData([(name, item) for name, group in value.items() for item in _as_list(group)])
+    normalized = {item.alias: item.value for item in _form_items(get_cached_model_fields(model), form)}
+    # A form cannot carry None or an empty list, but a default or an earlier validator can.
+    return normalized | {name: item for name, item in value.items() if item is None or item == []}
+
+
+def _as_list(group: Any) -> list[Any]:
+    return group if isinstance(group, list) else [group]

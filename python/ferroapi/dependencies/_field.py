@@ -1,0 +1,238 @@
+"""What a field means for a request (names, shape, models), derived once and kept with the field.
+
+Read by `_values`, `_body`, `_body_field`, `_analyze` and the OpenAPI document. It touches no request.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from operator import attrgetter, is_
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel, Json
+
+from ferroapi import params
+from ferroapi._compat import (
+    ModelField,
+    field_annotation_is_sequence,
+    get_cached_model_fields,
+    is_bytes_or_nonable_bytes_annotation,
+    is_bytes_sequence_annotation,
+    lenient_issubclass,
+)
+from ferroapi.types import UnionType
+
+_MEMO: Final = "_request_field"
+# A field may be edited in place; what was derived holds only while these are the same objects.
+_sources = attrgetter(
+    "field_info",
+    "name",
+    "config",
+    "field_info.alias",
+    "field_info.validation_alias",
+    "field_info.annotation",
+    "field_info.metadata",
+)
+
+
+class Alias(NamedTuple):
+    """One name of a field: what validation calls it, and what a request calls it."""
+
+    validation: str
+    request: str
+
+
+class ModelNames(NamedTuple):
+    """How the fields of a parameter model are looked up in one kind of mapping."""
+
+    fields: tuple[tuple[ModelField, tuple[Alias, ...]], ...]
+    """Each field with its names in order of preference."""
+    requested: frozenset[str]
+    """Every name a request may use."""
+    hidden: frozenset[str]
+    """Header names that are never read as extras: the Python spelling of a field that has a wire spelling."""
+
+
+class RequestField:
+    """The facts about one field that every request needs, each derived on first use."""
+
+    def __init__(self, field: ModelField) -> None:
+        self.sources: tuple[Any, ...] = _sources(field)
+        self.info = field.field_info
+        self.name = field.name
+        self.config: Any = field.config or {}
+        self.alias = get_validation_alias(field)
+
+    def is_current(self, field: ModelField) -> bool:
+        """Tell whether the field still is what these facts were derived from."""
+        return all(map(is_, self.sources, _sources(field)))
+
+    @cached_property
+    def aliases(self) -> tuple[Alias, ...]:
+        """The names to try, in order of preference."""
+        return self._aliases(hyphenate=False)
+
+    @cached_property
+    def hyphenated_aliases(self) -> tuple[Alias, ...]:
+        """The names to try where underscores of the Python name are hyphens on the wire."""
+        return self._aliases(hyphenate=True)
+
+    @cached_property
+    def is_json(self) -> bool:
+        """Whether the value is a JSON text (pydantic's `Json`), which is one value whatever it holds."""
+        return any(type(item) is Json for item in self.info.metadata)
+
+    @cached_property
+    def is_sequence(self) -> bool:
+        """Whether the annotation is, or has among its choices, a sequence."""
+        return field_annotation_is_sequence(self.info.annotation)
+
+    @cached_property
+    def is_repeated(self) -> bool:
+        """Whether the value is all the occurrences of its name."""
+        return self.is_sequence and not self.is_json
+
+    @cached_property
+    def is_file_bytes(self) -> bool:
+        """Whether an uploaded file is to be replaced by its content."""
+        return isinstance(self.info, params.File) and is_bytes_or_nonable_bytes_annotation(self.info.annotation)
+
+    @cached_property
+    def is_file_bytes_sequence(self) -> bool:
+        """Whether each of several uploaded files is to be replaced by its content."""
+        return isinstance(self.info, params.File) and is_bytes_sequence_annotation(self.info.annotation)
+
+    @cached_property
+    def parameter_model(self) -> type[BaseModel] | None:
+        """The model whose fields are read from the query, headers or cookies one by one."""
+        annotation: Any = self.info.annotation
+        if isinstance(self.info, params.Query | params.Header | params.Cookie):
+            annotation = _get_model_type(annotation)
+        return annotation if lenient_issubclass(annotation, BaseModel) and not self.is_json else None
+
+    @cached_property
+    def form_models(self) -> tuple[type[BaseModel], ...]:
+        """The models whose fields are read from the form one by one: none, one, or the members of a union."""
+        if not isinstance(self.info, params.Form) or self.info.embed or self.is_json:
+            return ()
+        model = _get_model_type(self.info.annotation)
+        return (model,) if model is not None else tuple(_get_form_union_models(self.info.annotation))
+
+    @cached_property
+    def form_model_names(self) -> frozenset[str]:
+        """Every name a form may use for a field of the form models."""
+        fields = [field for model in self.form_models for field in get_cached_model_fields(model)]
+        return frozenset(alias.validation for field in fields for alias in request_field(field).aliases)
+
+    @cached_property
+    def form_models_see_extras(self) -> bool:
+        """Whether a name that no form model knows makes a difference to one of them."""
+        return any(model.model_config.get("extra") in ("allow", "forbid") for model in self.form_models)
+
+    @cached_property
+    def is_nullable(self) -> bool:
+        """Whether None is one of the annotation's choices."""
+        return type(None) in get_args(self.info.annotation)
+
+    @cached_property
+    def mapping_names(self) -> ModelNames:
+        """The names of the parameter model's fields in a query string or among cookies."""
+        fields = tuple((field, request_field(field).aliases) for field in self._model_fields())
+        return ModelNames(fields, frozenset(name.request for _, names in fields for name in names), frozenset())
+
+    @cached_property
+    def header_names(self) -> ModelNames:
+        """The names of the parameter model's fields among headers, where case does not count."""
+        fields = tuple((field, self._header_aliases(field)) for field in self._model_fields())
+        names = [name for _, aliases in fields for name in aliases]
+        return ModelNames(
+            fields,
+            frozenset(name.request.lower() for name in names),
+            frozenset(name.validation.lower() for name in names if name.validation != name.request),
+        )
+
+    def _model_fields(self) -> Sequence[ModelField]:
+        return [] if self.parameter_model is None else get_cached_model_fields(self.parameter_model)
+
+    def _header_aliases(self, field: ModelField) -> tuple[Alias, ...]:
+        # The field of a model decides for itself when it is a `Header()`; else the parameter decides.
+        default = getattr(self.info, "convert_underscores", True)
+        hyphenate = getattr(field.field_info, "convert_underscores", default)
+        facts = request_field(field)
+        return facts.hyphenated_aliases if hyphenate else facts.aliases
+
+    def _aliases(self, *, hyphenate: bool) -> tuple[Alias, ...]:
+        hyphenated_name = self.name.replace("_", "-") if hyphenate else self.name
+        declared = self.info.validation_alias
+        first = Alias(self.alias, hyphenated_name if self.alias == self.name else self.alias)
+        if isinstance(self.info, params.Path) or isinstance(declared, AliasPath):
+            return (first,)
+        aliases = [first]
+        if isinstance(declared, AliasChoices):
+            choices = [choice for choice in declared.choices if isinstance(choice, str)]
+            if len(choices) < len(declared.choices):
+                # A path into a nested value has no flat name in a request.
+                return (first,)
+            aliases = [Alias(choice, choice) for choice in choices]
+        by_name = Alias(self.name, hyphenated_name)
+        if self.config.get("validate_by_alias") is False:
+            return (by_name,)
+        accepts_name = self.config.get("validate_by_name", self.config.get("populate_by_name", False))
+        if accepts_name and all(self.name != alias.validation for alias in aliases):
+            aliases.append(by_name)
+        return tuple(aliases)
+
+
+def request_field(field: ModelField) -> RequestField:
+    """Return the facts about a field, derived again only if the field was edited."""
+    facts: RequestField | None = field.__dict__.get(_MEMO)
+    if facts is None or not facts.is_current(field):
+        facts = field.__dict__[_MEMO] = RequestField(field)
+    return facts
+
+
+def get_validation_alias(field: ModelField) -> str:
+    """Return the one name validation knows a field by, for error locations and documents."""
+    return getattr(field, "validation_alias", None) or field.alias
+
+
+def _get_param_aliases(field: ModelField, *, convert_underscores: bool = False) -> list[tuple[str, str]]:
+    """Return the (validation name, request name) pairs of a field in order of preference."""
+    facts = request_field(field)
+    return list(facts.hyphenated_aliases if convert_underscores else facts.aliases)
+
+
+def _get_param_model(field: ModelField) -> type[BaseModel] | None:
+    """Return the model whose fields a parameter stands for, None for a single value."""
+    return request_field(field).parameter_model
+
+
+def _get_flat_fields_from_params(fields: Sequence[ModelField]) -> list[ModelField]:
+    """Return the parameters with each parameter model replaced by its fields."""
+    flat: list[ModelField] = []
+    for field in fields:
+        model = _get_param_model(field)
+        flat.extend([field] if model is None else get_cached_model_fields(model))
+    return flat
+
+
+def _get_form_models(field: ModelField) -> list[type[BaseModel]]:
+    """Return the models whose fields are read from a form one by one."""
+    return list(request_field(field).form_models)
+
+
+def _get_model_type(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of `Model` or `Model | None`, None for any other annotation."""
+    if get_origin(annotation) in (Union, UnionType):
+        choices = get_args(annotation)
+        if len(choices) == 2 and type(None) in choices:
+            annotation = choices[0] if choices[1] is type(None) else choices[1]
+    return annotation if lenient_issubclass(annotation, BaseModel) else None
+
+
+def _get_form_union_models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models of a union of two models or more (None aside), an empty list for any other annotation."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return []
+    choices = [choice for choice in get_args(annotation) if choice is not type(None)]
+    models = [get_args(choice)[0] if get_origin(choice) is Annotated else choice for choice in choices]
+    return models if len(models) > 1 and all(lenient_issubclass(model, BaseModel) for model in models) else []

@@ -1,0 +1,298 @@
+"""The reference solver: walks a `Dependant` tree for one request, calling each dependency and collecting errors.
+
+Called by `routing` before the endpoint; the native driver runs the same steps and calls the same leaves.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, cast
+
+from anyio import CancelScope
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from ferroapi._compat import Undefined
+from ferroapi.background import BackgroundTasks
+from ferroapi.concurrency import (
+    _asynccontextmanager_with_shielded_exit,
+    _contextmanager_with_concurrency_limit,
+    _DependencyConcurrency,
+    asynccontextmanager,
+    contextmanager_in_threadpool,
+)
+from ferroapi.dependencies._analyze import get_dependant
+from ferroapi.dependencies._body import request_body_to_args
+from ferroapi.dependencies._values import request_params_to_args
+from ferroapi.dependencies.models import (
+    Dependant,
+    _CallIdentity,
+    _get_cache_key,
+    _get_oauth_scopes,
+    _is_async_gen_callable,
+    _is_coroutine_callable,
+    _is_gen_callable,
+    _UsesScopesCache,
+)
+from ferroapi.security.oauth2 import SecurityScopes
+from ferroapi.types import DependencyCacheKey
+
+# Overrides are rare outside tests; a test suite has far fewer of them at a time.
+_OVERRIDE_CACHE_SIZE = 256
+
+
+@dataclass
+class SolvedDependency:
+    """What solving a graph gave: the arguments of its root, or the errors because of which it must not be called."""
+
+    values: dict[str, Any]
+    errors: list[Any]
+    background_tasks: StarletteBackgroundTasks | None
+    response: Response
+    dependency_cache: dict[DependencyCacheKey, Any]
+
+
+class NodeValues(NamedTuple):
+    """The arguments and errors of one node alone, and the request's background tasks once a node has asked for them."""
+
+    values: dict[str, Any]
+    errors: list[Any]
+    background_tasks: StarletteBackgroundTasks | None
+
+
+async def solve_dependencies(
+    *,
+    request: Request | WebSocket,
+    dependant: Dependant,
+    body: Any = Undefined,
+    background_tasks: StarletteBackgroundTasks | None = None,
+    response: Response | None = None,
+    dependency_overrides_provider: Any | None = None,
+    dependency_cache: dict[DependencyCacheKey, Any] | None = None,
+    async_exit_stack: AsyncExitStack,
+    embed_body_fields: bool,
+    _uses_scopes_cache: _UsesScopesCache | None = None,
+) -> SolvedDependency:
+    """Call the dependencies of a graph, depth first, and return the arguments of its root.
+
+    A dependency whose own arguments have errors is not called; its siblings are.
+    Raises: AssertionError without the two exit stacks in the request's scope; whatever a dependency raises.
+    Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
+    """
+    request_stack = _exit_stack(request, "fastapi_inner_astack")
+    function_stack = _exit_stack(request, "fastapi_function_astack")
+    if response is None:
+        response = _shared_response()
+    if dependency_cache is None:
+        dependency_cache = {}
+    if _uses_scopes_cache is None:
+        _uses_scopes_cache = {}
+    values: dict[str, Any] = {}
+    errors: list[Any] = []
+    for declared in dependant.dependencies:
+        effective = _with_override(declared, dependency_overrides_provider)
+        solved = await solve_dependencies(
+            request=request,
+            dependant=effective,
+            body=body,
+            background_tasks=background_tasks,
+            response=response,
+            dependency_overrides_provider=dependency_overrides_provider,
+            dependency_cache=dependency_cache,
+            async_exit_stack=async_exit_stack,
+            embed_body_fields=embed_body_fields,
+            _uses_scopes_cache=_uses_scopes_cache,
+        )
+        background_tasks = solved.background_tasks
+        if solved.errors:
+            errors.extend(solved.errors)
+            continue
+        key = _get_cache_key(dependant=declared, uses_scopes_cache=_uses_scopes_cache)
+        if declared.use_cache and key in dependency_cache:
+            value = dependency_cache[key]
+        else:
+            stack = function_stack if declared.scope == "function" else request_stack
+            value = await _call(effective, solved.values, request=request, stack=stack)
+        if declared.name is not None:
+            values[declared.name] = value
+        # The first value stays the one to share, also when a node that refuses sharing was called again.
+        dependency_cache.setdefault(key, value)
+
+    own = await solve_values(
+        request=request,
+        dependant=dependant,
+        body=body,
+        embed_body_fields=embed_body_fields,
+        background_tasks=background_tasks,
+        response=response,
+    )
+    return SolvedDependency(
+        values=values | own.values,
+        errors=errors + own.errors,
+        background_tasks=own.background_tasks,
+        response=response,
+        dependency_cache=dependency_cache,
+    )
+
+
+async def solve_values(
+    *,
+    request: Request | WebSocket,
+    dependant: Dependant,
+    body: Any,
+    embed_body_fields: bool,
+    background_tasks: StarletteBackgroundTasks | None,
+    response: Response,
+) -> NodeValues:
+    """Return the arguments a node takes from the request itself, without looking at its dependencies."""
+    values: dict[str, Any] = {}
+    errors: list[Any] = []
+    for fields, source in (
+        (dependant.path_params, "path_params"),
+        (dependant.query_params, "query_params"),
+        (dependant.header_params, "headers"),
+        (dependant.cookie_params, "cookies"),
+    ):
+        # Asking the request makes it parse; a source without parameters is left alone.
+        if fields:
+            source_values, source_errors = request_params_to_args(fields, getattr(request, source))
+            values.update(source_values)
+            errors.extend(source_errors)
+    if dependant.body_params:
+        body_values, body_errors = await request_body_to_args(
+            body_fields=dependant.body_params, received_body=body, embed_body_fields=embed_body_fields
+        )
+        values.update(body_values)
+        errors.extend(body_errors)
+    if dependant.background_tasks_param_name and background_tasks is None:
+        background_tasks = BackgroundTasks()
+    values.update(_special_values(request, dependant, background_tasks, response))
+    return NodeValues(values, errors, background_tasks)
+
+
+def _special_values(
+    request: Request | WebSocket,
+    dependant: Dependant,
+    background_tasks: StarletteBackgroundTasks | None,
+    response: Response,
+) -> dict[str, Any]:
+    """Return the arguments that are objects of the request itself."""
+    values: dict[str, Any] = {}
+    if dependant.http_connection_param_name:
+        values[dependant.http_connection_param_name] = request
+    if dependant.request_param_name and isinstance(request, Request):
+        values[dependant.request_param_name] = request
+    if dependant.websocket_param_name and isinstance(request, WebSocket):
+        values[dependant.websocket_param_name] = request
+    if dependant.background_tasks_param_name:
+        values[dependant.background_tasks_param_name] = background_tasks
+    if dependant.response_param_name:
+        values[dependant.response_param_name] = response
+    if dependant.security_scopes_param_name:
+        values[dependant.security_scopes_param_name] = SecurityScopes(scopes=_get_oauth_scopes(dependant=dependant))
+    return values
+
+
+async def _call(
+    dependant: Dependant, values: dict[str, Any], *, request: Request | WebSocket, stack: AsyncExitStack
+) -> Any:
+    """Call a dependency as its kind demands; a generator's second half is left to the stack."""
+    call = dependant.call
+    if _is_gen_callable(call) or _is_async_gen_callable(call):
+        return await _solve_generator(dependant=dependant, stack=stack, sub_values=values, request=request)
+    assert call is not None
+    async with _concurrency_slot(dependant):
+        if _is_coroutine_callable(call):
+            return await call(**values)
+        return await run_in_threadpool(call, **values)
+
+
+async def _solve_generator(
+    *, dependant: Dependant, stack: AsyncExitStack, sub_values: dict[str, Any], request: Request | WebSocket
+) -> Any:
+    """Run a generator dependency to its `yield` and leave the rest of it on the stack.
+
+    A concurrency slot is held until that rest has run.
+    """
+    assert dependant.call
+    manager: AbstractAsyncContextManager[Any]
+    if _is_async_gen_callable(dependant.call):
+        manager = _asynccontextmanager_with_shielded_exit(
+            asynccontextmanager(dependant.call)(**sub_values), _cleanup_scope(request)
+        )
+    else:
+        manager = contextmanager_in_threadpool(contextmanager(dependant.call)(**sub_values))
+    if dependant.concurrency is not None:
+        manager = _contextmanager_with_concurrency_limit(manager, dependant.concurrency.get_semaphore())
+    return await stack.enter_async_context(manager)
+
+
+def _cleanup_scope(request: Request | WebSocket) -> CancelScope:
+    """Return the cancel scope all of a request's async generators share, to be shielded while one of them exits."""
+    scopes: dict[AsyncExitStack, CancelScope] = request.scope.setdefault("fastapi_async_cleanup_scopes", {})
+    request_stack = cast(AsyncExitStack, request.scope["fastapi_inner_astack"])
+    scope = scopes.get(request_stack)
+    if scope is None:
+        scope = scopes[request_stack] = request_stack.enter_context(CancelScope())
+        request_stack.callback(scopes.pop, request_stack)
+    return scope
+
+
+def _concurrency_slot(dependant: Dependant) -> AbstractAsyncContextManager[Any]:
+    return nullcontext() if dependant.concurrency is None else dependant.concurrency.get_semaphore()
+
+
+def _exit_stack(request: Request | WebSocket, key: str) -> AsyncExitStack:
+    stack = request.scope.get(key)
+    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
+    return stack
+
+
+def _shared_response() -> Response:
+    """Return the response whose headers, cookies and status dependencies may set; it is never sent itself."""
+    response = Response()
+    del response.headers["content-length"]
+    # None says that no dependency chose a status.
+    response.status_code = cast(Any, None)
+    return response
+
+
+def _with_override(dependant: Dependant, provider: Any | None) -> Dependant:
+    """Return the node that is to be solved instead of a declared one.
+
+    While an application has any override, every node is analyzed again, also those that are not replaced.
+    """
+    if not provider or not provider.dependency_overrides:
+        return dependant
+    call = cast(Callable[..., Any], dependant.call)
+    return _override_dependant(
+        _CallIdentity(provider.dependency_overrides.get(call, call)),
+        cast(str, dependant.path),
+        dependant.name,
+        tuple(_get_oauth_scopes(dependant=dependant)),
+        dependant.scope,
+        dependant.concurrency,
+    )
+
+
+@lru_cache(maxsize=_OVERRIDE_CACHE_SIZE)
+def _override_dependant(
+    call: _CallIdentity,
+    path: str,
+    name: str | None,
+    oauth_scopes: tuple[str, ...],
+    scope: Literal["function", "request"] | None,
+    concurrency: _DependencyConcurrency | None,
+) -> Dependant:
+    return get_dependant(
+        path=path,
+        call=call.call,
+        name=name,
+        parent_oauth_scopes=list(oauth_scopes),
+        scope=scope,
+        concurrency=concurrency,
+    )
