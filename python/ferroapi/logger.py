@@ -1,0 +1,5 @@
+"""The package's logger, under the name that existing logging configurations use."""
+
+import logging
+
+logger = logging.getLogger("fastapi")

@@ -1,0 +1,3 @@
+"""Starlette's `Middleware` under FastAPI's name."""
+
+from starlette.middleware import Middleware as Middleware

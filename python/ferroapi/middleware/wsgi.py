@@ -1,0 +1,3 @@
+"""Starlette's `WSGIMiddleware` under FastAPI's name."""
+
+from starlette.middleware.wsgi import WSGIMiddleware as WSGIMiddleware

@@ -1,0 +1,85 @@
+"""`Path()` to `Security()`: what applications write in a signature. Functions, so that type checkers accept any annotation."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from typing_extensions import Unpack
+
+from ferroapi import params
+from ferroapi._compat import Undefined
+from ferroapi._options import (
+    BODY_DEFAULTS,
+    FILE_DEFAULTS,
+    FORM_DEFAULTS,
+    HEADER_DEFAULTS,
+    PARAM_DEFAULTS,
+    BodyOptions,
+    FormOptions,
+    HeaderOptions,
+    ParamOptions,
+)
+from ferroapi._signature import expands
+
+
+@expands(ParamOptions, PARAM_DEFAULTS)
+def Path(default: Any = ..., **options: Unpack[ParamOptions]) -> Any:
+    """Declare a part of the path; it has no default."""
+    return params.Path(default, **options)
+
+
+@expands(ParamOptions, PARAM_DEFAULTS)
+def Query(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
+    """Declare a value of the query string."""
+    return params.Query(default, **options)
+
+
+@expands(HeaderOptions, HEADER_DEFAULTS)
+def Header(default: Any = Undefined, **options: Unpack[HeaderOptions]) -> Any:
+    """Declare a header."""
+    return params.Header(default, **options)
+
+
+@expands(ParamOptions, PARAM_DEFAULTS)
+def Cookie(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
+    """Declare a cookie."""
+    return params.Cookie(default, **options)
+
+
+@expands(BodyOptions, BODY_DEFAULTS)
+def Body(default: Any = Undefined, **options: Unpack[BodyOptions]) -> Any:
+    """Declare the body, or a key of it."""
+    return params.Body(default, **options)
+
+
+@expands(FormOptions, FORM_DEFAULTS)
+def Form(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
+    """Declare a field of a form."""
+    return params.Form(default, **options)
+
+
+@expands(FormOptions, FILE_DEFAULTS)
+def File(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
+    """Declare a file of a multipart form."""
+    return params.File(default, **options)
+
+
+def Depends(
+    dependency: Callable[..., Any] | None = None,
+    *,
+    use_cache: bool = True,
+    scope: Literal["function", "request"] | None = None,
+    max_concurrency: int | None = None,
+) -> Any:
+    """Declare a dependency: the parameter receives what `dependency` returns or yields.
+
+    `use_cache` shares one call per request; `scope` says when a generator is closed: "function", after the endpoint,
+    or "request", after the response; `max_concurrency` limits how many threads run it at once.
+    """
+    return params.Depends(dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency)
+
+
+def Security(
+    dependency: Callable[..., Any] | None = None, *, scopes: Sequence[str] | None = None, use_cache: bool = True
+) -> Any:
+    """Declare a dependency that needs OAuth `scopes`."""
+    return params.Security(dependency, scopes=scopes, use_cache=use_cache)
