@@ -1,0 +1,1 @@
+"""The pieces of one request in handler mode: context, body, response and streams, each callable on its own."""

@@ -1,0 +1,104 @@
+"""Read the body of a request: a form, JSON or bytes, by what the route declares and the client says.
+
+Runs before dependencies are solved. Nothing is validated here.
+"""
+
+import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.requests import Request
+
+from ferroapi import params
+from ferroapi._body_limit import get_body_limit_error
+from ferroapi._compat import ModelField, Undefined
+from ferroapi._form_limits import _FormLimits
+from ferroapi._request.context import request_validation_error
+from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
+from ferroapi.dependencies.models import Dependant
+from ferroapi.exceptions import RequestValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRecipe:
+    """What a route says about its body."""
+
+    field: ModelField | None
+    strict_content_type: bool
+    """Whether a body without a content type stays bytes; else it is read as JSON."""
+    form_limits: _FormLimits | None
+
+    @property
+    def is_form(self) -> bool:
+        """Whether the body is read as a form."""
+        return self.field is not None and isinstance(self.field.field_info, params.Form)
+
+
+def is_json_content_type(content_type: str) -> bool:
+    """Tell whether a Content-Type value names `application/json` or an `application/*+json` type.
+
+    Source: RFC 6838 section 4.2.8 for the suffix; parameters are ignored.
+    """
+    main_type, slash, subtype = content_type.partition(";")[0].strip().lower().partition("/")
+    if not slash or "/" in subtype or main_type != "application":
+        return False
+    return subtype == "json" or subtype.endswith("+json")
+
+
+async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
+    limits = _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), recipe.form_limits)
+    form = await request.form(**limits)
+    file_stack.push_async_callback(form.close)
+    return form
+
+
+async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
+    content = await request.body()
+    if not content:
+        return Undefined
+    content_type = request.headers.get("content-type")
+    is_json = is_json_content_type(content_type) if content_type else not recipe.strict_content_type
+    return await request.json() if is_json else content
+
+
+def json_invalid_error(error: json.JSONDecodeError, dependant: Dependant, request: Request) -> RequestValidationError:
+    """Return the validation error for a body that is no JSON; its place in the text is the last item of `loc`."""
+    detail = {
+        "type": "json_invalid",
+        "loc": ("body", error.pos),
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": error.msg},
+    }
+    return request_validation_error([detail], error.doc, dependant, request)
+
+
+async def read_body(
+    request: Request, recipe: BodyRecipe, *, dependant: Dependant, file_stack: AsyncExitStack
+) -> Any:
+    """Return the form, the parsed JSON, the bytes, or `Undefined` when there is no body to read.
+
+    Uploaded files are closed with `file_stack`. A JSON `null` is returned as `None`.
+
+    Raises:
+        RequestValidationError: the JSON does not parse.
+        HTTPException: 400 for any other failure while reading; 413 from the body limit as it is.
+    Source: FastAPI behaviour, `routing.get_request_handler`.
+    """
+    if not recipe.field:
+        return Undefined
+    try:
+        if recipe.is_form:
+            return await _read_form(request, recipe, file_stack)
+        return await _read_json_or_bytes(request, recipe)
+    except json.JSONDecodeError as error:
+        raise json_invalid_error(error, dependant, request) from error
+    except HTTPException:
+        raise
+    except Exception as error:
+        if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):
+            raise limit_error from error
+        raise HTTPException(status_code=400, detail="There was an error parsing the body") from error

@@ -1,0 +1,84 @@
+"""Where a request's endpoint is written in source, and the validation errors that tell it.
+
+Used by handler mode and by the native driver when something is wrong; a request that succeeds need not come here.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.websockets import WebSocket
+
+from ferroapi._compat import Undefined
+from ferroapi.dependencies.models import Dependant
+from ferroapi.exceptions import EndpointContext, RequestValidationError, WebSocketRequestValidationError
+from ferroapi.telemetry._api import _validation_failed
+
+_REMEMBERED_ENDPOINTS = 4096
+
+
+class _Identity:
+    """A cache key for any callable, hashable or not; it keeps the callable alive, so its id is not used again."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+    def __hash__(self) -> int:
+        return id(self.call)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.call is other.call
+
+
+@lru_cache(maxsize=_REMEMBERED_ENDPOINTS)
+def _source_location(identity: _Identity) -> EndpointContext:
+    context: EndpointContext = {}
+    try:
+        if (source_file := inspect.getsourcefile(identity.call)) is not None:
+            context["file"] = source_file
+        context["line"] = inspect.getsourcelines(identity.call)[1]
+        if (name := getattr(identity.call, "__name__", None)) is not None:
+            context["function"] = name
+    except Exception:
+        # Builtins, callable objects and code from a console have no source; the message goes without.
+        return {}
+    return context
+
+
+def _extract_endpoint_context(func: Any) -> EndpointContext:
+    """Return the file, line and name of a callable, empty when it has no source. Files are read once."""
+    return _source_location(_Identity(func)).copy()
+
+
+def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> EndpointContext:
+    """Return where the endpoint of a request is written and under which path it was reached."""
+    context = _extract_endpoint_context(dependant.call) if dependant.call else EndpointContext()
+    if dependant.path:
+        mount_path = connection.scope.get("root_path", "").rstrip("/")
+        method = connection.method if isinstance(connection, Request) else "WS"
+        context["path"] = f"{method} {mount_path}{dependant.path}"
+    return context
+
+
+def request_validation_error(
+    errors: Sequence[Any], body: Any, dependant: Dependant, request: Request
+) -> RequestValidationError:
+    """Return the error of a request whose values do not validate, and tell telemetry."""
+    error = RequestValidationError(
+        errors, body=None if body is Undefined else body, endpoint_ctx=endpoint_context(dependant, request)
+    )
+    _validation_failed(error)
+    return error
+
+
+def websocket_validation_error(
+    errors: Sequence[Any], dependant: Dependant, websocket: WebSocket
+) -> WebSocketRequestValidationError:
+    """Return the error of a websocket whose parameters do not validate, and tell telemetry."""
+    error = WebSocketRequestValidationError(errors, endpoint_ctx=endpoint_context(dependant, websocket))
+    _validation_failed(error)
+    return error

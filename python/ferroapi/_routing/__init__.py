@@ -1,0 +1,1 @@
+"""What stands behind `ferroapi.routing`: route state, includes, frontends, lifespans and matching."""

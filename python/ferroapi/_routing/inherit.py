@@ -1,0 +1,64 @@
+"""How an inner setting meets an outer one: app to router, router to include, include to route.
+
+One table serves all of them. Which settings meet where is said by the caller.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ferroapi._body_limit import get_body_size_limit
+from ferroapi.utils import get_value_or_default
+
+
+def _joined(outer: Any, inner: Any) -> Any:
+    return [*outer, *(inner or [])]
+
+
+def _overlaid(outer: Any, inner: Any) -> Any:
+    return {**outer, **(inner or {})}
+
+
+def _inner_unless_default(outer: Any, inner: Any) -> Any:
+    return get_value_or_default(inner, outer)
+
+
+_RULES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "prefix": lambda outer, inner: outer + inner,
+    "tags": _joined,
+    "dependencies": _joined,
+    "callbacks": _joined,
+    "responses": _overlaid,
+    "deprecated": lambda outer, inner: inner or outer,
+    "include_in_schema": lambda outer, inner: outer and inner,
+    "response_class": _inner_unless_default,
+    "default_response_class": _inner_unless_default,
+    "generate_unique_id_function": _inner_unless_default,
+    "strict_content_type": _inner_unless_default,
+    "max_body_size": lambda outer, inner: get_body_size_limit(inner, outer),
+}
+
+SHARED_SETTINGS = (
+    "tags",
+    "dependencies",
+    "callbacks",
+    "responses",
+    "deprecated",
+    "include_in_schema",
+    "generate_unique_id_function",
+    "strict_content_type",
+    "max_body_size",
+)
+"""The settings that a router, an include and a route all have under the same name."""
+
+
+def inherit(name: str, outer: Any, inner: Any) -> Any:
+    """Return the effective value of one setting.
+
+    Source: FastAPI behaviour, `APIRouter.add_api_route`, `_RouterIncludeContext` and `_EffectiveRouteContext`.
+    """
+    return _RULES[name](outer, inner)
+
+
+def inherit_all(names: Iterable[str], outer: object, inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the effective values of the named settings: attributes of `outer` met by entries of `inner`."""
+    return {name: _RULES[name](getattr(outer, name), inner[name]) for name in names}

@@ -1,0 +1,66 @@
+"""Choosing among routes as Starlette does: the first full match, else the first partial one."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from starlette.routing import Match
+from starlette.types import Scope
+
+Candidate = TypeVar("Candidate")
+
+
+class Selection(NamedTuple, Generic[Candidate]):
+    """The candidate that answers a request, and what its match adds to the scope."""
+
+    match: Match
+    child_scope: Scope
+    candidate: Candidate
+
+
+def ask_route(route: Any, scope: Scope) -> tuple[Match, Scope]:
+    """Ask a route whether it matches; the default question of `first_match`."""
+    answer: tuple[Match, Scope] = route.matches(scope)
+    return answer
+
+
+def first_match(
+    candidates: Iterable[Candidate],
+    scope: Scope,
+    ask: Callable[[Candidate, Scope], tuple[Match, Scope]] = ask_route,
+) -> Selection[Candidate] | None:
+    """Return the first full match in order, else the first partial match, else nothing.
+
+    Source: Starlette behaviour, `routing.Router.app`.
+    """
+    partial: Selection[Candidate] | None = None
+    for candidate in candidates:
+        match, child_scope = ask(candidate, scope)
+        if match == Match.FULL:
+            return Selection(match, child_scope, candidate)
+        if match == Match.PARTIAL and partial is None:
+            partial = Selection(match, child_scope, candidate)
+    return partial
+
+
+def best_match(
+    candidates: Iterable[Candidate],
+    scope: Scope,
+    ask: Callable[[Candidate, Scope], tuple[Match, Scope]],
+    is_better: Callable[[Selection[Candidate], Selection[Candidate]], bool],
+) -> Selection[Candidate] | None:
+    """Return the best full match, else the best partial match, else nothing; the earlier one wins a tie."""
+    best: dict[Match, Selection[Candidate]] = {}
+    for candidate in candidates:
+        match, child_scope = ask(candidate, scope)
+        if match == Match.NONE:
+            continue
+        found = Selection(match, child_scope, candidate)
+        if match not in best or is_better(found, best[match]):
+            best[match] = found
+    return best.get(Match.FULL) or best.get(Match.PARTIAL)
+
+
+def slash_twin(scope: Scope, route_path: str) -> Scope:
+    """Return the scope of the same request with a trailing slash taken away or added."""
+    path = scope["path"]
+    return {**scope, "path": path.rstrip("/") if route_path.endswith("/") else path + "/"}

@@ -1,0 +1,275 @@
+"""What a path operation knows of itself, computed once from its path, endpoint and options.
+
+A declared `APIRoute` and its view through an include (`_EffectiveRouteContext`) share this state. No request is seen here.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, IntEnum
+from re import Pattern
+from typing import Any, NamedTuple
+
+from starlette.convertors import Convertor
+from starlette.responses import Response
+from starlette.routing import BaseRoute, compile_path, get_name
+
+from ferroapi import params
+from ferroapi._body_limit import validate_max_body_size
+from ferroapi._compat import ModelField, lenient_issubclass
+from ferroapi._options import ROUTE_DEFAULTS
+from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
+from ferroapi.dependencies.utils import (
+    _get_body_field,
+    _get_flat_body_params,
+    _should_embed_body_fields,
+    get_dependant,
+    get_parameterless_sub_dependant,
+    get_stream_item_type,
+    get_typed_return_annotation,
+)
+from ferroapi.sse import EventSourceResponse, ServerSentEvent
+from ferroapi.types import IncEx
+from ferroapi.utils import create_model_field, is_body_allowed_for_status_code
+
+KEPT_OPTIONS = (
+    "summary",
+    "response_description",
+    "deprecated",
+    "operation_id",
+    "response_model_include",
+    "response_model_exclude",
+    "response_model_by_alias",
+    "response_model_exclude_unset",
+    "response_model_exclude_defaults",
+    "response_model_exclude_none",
+    "include_in_schema",
+    "response_class",
+    "dependency_overrides_provider",
+    "callbacks",
+    "openapi_extra",
+    "generate_unique_id_function",
+    "strict_content_type",
+    "max_body_size",
+)
+"""Options that become attributes exactly as they were given."""
+
+COMPILED_ATTRIBUTES = frozenset(
+    {
+        "response_fields",
+        "dependant",
+        "_embed_body_fields",
+        "body_field",
+        "is_sse_stream",
+        "is_json_stream",
+        "stream_item_type",
+        "response_model",
+        "response_field",
+        "stream_item_field",
+    }
+)
+"""Attributes that need the endpoint's signature and models: dear to compute, set by `compile_state`."""
+
+
+class BuiltDependant(NamedTuple):
+    """A dependency graph with what its body looks like."""
+
+    dependant: Dependant
+    body_params: list[ModelField]
+    embed_body_fields: bool
+
+
+def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[params.Depends]) -> BuiltDependant:
+    """Read a callable's parameters and put the dependencies declared around it in front of its own.
+
+    Raises:
+        DependencyScopeError, FastAPIError, AssertionError: for a signature that cannot be served.
+    Source: FastAPI behaviour, `routing._build_dependant_with_parameterless_dependencies`.
+    """
+    dependant = get_dependant(path=path, call=call, scope="function")
+    dependant.dependencies[:0] = [get_parameterless_sub_dependant(depends=each, path=path) for each in dependencies]
+    body_params = _get_flat_body_params(dependant)
+    return BuiltDependant(dependant, body_params, _should_embed_body_fields(body_params))
+
+
+class ResponseShape(NamedTuple):
+    """The type of a whole response, or of the items of a streamed one."""
+
+    response_model: Any
+    stream_item_type: Any | None
+
+
+def resolve_response_shape(
+    endpoint: Callable[..., Any], response_model: Any, response_class: Any, *, is_generator: bool
+) -> ResponseShape:
+    """Take the response model from the return annotation where none was declared.
+
+    Source: FastAPI behaviour, `routing._populate_api_route_state`.
+    """
+    if not isinstance(response_model, DefaultPlaceholder):
+        return ResponseShape(response_model, None)
+    annotation = get_typed_return_annotation(endpoint)
+    if lenient_issubclass(annotation, Response):
+        return ResponseShape(None, None)
+    item_type = get_stream_item_type(annotation) if is_generator else None
+    if item_type is None:
+        return ResponseShape(annotation, None)
+    streams_items = isinstance(response_class, DefaultPlaceholder) or lenient_issubclass(
+        response_class, EventSourceResponse
+    )
+    # A ServerSentEvent is an envelope: its data is not described by a type, so it is not validated.
+    if streams_items and not lenient_issubclass(item_type, ServerSentEvent):
+        return ResponseShape(None, item_type)
+    return ResponseShape(None, None)
+
+
+def _assert_body_allowed(status_code: int | str | None) -> None:
+    assert is_body_allowed_for_status_code(status_code), f"Status code {status_code} must not have a response body"
+
+
+def _serialization_field(name: str, model: Any) -> ModelField | None:
+    return create_model_field(name=name, type_=model, mode="serialization") if model else None
+
+
+def _additional_response_fields(
+    responses: Mapping[int | str, Any], unique_id: str
+) -> dict[int | str, ModelField]:
+    fields: dict[int | str, ModelField] = {}
+    for status_code, response in responses.items():
+        assert isinstance(response, dict), "An additional response must be a dict"
+        if model := response.get("model"):
+            _assert_body_allowed(status_code)
+            name = f"Response_{status_code}_{unique_id}"
+            fields[status_code] = create_model_field(name=name, type_=model, mode="serialization")
+    return fields
+
+
+def _description(endpoint: Callable[..., Any], description: str | None) -> str:
+    """Return the declared description or the docstring, up to a form feed."""
+    text = description or inspect.cleandoc(endpoint.__doc__ or "")
+    return text.split("\f")[0].strip()
+
+
+class RouteState:
+    """The attributes of a path operation. They may be assigned to: OpenAPI and the handlers read them late."""
+
+    path: str
+    endpoint: Callable[..., Any]
+    name: str
+    methods: set[str]
+    path_regex: Pattern[str]
+    path_format: str
+    param_convertors: dict[str, Convertor[Any]]
+    unique_id: str
+    status_code: int | None
+    tags: list[str | Enum]
+    dependencies: list[params.Depends]
+    summary: str | None
+    description: str
+    response_description: str
+    responses: dict[int | str, dict[str, Any]]
+    deprecated: bool | None
+    operation_id: str | None
+    include_in_schema: bool
+    response_class: type[Response] | DefaultPlaceholder
+    response_model: Any
+    response_model_include: IncEx | None
+    response_model_exclude: IncEx | None
+    response_model_by_alias: bool
+    response_model_exclude_unset: bool
+    response_model_exclude_defaults: bool
+    response_model_exclude_none: bool
+    dependency_overrides_provider: Any | None
+    callbacks: list[BaseRoute] | None
+    openapi_extra: dict[str, Any] | None
+    generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder
+    strict_content_type: bool | DefaultPlaceholder
+    max_body_size: int | None
+    stream_item_type: Any | None
+    response_field: ModelField | None
+    stream_item_field: ModelField | None
+    response_fields: dict[int | str, ModelField]
+    dependant: Dependant
+    _embed_body_fields: bool
+    body_field: ModelField | None
+    is_sse_stream: bool
+    is_json_stream: bool
+
+    def _declare(self, path: str, endpoint: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        """Set what is cheap to know and what matching needs.
+
+        Raises:
+            ValueError: for a `max_body_size` that is no size.
+            AssertionError, ValueError: for a path that cannot be compiled.
+        """
+        for name in KEPT_OPTIONS:
+            setattr(self, name, options[name])
+        validate_max_body_size(self.max_body_size)
+        self.path = path
+        self.endpoint = endpoint
+        self.tags = options["tags"] or []
+        self.responses = options["responses"] or {}
+        self.dependencies = list(options["dependencies"] or [])
+        name = options["name"]
+        self.name = get_name(endpoint) if name is None else name
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        methods = options["methods"]
+        self.methods = {"GET"} if methods is None else {method.upper() for method in methods}
+        status_code = options["status_code"]
+        self.status_code = int(status_code) if isinstance(status_code, IntEnum) else status_code
+        self.description = _description(endpoint, options["description"])
+        generate = self.generate_unique_id_function
+        make_unique_id = generate.value if isinstance(generate, DefaultPlaceholder) else generate
+        self.unique_id = self.operation_id or make_unique_id(self)
+
+    def _compile(self, response_model: Any, stream_item_type: Any | None = None) -> None:
+        """Read the endpoint: its dependencies, its body and its response.
+
+        Raises:
+            AssertionError: for a response that must be a dictionary or must not have a body, or no callable endpoint.
+            FastAPIError: for a response model that pydantic cannot serialize.
+        """
+        self.response_fields = _additional_response_fields(self.responses, self.unique_id)
+        assert callable(self.endpoint), "An endpoint must be a callable"
+        built = build_dependant(self.path_format, self.endpoint, self.dependencies)
+        self.dependant = built.dependant
+        self._embed_body_fields = built.embed_body_fields
+        self.body_field = _get_body_field(
+            body_params=built.body_params, name=self.unique_id, embed_body_fields=built.embed_body_fields
+        )
+        is_generator = _is_async_gen_callable(self.endpoint) or _is_gen_callable(self.endpoint)
+        self.is_sse_stream = is_generator and lenient_issubclass(self.response_class, EventSourceResponse)
+        self.is_json_stream = is_generator and isinstance(self.response_class, DefaultPlaceholder)
+        shape = resolve_response_shape(self.endpoint, response_model, self.response_class, is_generator=is_generator)
+        self.response_model = shape.response_model
+        self.stream_item_type = stream_item_type or shape.stream_item_type
+        if self.response_model:
+            _assert_body_allowed(self.status_code)
+        self.response_field = _serialization_field("Response_" + self.unique_id, self.response_model)
+        self.stream_item_field = _serialization_field("StreamItem_" + self.unique_id, self.stream_item_type)
+
+
+def empty_state() -> dict[str, Any]:
+    """Return the attributes of a view on a route that is no path operation (a mount, a host, a plain route)."""
+    return {
+        "path": "",
+        "endpoint": None,
+        "name": "",
+        "methods": set(),
+        "path_regex": None,
+        "path_format": "",
+        "param_convertors": {},
+        "unique_id": "",
+        "status_code": None,
+        "tags": [],
+        "dependencies": [],
+        "description": "",
+        "responses": {},
+        "response_fields": {},
+        "dependant": None,
+        "_embed_body_fields": False,
+        "is_sse_stream": False,
+        "is_json_stream": False,
+        **dict.fromkeys(("stream_item_type", "response_model", "response_field", "stream_item_field", "body_field")),
+        **{name: ROUTE_DEFAULTS[name] for name in KEPT_OPTIONS},
+    }

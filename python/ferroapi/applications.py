@@ -1,0 +1,403 @@
+"""`FastAPI`: the application, its settings, its documentation routes and its middleware stack.
+
+The server calls it first. What a route is and how it answers is in `routing`.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from starlette.applications import Starlette
+from starlette.datastructures import State
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import deprecated
+
+from ferroapi import routing
+from ferroapi._body_limit import AppBodyLimitMiddleware
+from ferroapi._operations import ForwardedOperations
+from ferroapi._options import (
+    APPLICATION_DEFAULTS,
+    APPLICATION_INCLUDE_DEFAULTS,
+    APPLICATION_ROUTE_DEFAULTS,
+    ApplicationOptions,
+    ApplicationRouteOptions,
+    IncludeOptions,
+)
+from ferroapi._signature import expands, warn_deprecated
+from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+    websocket_request_validation_exception_handler,
+)
+from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from ferroapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from ferroapi.openapi.docs import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
+from ferroapi.openapi.utils import get_openapi
+from ferroapi.params import Depends
+from ferroapi.telemetry._asgi import ExceptionTelemetryMiddleware, NativeTelemetry, _legacy_otel
+from ferroapi.types import DecoratedCallable
+
+if TYPE_CHECKING:
+    from ferroapi.telemetry import TelemetryConfig
+
+_KEPT_OPTIONS = (
+    "max_body_size",
+    "debug",
+    "title",
+    "summary",
+    "description",
+    "version",
+    "terms_of_service",
+    "contact",
+    "license_info",
+    "openapi_url",
+    "openapi_tags",
+    "root_path",
+    "root_path_in_servers",
+    "docs_url",
+    "redoc_url",
+    "swagger_ui_oauth2_redirect_url",
+    "swagger_ui_init_oauth",
+    "swagger_ui_parameters",
+    "separate_input_output_schemas",
+    "openapi_external_docs",
+)
+"""Options that become attributes exactly as they were given."""
+
+_ROUTER_OPTIONS = (
+    "routes",
+    "redirect_slashes",
+    "on_startup",
+    "on_shutdown",
+    "lifespan",
+    "default_response_class",
+    "dependencies",
+    "callbacks",
+    "deprecated",
+    "include_in_schema",
+    "responses",
+    "generate_unique_id_function",
+    "strict_content_type",
+    "max_body_size",
+    "form_limits",
+)
+"""Options that the application's own router takes."""
+
+_DOCUMENT_SETTINGS = (
+    "title",
+    "version",
+    "openapi_version",
+    "summary",
+    "description",
+    "terms_of_service",
+    "contact",
+    "license_info",
+    "servers",
+    "separate_input_output_schemas",
+)
+"""Attributes that `get_openapi` takes under the same name."""
+
+_ROOT_PATH_DEPRECATED = (
+    "The `root_path` parameter is deprecated. Configure the server's root path instead, "
+    "for example with `fastapi run --root-path /api/v1`."
+)
+
+_DEFAULT_EXCEPTION_HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
+    (HTTPException, http_exception_handler),
+    (RequestValidationError, request_validation_exception_handler),
+    (WebSocketRequestValidationError, websocket_request_validation_exception_handler),
+)
+
+
+def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
+    config: TelemetryConfig = {
+        "tracer_provider": None,
+        "meter_provider": None,
+        "logger_provider": None,
+        "tracing": True,
+        "metrics": True,
+        "logs": True,
+        "operation_spans": True,
+        "auto_configure": os.getenv("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true",
+        "exclude": None,
+    }
+    return {**config, **(given or {})}
+
+
+def _root_path(request: Request) -> str:
+    root_path: str = request.scope.get("root_path", "").rstrip("/")
+    return root_path
+
+
+class FastAPI(ForwardedOperations, Starlette):
+    """An application: *path operations* and what surrounds them, as one ASGI callable."""
+
+    max_body_size: int | None
+    title: str
+    summary: str | None
+    description: str
+    version: str
+    terms_of_service: str | None
+    contact: dict[str, Any] | None
+    license_info: dict[str, Any] | None
+    openapi_url: str | None
+    openapi_tags: list[dict[str, Any]] | None
+    root_path: str
+    root_path_in_servers: bool
+    docs_url: str | None
+    redoc_url: str | None
+    swagger_ui_oauth2_redirect_url: str | None
+    swagger_ui_init_oauth: dict[str, Any] | None
+    swagger_ui_parameters: dict[str, Any] | None
+    separate_input_output_schemas: bool
+    openapi_external_docs: dict[str, Any] | None
+    router: routing.APIRouter
+    webhooks: routing.APIRouter
+    dependency_overrides: dict[Callable[..., Any], Callable[..., Any]]
+    exception_handlers: dict[Any, Callable[[Request, Any], Response | Awaitable[Response]]]
+
+    @expands(ApplicationOptions, APPLICATION_DEFAULTS)
+    def __init__(self, **options: Unpack[ApplicationOptions]) -> None:
+        settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **options}
+        for name in _KEPT_OPTIONS:
+            setattr(self, name, settings[name])
+        self.servers = settings["servers"] or []
+        self.openapi_version = "3.1.0"
+        self.openapi_schema: dict[str, Any] | None = None
+        self._openapi_routes_version: int | None = None
+        if self.openapi_url:
+            assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
+            assert self.version, "A version must be provided for OpenAPI, e.g.: '2.1.0'"
+        self.webhooks = settings["webhooks"] or routing.APIRouter()
+        if self.root_path:
+            warn_deprecated(_ROOT_PATH_DEPRECATED)
+        self.state = State()
+        self.dependency_overrides = {}
+        self.router = routing.APIRouter(
+            dependency_overrides_provider=self, **{name: settings[name] for name in _ROUTER_OPTIONS}
+        )
+        self.exception_handlers = dict(settings["exception_handlers"] or {})
+        for exception, handler in _DEFAULT_EXCEPTION_HANDLERS:
+            self.exception_handlers.setdefault(exception, handler)
+        self._telemetry = _telemetry_config(settings["telemetry"])
+        self._native_telemetry = NativeTelemetry(self._telemetry)
+        self.user_middleware = list(settings["middleware"] or [])
+        self.middleware_stack: ASGIApp | None = None
+        self.setup()
+
+    # The stack.
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Wrap the router into the application's middleware, outermost first: errors, limits, the user's, exceptions."""
+        handlers = dict(self.exception_handlers)
+        error_handler = None
+        for key in list(handlers):
+            if key in (500, Exception):
+                error_handler = handlers.pop(key)
+        stack: list[Any] = [
+            Middleware(ServerErrorMiddleware, handler=error_handler, debug=self.debug),
+            Middleware(ExceptionTelemetryMiddleware),
+            Middleware(AppBodyLimitMiddleware, max_body_size=self.max_body_size),
+            *self.user_middleware,
+            Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug),
+            # Innermost, so that files close and stacks unwind in the context of the request's own task.
+            Middleware(AsyncExitStackMiddleware),
+        ]
+        app: ASGIApp = self.router
+        for cls, args, kwargs in reversed(stack):
+            app = cls(app, *args, **kwargs)
+        return app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the lifespan."""
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(scope, receive, send)
+        elif scope["type"] in ("http", "websocket") and self._is_observed(scope):
+            await self._serve_observed(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def _is_observed(self, scope: Scope) -> bool:
+        """Tell whether this application is the one that reports a connection to telemetry."""
+        return "fastapi.telemetry" not in scope and self._native_telemetry.enabled()
+
+    async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from ferroapi.telemetry._runtime import lifespan
+
+        await lifespan(config=self._telemetry, app=super().__call__, scope=scope, receive=receive, send=send)
+
+    async def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self._native_telemetry(
+            app=super().__call__,
+            scope=scope,
+            receive=receive,
+            send=send,
+            legacy_otel=_legacy_otel(self.middleware_stack),
+        )
+
+    # Documentation.
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, made again only when routes were added since the last time."""
+        routes_version = self.router._get_routes_version()
+        if not self.openapi_schema or self._openapi_routes_version != routes_version:
+            self.openapi_schema = get_openapi(
+                routes=self.routes,
+                webhooks=self.webhooks.routes,
+                tags=self.openapi_tags,
+                external_docs=self.openapi_external_docs,
+                **{name: getattr(self, name) for name in _DOCUMENT_SETTINGS},
+            )
+            self._openapi_routes_version = routes_version
+        return self.openapi_schema
+
+    def setup(self) -> None:
+        """Add the routes of the document and of the two documentation pages, as far as they have a URL."""
+        if not self.openapi_url:
+            return
+        self.add_route(self.openapi_url, self._openapi_endpoint(), include_in_schema=False)
+        if self.docs_url:
+            self.add_route(self.docs_url, self._swagger_ui_endpoint(), include_in_schema=False)
+            if self.swagger_ui_oauth2_redirect_url:
+                redirect = self._swagger_ui_redirect_endpoint()
+                self.add_route(self.swagger_ui_oauth2_redirect_url, redirect, include_in_schema=False)
+        if self.redoc_url:
+            self.add_route(self.redoc_url, self._redoc_endpoint(), include_in_schema=False)
+
+    # The endpoints are functions and not methods, because their names are the routes' names.
+
+    def _openapi_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def openapi(req: Request) -> JSONResponse:
+            schema = self.openapi()
+            root_path = _root_path(req)
+            servers = schema.get("servers", [])
+            if root_path and self.root_path_in_servers and root_path not in {each.get("url") for each in servers}:
+                schema = {**schema, "servers": [{"url": root_path}, *servers]}
+            return JSONResponse(schema)
+
+        return openapi
+
+    def _swagger_ui_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def swagger_ui_html(req: Request) -> HTMLResponse:
+            root_path = _root_path(req)
+            redirect_url = self.swagger_ui_oauth2_redirect_url
+            return get_swagger_ui_html(
+                openapi_url=f"{root_path}{self.openapi_url}",
+                title=f"{self.title} - Swagger UI",
+                oauth2_redirect_url=redirect_url and root_path + redirect_url,
+                init_oauth=self.swagger_ui_init_oauth,
+                swagger_ui_parameters=self.swagger_ui_parameters,
+            )
+
+        return swagger_ui_html
+
+    def _swagger_ui_redirect_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def swagger_ui_redirect(req: Request) -> HTMLResponse:
+            return get_swagger_ui_oauth2_redirect_html()
+
+        return swagger_ui_redirect
+
+    def _redoc_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def redoc_html(req: Request) -> HTMLResponse:
+            return get_redoc_html(openapi_url=f"{_root_path(req)}{self.openapi_url}", title=f"{self.title} - ReDoc")
+
+        return redoc_html
+
+    # What is declared; the router keeps it.
+
+    @expands(ApplicationRouteOptions, APPLICATION_ROUTE_DEFAULTS, response_class=type[Response] | DefaultPlaceholder)
+    def add_api_route(
+        self, path: str, endpoint: Callable[..., Any], **options: Unpack[ApplicationRouteOptions]
+    ) -> None:
+        """Add a *path operation*; see `APIRouter.add_api_route`."""
+        self.router.add_api_route(path, endpoint=endpoint, **(APPLICATION_ROUTE_DEFAULTS | options))
+
+    @expands(ApplicationRouteOptions, APPLICATION_ROUTE_DEFAULTS)
+    def api_route(
+        self, path: str, **options: Unpack[ApplicationRouteOptions]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a *path operation* that answers the given methods."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.router.add_api_route(path, func, **(APPLICATION_ROUTE_DEFAULTS | options))
+            return func
+
+        return decorator
+
+    def add_api_websocket_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        name: str | None = None,
+        *,
+        dependencies: Sequence[Depends] | None = None,
+    ) -> None:
+        """Add a websocket endpoint; see `APIRouter.add_api_websocket_route`."""
+        self.router.add_api_websocket_route(path, endpoint, name=name, dependencies=dependencies)
+
+    def websocket_route(
+        self, path: str, name: str | None = None
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a Starlette websocket endpoint: it receives the websocket and nothing else."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.router.add_websocket_route(path, func, name=name)
+            return func
+
+        return decorator
+
+    @expands(IncludeOptions, APPLICATION_INCLUDE_DEFAULTS)
+    def include_router(self, router: routing.APIRouter, **options: Unpack[IncludeOptions]) -> None:
+        """Serve a router's routes, those added to it later as well; see `APIRouter.include_router`."""
+        self.router.include_router(router, **(APPLICATION_INCLUDE_DEFAULTS | options))
+
+    def frontend(
+        self,
+        path: str,
+        *,
+        directory: str | os.PathLike[str],
+        fallback: Literal["auto", "index.html", "404.html"] | None = "auto",
+        check_dir: bool | Literal["auto"] = "auto",
+    ) -> None:
+        """Serve a directory of built files for URLs that no other route answers; see `APIRouter.frontend`."""
+        # Decided here, so that its warning names the caller's line.
+        check_dir = routing._resolve_frontend_check_dir(directory=directory, check_dir=check_dir)
+        self.router.frontend(path, directory=directory, fallback=fallback, check_dir=check_dir)
+
+    @deprecated(routing.ON_EVENT_DEPRECATED)
+    def on_event(self, event_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a function to call at `"startup"` or `"shutdown"`."""
+        return self.router.on_event(event_type)
+
+    def middleware(self, middleware_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a function `(request, call_next) -> response` to run around every HTTP request."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_middleware(BaseHTTPMiddleware, dispatch=func)
+            return func
+
+        return decorator
+
+    def exception_handler(
+        self, exc_class_or_status_code: int | type[Exception]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a function `(request, exception) -> response` for an exception class or a status code."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_exception_handler(exc_class_or_status_code, func)
+            return func
+
+        return decorator

@@ -1,0 +1,905 @@
+"""Routers, routes, and the functions that other packages replace: each is called through this module's globals.
+
+A request goes `APIRouter.app` -> `APIRoute.handle` -> `request_response` -> `get_request_handler`'s app. The parts are in
+`_routing` and `_request`.
+"""
+
+import functools
+import os
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Literal, Unpack
+
+from starlette import routing
+from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette._utils import get_route_path, is_async_callable
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Match, compile_path, get_name
+from starlette.routing import Mount as Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from typing_extensions import deprecated
+
+from ferroapi import params
+from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
+from ferroapi._compat import ModelField, Undefined
+from ferroapi._form_limits import _FormLimits, _validate_form_limits
+from ferroapi._operations import PathOperations
+from ferroapi._options import (
+    ADD_ROUTE_DEFAULTS,
+    INCLUDE_DEFAULTS,
+    ROUTE_DEFAULTS,
+    ROUTER_DEFAULTS,
+    ROUTER_ROUTE_DEFAULTS,
+    AddRouteOptions,
+    IncludeOptions,
+    RouteOptions,
+    RouterOptions,
+    RouterRouteOptions,
+)
+from ferroapi._request.body import BodyRecipe, read_body
+from ferroapi._request.context import (
+    _extract_endpoint_context as _extract_endpoint_context,
+)
+from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
+from ferroapi._request.stream import event_serializer, event_stream, item_serializer, json_lines, raw_stream
+from ferroapi._routing.frontend import (
+    _FrontendRouteGroup,
+    _join_frontend_paths,
+    _normalize_frontend_path,
+    _resolve_frontend_check_dir,
+    is_more_specific,
+)
+from ferroapi._routing.include import RouteContext as RouteContext
+from ferroapi._routing.include import (
+    _effective_route_context_var,
+    _EffectiveAPIRouteContext,
+    _EffectiveRouteContext,
+    _IncludedRouter,
+    _RouterIncludeContext,
+    effective_path_and_name,
+    view_through,
+)
+from ferroapi._routing.include import _iter_included_route_candidates as _iter_included_route_candidates
+from ferroapi._routing.include import _iter_routes_with_context as _iter_routes_with_context
+from ferroapi._routing.include import iter_route_contexts as iter_route_contexts
+from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
+from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
+from ferroapi._routing.lifespan import _merge_lifespan_context, resolve_lifespan
+from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
+from ferroapi._routing.scope import (
+    _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
+    _apply_router_form_limits,
+    _get_fastapi_scope,
+    _get_scope_effective_route_context,
+    _get_scope_included_router,
+    _update_scope,
+)
+from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
+from ferroapi._routing.state import RouteState, build_dependant
+from ferroapi._signature import expands
+from ferroapi.datastructures import Default, DefaultPlaceholder
+from ferroapi.dependencies.models import (
+    Dependant,
+    _is_async_gen_callable,
+    _is_coroutine_callable,
+    _is_gen_callable,
+)
+from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
+from ferroapi.encoders import jsonable_encoder
+from ferroapi.exceptions import EndpointContext, FastAPIError, ResponseValidationError
+from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
+from ferroapi.sse import EventSourceResponse
+from ferroapi.telemetry._api import _operation, _route_selected, _run_sync_endpoint, get_telemetry_data
+from ferroapi.types import DecoratedCallable, IncEx
+from ferroapi.utils import get_value_or_default
+
+# The patch points: functions a request passes, replaced by tracing and messaging packages.
+
+
+_RESPONSE_NOT_AWAITED = (
+    "Response not awaited. There's a high chance that the "
+    "application code is raising an exception and a dependency with yield "
+    "has a block with a bare except, or a block with except Exception, "
+    "and is not raising the exception again. Read more about it in the "
+    "docs: https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/"
+    "#dependencies-with-yield-and-except"
+)
+
+
+def request_response(func: Callable[[Request], Awaitable[Response] | Response]) -> ASGIApp:
+    """Return an ASGI application that answers with what a `Request -> Response` callable returns.
+
+    Dependencies of scope `function` are closed before the response is sent, those of scope `request` after it.
+
+    Raises:
+        FastAPIError: by the application, when a dependency swallowed the exception that took the response's place.
+    """
+    call: Callable[[Request], Awaitable[Response]] = (
+        func if is_async_callable(func) else functools.partial(run_in_threadpool, func)
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            is_sent = False
+            async with AsyncExitStack() as request_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                async with AsyncExitStack() as function_stack:
+                    scope["fastapi_function_astack"] = function_stack
+                    response = await call(request)
+                await response(scope, receive, send)
+                is_sent = True
+            if not is_sent:
+                raise FastAPIError(_RESPONSE_NOT_AWAITED)
+
+        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+
+    return app
+
+
+def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
+    """Return an ASGI application that runs a coroutine function with a `WebSocket`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        session = WebSocket(scope, receive=receive, send=send)
+
+        async def run(scope: Scope, receive: Receive, send: Send) -> None:
+            async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                scope["fastapi_function_astack"] = function_stack
+                await func(session)
+
+        await wrap_app_handling_exceptions(run, session)(scope, receive, send)
+
+    return app
+
+
+async def serialize_response(
+    *,
+    field: ModelField | None = None,
+    response_content: Any,
+    include: IncEx | None = None,
+    exclude: IncEx | None = None,
+    by_alias: bool = True,
+    exclude_unset: bool = False,
+    exclude_defaults: bool = False,
+    exclude_none: bool = False,
+    is_coroutine: bool = True,
+    endpoint_ctx: EndpointContext | None = None,
+    dump_json: bool = False,
+) -> Any:
+    """Validate and filter what an endpoint returned: bytes of JSON with `dump_json`, else JSON-compatible data.
+
+    What a synchronous endpoint returned is validated in a worker thread.
+
+    Raises:
+        ResponseValidationError: the content is not what the response model promises.
+    """
+    if not field:
+        return jsonable_encoder(response_content)
+    if is_coroutine:
+        value, errors = field.validate(response_content, {}, loc=("response",))
+    else:
+        value, errors = await run_in_threadpool(field.validate, response_content, {}, loc=("response",))
+    if errors:
+        raise ResponseValidationError(
+            errors=errors, body=response_content, endpoint_ctx=endpoint_ctx or EndpointContext()
+        )
+    serialize = field.serialize_json if dump_json else field.serialize
+    return serialize(
+        value,
+        include=include,
+        exclude=exclude,
+        by_alias=by_alias,
+        exclude_unset=exclude_unset,
+        exclude_defaults=exclude_defaults,
+        exclude_none=exclude_none,
+    )
+
+
+async def run_endpoint_function(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
+    """Call the endpoint with its solved values: awaited when it is a coroutine function, else in a worker thread."""
+    assert dependant.call is not None, "dependant.call must be a function"
+    if not is_coroutine:
+        return await run_in_threadpool(_run_sync_endpoint, function=dependant.call, arguments=values)
+    with _operation(name="endpoint", function=dependant.call):
+        return await dependant.call(**values)
+
+
+def _exit_stack(scope: Scope, key: str) -> AsyncExitStack:
+    stack = scope.get(key)
+    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
+    return stack
+
+
+async def _solve(connection: Request | WebSocket, dependant: Dependant, **keywords: Any) -> SolvedDependency:
+    """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
+    exit_stack = _exit_stack(connection.scope, "fastapi_inner_astack")
+    with _operation(name="dependencies", function=dependant.call):
+        solved = await solve_dependencies(
+            request=connection, dependant=dependant, async_exit_stack=exit_stack, **keywords
+        )
+        if (telemetry := get_telemetry_data()) is not None:
+            telemetry.values = solved.values
+            telemetry.errors = solved.errors
+    return solved
+
+
+async def _solve_around_frontend(**keywords: Any) -> SolvedDependency:
+    return await solve_dependencies(**keywords)
+
+
+def get_request_handler(
+    dependant: Dependant,
+    body_field: ModelField | None = None,
+    status_code: int | None = None,
+    response_class: type[Response] | DefaultPlaceholder = Default(JSONResponse),  # noqa: B008
+    response_field: ModelField | None = None,
+    response_model_include: IncEx | None = None,
+    response_model_exclude: IncEx | None = None,
+    response_model_by_alias: bool = True,
+    response_model_exclude_unset: bool = False,
+    response_model_exclude_defaults: bool = False,
+    response_model_exclude_none: bool = False,
+    dependency_overrides_provider: Any | None = None,
+    embed_body_fields: bool = False,
+    strict_content_type: bool | DefaultPlaceholder = Default(True),  # noqa: B008
+    stream_item_field: ModelField | None = None,
+    is_json_stream: bool = False,
+    form_limits: _FormLimits | None = None,
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """Return the `Request -> Response` coroutine function of a path operation.
+
+    Raises:
+        RequestValidationError, HTTPException, ResponseValidationError: by that function.
+    """
+    assert dependant.call is not None, "dependant.call must be a function"
+    is_coroutine = _is_coroutine_callable(dependant.call)
+    body_recipe = BodyRecipe(body_field, bool(_plain(strict_content_type)), form_limits)
+    recipe = ResponseRecipe(
+        status_code=status_code,
+        declared_class=response_class,
+        field=response_field,
+        stream_item_field=stream_item_field,
+        include=response_model_include,
+        exclude=response_model_exclude,
+        by_alias=response_model_by_alias,
+        exclude_unset=response_model_exclude_unset,
+        exclude_defaults=response_model_exclude_defaults,
+        exclude_none=response_model_exclude_none,
+    )
+    answer = functools.partial(_choose_answer(recipe, is_json_stream=is_json_stream), is_coroutine=is_coroutine)
+
+    async def app(request: Request) -> Response:
+        telemetry = get_telemetry_data()
+        if telemetry is not None:
+            telemetry.request = request
+        file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
+        body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
+        if telemetry is not None:
+            telemetry.body = None if body is Undefined else body
+        solved = await _solve(
+            request,
+            dependant,
+            body=body,
+            dependency_overrides_provider=dependency_overrides_provider,
+            embed_body_fields=embed_body_fields,
+        )
+        if solved.errors:
+            raise request_validation_error(solved.errors, body, dependant, request)
+        return await answer(request, dependant, solved, recipe)
+
+    return app
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, DefaultPlaceholder) else value
+
+
+_Answer = Callable[..., Awaitable[Response]]
+
+
+def _choose_answer(recipe: ResponseRecipe, *, is_json_stream: bool) -> _Answer:
+    """Return how a route answers; whether its endpoint is a generator is looked at late, as it may be replaced."""
+    if isinstance(recipe.response_class, type) and issubclass(recipe.response_class, EventSourceResponse):
+        return _answer_with_events
+    return _answer_with_json_lines if is_json_stream else _answer_with_response
+
+
+def _start_stream(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
+    assert dependant.call is not None
+    return dependant.call(**solved.values), _is_async_gen_callable(dependant.call)
+
+
+async def _answer_with_events(
+    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
+) -> Response:
+    items, is_async = _start_stream(dependant, solved)
+    describe = functools.partial(endpoint_context, dependant, request)
+    return await event_stream(
+        items,
+        is_async=is_async,
+        serialize=event_serializer(item_serializer(recipe, describe)),
+        recipe=recipe,
+        solved=solved,
+        exit_stack=_exit_stack(request.scope, "fastapi_inner_astack"),
+        ping_interval=_PING_INTERVAL,
+    )
+
+
+async def _answer_with_json_lines(
+    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
+) -> Response:
+    items, is_async = _start_stream(dependant, solved)
+    serialize = item_serializer(recipe, functools.partial(endpoint_context, dependant, request))
+    return json_lines(items, is_async=is_async, serialize=serialize, recipe=recipe, solved=solved)
+
+
+async def _answer_with_response(
+    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
+) -> Response:
+    if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+        items, is_async = _start_stream(dependant, solved)
+        return raw_stream(items, is_async=is_async, recipe=recipe, solved=solved)
+    result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=is_coroutine)
+    if isinstance(result, Response):
+        return adopt_response(result, solved)
+    with _operation(name="serialization", function=dependant.call):
+        content = await serialize_response(
+            field=recipe.field,
+            response_content=result,
+            **recipe.serialization,
+            is_coroutine=is_coroutine,
+            endpoint_ctx=endpoint_context(dependant, request) if recipe.field else None,
+            dump_json=recipe.dumps_json,
+        )
+    return build_response(content, recipe, solved)
+
+
+def get_websocket_app(
+    dependant: Dependant,
+    dependency_overrides_provider: Any | None = None,
+    embed_body_fields: bool = False,
+) -> Callable[[WebSocket], Coroutine[Any, Any, Any]]:
+    """Return the coroutine function that solves a websocket endpoint's dependencies and calls it.
+
+    Raises:
+        WebSocketRequestValidationError: by that function, when a parameter does not validate.
+    """
+
+    async def app(websocket: WebSocket) -> None:
+        if (telemetry := get_telemetry_data()) is not None:
+            telemetry.websocket = websocket
+        solved = await _solve(
+            websocket,
+            dependant,
+            dependency_overrides_provider=dependency_overrides_provider,
+            embed_body_fields=embed_body_fields,
+        )
+        if solved.errors:
+            raise websocket_validation_error(solved.errors, dependant, websocket)
+        assert dependant.call is not None, "dependant.call must be a function"
+        with _operation(name="endpoint", function=dependant.call):
+            await dependant.call(**solved.values)
+
+    return app
+
+
+# Routes.
+
+_ROUTE_TYPES: dict[str, Any] = {
+    "methods": set[str] | list[str] | None,
+    "response_class": type[Response] | DefaultPlaceholder,
+    "generate_unique_id_function": Callable[["APIRoute"], str] | DefaultPlaceholder,
+    "strict_content_type": bool | DefaultPlaceholder,
+}
+"""Types that are wider where a router passes options on than where a user writes them."""
+
+
+class APIWebSocketRoute(routing.WebSocketRoute):
+    """A websocket endpoint with dependencies and validated parameters."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        name: str | None = None,
+        dependencies: Sequence[params.Depends] | None = None,
+        dependency_overrides_provider: Any | None = None,
+    ) -> None:
+        self.path = path
+        self.endpoint = endpoint
+        self.name = get_name(endpoint) if name is None else name
+        self.dependencies = list(dependencies or [])
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        built = build_dependant(self.path_format, endpoint, self.dependencies)
+        self.dependant = built.dependant
+        self._embed_body_fields = built.embed_body_fields
+        self.app = websocket_session(
+            get_websocket_app(
+                dependant=self.dependant,
+                dependency_overrides_provider=dependency_overrides_provider,
+                embed_body_fields=self._embed_body_fields,
+            )
+        )
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path, and name this route in the scope."""
+        return _naming_route(self, super().matches(scope))
+
+
+def _naming_route(route: BaseRoute, answer: tuple[Match, Scope]) -> tuple[Match, Scope]:
+    match, child_scope = answer
+    if match != Match.NONE:
+        child_scope["route"] = route
+    return match, child_scope
+
+
+class APIRoute(RouteState, routing.Route):
+    """A *path operation*: one path, its methods and the function that answers.
+
+    Its attributes may be assigned to. Subclasses may override `get_route_handler`, `handle` and `matches`.
+    """
+
+    @expands(RouteOptions, ROUTE_DEFAULTS, **_ROUTE_TYPES)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
+        settings = ROUTE_DEFAULTS | options
+        self.form_limits = _validate_form_limits(settings["form_limits"])
+        self._declare(path, endpoint, settings)
+        self._compile(settings["response_model"])
+        self.app = self._build_app(self.max_body_size)
+
+    def _build_app(self, max_body_size: int | None) -> ASGIApp:
+        """Wrap the route's handler into an ASGI application under a body limit in bytes."""
+        return wrap_app_with_body_limit(request_response(self.get_route_handler()), max_body_size)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the `Request -> Response` coroutine function of this route, or of the view that is being built."""
+        view = _effective_route_context_var.get()
+        state: RouteState = view if view is not None and view.original_route is self else self
+        return get_request_handler(
+            dependant=state.dependant,
+            body_field=state.body_field,
+            status_code=state.status_code,
+            response_class=state.response_class,
+            response_field=state.response_field,
+            response_model_include=state.response_model_include,
+            response_model_exclude=state.response_model_exclude,
+            response_model_by_alias=state.response_model_by_alias,
+            response_model_exclude_unset=state.response_model_exclude_unset,
+            response_model_exclude_defaults=state.response_model_exclude_defaults,
+            response_model_exclude_none=state.response_model_exclude_none,
+            dependency_overrides_provider=state.dependency_overrides_provider,
+            embed_body_fields=state._embed_body_fields,
+            strict_content_type=state.strict_content_type,
+            form_limits=self.form_limits,
+            stream_item_field=state.stream_item_field,
+            is_json_stream=state.is_json_stream,
+        )
+
+    def _view(self, scope: Scope) -> _EffectiveRouteContext | None:
+        """Return the view on this route that the scope came through, if any."""
+        view = _get_scope_effective_route_context(scope)
+        return view if view is not None and view.original_route is self else None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path and the methods, of the view when asked through an include."""
+        view = self._view(scope)
+        return _naming_route(self, super().matches(scope) if view is None else view.matches(scope))
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a matched request.
+
+        Raises:
+            HTTPException: 405 with `Allow` inside an application, for a method that is not this route's.
+        """
+        view = self._view(scope)
+        if view is None:
+            await super().handle(scope, receive, send)
+        elif not view.methods or scope["method"] in view.methods:
+            assert view.app is not None
+            await view.app(scope, receive, send)
+        else:
+            headers = {"Allow": ", ".join(view.methods)}
+            if "app" in scope:
+                raise HTTPException(status_code=405, headers=headers)
+            response = PlainTextResponse("Method Not Allowed", status_code=405, headers=headers)
+            await response(scope, receive, send)
+
+
+ROUTER_DEFAULTS["route_class"] = APIRoute
+
+
+@view_through.register
+def _view_api_route(route: APIRoute, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
+    return _EffectiveAPIRouteContext(route, include_context)
+
+
+@view_through.register
+def _view_api_websocket_route(
+    route: APIWebSocketRoute, include_context: _RouterIncludeContext
+) -> _EffectiveRouteContext:
+    prefixed = APIWebSocketRoute(
+        include_context.path_for(route),
+        endpoint=route.endpoint,
+        name=route.name,
+        dependencies=[*include_context.dependencies, *route.dependencies],
+        dependency_overrides_provider=include_context.dependency_overrides_provider,
+    )
+    return _EffectiveRouteContext(route, prefixed)
+
+
+# The router.
+
+_EVENT_TYPES = ("startup", "shutdown")
+
+ON_EVENT_DEPRECATED = """
+        on_event is deprecated, use lifespan event handlers instead.
+
+        Read more about it in the
+        [FastAPI docs for Lifespan Events](https://fastapi.tiangolo.com/advanced/events/).
+        """
+
+
+def _assert_prefix(prefix: str) -> None:
+    assert prefix.startswith("/"), "A path prefix must start with '/'"
+    assert not prefix.endswith("/"), "A path prefix must not end with '/', as the routes will start with '/'"
+
+
+def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
+    return candidate.offer(scope) if isinstance(candidate, _EffectiveRouteContext) else candidate.matches(scope)
+
+
+async def _run_handlers(handlers: Sequence[Callable[[], Any]]) -> None:
+    for handler in handlers:
+        if is_async_callable(handler):
+            await handler()
+        else:
+            handler()
+
+
+class APIRouter(PathOperations, routing.Router):
+    """A group of *path operations*, to be included in an application or in another router."""
+
+    @expands(RouterOptions, ROUTER_DEFAULTS)
+    def __init__(self, **options: Unpack[RouterOptions]) -> None:
+        settings = ROUTER_DEFAULTS | options
+        max_body_size = settings["max_body_size"]
+        validate_max_body_size(max_body_size)
+        self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
+        limit = Middleware(wrap_app_with_body_limit, max_body_size=max_body_size)
+        super().__init__(
+            routes=settings["routes"],
+            redirect_slashes=settings["redirect_slashes"],
+            default=settings["default"],
+            lifespan=self.lifespan_context,
+            middleware=None if max_body_size is None else [limit],
+        )
+        if settings["prefix"]:
+            _assert_prefix(settings["prefix"])
+        self.prefix = settings["prefix"]
+        self.tags = settings["tags"] or []
+        self.dependencies = list(settings["dependencies"] or [])
+        self.responses = settings["responses"] or {}
+        self.callbacks = settings["callbacks"] or []
+        self.on_startup = list(settings["on_startup"] or [])
+        self.on_shutdown = list(settings["on_shutdown"] or [])
+        self.deprecated = settings["deprecated"]
+        self.include_in_schema = settings["include_in_schema"]
+        self.dependency_overrides_provider = settings["dependency_overrides_provider"]
+        self.route_class = settings["route_class"]
+        self.default_response_class = settings["default_response_class"]
+        self.generate_unique_id_function = settings["generate_unique_id_function"]
+        self.form_limits = _validate_form_limits(settings["form_limits"])
+        self.strict_content_type = settings["strict_content_type"]
+        self.max_body_size = max_body_size
+        self._routes_version = 0
+        self._low_priority_routes: list[BaseRoute] = []
+        self._frontend_routes: _FrontendRouteGroup | None = None
+
+    # What is declared.
+
+    def _mark_routes_changed(self) -> None:
+        """Tell every view on this router that it is out of date."""
+        self._routes_version += 1
+
+    def _routers_below(self, seen: set[int] | None = None) -> "Iterator[APIRouter]":
+        """Yield this router and every router included in it, each once, cycles notwithstanding."""
+        seen = set() if seen is None else seen
+        seen.add(id(self))
+        yield self
+        for route in self.routes:
+            if isinstance(route, _IncludedRouter) and id(route.original_router) not in seen:
+                yield from route.original_router._routers_below(seen)
+
+    def _get_routes_version(self, seen: set[int] | None = None) -> int:
+        """Return a number that grows when routes are added here or in an included router."""
+        return sum(router._routes_version for router in self._routers_below(seen))
+
+    def _contains_router(self, router: "APIRouter", seen: set[int] | None = None) -> bool:
+        """Tell whether a router is included here, at any depth."""
+        return any(below is router for below in self._routers_below(seen) if below is not self)
+
+    def add_route(
+        self,
+        path: str,
+        endpoint: Callable[[Request], Awaitable[Response] | Response],
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+    ) -> None:
+        """Add a Starlette route: `endpoint` receives the request and returns the response."""
+        super().add_route(path, endpoint, methods=methods, name=name, include_in_schema=include_in_schema)
+        self._mark_routes_changed()
+
+    def route(
+        self,
+        path: str,
+        methods: Collection[str] | None = None,
+        name: str | None = None,
+        include_in_schema: bool = True,
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a Starlette endpoint; see `add_route`."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_route(path, func, methods=methods, name=name, include_in_schema=include_in_schema)
+            return func
+
+        return decorator
+
+    def add_websocket_route(
+        self, path: str, endpoint: Callable[[WebSocket], Awaitable[None]], name: str | None = None
+    ) -> None:
+        """Add a Starlette websocket route: `endpoint` receives the websocket and nothing else."""
+        super().add_websocket_route(path, endpoint, name=name)
+        self._mark_routes_changed()
+
+    def websocket_route(
+        self, path: str, name: str | None = None
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a Starlette websocket endpoint; see `add_websocket_route`."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_websocket_route(path, func, name=name)
+            return func
+
+        return decorator
+
+    @expands(AddRouteOptions, ADD_ROUTE_DEFAULTS, **_ROUTE_TYPES)
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[AddRouteOptions]) -> None:
+        """Add a *path operation* under this router's own settings.
+
+        Raises:
+            AssertionError, ValueError, FastAPIError: for an endpoint or options that cannot be served.
+        """
+        settings: dict[str, Any] = {**ADD_ROUTE_DEFAULTS, **options}
+        settings |= inherit_all(SHARED_SETTINGS, self, settings)
+        settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
+        settings["dependency_overrides_provider"] = self.dependency_overrides_provider
+        route_class = settings.pop("route_class_override") or self.route_class
+        # A route class written before form limits existed does not know the keyword.
+        if settings["form_limits"] is None:
+            del settings["form_limits"]
+        self.routes.append(route_class(self.prefix + path, endpoint=endpoint, **settings))
+        self._mark_routes_changed()
+
+    @expands(RouterRouteOptions, ROUTER_ROUTE_DEFAULTS)
+    def api_route(
+        self, path: str, **options: Unpack[RouterRouteOptions]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a *path operation* that answers the given methods."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_api_route(path, func, **(ROUTER_ROUTE_DEFAULTS | options))
+            return func
+
+        return decorator
+
+    def add_api_websocket_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        name: str | None = None,
+        *,
+        dependencies: Sequence[params.Depends] | None = None,
+    ) -> None:
+        """Add a websocket endpoint under this router's prefix and dependencies."""
+        route = APIWebSocketRoute(
+            self.prefix + path,
+            endpoint=endpoint,
+            name=name,
+            dependencies=[*self.dependencies, *(dependencies or [])],
+            dependency_overrides_provider=self.dependency_overrides_provider,
+        )
+        self.routes.append(route)
+        self._mark_routes_changed()
+
+    def frontend(
+        self,
+        path: str,
+        *,
+        directory: str | os.PathLike[str],
+        fallback: Literal["auto", "index.html", "404.html"] | None = "auto",
+        check_dir: bool | Literal["auto"] = "auto",
+    ) -> None:
+        """Serve a directory of built files below `path` for every URL that no other route answers.
+
+        `fallback` names the file for URLs without one: an index for browser navigation, a 404 page, or by what is there.
+
+        Raises:
+            AssertionError: for a path or a fallback that is none.
+            RuntimeError: a checked directory or fallback file does not exist.
+        """
+        check_dir = _resolve_frontend_check_dir(directory=directory, check_dir=check_dir)
+        path = _join_frontend_paths(self.prefix, _normalize_frontend_path(path))
+        if self._frontend_routes is None:
+            self._frontend_routes = _FrontendRouteGroup(
+                dependencies=self.dependencies,
+                dependency_overrides_provider=self.dependency_overrides_provider,
+                solver=_solve_around_frontend,
+            )
+            self._low_priority_routes.append(self._frontend_routes)
+        self._frontend_routes.add_frontend_route(path, directory=directory, fallback=fallback, check_dir=check_dir)
+        self._mark_routes_changed()
+
+    @expands(IncludeOptions, INCLUDE_DEFAULTS)
+    def include_router(self, router: "APIRouter", **options: Unpack[IncludeOptions]) -> None:
+        """Serve another router's routes here, those added to it later as well.
+
+        Raises:
+            AssertionError: the routers include each other, or the prefix is none.
+            FastAPIError: a route would have no path at all.
+        """
+        assert self is not router, (
+            "Cannot include the same APIRouter instance into itself. Did you mean to include a different router?"
+        )
+        assert not router._contains_router(self), (
+            "Cannot include an APIRouter instance that already includes this router. "
+            "Did you mean to include a different router?"
+        )
+        if prefix := options.get("prefix"):
+            _assert_prefix(prefix)
+        else:
+            for path, name in effective_path_and_name(router.routes):
+                if path == "":
+                    raise FastAPIError(f"Prefix and path cannot be both empty (path operation: {name})")
+        include_context = _RouterIncludeContext.for_include(parent_router=self, included_router=router, **options)
+        self.routes.append(_IncludedRouter(original_router=router, include_context=include_context))
+        self._mark_routes_changed()
+        for event_type, handlers in zip(_EVENT_TYPES, (router.on_startup, router.on_shutdown), strict=True):
+            for handler in handlers:
+                self.add_event_handler(event_type, handler)
+        self.lifespan_context = _merge_lifespan_context(self.lifespan_context, router.lifespan_context)
+
+    # How a request finds its route.
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch a connection by asking every route in turn: the reference for the native route table.
+
+        Raises:
+            HTTPException: 404 inside an application, when nothing answers.
+        Source: Starlette behaviour, `routing.Router.app`; FastAPI behaviour, `routing.APIRouter.app`.
+        """
+        assert scope["type"] in ("http", "websocket", "lifespan")
+        _apply_router_form_limits(scope, self.form_limits)
+        scope.setdefault("router", self)
+        if scope["type"] == "lifespan":
+            await self.lifespan(scope, receive, send)
+            return
+        if (selection := first_match(self.routes, scope)) is not None:
+            answer = self._handle_match(selection, scope, receive, send)
+        elif (redirect := self._slash_redirect(scope)) is not None:
+            answer = redirect(scope, receive, send)
+        elif (low_priority := self._match_low_priority(scope)) is not None:
+            answer = self._handle_low_priority(low_priority, scope, receive, send)
+        else:
+            answer = self.default(scope, receive, send)
+        await answer
+
+    async def _handle_match(self, selection: Selection[BaseRoute], scope: Scope, receive: Receive, send: Send) -> None:
+        route = selection.candidate
+        _update_scope(scope, selection.child_scope)
+        _route_selected(scope=scope, path=getattr(route, "path_format", None), mount=isinstance(route, routing.Mount))
+        await route.handle(scope, receive, send)
+
+    def _slash_redirect(self, scope: Scope) -> Response | None:
+        """Return a redirect to the same path with or without its trailing slash, when a route is there."""
+        route_path = get_route_path(scope)
+        if scope["type"] != "http" or not self.redirect_slashes or route_path == "/":
+            return None
+        redirect_scope = slash_twin(scope, route_path)
+        for route in self.routes:
+            match, _ = route.matches(redirect_scope)
+            if match != Match.NONE:
+                self._report_redirect(route, scope, redirect_scope)
+                return RedirectResponse(url=str(URL(scope=redirect_scope)))
+        return None
+
+    def _report_redirect(self, route: BaseRoute, scope: Scope, redirect_scope: Scope) -> None:
+        if scope.get("fastapi.telemetry") is None:
+            return
+        path: str | None
+        if isinstance(route, _IncludedRouter):
+            context = route.find_context(redirect_scope)
+            path = None if context is None else context.telemetry_path
+        else:
+            path = getattr(route, "path_format", None)
+        _route_selected(scope=scope, path=path)
+
+    def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:
+        yield from self._low_priority_routes
+        for route in self.routes:
+            if isinstance(route, _IncludedRouter):
+                yield from route.effective_low_priority_routes()
+
+    def _match_low_priority(self, scope: Scope) -> Selection[BaseRoute | _EffectiveRouteContext] | None:
+        """Return the most specific frontend that answers."""
+        candidates = self._iter_low_priority_routes()
+        return best_match(candidates, scope, ask=_ask_low_priority, is_better=is_more_specific)
+
+    async def _handle_low_priority(
+        self, selection: Selection[BaseRoute | _EffectiveRouteContext], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        chosen = selection.candidate
+        _update_scope(scope, selection.child_scope)
+        _route_selected(scope=scope, path=getattr(chosen, "path_format", None))
+        if isinstance(chosen, _EffectiveRouteContext):
+            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = chosen
+            await chosen.handle(scope, receive, send, None)
+        else:
+            await chosen.handle(scope, receive, send)
+
+    def _inclusion(self, scope: Scope) -> _IncludedRouter | None:
+        """Return the inclusion through which this router is being asked, if it is."""
+        included = _get_scope_included_router(scope)
+        is_own = isinstance(included, _IncludedRouter) and included.original_router is self
+        return included if is_own else None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as an included router; without an inclusion nothing matches."""
+        inclusion = self._inclusion(scope)
+        selection = None if inclusion is None else inclusion._match(scope)
+        return (Match.NONE, {}) if selection is None else (selection.match, selection.child_scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an included router, or as an application of its own."""
+        inclusion = self._inclusion(scope)
+        if inclusion is not None:
+            await inclusion._handle_selected(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    # Startup and shutdown.
+
+    async def _startup(self) -> None:
+        """Run the startup handlers in order."""
+        await _run_handlers(self.on_startup)
+
+    async def _shutdown(self) -> None:
+        """Run the shutdown handlers in order."""
+        await _run_handlers(self.on_shutdown)
+
+    def add_event_handler(self, event_type: str, func: Callable[[], Any]) -> None:
+        """Add a function to call at `"startup"` or `"shutdown"`."""
+        assert event_type in _EVENT_TYPES
+        handlers = self.on_startup if event_type == "startup" else self.on_shutdown
+        handlers.append(func)
+
+    @deprecated(ON_EVENT_DEPRECATED)
+    def on_event(self, event_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
+        """Decorate a function to call at `"startup"` or `"shutdown"`."""
+
+        def decorator(func: DecoratedCallable) -> DecoratedCallable:
+            self.add_event_handler(event_type, func)
+            return func
+
+        return decorator
