@@ -202,9 +202,7 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
         field_info = _field_info_from_marker(marker, declared, value, param_name, is_path_param)
 
     if isinstance(value, params.Depends):
-        assert depends is None, (
-            f"Cannot specify `Depends` in `Annotated` and default value together for {param_name!r}"
-        )
+        assert depends is None, f"Cannot specify `Depends` in `Annotated` and default value together for {param_name!r}"
         assert field_info is None, (
             "Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together for "
             f"{param_name!r}"
@@ -231,9 +229,7 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
     return ParamDetails(type_annotation=type_annotation, depends=depends, field=field)
 
 
-def add_non_field_param_to_dependency(
-    *, param_name: str, type_annotation: Any, dependant: Dependant
-) -> bool | None:
+def add_non_field_param_to_dependency(*, param_name: str, type_annotation: Any, dependant: Dependant) -> bool | None:
     """Note the parameter's name on the node if its type is one that receives an object of the request itself."""
     for special_type, attribute in _SPECIAL_TYPES:
         if lenient_issubclass(type_annotation, special_type):
@@ -250,7 +246,7 @@ def add_param_to_fields(*, field: ModelField, dependant: Dependant) -> None:
     if isinstance(field.field_info, params.Body):
         dependant.body_params.append(field)
         return
-    fields_by_source = {
+    fields_by_source: dict[Any, list[ModelField]] = {
         params.ParamTypes.path: dependant.path_params,
         params.ParamTypes.query: dependant.query_params,
         params.ParamTypes.header: dependant.header_params,
@@ -266,26 +262,10 @@ def ensure_multipart_is_installed() -> None:
 
     Raises: RuntimeError that says what to install, and whether the unrelated package `multipart` is in the way.
     """
-    if _has_python_multipart():
-        return
-    message = multipart_not_installed_error
-    try:
-        from multipart import __version__
-
-        assert __version__
-    except ImportError:
-        pass
-    else:
-        try:
-            from multipart.multipart import parse_options_header
-
-            # An old python-multipart was imported as `multipart`; only the unrelated package lacks the function.
-            assert parse_options_header
-            return
-        except ImportError:
-            message = multipart_incorrect_install_error
-    logger.error(message)
-    raise RuntimeError(message)
+    message = None if _has_python_multipart() else _multipart_problem()
+    if message is not None:
+        logger.error(message)
+        raise RuntimeError(message)
 
 
 def _has_python_multipart() -> bool:
@@ -293,8 +273,25 @@ def _has_python_multipart() -> bool:
         from python_multipart import __version__
     except ImportError:
         return False
-    # Up to 0.0.12 the name may belong to another package.
+    # Up to 0.0.12 it was imported as `multipart`.
     return __version__ > "0.0.12"
+
+
+def _multipart_problem() -> str | None:
+    """Return what is wrong with the package `multipart`, None if it is an old python-multipart."""
+    try:
+        from multipart import __version__  # type: ignore[import-untyped, unused-ignore]
+
+        assert __version__
+    except ImportError:
+        return multipart_not_installed_error
+    try:
+        from multipart.multipart import parse_options_header  # type: ignore[import-untyped, unused-ignore]
+
+        assert parse_options_header
+    except ImportError:
+        return multipart_incorrect_install_error
+    return None
 
 
 def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, path: str) -> Dependant:

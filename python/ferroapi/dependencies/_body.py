@@ -136,7 +136,9 @@ def _form_finder(items: Sequence[FormItem]) -> _Finder:
 
     def find(field: ModelField) -> _Found:
         item = found.get(field.name)
-        return _Found(Undefined, _preferred_location(field)) if item is None else _Found(item.value, ("body", item.alias))
+        if item is None:
+            return _Found(Undefined, _preferred_location(field))
+        return _Found(item.value, ("body", item.alias))
 
     return find
 
@@ -202,7 +204,7 @@ async def _read_file_bytes(file: UploadFile) -> bytes:
 
 def _add_form_union_validators(annotation: Any) -> Any:
     """Return a union of form models in which each member reads the raw form by its own fields' shapes."""
-    return Union[tuple(_form_choice(choice) for choice in get_args(annotation))]
+    return Union[tuple(map(_form_choice, get_args(annotation)))]  # noqa: UP007 - the members are known at run time only
 
 
 def _form_choice(choice: Any) -> Any:

@@ -65,7 +65,7 @@ def _media_type(body_params: Sequence[ModelField], kind: type[params.Body]) -> s
     """Return the media type the parameters agree on, None to keep the kind's own."""
     if kind is params.File:
         return None
-    declared = [field.field_info.media_type for field in body_params if isinstance(field.field_info, kind)]
+    declared: list[Any] = [field.field_info.media_type for field in body_params if isinstance(field.field_info, kind)]
     if kind is params.Form and "multipart/form-data" in declared:
         return "multipart/form-data"
     return declared[0] if len(set(declared)) == 1 else None
@@ -116,9 +116,7 @@ def _get_form_model_schema(
     return model_schema
 
 
-def _form_names(
-    model: type[BaseModel], properties: dict[str, Any], required: Sequence[str]
-) -> dict[str, list[str]]:
+def _form_names(model: type[BaseModel], properties: dict[str, Any], required: Sequence[str]) -> dict[str, list[str]]:
     """Return, by their name in the schema, the form names of the fields that pydantic's schema does not tell."""
     renamed: dict[str, list[str]] = {}
     for field in get_cached_model_fields(model):

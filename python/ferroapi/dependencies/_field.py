@@ -67,6 +67,12 @@ class RequestField:
         return all(map(is_, self.sources, _sources(field)))
 
     @cached_property
+    def location(self) -> str:
+        """The part of the request a parameter comes from, as error locations name it."""
+        assert isinstance(self.info, params.Param), "Params must be subclasses of Param"
+        return self.info.in_.value
+
+    @cached_property
     def aliases(self) -> tuple[Alias, ...]:
         """The names to try, in order of preference."""
         return self._aliases(hyphenate=False)

@@ -9,7 +9,6 @@ from typing import Any
 
 from starlette.datastructures import FormData, Headers, ImmutableMultiDict, QueryParams, UploadFile
 
-from ferroapi import params
 from ferroapi._compat import ModelField, Undefined, get_missing_field_error
 from ferroapi.dependencies._field import Alias, RequestField, request_field
 
@@ -94,7 +93,7 @@ def _single_value(
     field: ModelField, facts: RequestField, received: Mapping[str, Any], values: dict[str, Any]
 ) -> tuple[Any, list[Any]]:
     name = _received_alias(facts.aliases, received).request
-    loc = (_location(field), name)
+    loc = (facts.location, name)
     return validate_value(field=field, value=read_value(facts, received, name), values=values, loc=loc)
 
 
@@ -123,7 +122,7 @@ def _model_value(field: ModelField, facts: RequestField, received: Mapping[str, 
         and not (data and model.model_config.get("extra") in ("allow", "forbid"))
     )
     value, errors = validate_value(
-        field=field, value=Undefined if is_absent else data, values={}, loc=(_location(field),)
+        field=field, value=Undefined if is_absent else data, values={}, loc=(facts.location,)
     )
     if wire_names and model.model_config.get("loc_by_alias", True):
         _use_wire_names(errors, wire_names)
@@ -140,16 +139,10 @@ def _use_wire_names(errors: list[Any], wire_names: Mapping[Any, str]) -> None:
 
 def _received_alias(aliases: tuple[Alias, ...], received: Mapping[str, Any]) -> Alias:
     """Return the first alias that was received, the preferred one when none was."""
-    if len(aliases) > 1:
-        for alias in aliases:
-            if alias.request in received:
-                return alias
-    return aliases[0]
-
-
-def _location(field: ModelField) -> str:
-    assert isinstance(field.field_info, params.Param), "Params must be subclasses of Param"
-    return field.field_info.in_.value
+    preferred = aliases[0]
+    if len(aliases) == 1:
+        return preferred
+    return next((alias for alias in aliases if alias.request in received), preferred)
 
 
 def _is_empty_text(value: Any) -> bool:
