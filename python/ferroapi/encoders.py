@@ -27,7 +27,7 @@ from ferroapi.exceptions import PydanticV1NotSupportedError
 from ferroapi.types import IncEx
 
 try:
-    from pydantic.color import Color
+    from pydantic.color import Color  # pyright: ignore[reportAssignmentType]
 except ImportError:  # pragma: no cover # pydantic means to drop it
 
     class Color:  # type: ignore[no-redef]
@@ -35,7 +35,7 @@ except ImportError:  # pragma: no cover # pydantic means to drop it
 
 
 try:
-    from pydantic_extra_types.color import Color as PyExtraColor
+    from pydantic_extra_types.color import Color as PyExtraColor  # pyright: ignore[reportAssignmentType]
 except ImportError:  # pragma: no cover # an optional package
 
     class PyExtraColor:  # type: ignore[no-redef]

@@ -182,7 +182,8 @@ class ModelField:
                 # Aliases mean something for a parameter, although not for the bare adapter pydantic warns about.
                 warnings.simplefilter("ignore", category=UnsupportedFieldAttributeWarning)
             arguments: Any = (parts["annotation"], *parts["metadata"], Field(**parts["attributes"]))
-            return TypeAdapter(Annotated[arguments], config=self.config)
+            annotation: Any = Annotated[arguments]  # pyright: ignore[reportInvalidTypeForm]
+            return TypeAdapter(annotation, config=self.config)
 
     @property
     def alias(self) -> str:

@@ -1,0 +1,310 @@
+"""What the rest of the package says to telemetry: a route was chosen, an operation runs, a validation failed.
+
+Every call is cheap where nobody listens, and opentelemetry is imported only where somebody does.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.requests import Request
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing_extensions import TypedDict
+
+from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger, LoggerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, Tracer, TracerProvider
+
+INSTRUMENTATION_NAME = "fastapi"
+INSTRUMENTATION_VERSION = "0.165.0"
+"""The FastAPI whose telemetry this is, so that a service's recorded data does not change with the engine."""
+
+SCOPE_KEY = "fastapi.telemetry"
+"""Where an ASGI scope holds its `_RequestTelemetry`; None there means that the request is excluded."""
+
+_HTTP_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+
+# What `opentelemetry.context.create_key` would make, without importing it.
+_REQUEST_TELEMETRY_KEY = f"fastapi.request-{uuid4()}"
+
+_NO_OPERATION = nullcontext()
+
+
+class TelemetryConfig(TypedDict, total=False):
+    """The `telemetry` option of an application; what is absent has its default."""
+
+    tracer_provider: "TracerProvider | None"
+    """Where spans go; the global provider by default."""
+    meter_provider: "MeterProvider | None"
+    """Where metrics go; the global provider by default."""
+    logger_provider: "LoggerProvider | None"
+    """Where log records go; the global provider by default."""
+    tracing: bool
+    """Whether spans are made; True by default."""
+    metrics: bool
+    """Whether metrics are recorded; True by default."""
+    logs: bool
+    """Whether failures are logged; True by default."""
+    operation_spans: bool
+    """Whether dependencies, endpoint, serialization and background tasks have spans of their own; True by default."""
+    auto_configure: bool
+    """Whether start-up adds the exporters named in the environment; False by default."""
+    exclude: Callable[[MutableMapping[str, Any]], bool] | None
+    """Given an ASGI scope, whether to leave that request out of all telemetry."""
+
+
+@dataclass(kw_only=True)
+class TelemetryData:
+    """What is known so far of the request being served, for span processors and the like."""
+
+    request: Request | None = None
+    websocket: WebSocket | None = None
+    body: Any = None
+    values: dict[str, Any] | None = None
+    errors: Sequence[Any] | None = None
+
+
+@dataclass(kw_only=True)
+class _RequestTelemetry:
+    """The telemetry of one request or connection, in its scope and in its context."""
+
+    span: "Span | None"
+    span_method: str
+    tracer: "Tracer | None" = None
+    logger: "Logger | None" = None
+    route: str | None = None
+    status_code: int | None = None
+    data: TelemetryData | None = field(default_factory=TelemetryData)
+    _mount_prefix: str = ""
+    _exceptions: list[BaseException] = field(default_factory=list, repr=False)
+
+
+# --- Can telemetry matter? ---
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """One of OpenTelemetry's three signals: its options here, and where its global provider is found."""
+
+    option: Literal["tracing", "metrics", "logs"]
+    provider_option: Literal["tracer_provider", "meter_provider", "logger_provider"]
+    module: str
+    getter: str
+    variable: str
+
+    def global_provider(self) -> Any:
+        """Return the global provider, None where no code of this process can have set one."""
+        module = sys.modules.get(self.module)
+        if module is None and self.variable in _named_providers():
+            module = import_module(self.module)
+        get_provider = getattr(module, self.getter, None)
+        return None if get_provider is None else get_provider()
+
+
+_SIGNALS = (
+    _Signal("tracing", "tracer_provider", "opentelemetry.trace", "get_tracer_provider", "OTEL_PYTHON_TRACER_PROVIDER"),
+    _Signal("metrics", "meter_provider", "opentelemetry.metrics", "get_meter_provider", "OTEL_PYTHON_METER_PROVIDER"),
+    _Signal("logs", "logger_provider", "opentelemetry._logs", "get_logger_provider", "OTEL_PYTHON_LOGGER_PROVIDER"),
+)
+
+# What the API answers until a provider is set: (module, class).
+_DEFERRED_PROVIDERS = frozenset(
+    {
+        ("opentelemetry.trace", "ProxyTracerProvider"),
+        ("opentelemetry.metrics._internal", "_ProxyMeterProvider"),
+        ("opentelemetry._logs._internal", "ProxyLoggerProvider"),
+    }
+)
+
+
+@cache
+def _named_providers() -> frozenset[str]:
+    """Return the variables by which the environment names a provider for opentelemetry to load when it is asked.
+
+    They are read once: this is asked for each request of a process without telemetry.
+    """
+    return frozenset(signal.variable for signal in _SIGNALS if signal.variable in os.environ)
+
+
+def _unconfigured(provider: Any) -> bool:
+    cls = type(provider)
+    return (cls.__module__, cls.__name__) in _DEFERRED_PROVIDERS
+
+
+def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
+    """Tell whether any signal that `config` leaves on has a provider, without importing opentelemetry.
+
+    The provider is one of `config`, or a global one; where opentelemetry is not imported, there is no global one.
+    """
+    config = config or {}
+    for signal in _SIGNALS:
+        if not config.get(signal.option, True):
+            continue
+        if config.get(signal.provider_option) is not None:
+            return True
+        provider = signal.global_provider()
+        if provider is not None and not _unconfigured(provider):
+            return True
+    return False
+
+
+# --- The telemetry of the running request ---
+
+
+def _get_request_telemetry(context: "Context | None" = None) -> _RequestTelemetry | None:
+    # Where the module is not imported, nothing was ever attached to a context.
+    otel_context = sys.modules.get("opentelemetry.context")
+    value = otel_context and otel_context.get_value(_REQUEST_TELEMETRY_KEY, context)
+    return value if isinstance(value, _RequestTelemetry) else None
+
+
+def get_telemetry_data(context: "Context | None" = None) -> TelemetryData | None:
+    """Return what is known of the request being served in `context`, by default the current one.
+
+    None outside of a request, and for a request that is excluded or not observed.
+    """
+    request_telemetry = _get_request_telemetry(context)
+    return None if request_telemetry is None else request_telemetry.data
+
+
+def _route_selected(*, scope: MutableMapping[str, Any], path: str | None, mount: bool = False) -> None:
+    """Name the span after the route; a mount gives the prefix of the route that an inner application selects."""
+    request_telemetry = scope.get(SCOPE_KEY)
+    if path is None or not isinstance(request_telemetry, _RequestTelemetry):
+        return
+    if mount:
+        request_telemetry._mount_prefix += path.removesuffix("/{path}")
+        path = "/{path}"
+    route = request_telemetry.route = request_telemetry._mount_prefix + path
+    if request_telemetry.span is not None:
+        request_telemetry.span.set_attribute("http.route", route)
+        request_telemetry.span.update_name(f"{request_telemetry.span_method} {route}")
+
+
+# --- Failures ---
+
+
+def _exception_type(exc: BaseException) -> str:
+    cls = type(exc)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _normal_websocket_disconnect(exc: BaseException) -> bool:
+    """Tell whether a peer closed the connection as intended: normal closure, or going away."""
+    return isinstance(exc, WebSocketDisconnect) and exc.code in (1000, 1001)
+
+
+def _route_attributes(request_telemetry: _RequestTelemetry) -> dict[str, Any]:
+    return {"http.route": request_telemetry.route} if request_telemetry.route else {}
+
+
+def _validation_failed(exc: RequestValidationError | WebSocketRequestValidationError) -> None:
+    """Keep the errors of a refused request with its data, and log how many they are."""
+    request_telemetry = _get_request_telemetry()
+    if request_telemetry is None:
+        return
+    errors = exc.errors()
+    if request_telemetry.data is not None:
+        request_telemetry.data.errors = errors
+        if isinstance(exc, RequestValidationError):
+            request_telemetry.data.body = exc.body
+    if request_telemetry.logger is not None:
+        from opentelemetry._logs import SeverityNumber
+
+        request_telemetry.logger.emit(
+            event_name="fastapi.validation.failed",
+            timestamp=time_ns(),
+            severity_number=SeverityNumber.WARN,
+            severity_text="WARN",
+            body="Request validation failed",
+            attributes={"fastapi.validation.error_count": len(errors), **_route_attributes(request_telemetry)},
+        )
+
+
+def _exception(*, scope: MutableMapping[str, Any], exc: BaseException) -> None:
+    """Keep an exception that nobody handled as the cause of the request's failure, and log it once."""
+    is_websocket = scope["type"] == "websocket"
+    request_telemetry = scope.get(SCOPE_KEY)
+    if not isinstance(request_telemetry, _RequestTelemetry) or (is_websocket and _normal_websocket_disconnect(exc)):
+        return
+    # It passes several observers on its way out. Equality is the exception's own affair, so identity decides.
+    if any(seen is exc for seen in request_telemetry._exceptions):
+        return
+    request_telemetry._exceptions.append(exc)
+    if request_telemetry.logger is not None and isinstance(exc, Exception):
+        from opentelemetry._logs import SeverityNumber
+
+        subject = "WebSocket connection" if is_websocket else "request"
+        request_telemetry.logger.emit(
+            exception=exc,
+            event_name="fastapi.websocket.exception" if is_websocket else "http.server.request.exception",
+            timestamp=time_ns(),
+            severity_number=SeverityNumber.ERROR,
+            severity_text="ERROR",
+            body=f"Unhandled exception in FastAPI {subject}",
+            attributes=_route_attributes(request_telemetry) or None,
+        )
+
+
+# --- Operations: the spans within a request ---
+
+_ANSWERS = (HTTPException, RequestValidationError, WebSocketException, WebSocketRequestValidationError)
+
+
+def _operation(*, name: str, function: Callable[..., Any] | None = None) -> AbstractContextManager[None]:
+    """Return a context that is a span `fastapi.<name>` where the running request has operation spans."""
+    request_telemetry = _get_request_telemetry()
+    if request_telemetry is None or request_telemetry.tracer is None:
+        return _NO_OPERATION
+    return _traced_operation(tracer=request_telemetry.tracer, name=name, function=function)
+
+
+@contextmanager
+def _traced_operation(*, tracer: "Tracer", name: str, function: Callable[..., Any] | None) -> Iterator[None]:
+    with tracer.start_as_current_span(
+        f"fastapi.{name}",
+        attributes={} if function is None else {"code.function.name": _function_name(function)},
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as exc:
+            if _is_failure(exc, name):
+                from opentelemetry.trace import StatusCode
+
+                span.set_attribute("error.type", _exception_type(exc))
+                span.set_status(StatusCode.ERROR)
+            raise
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    """Return the dotted name of a callable, for an instance without a name that of its class."""
+    cls = type(function)
+    module = getattr(function, "__module__", cls.__module__)
+    qualified_name = getattr(function, "__qualname__", cls.__qualname__)
+    return f"{module}.{qualified_name}"
+
+
+def _is_failure(exc: Exception, operation: str) -> bool:
+    """Tell whether an exception is a fault, not a way to answer: after a background task nobody answers."""
+    is_answer = isinstance(exc, _ANSWERS) or _normal_websocket_disconnect(exc)
+    return operation == "background_task" or not is_answer
+
+
+def _run_sync_endpoint(*, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    """Call a synchronous endpoint inside of its span, both in the worker thread."""
+    with _operation(name="endpoint", function=function):
+        return function(**arguments)
