@@ -1,6 +1,32 @@
 //! The extension module `ferroapi._core`: the list of what it exports, nothing else.
+
+mod answer;
+mod body;
+mod drive;
+mod error;
+mod extract;
+mod ffi;
+mod hop;
+mod names;
+mod plan;
+mod respond;
+mod scope;
+mod serialize;
+mod solve;
+mod table;
+mod validate;
+
 use pyo3::pymodule;
 
 /// The engine of ferroapi.
 #[pymodule(gil_used = false)]
-mod _core {}
+mod _core {
+    #[pymodule_export]
+    use crate::answer::encode_json;
+    #[pymodule_export]
+    use crate::drive::{Driver, respond};
+    #[pymodule_export]
+    use crate::plan::Plan;
+    #[pymodule_export]
+    use crate::table::{RouteTable, routes_changed};
+}

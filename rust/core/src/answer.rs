@@ -1,0 +1,111 @@
+//! What the endpoint returned becomes a response: bytes where the plan knows how, otherwise an object that Python makes.
+//!
+//! Source: FastAPI behaviour, `routing.get_request_handler` (after the endpoint) and `serialize_response`.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use smallvec::SmallVec;
+
+use crate::plan::{Plan, Render};
+use crate::respond::{Ready, carries_body};
+use crate::solve::Solver;
+use crate::{ffi, names, serialize, validate};
+
+/// How the response leaves.
+pub(crate) enum Answer {
+    /// As two messages with these bytes.
+    Ready(Ready),
+    /// By this response object, called with `scope, receive, send`.
+    Object(Py<PyAny>),
+    /// By the object that this awaitable makes.
+    Build(Py<PyAny>),
+}
+
+/// Turn the endpoint's `result` into an answer; `native` says that bytes are wanted rather than an object.
+///
+/// # Errors
+/// `ResponseValidationError`, and whatever serializing user objects raises.
+pub(crate) fn answer(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>, native: bool) -> PyResult<Answer> {
+    let object = result.bind(py);
+    if object.is_instance(names::response(py)?)? {
+        return given_response(py, solver, object, native);
+    }
+    let recipe = &plan.get().answer;
+    let sub_response = solver.response.as_ref().map(|response| response.bind(py));
+    let status = match sub_response {
+        None => recipe.status,
+        Some(response) => response.getattr(intern!(py, "status_code"))?.extract::<Option<u16>>()?.filter(|status| *status != 0).or(recipe.status),
+    };
+    let status = status.unwrap_or(200);
+    if native && carries_body(status) {
+        let added = match sub_response {
+            None => None,
+            Some(response) => Some(response.getattr(intern!(py, "raw_headers"))?),
+        };
+        match &recipe.render {
+            Render::Json => {
+                let body = serialize::encode_json(object)?;
+                return Ready::new(py, recipe, status, &body, added.as_ref()).map(Answer::Ready);
+            }
+            Render::Model { validate, to_json, options, values } => {
+                let value = match validate::call_validator(validate.bind(py), result.clone_ref(py)) {
+                    Ok(value) => value,
+                    Err(error) => return Err(invalid(py, plan, solver, error, result)),
+                };
+                let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
+                arguments.push(value.unbind());
+                arguments.extend(values.iter().map(|value| value.clone_ref(py)));
+                let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
+                let body = body.cast::<PyBytes>()?;
+                return Ready::new(py, recipe, status, body.as_bytes(), added.as_ref()).map(Answer::Ready);
+            }
+            Render::General => {}
+        }
+    }
+    let build = names::build_response(py)?;
+    let (response, background) = (&solver.response, &solver.background);
+    Ok(Answer::Build(build.call1((plan, result, response, background, &solver.connection.scope))?.unbind()))
+}
+
+/// A response that the endpoint made itself.
+fn given_response(py: Python<'_>, solver: &Solver, response: &Bound<'_, PyAny>, native: bool) -> PyResult<Answer> {
+    if let Some(background) = &solver.background {
+        if response.getattr(intern!(py, "background"))?.is_none() {
+            response.setattr(intern!(py, "background"), background)?;
+        }
+    }
+    object_answer(response, native)
+}
+
+/// How a response object leaves: as its bytes if calling it would do nothing else.
+pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResult<Answer> {
+    if native {
+        if let Some(ready) = Ready::of_plain_response(response)? {
+            return Ok(Answer::Ready(ready));
+        }
+    }
+    Ok(Answer::Object(response.clone().unbind()))
+}
+
+#[cold]
+#[inline(never)]
+fn invalid(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, error: PyErr, result: &Py<PyAny>) -> PyErr {
+    let build = || -> PyResult<PyErr> {
+        if !error.is_instance(py, names::validation_error(py)?) {
+            return Ok(error.clone_ref(py));
+        }
+        let arguments = (error.value(py), result, &plan.get().route, &solver.connection.scope);
+        Ok(PyErr::from_value(names::response_invalid(py)?.call1(arguments)?))
+    };
+    build().unwrap_or_else(|failure| failure)
+}
+
+/// The JSON bytes of `value`, as FastAPI's default response has them.
+///
+/// # Errors
+/// What `JSONResponse(jsonable_encoder(value))` raises; `RecursionError` at a bounded depth.
+#[pyfunction]
+pub(crate) fn encode_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(value.py(), &serialize::encode_json(value)?))
+}

@@ -1,0 +1,30 @@
+//! The errors that this crate itself detects, and their one conversion to Python exceptions.
+
+use pyo3::PyErr;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+
+/// What can be wrong with what Python hands to the engine.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// An ASGI scope lacks `key`, or holds something of another type than the ASGI specification says.
+    Scope { key: &'static str, expected: &'static str },
+    /// An ASGI message lacks `key`, or holds something of another type than the ASGI specification says.
+    Message { key: &'static str, expected: &'static str },
+    /// A plan was built with an unknown word for `what`.
+    Recipe { what: &'static str, word: String },
+    /// The driver was resumed in a state in which nothing awaits.
+    Resumed,
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Scope { key, expected } => PyTypeError::new_err(format!("ASGI scope: {key:?} must be {expected}")),
+            Error::Message { key, expected } => {
+                PyTypeError::new_err(format!("ASGI message: {key:?} must be {expected}"))
+            }
+            Error::Recipe { what, word } => PyValueError::new_err(format!("unknown {what}: {word:?}")),
+            Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
+        }
+    }
+}

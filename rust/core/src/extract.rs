@@ -1,0 +1,108 @@
+//! One pass over path, query, headers and cookies: the text of every parameter that the plan's nodes ask for.
+//!
+//! Source: Starlette's `QueryParams` (last wins), `Headers` (first wins) and `HTTPConnection.cookies` (last wins).
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use smallvec::SmallVec;
+
+use crate::plan::{Key, Plan};
+use crate::scope::Scope;
+
+/// The collected values, by slot; `None` where the request has none.
+pub(crate) type Collected = SmallVec<[Option<Py<PyAny>>; 8]>;
+
+/// Collect what `plan` asks for.
+///
+/// # Errors
+/// A scope that is not as ASGI says.
+pub(crate) fn collect<'py>(
+    plan: &Plan,
+    scope: Scope<'_, 'py>,
+    path_params: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Collected> {
+    let mut collected: Collected = std::iter::repeat_with(|| None).take(plan.keys.count).collect();
+    if let Some(path_params) = path_params {
+        path(&plan.keys.path, path_params, &mut collected)?;
+    }
+    if !plan.keys.query.is_empty() {
+        query(&plan.keys.query, scope, &mut collected)?;
+    }
+    if !plan.keys.header.is_empty() || !plan.keys.cookie.is_empty() {
+        headers(plan, scope, &mut collected)?;
+    }
+    Ok(collected)
+}
+
+/// Put `value` where its slot says: alone, or behind the earlier ones.
+fn keep(collected: &mut Collected, slot: usize, many: bool, value: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    let Some(place) = collected.get_mut(slot) else { return Ok(()) };
+    if !many {
+        *place = Some(value.unbind());
+    } else if let Some(list) = place {
+        list.bind(py).cast::<PyList>()?.append(value)?;
+    } else {
+        *place = Some(PyList::new(py, [value])?.into_any().unbind());
+    }
+    Ok(())
+}
+
+fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut Collected) -> PyResult<()> {
+    for key in keys {
+        if let Some(value) = params.get_item(key.text.bind(params.py()))? {
+            keep(collected, key.slot, false, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn query(keys: &[Key<String>], scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
+    let py = scope.0.py();
+    let Some(query_string) = scope.query_string()? else { return Ok(()) };
+    for (name, value) in wire::query::pairs(query_string.as_bytes()) {
+        let mut text = None;
+        for key in keys.iter().filter(|key| key.text == name) {
+            let text = text.get_or_insert_with(|| PyString::new(py, &value));
+            keep(collected, key.slot, key.many, text.clone().into_any())?;
+        }
+    }
+    Ok(())
+}
+
+fn headers(plan: &Plan, scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
+    scope.each_header(|name, value| {
+        for key in plan.keys.header.iter().filter(|key| key.text == name) {
+            let first = collected.get(key.slot).is_some_and(Option::is_none);
+            if key.many || first {
+                keep(collected, key.slot, key.many, latin_1(value).into_any())?;
+            }
+        }
+        if name == b"cookie" && !plan.keys.cookie.is_empty() {
+            cookies(&plan.keys.cookie, value, collected)?;
+        }
+        Ok(true)
+    })
+}
+
+fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Collected) -> PyResult<()> {
+    let py = header.py();
+    for (name, value) in wire::cookie::pairs(header.as_bytes()) {
+        for key in keys.iter().filter(|key| key.text == name) {
+            keep(collected, key.slot, false, PyString::new(py, &value).into_any())?;
+        }
+    }
+    Ok(())
+}
+
+/// Header bytes as text: latin-1, so every byte is a character.
+fn latin_1<'py>(value: &Bound<'py, PyBytes>) -> Bound<'py, PyString> {
+    let bytes = value.as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.is_ascii() => PyString::new(value.py(), text),
+        _ => {
+            let text: String = bytes.iter().copied().map(char::from).collect();
+            PyString::new(value.py(), &text)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every raw C-API call of the crate, and so its only `unsafe`.
+#![expect(
+    unsafe_code,
+    reason = "PyO3 has no safe vectorcall with keyword names and no send() for plain coroutines; both are on every request"
+)]
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// What an awaitable answered when it was resumed.
+pub(crate) enum Sent<'py> {
+    /// It is suspended on this object (a future, a trap), which belongs to the event loop.
+    Yielded(Bound<'py, PyAny>),
+    /// It is finished, with this result.
+    Returned(Bound<'py, PyAny>),
+}
+
+/// Call `callable` with positional and keyword arguments laid side by side, without a tuple or a dict.
+///
+/// `keywords` names the last `keywords.len()` of `arguments`.
+///
+/// # Errors
+/// Whatever the call raises.
+#[inline]
+pub(crate) fn vectorcall<'py>(
+    callable: &Bound<'py, PyAny>,
+    arguments: &[Py<PyAny>],
+    keywords: Option<&Bound<'py, PyTuple>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = callable.py();
+    let named = keywords.map_or(0, PyTupleMethods::len);
+    debug_assert!(named <= arguments.len(), "more keyword names than arguments");
+    let positional = arguments.len().saturating_sub(named);
+    let names = keywords.map_or(std::ptr::null_mut(), |names| names.as_ptr());
+    // SAFETY: `Py<PyAny>` is `repr(transparent)` over a non-null object pointer, so the slice is an array of
+    // `positional + named` borrowed references that outlives the call; `names` is null or a tuple of that many str.
+    let result = unsafe {
+        pyo3::ffi::PyObject_Vectorcall(
+            callable.as_ptr(),
+            arguments.as_ptr().cast::<*mut pyo3::ffi::PyObject>(),
+            positional,
+            names,
+        )
+    };
+    // SAFETY: a vectorcall returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, result) }
+}
+
+/// Resume a coroutine or an iterator with `value`, as `await` does.
+///
+/// # Errors
+/// Whatever it raises (`StopIteration` is `Sent::Returned`).
+#[inline]
+pub(crate) fn send<'py>(iterator: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
+    let py = iterator.py();
+    let mut result = std::ptr::null_mut();
+    // SAFETY: both pointers are live borrowed references; `result` is written with a new reference or left null.
+    let outcome = unsafe { pyo3::ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &raw mut result) };
+    // SAFETY: by the contract of `PyIter_Send` the result is an owned reference, or null with an exception set.
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, result) }?;
+    Ok(match outcome {
+        pyo3::ffi::PySendResult::PYGEN_NEXT => Sent::Yielded(result),
+        _ => Sent::Returned(result),
+    })
+}
+
+/// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.
+#[inline]
+pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a type check on a live reference.
+    unsafe { pyo3::ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}

@@ -1,0 +1,103 @@
+//! Every Python object that the engine needs, imported on first use and kept; interned strings are `intern!`ed in place.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// Declare a function that imports `module.attribute` once and lends it from then on.
+macro_rules! imported {
+    ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
+        $(#[$doc])*
+        pub(crate) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+            static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            CELL.get_or_try_init(py, || {
+                py.import($module)?.getattr($attribute).map(Bound::unbind)
+            })
+            .map(|object| object.bind(py))
+        }
+    };
+}
+
+/// The same for a class, as a type object.
+macro_rules! imported_type {
+    ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
+        $(#[$doc])*
+        pub(crate) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
+            static CELL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            CELL.import(py, $module, $attribute)
+        }
+    };
+}
+
+// pydantic
+imported!(from_json, "pydantic_core", "from_json");
+imported_type!(validation_error, "pydantic_core", "ValidationError");
+
+// starlette
+imported_type!(request, "starlette.requests", "Request");
+imported_type!(response, "starlette.responses", "Response");
+imported_type!(json_response, "starlette.responses", "JSONResponse");
+imported_type!(plain_text_response, "starlette.responses", "PlainTextResponse");
+imported_type!(html_response, "starlette.responses", "HTMLResponse");
+imported_type!(redirect_response, "starlette.responses", "RedirectResponse");
+
+// standard library and anyio
+imported!(json_loads, "json", "loads");
+imported!(uuid, "uuid", "UUID");
+imported!(run_sync, "anyio.to_thread", "run_sync");
+imported!(copy_context, "contextvars", "copy_context");
+
+// ferroapi: the cold half of the native path (python/ferroapi/_request/native.py)
+imported!(
+    /// `(field, error, loc) -> list`: the error list of one failed field.
+    field_errors, "ferroapi._request.native", "field_errors"
+);
+imported!(
+    /// `(loc) -> list`: the one error of a required field that is absent.
+    missing_error, "ferroapi._request.native", "missing_errors"
+);
+imported!(
+    /// `(dependant, request) -> (values, errors)`: one node's parameters by the Python leaf.
+    parameter_values, "ferroapi._request.native", "parameter_values"
+);
+imported!(
+    /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
+    body_values, "ferroapi._request.native", "body_values"
+);
+imported!(
+    /// `(error, route, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
+    body_failure, "ferroapi._request.native", "body_failure"
+);
+imported!(
+    /// `(errors, body, route, scope) -> RequestValidationError`.
+    request_invalid, "ferroapi._request.native", "request_invalid"
+);
+imported!(
+    /// `(error, content, route, scope) -> ResponseValidationError`.
+    response_invalid, "ferroapi._request.native", "response_invalid"
+);
+imported!(
+    /// `(content_type) -> bool`: whether the standard library calls this media type JSON.
+    is_json_content_type, "ferroapi._request.native", "is_json_content_type"
+);
+imported!(
+    /// `() -> Response`: the response that dependencies write headers and status to.
+    sub_response, "ferroapi._request.native", "sub_response"
+);
+imported!(
+    /// `() -> BackgroundTasks`.
+    background_tasks, "ferroapi._request.native", "background_tasks"
+);
+imported!(
+    /// `(dependant, stack, values, request) -> awaitable`: enter a generator dependency.
+    enter_generator, "ferroapi._request.native", "enter_generator"
+);
+imported!(
+    /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
+    build_response, "ferroapi._request.native", "build_response"
+);
+imported!(
+    /// `(scope, receive, send, error, started, app) -> awaitable`: let the exception handlers answer.
+    answer_failure, "ferroapi._request.native", "answer_failure"
+);
+imported!(client_disconnect, "starlette.requests", "ClientDisconnect");

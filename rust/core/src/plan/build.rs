@@ -1,0 +1,273 @@
+//! Python's description of a path operation (`ferroapi._request.plan`) becomes a `Plan`: every check of the build is here.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use smallvec::SmallVec;
+
+use super::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use super::param::{Absent, Check, Parameter};
+use super::{Answer, BodyMode, Key, Keys, Plan, Render};
+use crate::error::Error;
+
+#[derive(FromPyObject)]
+struct ValueRecipe {
+    source: String,
+    aliases: Vec<Py<PyString>>,
+    many: bool,
+    absent: String,
+    default: Py<PyAny>,
+    validate: Option<Py<PyAny>>,
+    field: Py<PyAny>,
+}
+
+#[derive(FromPyObject)]
+struct NodeRecipe {
+    call: Py<PyAny>,
+    kind: String,
+    parameters: Vec<ValueRecipe>,
+    leaf: bool,
+    body: String,
+    body_fields: Vec<ValueRecipe>,
+    specials: Vec<(String, Py<PyAny>)>,
+    arguments_from: Vec<usize>,
+    children: Vec<usize>,
+    keywords: Py<PyTuple>,
+    cache: usize,
+    use_cache: bool,
+    function_scope: bool,
+    dependant: Py<PyAny>,
+}
+
+#[derive(FromPyObject)]
+struct AnswerRecipe {
+    render: String,
+    validate: Option<Py<PyAny>>,
+    to_json: Option<Py<PyAny>>,
+    options: Py<PyDict>,
+    status: Option<u16>,
+    media_type: Vec<u8>,
+}
+
+#[derive(FromPyObject)]
+struct PlanRecipe {
+    nodes: Vec<NodeRecipe>,
+    steps: Vec<(usize, Option<usize>)>,
+    cache_size: usize,
+    body: String,
+    strict_content_type: bool,
+    answer: AnswerRecipe,
+    route: Py<PyAny>,
+}
+
+fn unknown(what: &'static str, word: &str) -> PyErr {
+    Error::Recipe { what, word: word.to_owned() }.into()
+}
+
+fn absent(word: &str, default: Py<PyAny>) -> PyResult<Absent> {
+    Ok(match word {
+        "missing" => Absent::Missing,
+        "constant" => Absent::Constant(default),
+        "made" => Absent::Made(default),
+        "made_then_validated" => Absent::MadeThenValidated(default),
+        _ => return Err(unknown("default", word)),
+    })
+}
+
+fn check(validate: Option<Py<PyAny>>) -> Check {
+    validate.map_or(Check::Text, Check::Validator)
+}
+
+/// The `loc` of an error: the source, then the alias.
+fn location<'py>(py: Python<'py>, source: &str, alias: &Bound<'py, PyString>) -> PyResult<Py<PyTuple>> {
+    Ok(PyTuple::new(py, [PyString::new(py, source).as_any(), alias.as_any()])?.unbind())
+}
+
+impl Keys {
+    /// The slot of `alias` in `source`, made if it is new.
+    fn slot(&mut self, source: &str, alias: &Bound<'_, PyString>, many: bool) -> PyResult<usize> {
+        fn place<T: PartialEq>(keys: &mut Vec<Key<T>>, count: &mut usize, text: T, many: bool) -> usize {
+            if let Some(known) = keys.iter().find(|key| key.text == text && key.many == many) {
+                return known.slot;
+            }
+            let slot = *count;
+            *count += 1;
+            keys.push(Key { text, slot, many });
+            slot
+        }
+        let count = &mut self.count;
+        let text = alias.to_str()?;
+        Ok(match source {
+            "path" => {
+                let slot = *count;
+                *count += 1;
+                self.path.push(Key { text: alias.clone().unbind(), slot, many });
+                slot
+            }
+            "query" => place(&mut self.query, count, text.to_owned(), many),
+            "header" => place(&mut self.header, count, latin_1_lower(text), many),
+            "cookie" => place(&mut self.cookie, count, text.to_owned(), many),
+            _ => return Err(unknown("parameter source", source)),
+        })
+    }
+}
+
+/// A header name as bytes; one that latin-1 cannot write matches no header.
+///
+/// Source: `starlette.datastructures.Headers.__getitem__`.
+fn latin_1_lower(name: &str) -> Vec<u8> {
+    name.to_lowercase().chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b' ')).collect()
+}
+
+fn parameter(py: Python<'_>, recipe: ValueRecipe, keys: &mut Keys) -> PyResult<Parameter> {
+    let mut slots = SmallVec::new();
+    let mut locations = SmallVec::new();
+    for alias in &recipe.aliases {
+        let alias = alias.bind(py);
+        slots.push(keys.slot(&recipe.source, alias, recipe.many)?);
+        locations.push(location(py, &recipe.source, alias)?);
+    }
+    Ok(Parameter {
+        slots,
+        locations,
+        absent: absent(&recipe.absent, recipe.default)?,
+        check: check(recipe.validate),
+        field: recipe.field,
+    })
+}
+
+fn body_field(py: Python<'_>, recipe: ValueRecipe, whole: bool) -> PyResult<BodyField> {
+    let locations = if whole {
+        vec![PyTuple::new(py, ["body"])?.unbind()]
+    } else {
+        recipe.aliases.iter().map(|alias| location(py, "body", alias.bind(py))).collect::<PyResult<_>>()?
+    };
+    Ok(BodyField {
+        aliases: recipe.aliases,
+        locations,
+        absent: absent(&recipe.absent, recipe.default)?,
+        check: check(recipe.validate),
+        field: recipe.field,
+    })
+}
+
+fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
+    let kind = match recipe.kind.as_str() {
+        "coroutine" => Kind::Coroutine,
+        "plain" => Kind::Plain,
+        "generator" => Kind::Generator,
+        word => return Err(unknown("kind of callable", word)),
+    };
+    let mut fields = recipe.body_fields.into_iter();
+    let body = match recipe.body.as_str() {
+        "none" => BodyShape::None,
+        "leaf" => BodyShape::Leaf,
+        "whole" => match fields.next() {
+            Some(only) => BodyShape::Whole(Box::new(body_field(py, only, true)?)),
+            None => return Err(unknown("body", "whole, without a field")),
+        },
+        "embedded" => {
+            BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?)
+        }
+        word => return Err(unknown("body", word)),
+    };
+    let specials = recipe
+        .specials
+        .into_iter()
+        .map(|(word, object)| {
+            Ok(match word.as_str() {
+                "request" => Special::Request,
+                "background_tasks" => Special::BackgroundTasks,
+                "response" => Special::Response,
+                "security_scopes" => Special::SecurityScopes(object),
+                _ => return Err(unknown("special argument", &word)),
+            })
+        })
+        .collect::<PyResult<_>>()?;
+    Ok(Node {
+        call: recipe.call,
+        kind,
+        parameters: recipe
+            .parameters
+            .into_iter()
+            .map(|recipe| parameter(py, recipe, keys))
+            .collect::<PyResult<_>>()?,
+        leaf: recipe.leaf,
+        body,
+        specials,
+        arguments_from: recipe.arguments_from,
+        children: recipe.children,
+        keywords: recipe.keywords,
+        cache: recipe.cache,
+        use_cache: recipe.use_cache,
+        function_scope: recipe.function_scope,
+        dependant: recipe.dependant,
+    })
+}
+
+fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
+    let render = match (recipe.render.as_str(), recipe.validate, recipe.to_json) {
+        ("json", _, _) => Render::Json,
+        ("general", _, _) => Render::General,
+        ("model", Some(validate), Some(to_json)) => {
+            let options = recipe.options.bind(py);
+            Render::Model {
+                validate,
+                to_json,
+                options: PyTuple::new(py, options.keys())?.unbind(),
+                values: options.values().iter().map(Bound::unbind).collect(),
+            }
+        }
+        (word, _, _) => return Err(unknown("render", word)),
+    };
+    let content_type = (PyBytes::new(py, b"content-type"), PyBytes::new(py, &recipe.media_type));
+    Ok(Answer {
+        render,
+        status: recipe.status,
+        content_type: content_type.into_pyobject(py)?.unbind(),
+        content_length: PyBytes::new(py, b"content-length").unbind(),
+    })
+}
+
+#[pymethods]
+impl Plan {
+    /// Compile a recipe.
+    #[new]
+    fn new(py: Python<'_>, recipe: PlanRecipe) -> PyResult<Self> {
+        let mut keys = Keys::default();
+        let nodes: Vec<Node> =
+            recipe.nodes.into_iter().map(|recipe| node(py, recipe, &mut keys)).collect::<PyResult<_>>()?;
+        let inside = |index: &usize| *index < nodes.len();
+        let whole = nodes
+            .iter()
+            .all(|node| node.children.iter().chain(&node.arguments_from).all(inside) && node.cache < recipe.cache_size);
+        let steps: Vec<Step> = recipe
+            .steps
+            .into_iter()
+            .map(|(node, next)| next.map_or(Step::Call(node), |next| Step::Reuse { node, next }))
+            .collect();
+        let ordered = steps.iter().all(|step| match step {
+            Step::Reuse { node, next } => inside(node) && *next <= steps.len(),
+            Step::Call(node) => inside(node),
+        });
+        if !(whole && ordered) || nodes.is_empty() {
+            return Err(unknown("graph", "an index outside the graph"));
+        }
+        let body = match recipe.body.as_str() {
+            "unread" => BodyMode::Unread,
+            "json" => BodyMode::Json { strict: recipe.strict_content_type },
+            "given" => BodyMode::Given,
+            word => return Err(unknown("body mode", word)),
+        };
+        Ok(Self {
+            body,
+            shares_thread: nodes.iter().filter(|node| node.kind == Kind::Plain).count() > 1,
+            has_generators: nodes.iter().any(|node| node.kind == Kind::Generator),
+            keys,
+            steps,
+            cache_size: recipe.cache_size,
+            answer: answer(py, recipe.answer)?,
+            route: recipe.route,
+            nodes,
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! A path operation's frozen recipe: compiled once, at its first match, and run for every request.
+
+pub(crate) mod build;
+pub(crate) mod dependency;
+pub(crate) mod param;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+
+use dependency::{Node, Step};
+
+/// One name that is collected from the request, and where its text is kept.
+#[derive(Debug)]
+pub(crate) struct Key<T> {
+    pub(crate) text: T,
+    /// The index among the collected values.
+    pub(crate) slot: usize,
+    /// Keep all occurrences as a list, not one.
+    pub(crate) many: bool,
+}
+
+/// Everything that is collected from a request before its nodes are solved.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) path: Vec<Key<Py<PyString>>>,
+    pub(crate) query: Vec<Key<String>>,
+    /// Lower case, as ASGI servers send them.
+    pub(crate) header: Vec<Key<Vec<u8>>>,
+    pub(crate) cookie: Vec<Key<String>>,
+    /// How many values there are.
+    pub(crate) count: usize,
+}
+
+/// How the request's body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyMode {
+    /// It is not read.
+    Unread,
+    /// JSON by its content type, raw bytes otherwise.
+    Json {
+        /// A body without a content type is not JSON.
+        strict: bool,
+    },
+    /// A form: read by the Python side before the plan runs.
+    Given,
+}
+
+/// What turns the endpoint's result into the response.
+#[derive(Debug)]
+pub(crate) enum Render {
+    /// `JSONResponse` of any object: our encoder.
+    Json,
+    /// The response model's validator and serializer.
+    Model {
+        validate: Py<PyAny>,
+        to_json: Py<PyAny>,
+        /// Keyword names after the value, and their constant values.
+        options: Py<PyTuple>,
+        values: Vec<Py<PyAny>>,
+    },
+    /// Any other response class: made by Python.
+    General,
+}
+
+/// The response half of a plan.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) render: Render,
+    /// The declared status, if any.
+    pub(crate) status: Option<u16>,
+    /// The `(b"content-type", ...)` header pair.
+    pub(crate) content_type: Py<PyTuple>,
+    /// `b"content-length"`.
+    pub(crate) content_length: Py<PyBytes>,
+}
+
+/// A path operation, compiled.
+#[pyclass(frozen, module = "ferroapi._core")]
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) keys: Keys,
+    pub(crate) body: BodyMode,
+    /// Dependencies by occurrence; the last one is the endpoint.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) steps: Vec<Step>,
+    /// How many distinct results the dependency cache can hold.
+    pub(crate) cache_size: usize,
+    /// Whether any node is called in a worker thread besides another one.
+    pub(crate) shares_thread: bool,
+    /// Whether any node is a generator, so that exit stacks are needed.
+    pub(crate) has_generators: bool,
+    pub(crate) answer: Answer,
+    /// The route (or effective route context), for the Python side of the path.
+    #[pyo3(get)]
+    pub(crate) route: Py<PyAny>,
+}

@@ -1,0 +1,42 @@
+//! One parameter of a path operation or dependency: where its text comes from, its shape, its default, its validator.
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use smallvec::SmallVec;
+
+/// What stands for a parameter that the request does not carry.
+#[derive(Debug)]
+pub(crate) enum Absent {
+    /// An error: the parameter is required.
+    Missing,
+    /// This immutable object, as it is.
+    Constant(Py<PyAny>),
+    /// The result of this call, made anew for each request.
+    Made(Py<PyAny>),
+    /// The result of this call, which is then validated like a received value.
+    MadeThenValidated(Py<PyAny>),
+}
+
+/// How a received value becomes the argument.
+#[derive(Debug)]
+pub(crate) enum Check {
+    /// Text that every `str` satisfies: passed on as received.
+    Text,
+    /// `SchemaValidator.validate_python`, bound.
+    Validator(Py<PyAny>),
+}
+
+/// One parameter.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    /// The places of its aliases among the plan's collected values, preferred first.
+    pub(crate) slots: SmallVec<[usize; 1]>,
+    /// The `loc` of its errors, for each alias.
+    pub(crate) locations: SmallVec<[Py<PyTuple>; 1]>,
+    /// What it is when absent.
+    pub(crate) absent: Absent,
+    /// What makes the received value the argument.
+    pub(crate) check: Check,
+    /// The `ModelField`, for the error path.
+    pub(crate) field: Py<PyAny>,
+}

@@ -1,0 +1,91 @@
+//! Bytes, status and headers become the two ASGI messages of a response.
+//!
+//! Source: `starlette.responses.Response.init_headers` (order of headers) and `__call__` (messages).
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use crate::names;
+use crate::plan::Answer;
+
+/// A response whose every byte is known.
+pub(crate) struct Ready {
+    pub(crate) status: Py<PyAny>,
+    /// A list of `(name, value)` pairs of bytes, not shared with any other response.
+    pub(crate) headers: Py<PyAny>,
+    pub(crate) body: Py<PyAny>,
+}
+
+impl Ready {
+    /// A response of `body` under the plan's content type, with the headers that dependencies added behind its own.
+    pub(crate) fn new(
+        py: Python<'_>,
+        answer: &Answer,
+        status: u16,
+        body: &[u8],
+        added: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let length = PyBytes::new(py, itoa::Buffer::new().format(body.len()).as_bytes());
+        let headers =
+            PyList::new(py, [(&answer.content_length, length).into_pyobject(py)?.as_any(), answer.content_type.bind(py).as_any()])?;
+        if let Some(added) = added {
+            headers.call_method1(intern!(py, "extend"), (added,))?;
+        }
+        Ok(Self {
+            status: status.into_pyobject(py)?.into_any().unbind(),
+            headers: headers.into_any().unbind(),
+            body: PyBytes::new(py, body).into_any().unbind(),
+        })
+    }
+
+    /// What `response` would send, if it is one of Starlette's plain classes, exactly: nothing else runs in its `__call__`.
+    ///
+    /// A response with a background task, or of any other class, is called instead.
+    pub(crate) fn of_plain_response(response: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
+        let py = response.py();
+        let class = response.get_type();
+        let plain = class.is(names::json_response(py)?)
+            || class.is(names::response(py)?)
+            || class.is(names::plain_text_response(py)?)
+            || class.is(names::html_response(py)?)
+            || class.is(names::redirect_response(py)?);
+        if !plain || !response.getattr(intern!(py, "background"))?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            status: response.getattr(intern!(py, "status_code"))?.unbind(),
+            headers: response.getattr(intern!(py, "raw_headers"))?.unbind(),
+            body: response.getattr(intern!(py, "body"))?.unbind(),
+        }))
+    }
+
+    /// The `http.response.start` message.
+    pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+        message.set_item(intern!(py, "status"), &self.status)?;
+        message.set_item(intern!(py, "headers"), &self.headers)?;
+        Ok(message)
+    }
+
+    /// The one `http.response.body` message.
+    pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let message = PyDict::new(py);
+        message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+        message.set_item(intern!(py, "body"), &self.body)?;
+        Ok(message)
+    }
+}
+
+/// Whether a response of this status carries the body that was rendered for it, with its length.
+///
+/// Source: `starlette.responses.Response.init_headers`, `fastapi.utils.is_body_allowed_for_status_code`.
+pub(crate) fn carries_body(status: u16) -> bool {
+    status >= 200 && !matches!(status, 204 | 205 | 304)
+}
+
+/// The type of an ASGI message.
+pub(crate) fn message_type<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    Ok(message.get_item(intern!(message.py(), "type"))?.cast_into::<PyString>()?)
+}

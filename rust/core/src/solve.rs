@@ -1,0 +1,406 @@
+//! Which call comes next: the dependency graph in call order, its values and errors, and the endpoint at its end.
+//!
+//! Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use smallvec::SmallVec;
+
+use crate::extract::Collected;
+use crate::plan::Plan;
+use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use crate::plan::param::Parameter;
+use crate::{ffi, names, validate};
+
+/// Where the solver is being run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On the event loop: plain callables are not called here.
+    Loop,
+    /// In a worker thread: coroutine functions are not called here.
+    Thread,
+}
+
+/// What the solver needs before it can go on.
+pub(crate) enum Need {
+    /// The result of this awaitable, given to [`Solver::resume`].
+    Await(Py<PyAny>),
+    /// To be run in a worker thread.
+    Thread,
+    /// To be run on the event loop.
+    Loop,
+    /// Nothing: this is what the endpoint returned.
+    Result(Py<PyAny>),
+    /// Nothing: the request is invalid; the errors are in [`Solver::errors`].
+    Invalid,
+}
+
+/// The request's body, once it is read.
+pub(crate) enum Body {
+    /// None was sent, or none is wanted.
+    Undefined,
+    /// Parsed JSON, a form, or raw bytes.
+    Value(Py<PyAny>),
+}
+
+/// The connection, and the objects that are made of it only when somebody asks.
+pub(crate) struct Connection {
+    pub(crate) scope: Py<PyDict>,
+    pub(crate) receive: Py<PyAny>,
+    pub(crate) send: Py<PyAny>,
+    request: Option<Py<PyAny>>,
+    /// Bytes that were read from `receive`, which a `Request` must not read again.
+    pub(crate) body_bytes: Option<Py<PyAny>>,
+    /// The same, parsed.
+    pub(crate) body_json: Option<Py<PyAny>>,
+}
+
+impl Connection {
+    pub(crate) fn new(scope: Py<PyDict>, receive: Py<PyAny>, send: Py<PyAny>, request: Option<Py<PyAny>>) -> Self {
+        Self { scope, receive, send, request, body_bytes: None, body_json: None }
+    }
+
+    /// The one `Request` of this connection.
+    pub(crate) fn request(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(request) = &self.request {
+            return Ok(request.clone_ref(py));
+        }
+        let request = names::request(py)?.call1((&self.scope, &self.receive, &self.send))?;
+        if let Some(body) = &self.body_bytes {
+            request.setattr(intern!(py, "_body"), body)?;
+            request.setattr(intern!(py, "_stream_consumed"), true)?;
+        }
+        if let Some(json) = &self.body_json {
+            request.setattr(intern!(py, "_json"), json)?;
+        }
+        let request = request.unbind();
+        self.request = Some(request.clone_ref(py));
+        Ok(request)
+    }
+}
+
+type Arguments = SmallVec<[Py<PyAny>; 8]>;
+
+/// One request's way through the graph.
+pub(crate) struct Solver {
+    plan: Py<Plan>,
+    pub(crate) connection: Connection,
+    collected: Collected,
+    pub(crate) body: Body,
+    results: SmallVec<[Option<Py<PyAny>>; 8]>,
+    cache: SmallVec<[Option<Py<PyAny>>; 8]>,
+    pub(crate) errors: validate::Errors,
+    pub(crate) response: Option<Py<PyAny>>,
+    pub(crate) background: Option<Py<PyAny>>,
+    /// The exit stacks (request, function) that generators are entered in.
+    pub(crate) stacks: Option<(Py<PyAny>, Py<PyAny>)>,
+    position: usize,
+    /// The arguments of the step at `position`, when they are ready and its place is elsewhere.
+    ready: Option<Arguments>,
+}
+
+impl Solver {
+    pub(crate) fn new(plan: Py<Plan>, connection: Connection, collected: Collected) -> Self {
+        let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
+        Self {
+            plan,
+            connection,
+            collected,
+            body: Body::Undefined,
+            results: std::iter::repeat_with(|| None).take(nodes).collect(),
+            cache: std::iter::repeat_with(|| None).take(cache).collect(),
+            errors: validate::Errors::default(),
+            response: None,
+            background: None,
+            stacks: None,
+            position: 0,
+            ready: None,
+        }
+    }
+
+    /// Go on until something is needed.
+    ///
+    /// # Errors
+    /// Whatever the called code raises.
+    pub(crate) fn run(&mut self, py: Python<'_>, place: Place) -> PyResult<Need> {
+        let plan = self.plan.clone_ref(py);
+        let plan = plan.get();
+        while let Some(step) = plan.steps.get(self.position) {
+            let index = match *step {
+                Step::Reuse { node, next } => {
+                    self.position = if self.take_cached(py, plan, node) { next } else { self.position + 1 };
+                    continue;
+                }
+                Step::Call(index) => index,
+            };
+            let Some(node) = plan.nodes.get(index) else { break };
+            let is_endpoint = self.position + 1 == plan.steps.len();
+            let arguments = match self.ready.take() {
+                Some(arguments) => arguments,
+                None => match self.arguments(py, node)? {
+                    Some(arguments) => arguments,
+                    None if is_endpoint => return Ok(Need::Invalid),
+                    None => {
+                        self.position += 1;
+                        continue;
+                    }
+                },
+            };
+            if !is_endpoint && node.use_cache && self.take_cached(py, plan, index) {
+                self.position += 1;
+                continue;
+            }
+            let wanted = if node.kind == Kind::Plain { Place::Thread } else { Place::Loop };
+            if wanted != place {
+                self.ready = Some(arguments);
+                return Ok(if wanted == Place::Thread { Need::Thread } else { Need::Loop });
+            }
+            match node.kind {
+                Kind::Coroutine => {
+                    let awaitable = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
+                    return Ok(Need::Await(awaitable.unbind()));
+                }
+                Kind::Generator => return self.enter_generator(py, node, &arguments).map(Need::Await),
+                Kind::Plain => {
+                    let result = if plan.shares_thread {
+                        call_in_own_context(py, node, &arguments)?
+                    } else {
+                        ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?
+                    };
+                    if is_endpoint {
+                        return Ok(Need::Result(result.unbind()));
+                    }
+                    self.keep(py, index, node, result.unbind());
+                    self.position += 1;
+                }
+            }
+        }
+        Ok(Need::Invalid)
+    }
+
+    /// Take the result of what [`Need::Await`] asked for: the endpoint's result comes back as it is.
+    pub(crate) fn resume(&mut self, py: Python<'_>, value: Py<PyAny>) -> Option<Py<PyAny>> {
+        let plan = self.plan.clone_ref(py);
+        let plan = plan.get();
+        if self.position + 1 == plan.steps.len() {
+            return Some(value);
+        }
+        if let Some(Step::Call(index)) = plan.steps.get(self.position) {
+            if let Some(node) = plan.nodes.get(*index) {
+                self.keep(py, *index, node, value);
+            }
+        }
+        self.position += 1;
+        None
+    }
+
+    fn keep(&mut self, py: Python<'_>, index: usize, node: &Node, value: Py<PyAny>) {
+        if let Some(cached @ None) = self.cache.get_mut(node.cache) {
+            *cached = Some(value.clone_ref(py));
+        }
+        if let Some(result) = self.results.get_mut(index) {
+            *result = Some(value);
+        }
+    }
+
+    fn take_cached(&mut self, py: Python<'_>, plan: &Plan, index: usize) -> bool {
+        let cached = plan.nodes.get(index).and_then(|node| self.cache.get(node.cache)).and_then(Option::as_ref);
+        let Some(cached) = cached.map(|value| value.clone_ref(py)) else { return false };
+        if let Some(result) = self.results.get_mut(index) {
+            *result = Some(cached);
+        }
+        true
+    }
+
+    /// The arguments of `node`, or nothing if it cannot be called because a parameter or a dependency of it failed.
+    fn arguments(&mut self, py: Python<'_>, node: &Node) -> PyResult<Option<Arguments>> {
+        let before = self.errors.count(py);
+        let mut whole = node.children.iter().all(|child| self.results.get(*child).is_some_and(Option::is_some));
+        let mut arguments = Arguments::new();
+        for child in &node.arguments_from {
+            if let Some(Some(value)) = self.results.get(*child) {
+                arguments.push(value.clone_ref(py));
+            }
+        }
+        if node.leaf {
+            whole &= self.leaf_parameters(py, node, &mut arguments)?;
+        } else {
+            for parameter in &node.parameters {
+                arguments.extend(self.parameter(py, parameter)?);
+            }
+        }
+        whole &= self.body_arguments(py, node, &mut arguments)?;
+        whole &= self.errors.count(py) == before;
+        if !whole {
+            return Ok(None);
+        }
+        for special in &node.specials {
+            arguments.push(self.special(py, special)?);
+        }
+        Ok(Some(arguments))
+    }
+
+    fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> validate::Validated {
+        let found = parameter.slots.iter().enumerate().find_map(|(alias, slot)| {
+            let value = self.collected.get(*slot)?.as_ref()?;
+            Some((alias, value.clone_ref(py)))
+        });
+        let alias = found.as_ref().map_or(0, |(alias, _)| *alias);
+        let Some(location) = parameter.locations.get(alias) else { return Ok(None) };
+        let errors = &mut self.errors;
+        match &found {
+            Some((_, value)) => validate::received(py, &parameter.check, value, &parameter.field, location, errors),
+            None => {
+                validate::absent(py, &parameter.absent, &parameter.check, &parameter.field, location, errors)
+            }
+        }
+    }
+
+    /// Parameters by the Python leaf, laid out in the order of the node's keywords.
+    fn leaf_parameters(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+        let request = self.connection.request(py)?;
+        let outcome = names::parameter_values(py)?.call1((&node.dependant, request))?;
+        self.take_leaf(py, node, &outcome, arguments)
+    }
+
+    fn take_leaf(
+        &mut self,
+        py: Python<'_>,
+        node: &Node,
+        outcome: &Bound<'_, PyAny>,
+        arguments: &mut Arguments,
+    ) -> PyResult<bool> {
+        let (values, errors): (Bound<'_, PyDict>, Bound<'_, PyList>) = outcome.extract()?;
+        if !errors.is_empty() {
+            self.errors.extend(errors.as_any())?;
+            return Ok(false);
+        }
+        for keyword in node.keywords.bind(py).iter().skip(arguments.len()) {
+            match values.get_item(keyword)? {
+                Some(value) => arguments.push(value.unbind()),
+                None => break,
+            }
+        }
+        Ok(true)
+    }
+
+    fn body_arguments(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+        match &node.body {
+            BodyShape::None => Ok(true),
+            BodyShape::Whole(field) => {
+                let value = match &self.body {
+                    Body::Undefined => None,
+                    Body::Value(value) => Some((0, value.clone_ref(py))),
+                };
+                let value = self.body_value(py, field, value)?;
+                Ok(value.map(|value| arguments.push(value)).is_some())
+            }
+            BodyShape::Embedded(fields) => self.embedded(py, node, fields, arguments),
+            BodyShape::Leaf => self.leaf_body(py, node, arguments),
+        }
+    }
+
+    fn embedded(
+        &mut self,
+        py: Python<'_>,
+        node: &Node,
+        fields: &[BodyField],
+        arguments: &mut Arguments,
+    ) -> PyResult<bool> {
+        let object = match &self.body {
+            Body::Undefined => None,
+            Body::Value(value) => match value.bind(py).cast_exact::<PyDict>() {
+                Ok(object) => Some(object.clone()),
+                Err(_) => return self.leaf_body(py, node, arguments),
+            },
+        };
+        let mut whole = true;
+        for field in fields {
+            let mut found = None;
+            if let Some(object) = &object {
+                for (index, alias) in field.aliases.iter().enumerate() {
+                    if let Some(value) = object.get_item(alias.bind(py))? {
+                        found = Some((index, value.unbind()));
+                        break;
+                    }
+                }
+            }
+            match self.body_value(py, field, found)? {
+                Some(value) => arguments.push(value),
+                None => whole = false,
+            }
+        }
+        Ok(whole)
+    }
+
+    fn body_value(
+        &mut self,
+        py: Python<'_>,
+        field: &BodyField,
+        found: Option<(usize, Py<PyAny>)>,
+    ) -> validate::Validated {
+        let errors = &mut self.errors;
+        let alias = found.as_ref().map_or(0, |(alias, _)| *alias);
+        let Some(location) = field.locations.get(alias) else { return Ok(None) };
+        match &found {
+            Some((_, value)) => validate::received(py, &field.check, value, &field.field, location, errors),
+            None => validate::absent(py, &field.absent, &field.check, &field.field, location, errors),
+        }
+    }
+
+    fn leaf_body(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+        let body = match &self.body {
+            Body::Undefined => None,
+            Body::Value(value) => Some(value.clone_ref(py)),
+        };
+        let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
+        self.take_leaf(py, node, &outcome, arguments)
+    }
+
+    fn special(&mut self, py: Python<'_>, special: &Special) -> PyResult<Py<PyAny>> {
+        match special {
+            Special::Request => self.connection.request(py),
+            Special::SecurityScopes(make) => make.call0(py),
+            Special::BackgroundTasks => {
+                if self.background.is_none() {
+                    self.background = Some(names::background_tasks(py)?.call0()?.unbind());
+                }
+                Ok(self.background.as_ref().map_or_else(|| py.None(), |tasks| tasks.clone_ref(py)))
+            }
+            Special::Response => {
+                if self.response.is_none() {
+                    self.response = Some(names::sub_response(py)?.call0()?.unbind());
+                }
+                Ok(self.response.as_ref().map_or_else(|| py.None(), |response| response.clone_ref(py)))
+            }
+        }
+    }
+
+    fn enter_generator(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments) -> PyResult<Py<PyAny>> {
+        let values = keyword_values(py, node, arguments)?;
+        let stack = self.stacks.as_ref().map(|(request, function)| {
+            if node.function_scope { function.clone_ref(py) } else { request.clone_ref(py) }
+        });
+        let request = self.connection.request(py)?;
+        Ok(names::enter_generator(py)?.call1((&node.dependant, stack, values, request))?.unbind())
+    }
+}
+
+fn keyword_values<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyDict>> {
+    let values = PyDict::new(py);
+    for (name, value) in node.keywords.bind(py).iter().zip(arguments) {
+        values.set_item(name, value)?;
+    }
+    Ok(values)
+}
+
+/// Call a plain callable that shares its thread with others, so that a context variable it sets stays its own.
+fn call_in_own_context<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyAny>> {
+    let context = names::copy_context(py)?.call0()?;
+    let run = context.getattr(intern!(py, "run"))?;
+    let mut all = Arguments::with_capacity(arguments.len() + 1);
+    all.push(node.call.clone_ref(py));
+    all.extend(arguments.iter().map(|argument| argument.clone_ref(py)));
+    ffi::vectorcall(&run, &all, Some(node.keywords.bind(py)))
+}

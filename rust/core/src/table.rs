@@ -1,0 +1,347 @@
+//! The route list of one router as a table: which route answers a scope, and the driver that runs it.
+//!
+//! Mounts, plain routes and WebSocket routes are found here and answered by Python; hosts, custom convertors and
+//! overridden `matches` are asked in their turn.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString};
+use wire::{Captures, Convertor, Find, Methods, Routes, Template};
+
+use crate::drive::Driver;
+use crate::error::Error;
+use crate::names;
+use crate::plan::Plan;
+use crate::scope::{Scope, route_path};
+
+/// Counts every change of any route, so that a table knows in one comparison whether it is still true.
+static EPOCH: AtomicU64 = AtomicU64::new(0);
+
+/// Note that some route list or route has changed.
+#[pyfunction]
+pub(crate) fn routes_changed() {
+    EPOCH.fetch_add(1, Ordering::AcqRel);
+}
+
+#[derive(FromPyObject)]
+struct EntryRecipe {
+    /// The path template; none if only `route.matches` can tell.
+    path: Option<String>,
+    /// The methods it answers; none for any.
+    methods: Option<Vec<String>>,
+    /// The scope types it is for.
+    http: bool,
+    websocket: bool,
+    /// What is asked by `matches(scope)`.
+    route: Py<PyAny>,
+    /// For a path operation: `compile() -> Plan | None`.
+    compile: Option<Py<PyAny>>,
+    /// For a path operation: what the scope gets.
+    scope_items: Option<Py<PyDict>>,
+    /// For a path operation of an included router: what `scope["fastapi"]` gets.
+    fastapi_items: Option<Py<PyDict>>,
+}
+
+struct Entry {
+    recipe: EntryRecipe,
+    plan: PyOnceLock<Option<Py<Plan>>>,
+}
+
+/// The routes for one scope type.
+#[derive(Default)]
+struct Listing {
+    /// By template; the value is the entry's index.
+    routes: Routes<usize>,
+    /// The entries that only Python can match, in order.
+    asked: Vec<usize>,
+}
+
+/// A name that the ecosystem replaces at run time, and what it is when nobody did.
+struct PatchPoint {
+    namespace: Py<PyDict>,
+    name: Py<PyString>,
+    original: Py<PyAny>,
+}
+
+/// A router's routes, compiled.
+#[pyclass(frozen, module = "ferroapi._core")]
+pub(crate) struct RouteTable {
+    entries: Vec<Entry>,
+    http: Listing,
+    websocket: Listing,
+    router: Py<PyAny>,
+    patch_points: Vec<PatchPoint>,
+    epoch: u64,
+}
+
+/// What was found: an entry, and the template and texts it was found by, if it was by those.
+struct Selected<'p> {
+    entry: usize,
+    is_full: bool,
+    matched: Option<(usize, Captures<'p>)>,
+}
+
+impl Listing {
+    fn add(&mut self, index: usize, recipe: &EntryRecipe) {
+        let template = recipe.path.as_deref().map(Template::parse);
+        if let Some(Ok(template)) = template {
+            let methods = recipe.methods.as_ref().map_or_else(Methods::any, Methods::of);
+            self.routes.insert(template, methods, index);
+        } else {
+            self.asked.push(index);
+        }
+    }
+}
+
+impl RouteTable {
+    fn listing(&self, kind: &Bound<'_, PyString>) -> Option<&Listing> {
+        if kind == "http" {
+            Some(&self.http)
+        } else if kind == "websocket" {
+            Some(&self.websocket)
+        } else {
+            None
+        }
+    }
+
+    fn find<'p>(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        listing: &Listing,
+        path: &'p str,
+        method: &str,
+    ) -> PyResult<Option<Selected<'p>>> {
+        let mut best = match listing.routes.find(path, method) {
+            Find::Full(found) => Some((found, true)),
+            Find::Partial(found) => Some((found, false)),
+            Find::None => None,
+        }
+        .map(|(found, is_full)| Selected {
+            entry: *found.value,
+            is_full,
+            matched: Some((found.index, found.captures)),
+        });
+        for index in &listing.asked {
+            let before = best.as_ref().is_none_or(|best| *index < best.entry);
+            if !before && best.as_ref().is_some_and(|best| best.is_full) {
+                break;
+            }
+            match self.ask(scope, *index)? {
+                Asked::Full => return Ok(Some(Selected { entry: *index, is_full: true, matched: None })),
+                Asked::Partial if before => {
+                    best = best
+                        .filter(|best| best.is_full)
+                        .or(Some(Selected { entry: *index, is_full: false, matched: None }));
+                }
+                _ => {}
+            }
+        }
+        Ok(best)
+    }
+
+    /// Ask a route that only Python can match.
+    fn ask(&self, scope: &Bound<'_, PyDict>, index: usize) -> PyResult<Asked> {
+        let Some(entry) = self.entries.get(index) else { return Ok(Asked::No) };
+        let py = scope.py();
+        let matched = entry.recipe.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?.get_item(0)?;
+        Ok(match matched.getattr(intern!(py, "value"))?.extract::<u8>()? {
+            2 => Asked::Full,
+            1 => Asked::Partial,
+            _ => Asked::No,
+        })
+    }
+
+    fn is_patched(&self, py: Python<'_>) -> PyResult<bool> {
+        for point in &self.patch_points {
+            let current = point.namespace.bind(py).get_item(&point.name)?;
+            if !current.is_some_and(|current| current.is(&point.original)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn plan<'a>(&'a self, py: Python<'_>, entry: &'a Entry) -> PyResult<Option<&'a Py<Plan>>> {
+        let Some(compile) = &entry.recipe.compile else { return Ok(None) };
+        let plan = entry.plan.get_or_try_init(py, || Ok::<_, PyErr>(compile.call0(py)?.extract::<Option<Py<Plan>>>(py)?))?;
+        Ok(plan.as_ref())
+    }
+
+    /// The path parameters of a match, behind those of the mounts around it.
+    fn path_params<'py>(
+        &self,
+        scope: &Bound<'py, PyDict>,
+        listing: &Listing,
+        selected: &Selected<'_>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let py = scope.py();
+        let params = match scope.get_item(intern!(py, "path_params"))? {
+            Some(outer) => outer.cast::<PyDict>()?.copy()?,
+            None => PyDict::new(py),
+        };
+        let matched = selected.matched.as_ref();
+        let matched = matched.and_then(|(at, captures)| Some((listing.routes.template(*at)?, captures)));
+        if let Some((template, captures)) = matched {
+            for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
+                match convert(py, convertor, text)? {
+                    Some(value) => params.set_item(name, value)?,
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(params))
+    }
+
+    fn update_scope(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        entry: &Entry,
+        path_params: &Bound<'_, PyDict>,
+        application: Option<&Py<PyAny>>,
+    ) -> PyResult<()> {
+        let py = scope.py();
+        if let Some(application) = application {
+            scope.set_item(intern!(py, "app"), application)?;
+        }
+        if !scope.contains(intern!(py, "router"))? {
+            scope.set_item(intern!(py, "router"), &self.router)?;
+        }
+        if let Some(items) = &entry.recipe.scope_items {
+            scope.update(items.bind(py).as_mapping())?;
+        }
+        scope.set_item(intern!(py, "path_params"), path_params)?;
+        if let Some(items) = &entry.recipe.fastapi_items {
+            let items = items.bind(py);
+            match scope.get_item(intern!(py, "fastapi"))? {
+                Some(known) => known.cast::<PyDict>()?.update(items.as_mapping())?,
+                None => scope.set_item(intern!(py, "fastapi"), items.copy()?)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Asked {
+    Full,
+    Partial,
+    No,
+}
+
+/// The value of a captured text; none if it is too long to be that number.
+fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    Ok(Some(match convertor {
+        Convertor::Str | Convertor::Path => PyString::new(py, text).into_any(),
+        Convertor::Int => match text.parse::<i64>() {
+            Ok(number) => number.into_pyobject(py)?.into_any(),
+            Err(_) => match py.get_type::<pyo3::types::PyInt>().call1((text,)) {
+                Ok(number) => number,
+                Err(_) => return Ok(None),
+            },
+        },
+        Convertor::Float => py.get_type::<pyo3::types::PyFloat>().call1((text,))?,
+        Convertor::Uuid => names::uuid(py)?.call1((text,))?,
+    }))
+}
+
+#[pymethods]
+impl RouteTable {
+    /// Compile a router's entries; `patch_points` are `(namespace, name, original)`.
+    #[new]
+    fn new(
+        entries: Vec<EntryRecipe>,
+        router: Py<PyAny>,
+        patch_points: Vec<(Py<PyDict>, Py<PyString>, Py<PyAny>)>,
+        epoch: u64,
+    ) -> Self {
+        let (mut http, mut websocket) = (Listing::default(), Listing::default());
+        for (index, recipe) in entries.iter().enumerate() {
+            if recipe.http {
+                http.add(index, recipe);
+            }
+            if recipe.websocket {
+                websocket.add(index, recipe);
+            }
+        }
+        Self {
+            entries: entries.into_iter().map(|recipe| Entry { recipe, plan: PyOnceLock::new() }).collect(),
+            http,
+            websocket,
+            router,
+            patch_points: patch_points
+                .into_iter()
+                .map(|(namespace, name, original)| PatchPoint { namespace, name, original })
+                .collect(),
+            epoch,
+        }
+    }
+
+    /// Whether no route has changed since the table was made.
+    #[getter]
+    fn is_current(&self) -> bool {
+        self.epoch == EPOCH.load(Ordering::Acquire)
+    }
+
+    /// The counter that a table made now is true for.
+    #[staticmethod]
+    fn current_epoch() -> u64 {
+        EPOCH.load(Ordering::Acquire)
+    }
+
+    /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
+    #[pyo3(signature = (scope, receive, send, application=None))]
+    fn drive(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+        application: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Driver>> {
+        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let view = Scope(scope);
+        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
+        let (Ok(path), Some(method)) = (path.to_str(), method) else { return Ok(None) };
+        let path = match &root_path {
+            None => path,
+            Some(root_path) => route_path(path, root_path.to_str()?),
+        };
+        let Some(selected) = self.find(scope, &self.http, path, method.to_str()?)? else { return Ok(None) };
+        let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
+        let Some(plan) = self.plan(py, entry)? else { return Ok(None) };
+        if self.is_patched(py)? {
+            return Ok(None);
+        }
+        let Some(path_params) = self.path_params(scope, &self.http, &selected)? else {
+            return Ok(None);
+        };
+        self.update_scope(scope, entry, &path_params, application.as_ref())?;
+        Driver::native(py, plan.clone_ref(py), scope, Some(&path_params), (receive, send), application).map(Some)
+    }
+
+    /// The index of the entry that answers `scope`, full match first, or `None`.
+    fn select(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<usize>> {
+        let view = Scope(scope);
+        let Some(listing) = self.listing(&view.kind()?) else { return Ok(None) };
+        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
+        let path = match &root_path {
+            None => path.to_str()?,
+            Some(root_path) => route_path(path.to_str()?, root_path.to_str()?),
+        };
+        let method = match &method {
+            Some(method) => method.to_str()?,
+            None => "",
+        };
+        Ok(self.find(scope, listing, path, method)?.map(|selected| selected.entry))
+    }
+
+    /// The plan of the entry at `index`, compiled if it was not yet; `None` if Python answers it.
+    fn plan_of(&self, py: Python<'_>, index: usize) -> PyResult<Option<Py<Plan>>> {
+        match self.entries.get(index) {
+            None => Err(Error::Recipe { what: "entry", word: index.to_string() }.into()),
+            Some(entry) => Ok(self.plan(py, entry)?.map(|plan| plan.clone_ref(py))),
+        }
+    }
+}
