@@ -1,0 +1,7 @@
+//! JSON text, byte for byte as the Python path prints it; the last step before the bytes leave.
+//! Scalars only: containers, and which Python value is which scalar, are the caller's business.
+mod number;
+mod string;
+
+pub use number::{write_f64, write_i64, write_u64};
+pub use string::write_str;

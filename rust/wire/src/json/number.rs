@@ -1,0 +1,99 @@
+//! Numbers as JSON, as Python prints them.
+//! Not-a-number and the infinities have no JSON: refusing them is the caller's business.
+
+/// Appends a signed number.
+pub fn write_i64(number: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends an unsigned number.
+pub fn write_u64(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a finite number: the shortest digits that read back as the same number.
+///
+/// Source: `float.__repr__`. What is written for a number that is not finite is not JSON.
+pub fn write_f64(number: f64, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(number);
+    // Python and the crate choose the same digits and, but for two things, the same form.
+    if let Some((mantissa, exponent)) = text.split_once('e') {
+        write_two_digit_exponent(mantissa, exponent, out);
+    } else if let Some(digits) = text.trim_start_matches('-').strip_prefix("0.0000") {
+        write_below_fixed(number.is_sign_negative(), digits, out);
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Python's exponent has at least two digits: `1e-07`.
+#[cold]
+fn write_two_digit_exponent(mantissa: &str, exponent: &str, out: &mut Vec<u8>) {
+    let (sign, digits) = exponent.split_at_checked(1).unwrap_or_default();
+    let padding = if digits.len() < 2 { "0" } else { "" };
+    for part in [mantissa, "e", sign, padding, digits] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Python writes four zeros after the point with an exponent: `1.2e-05` for 0.000012.
+#[cold]
+fn write_below_fixed(is_negative: bool, digits: &str, out: &mut Vec<u8>) {
+    let (first, rest) = digits.split_at_checked(1).unwrap_or_default();
+    let sign = if is_negative { "-" } else { "" };
+    let point = if rest.is_empty() { "" } else { "." };
+    for part in [sign, first, point, rest, "e-05"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{write_f64, write_i64, write_u64};
+
+    fn written<N>(write: fn(N, &mut Vec<u8>), number: N) -> String {
+        let mut out = Vec::new();
+        write(number, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn write_f64_prints_as_float_repr() {
+        let table = [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (0.0001, "0.0001"),
+            (-0.0001, "-0.0001"),
+            (0.000_099_999_999_999_999_99, "9.999999999999999e-05"),
+            (0.00001, "1e-05"),
+            (-0.000_012_5, "-1.25e-05"),
+            (1e-7, "1e-07"),
+            (1.25e-10, "1.25e-10"),
+            (1e15, "1000000000000000.0"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (1e16, "1e+16"),
+            (-1.5e16, "-1.5e+16"),
+            (1e22, "1e+22"),
+            (1e100, "1e+100"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (5e-324, "5e-324"),
+            (2.0f64.powi(-44), "5.684341886080802e-14"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
+        ];
+        for (number, expected) in table {
+            assert_eq!(written(write_f64, number), expected);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_reach_the_ends_of_their_types() {
+        assert_eq!(written(write_i64, i64::MIN), "-9223372036854775808");
+        assert_eq!(written(write_i64, 0), "0");
+        assert_eq!(written(write_u64, u64::MAX), "18446744073709551615");
+    }
+}

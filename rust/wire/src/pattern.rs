@@ -1,0 +1,209 @@
+//! A row of literals and parameters against a whole text, with the captures a greedy regular expression would give.
+//! Used for the pieces of a template that plain segments cannot express; linear in text and parts, whatever the path.
+use crate::captures::Captures;
+use crate::convertor::{Convertor, uuid_length};
+
+/// One piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Literal(Box<str>),
+    Parameter(Convertor),
+}
+
+/// Parts that together have to cover a whole text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pattern {
+    parts: Box<[Part]>,
+}
+
+/// What is left to match once the literals at both ends are off.
+enum Inner<'t, 'a> {
+    Nothing,
+    One(Convertor, &'t str),
+    Many(&'a [Part], &'t str),
+}
+
+impl Pattern {
+    pub(crate) fn new(parts: Vec<Part>) -> Self {
+        Self { parts: parts.into() }
+    }
+
+    /// Whether the pattern covers the text.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self.strip_ends(text) {
+            None => false,
+            Some(Inner::Nothing) => true,
+            Some(Inner::One(convertor, rest)) => convertor.accepts(rest),
+            Some(Inner::Many(parts, rest)) => Ends::of(parts, rest).is_reachable(),
+        }
+    }
+
+    /// Adds the text of each parameter, if the pattern covers the text; says whether it does.
+    pub(crate) fn capture<'p>(&self, text: &'p str, captures: &mut Captures<'p>) -> bool {
+        match self.strip_ends(text) {
+            None => false,
+            Some(Inner::Nothing) => true,
+            Some(Inner::One(convertor, rest)) => {
+                let accepted = convertor.accepts(rest);
+                if accepted {
+                    captures.push(rest);
+                }
+                accepted
+            }
+            Some(Inner::Many(parts, rest)) => Ends::of(parts, rest).capture(parts, rest, captures),
+        }
+    }
+
+    /// Takes the literals off both ends, which leaves the usual pattern with one parameter and no choice.
+    fn strip_ends<'t>(&self, text: &'t str) -> Option<Inner<'t, '_>> {
+        let mut parts = &*self.parts;
+        let mut rest = text;
+        if let [Part::Literal(literal), after @ ..] = parts {
+            rest = rest.strip_prefix(&**literal)?;
+            parts = after;
+        }
+        if let [before @ .., Part::Literal(literal)] = parts {
+            rest = rest.strip_suffix(&**literal)?;
+            parts = before;
+        }
+        match parts {
+            [] => rest.is_empty().then_some(Inner::Nothing),
+            [Part::Parameter(convertor)] => Some(Inner::One(*convertor, rest)),
+            many => Some(Inner::Many(many, rest)),
+        }
+    }
+}
+
+/// For each part, the positions from which it and all parts after it can cover the rest of the text.
+///
+/// A regular expression finds the same by trying and going back, which can take time exponential in the number of
+/// parameters; here each part takes one pass over the text.
+struct Ends {
+    /// One row of `width` flags a part, and a last one with only the end of the text set.
+    flags: Vec<bool>,
+    width: usize,
+}
+
+impl Ends {
+    fn of(parts: &[Part], text: &str) -> Self {
+        let width = text.len() + 1;
+        let mut flags = vec![false; width * (parts.len() + 1)];
+        if let Some(end) = flags.last_mut() {
+            *end = true;
+        }
+        let mut rows = flags.chunks_exact_mut(width).rev();
+        if let Some(mut after) = rows.next() {
+            for (row, part) in rows.zip(parts.iter().rev()) {
+                match part {
+                    Part::Literal(literal) => fill_literal(literal, text, after, row),
+                    Part::Parameter(convertor) => fill_parameter(*convertor, text, after, row),
+                }
+                after = row;
+            }
+        }
+        Self { flags, width }
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.flags.first().copied().unwrap_or_default()
+    }
+
+    /// Takes, part by part, the longest text that lets the others match: what a greedy group captures.
+    fn capture<'p>(&self, parts: &[Part], text: &'p str, captures: &mut Captures<'p>) -> bool {
+        if !self.is_reachable() {
+            return false;
+        }
+        let mut rest = text;
+        for (part, after) in parts.iter().zip(self.flags.chunks_exact(self.width).skip(1)) {
+            let length = match part {
+                Part::Literal(literal) => literal.len(),
+                Part::Parameter(convertor) => {
+                    let start = text.len() - rest.len();
+                    longest(*convertor, rest.as_bytes(), after.get(start..).unwrap_or_default())
+                }
+            };
+            let Some((taken, left)) = rest.split_at_checked(length) else {
+                return false;
+            };
+            if matches!(part, Part::Parameter(_)) {
+                captures.push(taken);
+            }
+            rest = left;
+        }
+        true
+    }
+}
+
+fn fill_literal(literal: &str, text: &str, after: &[bool], row: &mut [bool]) {
+    let windows = text.as_bytes().windows(literal.len());
+    let ends = after.get(literal.len()..).unwrap_or_default();
+    for ((flag, window), reachable) in row.iter_mut().zip(windows).zip(ends) {
+        *flag = *reachable && window == literal.as_bytes();
+    }
+}
+
+/// Sets the positions from which the convertor accepts some text that ends where `after` is set.
+fn fill_parameter(convertor: Convertor, text: &str, after: &[bool], row: &mut [bool]) {
+    let bytes = text.as_bytes();
+    if convertor == Convertor::Uuid {
+        for (start, flag) in row.iter_mut().enumerate() {
+            let length = bytes.get(start..).and_then(uuid_length);
+            *flag = length.and_then(|length| after.get(start + length)).copied().unwrap_or_default();
+        }
+        return;
+    }
+    // `open`: the parameter can go on from the next byte to a good end. `digits`, `fraction`: the same for the
+    // digits after a float's point, and for the point with them.
+    let (mut open, mut digits, mut fraction) = (false, false, false);
+    let end = after.last().copied().unwrap_or_default();
+    if convertor == Convertor::Path {
+        open = end;
+        if let Some(flag) = row.last_mut() {
+            *flag = end;
+        }
+    }
+    let mut next_is_end = end;
+    for (start, ((flag, byte), is_end)) in row.iter_mut().zip(bytes).zip(after).enumerate().rev() {
+        match convertor {
+            Convertor::Str => open = *byte != b'/' && (next_is_end || open),
+            Convertor::Path => open = *is_end || (*byte != b'\n' && open),
+            Convertor::Int => open = byte.is_ascii_digit() && (next_is_end || open),
+            Convertor::Float => {
+                let next_fraction = *byte == b'.' && digits;
+                open = byte.is_ascii_digit() && (next_is_end || open || fraction);
+                digits = byte.is_ascii_digit() && (next_is_end || digits);
+                fraction = next_fraction;
+            }
+            Convertor::Uuid => {}
+        }
+        *flag = open && text.is_char_boundary(start);
+        next_is_end = *is_end;
+    }
+}
+
+/// The length of the longest text the convertor accepts at the start of `bytes` that ends where `after` is set.
+fn longest(convertor: Convertor, bytes: &[u8], after: &[bool]) -> usize {
+    let limit = match convertor {
+        Convertor::Str => memchr::memchr(b'/', bytes).unwrap_or(bytes.len()),
+        Convertor::Path => memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()),
+        Convertor::Int => count_digits(bytes),
+        Convertor::Float => {
+            let whole = count_digits(bytes);
+            let fraction = bytes.get(whole..).and_then(|rest| rest.strip_prefix(b".")).map_or(0, count_digits);
+            // A point without digits after it is no end, and is never one: the next part would begin at it.
+            if fraction > 0 { longest_float(whole, fraction, after) } else { whole }
+        }
+        Convertor::Uuid => return uuid_length(bytes).unwrap_or_default(),
+    };
+    after.iter().take(limit + 1).rposition(|end| *end).unwrap_or_default()
+}
+
+/// The limit of a float with a fraction: its whole length, or the digits before the point if nothing after it can end.
+fn longest_float(whole: usize, fraction: usize, after: &[bool]) -> usize {
+    let ends = after.get(whole + 2..=whole + 1 + fraction).unwrap_or_default();
+    if ends.contains(&true) { whole + 1 + fraction } else { whole }
+}
+
+fn count_digits(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}

@@ -1,0 +1,321 @@
+//! The routes in the order of their registration, and which of them answers a path and a method.
+//! The top of path matching; what a route is worth (`T`) is the caller's business.
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::ops::Range;
+
+use crate::captures::Captures;
+use crate::node::{Node, Search, WordHasher};
+use crate::template::Template;
+
+/// The methods a route answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Methods {
+    /// One bit for each of [`COMMON`]; no bit and no name means any method.
+    common: u16,
+    others: Box<[Box<str>]>,
+}
+
+/// The methods told apart by one bit.
+const COMMON: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+impl Methods {
+    /// Every method, as a route without a list of methods has it.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// These methods, compared letter by letter; no method at all means any, as in Starlette.
+    #[must_use]
+    pub fn of<I: IntoIterator<Item: AsRef<str>>>(methods: I) -> Self {
+        let mut common = 0;
+        let mut others = Vec::new();
+        for method in methods {
+            match common_bit(method.as_ref()) {
+                0 => others.push(method.as_ref().into()),
+                bit => common |= bit,
+            }
+        }
+        Self { common, others: others.into() }
+    }
+
+    /// Whether the route answers this method.
+    #[must_use]
+    pub fn allow(&self, method: &str) -> bool {
+        self.allow_method(Method::new(method))
+    }
+
+    fn allow_method(&self, method: Method<'_>) -> bool {
+        let is_any = self.common == 0 && self.others.is_empty();
+        is_any
+            || self.common & method.bit != 0
+            || (method.bit == 0 && self.others.iter().any(|other| **other == *method.name))
+    }
+}
+
+/// The bit of a common method; 0 for any other.
+fn common_bit(method: &str) -> u16 {
+    COMMON.iter().position(|common| *common == method).map_or(0, |position| 1 << position)
+}
+
+/// A request's method, looked up once a search.
+#[derive(Clone, Copy)]
+struct Method<'m> {
+    bit: u16,
+    name: &'m str,
+}
+
+impl<'m> Method<'m> {
+    fn new(name: &'m str) -> Self {
+        Self { bit: common_bit(name), name }
+    }
+}
+
+/// What a search found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Find<'r, 'p, T> {
+    /// The first route that answers path and method.
+    Full(Found<'r, 'p, T>),
+    /// No route answers both; the first one that answers the path.
+    Partial(Found<'r, 'p, T>),
+    /// No route answers the path.
+    None,
+}
+
+/// A route, and what its parameters are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found<'r, 'p, T> {
+    /// The place of the route in the order of registration.
+    pub index: usize,
+    /// What the route was registered with.
+    pub value: &'r T,
+    /// The texts of its parameters.
+    pub captures: Captures<'p>,
+}
+
+/// Routes in the order of their registration.
+///
+/// Source: Starlette, `Router.app` and `Route.matches`: the first full match, else the first partial one.
+#[derive(Debug)]
+pub struct Routes<T> {
+    list: Vec<Route<T>>,
+    /// The indexes of the paths without parameters, ascending.
+    fixed: HashMap<Box<str>, Vec<usize>, BuildHasherDefault<WordHasher>>,
+    /// The routes with parameters.
+    tree: Node,
+}
+
+#[derive(Debug)]
+struct Route<T> {
+    template: Template,
+    methods: Methods,
+    value: T,
+}
+
+impl<T> Default for Routes<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), fixed: HashMap::default(), tree: Node::default() }
+    }
+}
+
+impl<T> Routes<T> {
+    /// No routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of routes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is no route.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The template of the route at that index.
+    #[must_use]
+    pub fn template(&self, index: usize) -> Option<&Template> {
+        self.list.get(index).map(|route| &route.template)
+    }
+
+    /// What the route at that index was registered with.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.list.get(index).map(|route| &route.value)
+    }
+
+    /// Adds a route after all others and returns its index.
+    pub fn insert(&mut self, template: Template, methods: Methods, value: T) -> usize {
+        let index = self.list.len();
+        if template.is_static() {
+            self.fixed.entry(template.path().into()).or_default().push(index);
+        } else {
+            self.tree.insert(&template, index);
+        }
+        self.list.push(Route { template, methods, value });
+        index
+    }
+
+    /// The first route that answers path and method, else the first that answers the path.
+    #[must_use]
+    pub fn find<'p>(&self, path: &'p str, method: &str) -> Find<'_, 'p, T> {
+        self.find_in(path, method, 0..self.len())
+    }
+
+    /// As [`Self::find`], but among the routes registered before `below` only.
+    #[must_use]
+    pub fn find_below<'p>(&self, path: &'p str, method: &str, below: usize) -> Find<'_, 'p, T> {
+        self.find_in(path, method, 0..below)
+    }
+
+    /// As [`Self::find`], but among the routes with an index in `range` only.
+    #[must_use]
+    pub fn find_in<'p>(&self, path: &'p str, method: &str, range: Range<usize>) -> Find<'_, 'p, T> {
+        let mut first =
+            FirstMatch { routes: &self.list, method: Method::new(method), range, full: None, partial: None };
+        for index in self.fixed.get(path).into_iter().flatten() {
+            if first.wants(*index, *index) {
+                first.found(*index);
+            }
+        }
+        self.tree.search(Some(path), &mut first);
+        match (first.full, first.partial) {
+            (Some(index), _) => self.found(index, path).map_or(Find::None, Find::Full),
+            (None, Some(index)) => self.found(index, path).map_or(Find::None, Find::Partial),
+            (None, None) => Find::None,
+        }
+    }
+
+    fn found<'p>(&self, index: usize, path: &'p str) -> Option<Found<'_, 'p, T>> {
+        let route = self.list.get(index)?;
+        Some(Found { index, value: &route.value, captures: route.template.captures(path)? })
+    }
+}
+
+/// A search for the lowest full and the lowest partial match.
+struct FirstMatch<'r, 'm, T> {
+    routes: &'r [Route<T>],
+    method: Method<'m>,
+    /// The indexes that can still change the answer; ends at the lowest full match so far.
+    range: Range<usize>,
+    full: Option<usize>,
+    partial: Option<usize>,
+}
+
+impl<T> Search for FirstMatch<'_, '_, T> {
+    fn wants(&self, first: usize, last: usize) -> bool {
+        first < self.range.end && self.range.start <= last
+    }
+
+    fn found(&mut self, index: usize) {
+        let Some(route) = self.routes.get(index) else {
+            return;
+        };
+        if route.methods.allow_method(self.method) {
+            self.full = Some(index);
+            self.range.end = index;
+        } else if self.partial.is_none_or(|partial| index < partial) {
+            self.partial = Some(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Find, Methods, Routes};
+    use crate::template::Template;
+
+    fn routes(list: &[(&str, &[&str])]) -> Routes<String> {
+        let mut routes = Routes::new();
+        for (path, methods) in list {
+            routes.insert(Template::parse(path).unwrap(), Methods::of(*methods), (*path).to_owned());
+        }
+        routes
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Answer {
+        Full(usize),
+        Partial(usize),
+        Nothing,
+    }
+
+    fn answer<T>(find: &Find<'_, '_, T>) -> Answer {
+        match find {
+            Find::Full(found) => Answer::Full(found.index),
+            Find::Partial(found) => Answer::Partial(found.index),
+            Find::None => Answer::Nothing,
+        }
+    }
+
+    #[test]
+    fn find_gives_the_first_full_match_else_the_first_partial_one() {
+        use Answer::{Full, Nothing, Partial};
+        let routes = routes(&[
+            ("/users/{id:int}", &["GET"]),
+            ("/users/me", &["GET"]),
+            ("/users/{name}", &["POST"]),
+            ("/users/{name}", &["GET"]),
+            ("/{rest:path}", &["PURGE"]),
+            ("/users/me", &[]),
+            ("/users/{name}.json", &["GET"]),
+            ("/{rest:path}", &["GET"]),
+        ]);
+        let table = [
+            ("/users/7", "GET", Full(0)),
+            ("/users/7", "POST", Full(2)),
+            ("/users/7", "PUT", Partial(0)),
+            ("/users/me", "GET", Full(1)),
+            ("/users/me", "POST", Full(2)),
+            ("/users/me", "DELETE", Full(5)),
+            ("/users/you", "DELETE", Partial(2)),
+            ("/users/you.json", "GET", Full(3)),
+            ("/users/you", "PURGE", Full(4)),
+            ("/", "GET", Full(7)),
+            ("/", "get", Partial(4)),
+            ("", "GET", Nothing),
+            ("users", "GET", Nothing),
+        ];
+        for (path, method, expected) in table {
+            assert_eq!(answer(&routes.find(path, method)), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn find_in_a_range_sees_no_other_route() {
+        let routes = routes(&[("/{a}", &["GET"]), ("/x", &["GET"]), ("/{b}", &["POST"]), ("/x", &["GET"])]);
+        let found = |range| answer(&routes.find_in("/x", "GET", range));
+        assert_eq!(found(0..4), Answer::Full(0));
+        assert_eq!(found(1..4), Answer::Full(1));
+        assert_eq!(found(2..4), Answer::Full(3));
+        assert_eq!(found(2..3), Answer::Partial(2));
+        assert_eq!(found(3..3), Answer::Nothing);
+        assert_eq!(answer(&routes.find_below("/x", "POST", 2)), Answer::Partial(0));
+        assert_eq!(answer(&routes.find_below("/x", "POST", 9)), Answer::Full(2));
+    }
+
+    #[test]
+    fn find_returns_value_and_captures() {
+        let routes = routes(&[("/a/{x}/{y:int}", &[])]);
+        let Find::Full(found) = routes.find("/a/b/7", "ANY") else { panic!("no match") };
+        assert_eq!(found.value, "/a/{x}/{y:int}");
+        assert_eq!(found.captures.iter().collect::<Vec<_>>(), ["b", "7"]);
+        assert_eq!(routes.get(0).map(String::as_str), Some("/a/{x}/{y:int}"));
+        assert_eq!(routes.template(0).map(|template| template.names().collect::<Vec<_>>()), Some(vec!["x", "y"]));
+        assert!(routes.get(1).is_none() && routes.template(1).is_none());
+    }
+
+    #[test]
+    fn methods_are_compared_letter_by_letter() {
+        assert!(Methods::any().allow("") && Methods::of([""; 0]).allow("BREW"));
+        let methods = Methods::of(["GET", "PURGE"]);
+        assert!(methods.allow("GET") && methods.allow("PURGE"));
+        assert!(!methods.allow("get") && !methods.allow("POST") && !methods.allow("BREW"));
+    }
+}
