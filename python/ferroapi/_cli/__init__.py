@@ -1,0 +1,1 @@
+"""The parts of the command line: finding an application, and the commands over it."""

@@ -1,0 +1,190 @@
+"""`make conformance`: FastAPI's own test suite, run on ferroapi under the alias, against the list of expected failures.
+It prepares a cache outside the repository (suite and environment), runs pytest there, and compares.
+It does not build ferroapi: the extension in `python/ferroapi` must be there for the interpreter that runs this file.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import ledger
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[1] / "python"
+EXPECTED = HERE / "expected_failures.toml"
+REQUIREMENTS = HERE / "requirements.txt"
+
+SUITE = "fastapi-0.165.0"
+SUITE_SHA256 = "dd94d4128319c1e1d50535ab023ab698f850a4d2822f0e181747b46f4ff3c0ab"
+COUNTED = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
+WORST_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The folder outside the repository that holds the suite, its environment and the results."""
+
+    root: Path
+
+    @property
+    def archive(self) -> Path:
+        return self.root / f"{SUITE}.tar.gz"
+
+    @property
+    def suite(self) -> Path:
+        return self.root / SUITE
+
+    @property
+    def environment(self) -> Path:
+        digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+        return self.root / f"venv-{sys.implementation.cache_tag}-{digest}"
+
+    @property
+    def python(self) -> Path:
+        return self.environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+
+def default_cache() -> Path:
+    """`$XDG_CACHE_HOME/ferroapi/conformance`, by default below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ferroapi" / "conformance"
+
+
+def fetch_suite(cache: Cache) -> None:
+    """Download and unpack FastAPI's source distribution, once.
+
+    Raises:
+        SystemExit: what was downloaded is not the file whose checksum is pinned here.
+    """
+    if cache.suite.is_dir():
+        return
+    if not cache.archive.is_file():
+        name, _, version = SUITE.rpartition("-")
+        options = ["--quiet", "--no-deps", "--no-binary", name, "--dest", str(cache.root)]
+        subprocess.run([sys.executable, "-m", "pip", "download", *options, f"{name}=={version}"], check=True)
+    found = hashlib.sha256(cache.archive.read_bytes()).hexdigest()
+    if found != SUITE_SHA256:
+        raise SystemExit(f"{cache.archive} has sha256 {found}, expected {SUITE_SHA256}")
+    unpacked = cache.root / f"{SUITE}.{os.getpid()}"
+    with tarfile.open(cache.archive) as archive:
+        archive.extractall(unpacked, filter="data")
+    (unpacked / SUITE).rename(cache.suite)
+    unpacked.rmdir()
+
+
+def build_environment(cache: Cache) -> None:
+    """Create the suite's virtual environment with its pinned packages, once for each requirements file."""
+    complete = cache.environment / "complete"
+    if complete.is_file():
+        return
+    venv.create(cache.environment, with_pip=True, clear=True)
+    # Without dependencies: a package that asks for the real FastAPI must not bring it in.
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", str(REQUIREMENTS)]
+    subprocess.run([cache.python, "-m", "pip", "install", *options], check=True)
+    complete.touch()
+
+
+def run_suite(cache: Cache, python: Path, selection: list[str], workers: str) -> dict[str, dict[str, str]]:
+    """Run pytest in the suite's folder and return the outcomes and error messages by test."""
+    cache.results.mkdir(parents=True, exist_ok=True)
+    outcomes = cache.results / f"outcomes-{os.getpid()}.json"
+    plugins = ["ferroapi.pytest_plugin", "outcomes", "no:sugar", "no:cacheprovider", "no:codspeed"]
+    command = [str(python), "-m", "pytest", *(word for plugin in plugins for word in ("-p", plugin))]
+    command += ["-q", "--tb=short", "--continue-on-collection-errors", "--no-header", "-n", workers]
+    # One worker a file: some files of the suite share files on disk.
+    command += ["--dist=loadfile"] if workers != "0" else []
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE / "site"), str(SOURCE), str(HERE)]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CONFORMANCE_OUTCOMES": str(outcomes),
+    }
+    environment.pop("FERROAPI_ALIAS", None)
+    log = cache.results / "latest.log"
+    with log.open("w", encoding="utf-8") as output:
+        command += selection or ["tests"]
+        finished = subprocess.run(command, cwd=cache.suite, env=environment, stdout=output, stderr=output, check=False)
+    print(f"pytest's output: {log}")
+    if finished.returncode not in (0, 1) or not outcomes.is_file():
+        print("".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-40:]))
+        raise SystemExit(f"pytest ended with code {finished.returncode}: the run says nothing")
+    document: dict[str, dict[str, str]] = json.loads(outcomes.read_text())
+    outcomes.unlink()
+    return document
+
+
+def report(document: dict[str, dict[str, str]], change: ledger.Change, seconds: float) -> None:
+    """Print the counts and what changed against the list."""
+    count = collections.Counter(document["outcomes"].values())
+    for title, tests in (
+        ("failed, and not listed", change.unlisted),
+        ("listed as failing, but passed", change.listed_passes),
+        ("listed, but no such test", change.stale),
+    ):
+        if tests:
+            print(f"\n{len(tests)} {title}:")
+            for test in sorted(tests)[:WORST_SHOWN]:
+                message = document["messages"].get(test, "")
+                print(f"  {test}" + (f"\n      {message[:160]}" if message else ""))
+            if len(tests) > WORST_SHOWN:
+                print(f"  ... and {len(tests) - WORST_SHOWN} more, in the result file")
+    print(
+        f"\npassed {count['passed']}, failed {count['failed'] + count['xpassed']}, errors {count['error']}, "
+        f"skipped {count['skipped']}, expected failures of the suite itself {count['xfailed']} in {seconds:.0f} s"
+    )
+    listed = sum(count[outcome] for outcome in ledger.FAILING) - len(change.unlisted)
+    print(
+        f"against {EXPECTED.name}: {listed} failed as listed, +{len(change.unlisted)} unlisted failures, "
+        f"-{len(change.listed_passes)} listed passes, {len(change.stale)} stale entries"
+    )
+
+
+def main() -> int:
+    """Prepare, run, compare; 0 when the run is exactly what the list says."""
+    # No positional argument, so that what is left for pytest keeps its order.
+    parser = argparse.ArgumentParser(
+        prog="make conformance", usage="%(prog)s ARGS='[options] [pytest arguments, default: the whole suite]'"
+    )
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder for suite, environment and results")
+    parser.add_argument("--python", type=Path, help="an interpreter that already has the suite's packages")
+    parser.add_argument("--result", type=Path, help="also write the outcomes to this JSON file")
+    parser.add_argument("--suggest", type=Path, help="write the unlisted failures to this file, as entries to explain")
+    parser.add_argument("--workers", default="2", help="pytest-xdist workers (default 2; 0 runs in one process)")
+    options, selection = parser.parse_known_args()
+
+    cache = Cache(options.cache.resolve())
+    cache.root.mkdir(parents=True, exist_ok=True)
+    entries = ledger.read(EXPECTED)
+    fetch_suite(cache)
+    if options.python is None:
+        build_environment(cache)
+    start = time.monotonic()
+    # Not resolved: the link in a virtual environment is what makes it one.
+    python = options.python.absolute() if options.python else cache.python
+    document = run_suite(cache, python, selection, options.workers)
+    change = ledger.compare(document["outcomes"], entries, whole_suite=not selection)
+
+    text = json.dumps({"suite": SUITE, "python": sys.version.split()[0], "selection": selection, **document}, indent=1)
+    for path in (cache.results / "latest.json", options.result):
+        if path is not None:
+            path.write_text(text, encoding="utf-8")
+    if options.suggest:
+        options.suggest.write_text(ledger.suggest(change, document["messages"]), encoding="utf-8")
+    report(document, change, time.monotonic() - start)
+    return 1 if change else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
