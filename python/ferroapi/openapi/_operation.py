@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from ferroapi.dependencies.utils import _get_flat_fields_from_params
 from starlette.responses import JSONResponse, Response
 
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.dependencies.utils import _get_flat_fields_from_params
 from ferroapi.exceptions import FastAPIDeprecationWarning
 from ferroapi.openapi._parameters import (
     _get_openapi_dependency_data,
@@ -35,7 +35,7 @@ from ferroapi.types import ModelNameMap
 from ferroapi.utils import deep_dict_update, generate_operation_id_for_path, is_body_allowed_for_status_code
 
 if TYPE_CHECKING:
-    from ferroapi.routing import _APIRouteLike
+    from ferroapi._routing.state import RouteState
 
 JsonObject = dict[str, Any]
 
@@ -81,7 +81,7 @@ _STATUSES_FOR_INVALID_INPUT = (_VALIDATION_ERROR_STATUS, "4XX", "default")
 class _Path:
     """A route on its way into the document: what its methods share, and what they need in `components`."""
 
-    route: "_APIRouteLike"
+    route: "RouteState"
     operation_ids: set[str]
     schemas: Schemas
     response_class: type[Response]
@@ -94,7 +94,7 @@ class _Path:
 
 def get_openapi_path(
     *,
-    route: "_APIRouteLike",
+    route: "RouteState",
     operation_ids: set[str],
     model_name_map: ModelNameMap,
     field_mapping: FieldMapping,
@@ -137,7 +137,7 @@ def get_openapi_path(
 @lru_cache(maxsize=256)
 def _default_status(response_class: Callable[..., Response]) -> int:
     """The status a response class answers with when nothing is said: the default of its `status_code` argument."""
-    parameter = inspect.signature(response_class.__init__).parameters.get("status_code")  # type: ignore[misc]
+    parameter = inspect.signature(response_class.__init__).parameters.get("status_code")
     return parameter.default if parameter and isinstance(parameter.default, int) else 200
 
 
@@ -159,7 +159,7 @@ def _describe(path: _Path, method: str) -> JsonObject:
     return operation
 
 
-def get_openapi_operation_metadata(*, route: "_APIRouteLike", method: str, operation_ids: set[str]) -> JsonObject:
+def get_openapi_operation_metadata(*, route: "RouteState", method: str, operation_ids: set[str]) -> JsonObject:
     """Tags, summary, description, id and deprecation of an operation.
 
     A `UserWarning` says where an operation id is used for the second time.
@@ -186,7 +186,7 @@ def _duplicate_id_message(operation_id: str, endpoint: Callable[..., Any]) -> st
     return f"Duplicate Operation ID {operation_id} for function {name}" + (f" at {file}" if file else "")
 
 
-def generate_operation_summary(*, route: "_APIRouteLike", method: str) -> str:
+def generate_operation_summary(*, route: "RouteState", method: str) -> str:
     """The summary given, or the route's name in title case.
 
     Source: FastAPI behaviour, `openapi.utils.generate_operation_summary`.
@@ -194,7 +194,7 @@ def generate_operation_summary(*, route: "_APIRouteLike", method: str) -> str:
     return route.summary or route.name.replace("_", " ").title()
 
 
-def generate_operation_id(*, route: "_APIRouteLike", method: str) -> str:
+def generate_operation_id(*, route: "RouteState", method: str) -> str:
     """The operation id given, or one made of name, path and method; deprecated, and used by nothing here.
 
     Source: FastAPI behaviour, `openapi.utils.generate_operation_id`.
@@ -205,7 +205,9 @@ def generate_operation_id(*, route: "_APIRouteLike", method: str) -> str:
         category=FastAPIDeprecationWarning,
         stacklevel=2,
     )
-    return route.operation_id or generate_operation_id_for_path(name=route.name, path=route.path_format, method=method)
+    if route.operation_id:
+        return route.operation_id
+    return generate_operation_id_for_path(name=route.name, path=route.path_format, method=method)
 
 
 def get_openapi_operation_request_body(
@@ -242,7 +244,7 @@ def _callbacks(path: _Path) -> JsonObject:
     for callback in path.route.callbacks or []:
         if isinstance(callback, APIRoute):
             operations, _, _ = get_openapi_path(
-                route=cast("_APIRouteLike", callback),
+                route=callback,
                 operation_ids=path.operation_ids,
                 model_name_map=path.schemas.model_name_map,
                 field_mapping=path.schemas.field_mapping,

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ferroapi.dependencies.utils import _get_flat_fields_from_params, _get_param_aliases, _get_param_model
-
 from ferroapi._compat import ModelField
 from ferroapi.datastructures import _Unset
 from ferroapi.dependencies.models import (
@@ -19,6 +17,7 @@ from ferroapi.dependencies.models import (
     _is_security_scheme,
     _UsesScopesCache,
 )
+from ferroapi.dependencies.utils import _get_flat_fields_from_params, _get_param_aliases, _get_param_model
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.openapi._schemas import FieldMapping, Schemas
 from ferroapi.openapi._security import SecurityDependencies

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ferroapi.dependencies.utils import get_flat_params
 from starlette.routing import BaseRoute
 
 from ferroapi._compat import ModelField, get_schema_from_model_field
+from ferroapi.dependencies.utils import get_flat_params
 from ferroapi.types import ModelNameMap
 
 if TYPE_CHECKING:
-    from ferroapi.routing import RouteContext, _APIRouteLike
+    from ferroapi._routing.state import RouteState
+    from ferroapi.routing import RouteContext
 
 FieldMapping = dict[tuple[ModelField, Literal["validation", "serialization"]], dict[str, Any]]
 
@@ -62,7 +63,7 @@ def get_fields_from_routes(routes: "Sequence[BaseRoute | RouteContext]") -> list
     responses: list[ModelField] = []
     parameters: list[ModelField] = []
     for context in api_route_contexts(routes):
-        route = cast("_APIRouteLike", context)
+        route = cast("RouteState", context)
         if not route.include_in_schema:
             continue
         if route.callbacks:
@@ -75,7 +76,7 @@ def get_fields_from_routes(routes: "Sequence[BaseRoute | RouteContext]") -> list
     return callbacks + bodies + responses + parameters
 
 
-def _response_fields(route: "_APIRouteLike") -> Iterator[ModelField]:
+def _response_fields(route: "RouteState") -> Iterator[ModelField]:
     if route.response_field:
         yield route.response_field
     yield from route.response_fields.values()

@@ -159,23 +159,23 @@ class XML(BaseModelWithConfig):
 # A JSON Schema, vocabulary by vocabulary.
 class Schema(BaseModelWithConfig):
     # core
-    schema_: _Text = Field(None, alias="$schema")
-    vocabulary: _Text = Field(None, alias="$vocabulary")
-    id: _Text = Field(None, alias="$id")
-    anchor: _Text = Field(None, alias="$anchor")
-    dynamicAnchor: _Text = Field(None, alias="$dynamicAnchor")
-    ref: _Text = Field(None, alias="$ref")
-    dynamicRef: _Text = Field(None, alias="$dynamicRef")
-    defs: _SubschemaMap = Field(None, alias="$defs")
-    comment: _Text = Field(None, alias="$comment")
+    schema_: _Text = Field(default=None, alias="$schema")
+    vocabulary: _Text = Field(default=None, alias="$vocabulary")
+    id: _Text = Field(default=None, alias="$id")
+    anchor: _Text = Field(default=None, alias="$anchor")
+    dynamicAnchor: _Text = Field(default=None, alias="$dynamicAnchor")
+    ref: _Text = Field(default=None, alias="$ref")
+    dynamicRef: _Text = Field(default=None, alias="$dynamicRef")
+    defs: _SubschemaMap = Field(default=None, alias="$defs")
+    comment: _Text = Field(default=None, alias="$comment")
     # schemas made of schemas
     allOf: _SubschemaList = None
     anyOf: _SubschemaList = None
     oneOf: _SubschemaList = None
-    not_: _Subschema = Field(None, alias="not")
-    if_: _Subschema = Field(None, alias="if")
+    not_: _Subschema = Field(default=None, alias="not")
+    if_: _Subschema = Field(default=None, alias="if")
     then: _Subschema = None
-    else_: _Subschema = Field(None, alias="else")
+    else_: _Subschema = Field(default=None, alias="else")
     dependentSchemas: _SubschemaMap = None
     prefixItems: _SubschemaList = None
     items: _Subschema = None
@@ -190,7 +190,7 @@ class Schema(BaseModelWithConfig):
     type: SchemaType | list[SchemaType] | None = None
     enum: _Values = None
     const: Any | None = None
-    multipleOf: _Number = Field(None, gt=0)
+    multipleOf: _Number = Field(default=None, gt=0)
     maximum: _Number = None
     exclusiveMaximum: _Number = None
     minimum: _Number = None
@@ -263,7 +263,7 @@ class Encoding(BaseModelWithConfig):
 
 # A body in one content type.
 class MediaType(BaseModelWithConfig):
-    schema_: Schema | Reference | None = Field(None, alias="schema")
+    schema_: Schema | Reference | None = Field(default=None, alias="schema")
     example: Any | None = None
     examples: dict[str, Example | Reference] | None = None
     encoding: dict[str, Encoding] | None = None
@@ -277,7 +277,7 @@ class ParameterBase(BaseModelWithConfig):
     style: _Text = None
     explode: _Flag = None
     allowReserved: _Flag = None
-    schema_: Schema | Reference | None = Field(None, alias="schema")
+    schema_: Schema | Reference | None = Field(default=None, alias="schema")
     example: Any | None = None
     examples: dict[str, Example | Reference] | None = None
     content: dict[str, MediaType] | None = None
@@ -338,7 +338,7 @@ class Operation(BaseModelWithConfig):
 
 # The operations of one path, by method.
 class PathItem(BaseModelWithConfig):
-    ref: _Text = Field(None, alias="$ref")
+    ref: _Text = Field(default=None, alias="$ref")
     summary: _Text = None
     description: _Text = None
     get: Operation | None = None
@@ -379,20 +379,20 @@ class APIKeyIn(Enum):
 
 # A key in the query, a header or a cookie.
 class APIKey(SecurityBase):
-    type_: SecuritySchemeType = Field(SecuritySchemeType.apiKey, alias="type")
+    type_: SecuritySchemeType = Field(default=SecuritySchemeType.apiKey, alias="type")
     in_: APIKeyIn = Field(alias="in")
     name: str
 
 
 # A scheme of the `Authorization` header.
 class HTTPBase(SecurityBase):
-    type_: SecuritySchemeType = Field(SecuritySchemeType.http, alias="type")
+    type_: SecuritySchemeType = Field(default=SecuritySchemeType.http, alias="type")
     scheme: str
 
 
 # A bearer token in the `Authorization` header.
 class HTTPBearer(HTTPBase):
-    scheme: Literal["bearer"] = "bearer"
+    scheme: Literal["bearer"] = "bearer"  # pyright: ignore[reportIncompatibleVariableOverride]
     bearerFormat: _Text = None
 
 
@@ -433,13 +433,13 @@ class OAuthFlows(BaseModelWithConfig):
 
 # OAuth2, by its flows.
 class OAuth2(SecurityBase):
-    type_: SecuritySchemeType = Field(SecuritySchemeType.oauth2, alias="type")
+    type_: SecuritySchemeType = Field(default=SecuritySchemeType.oauth2, alias="type")
     flows: OAuthFlows
 
 
 # OpenID Connect, by the address of its discovery document.
 class OpenIdConnect(SecurityBase):
-    type_: SecuritySchemeType = Field(SecuritySchemeType.openIdConnect, alias="type")
+    type_: SecuritySchemeType = Field(default=SecuritySchemeType.openIdConnect, alias="type")
     openIdConnectUrl: str
 
 

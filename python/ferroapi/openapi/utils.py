@@ -31,7 +31,8 @@ from ferroapi.openapi._security import _get_openapi_security_definitions
 from ferroapi.openapi.models import OpenAPI
 
 if TYPE_CHECKING:
-    from ferroapi.routing import RouteContext, _APIRouteLike
+    from ferroapi._routing.state import RouteState
+    from ferroapi.routing import RouteContext
 
 __all__ = [
     "_OpenAPIDependencyData",
@@ -105,7 +106,7 @@ def get_openapi(
         """The paths of some routes; what they refer to is added to the components above."""
         paths: dict[str, dict[str, Any]] = {}
         for context in contexts:
-            route = cast("_APIRouteLike", context)
+            route = cast("RouteState", context)
             path, path_security_schemes, path_definitions = get_openapi_path(
                 route=route,
                 operation_ids=operation_ids,
@@ -125,7 +126,7 @@ def get_openapi(
     document = OpenAPI(
         openapi=openapi_version,
         info=cast(Any, info),
-        paths=paths,
+        paths={**paths},
         **_given(
             servers=servers,
             components=components,
