@@ -1,0 +1,399 @@
+//! Arrays and objects that are open: where each stands, and what it writes next.
+//! Frames live on the encoder's own stack, so nesting costs no native stack and items are fetched one at a time.
+use std::ops::Range;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
+use pyo3::types::dict::BoundDictIterator;
+
+use super::fallback::encode_key;
+use super::sink::Sink;
+
+/// An open array or object.
+pub(super) enum Frame<'py> {
+    List(Bound<'py, PyList>, usize),
+    Tuple(Bound<'py, PyTuple>, usize),
+    Iterator(Bound<'py, PyIterator>, bool),
+    Dict(DictFrame<'py>),
+    Keyed(Box<KeyedFrame<'py>>),
+}
+
+impl<'py> Frame<'py> {
+    /// Writes scalars up to the next value that is none, and returns that value; `None` once closed.
+    ///
+    /// # Errors
+    /// What user code raises while it is asked for items or keys, and changes to a dict under iteration.
+    #[inline]
+    pub(super) fn advance(&mut self, sink: &mut Sink) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self {
+            Frame::List(list, index) => {
+                while *index < list.len() {
+                    // Another thread may have shortened the list: then it simply ends here, as it does in Python.
+                    let Ok(item) = list.get_item(*index) else { break };
+                    if *index > 0 {
+                        sink.out.push(b',');
+                    }
+                    *index += 1;
+                    if !sink.scalar(&item)? {
+                        return Ok(Some(item));
+                    }
+                }
+                sink.out.push(b']');
+                Ok(None)
+            }
+            Frame::Tuple(tuple, index) => {
+                while let Ok(item) = tuple.get_borrowed_item(*index) {
+                    if *index > 0 {
+                        sink.out.push(b',');
+                    }
+                    *index += 1;
+                    if !sink.scalar(&item)? {
+                        return Ok(Some(item.to_owned()));
+                    }
+                }
+                sink.out.push(b']');
+                Ok(None)
+            }
+            Frame::Iterator(iterator, started) => {
+                for item in iterator.by_ref() {
+                    let item = item?;
+                    if *started {
+                        sink.out.push(b',');
+                    }
+                    *started = true;
+                    if !sink.scalar(&item)? {
+                        return Ok(Some(item));
+                    }
+                }
+                sink.out.push(b']');
+                Ok(None)
+            }
+            Frame::Dict(frame) => match frame.advance(sink)? {
+                Progress::Value(value) => Ok(Some(value)),
+                Progress::Closed => Ok(None),
+                Progress::KeyChanged(key, value) => {
+                    let keyed = frame.rebuild(sink, key)?;
+                    *self = Frame::Keyed(Box::new(keyed));
+                    Ok(Some(value))
+                }
+            },
+            Frame::Keyed(frame) => frame.advance(sink),
+        }
+    }
+}
+
+enum Progress<'py> {
+    Value(Bound<'py, PyAny>),
+    Closed,
+    /// A key that encodes to something else, already encoded, and its value.
+    KeyChanged(Bound<'py, PyAny>, Bound<'py, PyAny>),
+}
+
+/// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
+struct Items<'py> {
+    dict: Bound<'py, PyDict>,
+    iterator: BoundDictIterator<'py>,
+    size: usize,
+    seen: usize,
+}
+
+impl<'py> Items<'py> {
+    fn new(dict: Bound<'py, PyDict>) -> Self {
+        Items { iterator: dict.iter(), size: dict.len(), seen: 0, dict }
+    }
+
+    /// The checks come before PyO3's own, which panic.
+    #[inline]
+    fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        if self.dict.len() != self.size {
+            return Err(changed("dictionary changed size during iteration"));
+        }
+        let item = self.iterator.next();
+        if item.is_some() {
+            self.seen += 1;
+            if self.seen > self.size {
+                return Err(changed("dictionary keys changed during iteration"));
+            }
+        }
+        Ok(item)
+    }
+}
+
+#[cold]
+fn changed(message: &'static str) -> PyErr {
+    PyRuntimeError::new_err(message)
+}
+
+/// An open object whose keys encode to themselves, so that no two can collide.
+pub(super) struct DictFrame<'py> {
+    items: Items<'py>,
+    /// Where the object's opening brace is.
+    start: usize,
+    empty: bool,
+}
+
+impl<'py> DictFrame<'py> {
+    /// An object that starts at the end of `sink`; writes its brace.
+    pub(super) fn open(dict: Bound<'py, PyDict>, sink: &mut Sink) -> Self {
+        let start = sink.out.len();
+        sink.out.push(b'{');
+        DictFrame { items: Items::new(dict), start, empty: true }
+    }
+
+    #[inline]
+    fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
+        while let Some((key, value)) = self.items.next()? {
+            let plain = if let Ok(text) = key.cast_exact::<PyString>() {
+                if is_hidden(text)? {
+                    continue;
+                }
+                true
+            } else {
+                is_plain(&key)
+            };
+            if !plain {
+                if is_hidden_subclass(&key)? {
+                    continue;
+                }
+                let encoded = encode_key(&key)?;
+                if !encoded.is(&key) {
+                    return Ok(Progress::KeyChanged(encoded, value));
+                }
+            }
+            if !self.empty {
+                sink.out.push(b',');
+            }
+            self.empty = false;
+            sink.key(&key)?;
+            if !sink.scalar(&value)? {
+                return Ok(Progress::Value(value));
+            }
+        }
+        sink.out.push(b'}');
+        Ok(Progress::Closed)
+    }
+
+    /// Turns the object, up to the entry before the current one, into one that looks for equal keys.
+    #[cold]
+    fn rebuild(&mut self, sink: &mut Sink, key: Bound<'py, PyAny>) -> PyResult<KeyedFrame<'py>> {
+        let dict = self.items.dict.clone();
+        let fresh = Items::new(dict.clone());
+        let items = Source::Items(std::mem::replace(&mut self.items, fresh));
+        let mut frame = KeyedFrame::new(dict.py(), items, self.start);
+        let written = sink.out.get(self.start..).unwrap_or_default();
+        let mut ranges = entry_values(written).into_iter();
+        while ranges.len() > 0
+            && let Some((key, _)) = self.items.next()?
+        {
+            if is_hidden_subclass(&key)? {
+                continue;
+            }
+            let Some(range) = ranges.next() else { break };
+            frame.place(key, self.start + range.start..self.start + range.end, None)?;
+        }
+        frame.pending = Some(Pending { key, start: sink.out.len(), rejected: sink.rejected.take() });
+        Ok(frame)
+    }
+}
+
+/// An open object in which two keys may encode to the same one: the last value wins, in the first one's place.
+pub(super) struct KeyedFrame<'py> {
+    items: Source<'py>,
+    start: usize,
+    places: Bound<'py, PyDict>,
+    entries: Vec<Entry<'py>>,
+    pending: Option<Pending<'py>>,
+}
+
+enum Source<'py> {
+    Items(Items<'py>),
+    /// The items of a subclass of `dict`, and the keys it admits to.
+    Pairs(Bound<'py, PyIterator>, Bound<'py, PySet>),
+}
+
+struct Entry<'py> {
+    key: Bound<'py, PyAny>,
+    value: Range<usize>,
+    rejected: Option<PyErr>,
+}
+
+/// An entry whose value is being written.
+struct Pending<'py> {
+    key: Bound<'py, PyAny>,
+    start: usize,
+    /// What was rejected before the value.
+    rejected: Option<PyErr>,
+}
+
+impl<'py> KeyedFrame<'py> {
+    fn new(py: Python<'py>, items: Source<'py>, start: usize) -> Self {
+        KeyedFrame { items, start, places: PyDict::new(py), entries: Vec::new(), pending: None }
+    }
+
+    /// An object made of what the `keys()` and `items()` of a subclass of `dict` say.
+    ///
+    /// # Errors
+    /// What those methods raise.
+    pub(super) fn open(mapping: &Bound<'py, PyAny>, sink: &Sink) -> PyResult<Self> {
+        let py = mapping.py();
+        let keys = PySet::empty(py)?;
+        for key in mapping.call_method0(intern!(py, "keys"))?.try_iter()? {
+            keys.add(key?)?;
+        }
+        let items = mapping.call_method0(intern!(py, "items"))?.try_iter()?;
+        Ok(KeyedFrame::new(py, Source::Pairs(items, keys), sink.out.len()))
+    }
+
+    fn advance(&mut self, sink: &mut Sink) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            if let Some(pending) = self.pending.take() {
+                let rejected = std::mem::replace(&mut sink.rejected, pending.rejected);
+                self.place(pending.key, pending.start..sink.out.len(), rejected)?;
+            }
+            let Some((key, value)) = self.items.next()? else { break };
+            if is_hidden_subclass(&key)? {
+                continue;
+            }
+            let key = if is_plain(&key) { key } else { encode_key(&key)? };
+            self.pending = Some(Pending { key, start: sink.out.len(), rejected: sink.rejected.take() });
+            if !sink.scalar(&value)? {
+                return Ok(Some(value));
+            }
+        }
+        self.close(sink)?;
+        Ok(None)
+    }
+
+    /// Puts a written value under its key.
+    ///
+    /// # Errors
+    /// `TypeError` if the key is not hashable: a tuple has become a list.
+    fn place(&mut self, key: Bound<'py, PyAny>, value: Range<usize>, rejected: Option<PyErr>) -> PyResult<()> {
+        let known = match self.places.get_item(&key)? {
+            Some(place) => self.entries.get_mut(place.extract::<usize>()?),
+            None => None,
+        };
+        if let Some(entry) = known {
+            entry.value = value;
+            entry.rejected = rejected;
+        } else {
+            self.places.set_item(&key, self.entries.len())?;
+            self.entries.push(Entry { key, value, rejected });
+        }
+        Ok(())
+    }
+
+    /// Replaces the values written one after the other by the object they form.
+    fn close(&mut self, sink: &mut Sink) -> PyResult<()> {
+        let values = sink.out.split_off(self.start);
+        sink.out.push(b'{');
+        for (index, entry) in self.entries.drain(..).enumerate() {
+            if index > 0 {
+                sink.out.push(b',');
+            }
+            sink.key(&entry.key)?;
+            if sink.rejected.is_none() {
+                sink.rejected = entry.rejected;
+            }
+            let value = entry.value.start - self.start..entry.value.end - self.start;
+            sink.out.extend_from_slice(values.get(value).unwrap_or_default());
+        }
+        sink.out.push(b'}');
+        Ok(())
+    }
+}
+
+impl<'py> Source<'py> {
+    fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        match self {
+            Source::Items(items) => items.next(),
+            Source::Pairs(pairs, keys) => {
+                for pair in pairs.by_ref() {
+                    let (key, value) = unpack(&pair?)?;
+                    if keys.contains(&key)? {
+                        return Ok(Some((key, value)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What `key, value = pair` does.
+fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let mut parts = pair.try_iter().map_err(|error| no_iterable(pair).unwrap_or(error))?;
+    let mut count = 0;
+    let mut next = || -> PyResult<Bound<'py, PyAny>> {
+        let part = parts.next().transpose()?.ok_or_else(|| {
+            PyValueError::new_err(format!("not enough values to unpack (expected 2, got {count})"))
+        })?;
+        count += 1;
+        Ok(part)
+    };
+    let unpacked = (next()?, next()?);
+    if parts.next().transpose()?.is_some() {
+        return Err(PyValueError::new_err("too many values to unpack (expected 2)"));
+    }
+    Ok(unpacked)
+}
+
+/// Unpacking has its own words for what cannot be iterated at all.
+#[cold]
+fn no_iterable(pair: &Bound<'_, PyAny>) -> Option<PyErr> {
+    let class = pair.get_type();
+    let iterable = class.hasattr("__iter__").ok()? || class.hasattr("__getitem__").ok()?;
+    let name = class.name().ok()?;
+    (!iterable).then(|| PyTypeError::new_err(format!("cannot unpack non-iterable {name} object")))
+}
+
+/// Whether a key is exactly of a type that encodes to itself and hides nothing.
+fn is_plain(key: &Bound<'_, PyAny>) -> bool {
+    key.is_exact_instance_of::<PyString>()
+        || key.is_exact_instance_of::<PyInt>()
+        || key.is_exact_instance_of::<PyFloat>()
+        || key.is_exact_instance_of::<PyBool>()
+        || key.is_none()
+}
+
+/// Whether FastAPI leaves out a key because SQLAlchemy keeps its own state under such names.
+#[inline]
+fn is_hidden(key: &Bound<'_, PyString>) -> PyResult<bool> {
+    match key.to_str() {
+        Ok(text) => Ok(text.starts_with("_sa")),
+        Err(_) => key.call_method1(intern!(key.py(), "startswith"), ("_sa",))?.is_truthy(),
+    }
+}
+
+fn is_hidden_subclass(key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match key.cast::<PyString>() {
+        Ok(text) if text.is_exact_instance_of::<PyString>() => is_hidden(text),
+        Ok(text) => text.call_method1(intern!(key.py(), "startswith"), ("_sa",))?.is_truthy(),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Where the values of an object's entries are in its text, which lacks only the closing brace.
+fn entry_values(text: &[u8]) -> Vec<Range<usize>> {
+    let mut values = Vec::new();
+    let (mut depth, mut in_string, mut escaped, mut start) = (0_usize, false, false, 0);
+    for (index, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 1 => start = index + 1,
+            b',' if depth == 1 => values.push(start..index),
+            _ => {}
+        }
+    }
+    if start > 0 {
+        values.push(start..text.len());
+    }
+    values
+}

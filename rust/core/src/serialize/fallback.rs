@@ -1,0 +1,168 @@
+//! Every value that is not exactly of a JSON type: which question of FastAPI's encoder it answers with yes.
+//! Calls the tables and functions of `ferroapi.encoders` as they are now, so that what applications patch keeps working.
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyType};
+
+use super::sink::Sink;
+use super::types::{Kind, Stock, Types};
+
+/// What stands in for a value.
+pub(super) enum Replacement<'py> {
+    /// Nothing: it is written.
+    Written,
+    /// A value that is encoded in turn.
+    Encode(Bound<'py, PyAny>),
+    /// An object, read through `keys()` and `items()`.
+    Mapping,
+    /// An array, read by iterating.
+    Sequence,
+}
+
+/// Writes or replaces a value that is not exactly a string, number, boolean, `None`, dict, list or tuple.
+///
+/// # Errors
+/// What the value's own code raises; `ValueError` with two errors if there is no way to read it.
+pub(super) fn replace<'py>(value: &Bound<'py, PyAny>, sink: &mut Sink) -> PyResult<Replacement<'py>> {
+    let py = value.py();
+    let types = Types::get(py)?;
+    let class = value.get_type();
+    if let Some(stock) = types.stock.iter().find(|stock| stock.class.is(&class)) {
+        return write_stock(stock, types, value, sink);
+    }
+    // A stand-in (a mock, a lazy proxy) claims another class, and a class is no instance of itself: Python decides.
+    if value.is_instance_of::<PyType>() || !value.getattr(intern!(py, "__class__"))?.is(&class) {
+        return replace_in_python(types, value, sink);
+    }
+    match types.kind_of(&class)? {
+        Kind::Model => {
+            let options = types.model_options.bind(py);
+            let dumped = value.call_method(intern!(py, "model_dump"), (), Some(options))?;
+            Ok(Replacement::Encode(dumped))
+        }
+        Kind::Dataclass => Ok(Replacement::Encode(types.asdict.bind(py).call1((value,))?)),
+        Kind::Enumeration => written(sink.encoded(&value.getattr(intern!(py, "value"))?)),
+        Kind::Path => written(sink.encoded(value.str()?.as_any())),
+        Kind::Scalar => written(sink.encoded(value)),
+        Kind::Undefined => written(sink.encoded(py.None().bind(py))),
+        Kind::Mapping => Ok(Replacement::Mapping),
+        Kind::Sequence => Ok(Replacement::Sequence),
+        Kind::Other => replace_other(types, value, &class, sink),
+    }
+}
+
+/// The encoded form of a key that is not exactly of a JSON type: itself, or what stands for it.
+///
+/// # Errors
+/// What the key's own code raises.
+#[cold]
+#[inline(never)]
+pub(super) fn encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = key.py();
+    let encoders = Types::get(py)?.encoders.bind(py);
+    encoders.call_method1(intern!(py, "jsonable_encoder"), (key,))
+}
+
+fn written<'py>(written: PyResult<()>) -> PyResult<Replacement<'py>> {
+    written.map(|()| Replacement::Written)
+}
+
+fn write_stock<'py>(
+    stock: &Stock,
+    types: &Types,
+    value: &Bound<'py, PyAny>,
+    sink: &mut Sink,
+) -> PyResult<Replacement<'py>> {
+    let class = stock.class.bind(value.py());
+    let Some(encoder) = find_exact(types, class)? else {
+        return replace_other(types, value, class, sink);
+    };
+    if stock.is_encoder(&encoder) && sink.native(stock.native, value)? {
+        return Ok(Replacement::Written);
+    }
+    written(sink.encoded(&encoder.call1((value,))?))
+}
+
+/// The entry of `ENCODERS_BY_TYPE` for exactly this class.
+fn find_exact<'py>(types: &Types, class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = class.py();
+    let table = types.encoders.bind(py).getattr(intern!(py, "ENCODERS_BY_TYPE"))?;
+    if let Ok(table) = table.cast_exact::<PyDict>() {
+        return table.get_item(class);
+    }
+    if table.contains(class)? { table.get_item(class).map(Some) } else { Ok(None) }
+}
+
+/// The encoder of the first group of classes that the value is an instance of.
+fn find_group<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    let groups = types.encoders.bind(py).getattr(intern!(py, "encoders_by_class_tuples"))?;
+    for group in groups.call_method0(intern!(py, "items"))?.try_iter()? {
+        let (encoder, classes) = group?.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
+        if value.is_instance(&classes)? {
+            return Ok(Some(encoder));
+        }
+    }
+    Ok(None)
+}
+
+fn replace_other<'py>(
+    types: &Types,
+    value: &Bound<'py, PyAny>,
+    class: &Bound<'py, PyType>,
+    sink: &mut Sink,
+) -> PyResult<Replacement<'py>> {
+    let encoder = match find_exact(types, class)? {
+        None => find_group(types, value)?,
+        found => found,
+    };
+    if let Some(encoder) = encoder {
+        return written(sink.encoded(&encoder.call1((value,))?));
+    }
+    // A model of pydantic.v1 cannot exist before its module does; Python has the words of the refusal.
+    if types.modules.bind(value.py()).contains(intern!(value.py(), "pydantic.v1.main"))?
+        && is_old_model(types, value)?
+    {
+        return replace_in_python(types, value, sink);
+    }
+    read_as_mapping(types, value).map(Replacement::Encode)
+}
+
+fn is_old_model(types: &Types, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    types.encoders.bind(py).call_method1(intern!(py, "is_pydantic_v1_model_instance"), (value,))?.is_truthy()
+}
+
+#[cold]
+fn replace_in_python<'py>(
+    types: &Types,
+    value: &Bound<'py, PyAny>,
+    sink: &mut Sink,
+) -> PyResult<Replacement<'py>> {
+    let py = value.py();
+    let encoded = types.encoders.bind(py).call_method1(intern!(py, "jsonable_encoder"), (value,))?;
+    written(sink.encoded(&encoded))
+}
+
+/// Reads a foreign object: `dict(value)`, else its attributes.
+///
+/// # Errors
+/// `ValueError` carrying both errors; what is no `Exception` is passed on at once.
+fn read_as_mapping<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    let no_mapping = match py.get_type::<PyDict>().call1((value,)) {
+        Ok(mapping) => return Ok(mapping),
+        Err(error) if error.is_instance_of::<PyException>(py) => error,
+        Err(error) => return Err(error),
+    };
+    match types.vars.bind(py).call1((value,)) {
+        Err(no_attributes) if no_attributes.is_instance_of::<PyException>(py) => {
+            let errors = PyList::new(py, [no_mapping.value(py), no_attributes.value(py)])?;
+            let error = PyValueError::new_err(errors.unbind());
+            error.set_cause(py, Some(no_attributes));
+            Err(error)
+        }
+        attributes => attributes,
+    }
+}

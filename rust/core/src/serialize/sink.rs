@@ -1,0 +1,70 @@
+//! The bytes written so far and the errors that must wait.
+//! FastAPI encodes in two passes; a value only the second refuses must not hide an error of the first further on.
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use super::types::Types;
+
+/// The JSON text under construction.
+pub(super) struct Sink {
+    pub(super) out: Vec<u8>,
+    /// The first value that `json.dumps` would refuse.
+    pub(super) rejected: Option<PyErr>,
+    /// Whether `out` holds a lone surrogate in its three-byte form, which no UTF-8 text may.
+    pub(super) surrogates: bool,
+}
+
+impl Sink {
+    /// Continues the text in `out`.
+    pub(super) fn new(out: Vec<u8>) -> Self {
+        Sink { out, rejected: None, surrogates: false }
+    }
+
+    /// Writes what `json.dumps` makes of a value that needs no more encoding, or notes why it makes nothing.
+    ///
+    /// # Errors
+    /// Only when the types cannot be imported.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn dumped(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        // In one shot, as `json.dumps` does, which lets the C encoder run.
+        let written = Types::get(py)?.dump.bind(py).call1((value, true)).and_then(|parts| {
+            let text = PyString::new(py, "").call_method1(intern!(py, "join"), (parts,))?;
+            let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
+            let bytes = bytes.cast_into::<PyBytes>()?;
+            self.surrogates = self.surrogates || str::from_utf8(bytes.as_bytes()).is_err();
+            self.out.extend_from_slice(bytes.as_bytes());
+            Ok(())
+        });
+        if let Err(error) = written {
+            self.reject(error);
+        }
+        Ok(())
+    }
+
+    /// Notes an error of the second pass; the text stays well formed.
+    #[cold]
+    pub(super) fn reject(&mut self, error: PyErr) {
+        self.rejected.get_or_insert(error);
+        self.out.extend_from_slice(b"null");
+    }
+
+    /// Raises what was noted on the way.
+    ///
+    /// # Errors
+    /// The first noted error; `UnicodeEncodeError` for lone surrogates, positioned in the text after `start`.
+    pub(super) fn finish(&mut self, py: Python<'_>, start: usize) -> PyResult<()> {
+        if let Some(error) = self.rejected.take() {
+            return Err(error);
+        }
+        if self.surrogates {
+            let text = self.out.get(start..).unwrap_or_default();
+            let text = PyBytes::new(py, text).call_method1("decode", ("utf-8", "surrogatepass"))?;
+            // Raises; were the surrogates in a value that was overwritten since, it does not, and all is well.
+            text.call_method1("encode", ("utf-8",))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Values with a text form of their own: dates, times, durations, UUIDs, decimals, byte strings.
+//! Exact types only, and only while their entry of `ENCODERS_BY_TYPE` is the stock one; `fallback` decides that.
+use std::io::Write;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBytes, PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyTzInfoAccess,
+};
+
+use super::sink::Sink;
+use super::types::Native;
+
+const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+/// The largest count that a float holds exactly.
+const LARGEST_EXACT: u64 = 1 << 53;
+/// Far below the smallest digit limit that `sys.set_int_max_str_digits` accepts (640).
+const MOST_DIGITS: usize = 400;
+
+impl Sink {
+    /// Writes a value of a natively known type; `false`, and nothing written, if Python has to.
+    ///
+    /// # Errors
+    /// What a `tzinfo` raises when it is asked for its offset.
+    pub(super) fn native(&mut self, native: Native, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match native {
+            Native::DateTime => self.datetime(value.cast::<PyDateTime>()?),
+            Native::Date => {
+                let date = value.cast::<PyDate>()?;
+                self.out.push(b'"');
+                self.calendar(date);
+                self.out.push(b'"');
+                Ok(true)
+            }
+            Native::Time => self.time(value.cast::<PyTime>()?),
+            Native::TimeDelta => Ok(self.duration(value.cast::<PyDelta>()?)),
+            Native::Uuid => self.uuid(value),
+            Native::Decimal => self.decimal(value),
+            Native::Bytes => match str::from_utf8(value.cast::<PyBytes>()?.as_bytes()) {
+                Ok(text) => {
+                    self.string(text);
+                    Ok(true)
+                }
+                Err(_) => Ok(false),
+            },
+        }
+    }
+
+    fn datetime(&mut self, moment: &Bound<'_, PyDateTime>) -> PyResult<bool> {
+        let offset = offset_of(moment, moment.get_tzinfo().is_some())?;
+        self.out.push(b'"');
+        self.calendar(moment);
+        self.out.push(b'T');
+        self.clock(moment);
+        self.offset(offset);
+        self.out.push(b'"');
+        Ok(true)
+    }
+
+    fn time(&mut self, time: &Bound<'_, PyTime>) -> PyResult<bool> {
+        let offset = offset_of(time, time.get_tzinfo().is_some())?;
+        self.out.push(b'"');
+        self.clock(time);
+        self.offset(offset);
+        self.out.push(b'"');
+        Ok(true)
+    }
+
+    fn calendar(&mut self, date: &impl PyDateAccess) {
+        let year = u32::try_from(date.get_year()).unwrap_or_default();
+        self.two_digits(year / 100);
+        self.two_digits(year % 100);
+        self.out.push(b'-');
+        self.two_digits(date.get_month().into());
+        self.out.push(b'-');
+        self.two_digits(date.get_day().into());
+    }
+
+    fn clock(&mut self, time: &impl PyTimeAccess) {
+        self.hours_minutes(time.get_hour().into(), time.get_minute().into());
+        self.out.push(b':');
+        self.two_digits(time.get_second().into());
+        self.fraction(time.get_microsecond());
+    }
+
+    /// Writes an offset from UTC, in microseconds.
+    fn offset(&mut self, offset: Option<i64>) {
+        let Some(offset) = offset else { return };
+        self.out.push(if offset < 0 { b'-' } else { b'+' });
+        // A Python offset is less than a day, so both parts fit.
+        let offset = offset.unsigned_abs();
+        let seconds = u32::try_from(offset / 1_000_000).unwrap_or_default();
+        let microseconds = u32::try_from(offset % 1_000_000).unwrap_or_default();
+        self.hours_minutes(seconds / 3600, seconds / 60 % 60);
+        if !seconds.is_multiple_of(60) || microseconds != 0 {
+            self.out.push(b':');
+            self.two_digits(seconds % 60);
+            self.fraction(microseconds);
+        }
+    }
+
+    fn hours_minutes(&mut self, hours: u32, minutes: u32) {
+        self.two_digits(hours);
+        self.out.push(b':');
+        self.two_digits(minutes);
+    }
+
+    fn fraction(&mut self, microseconds: u32) {
+        if microseconds != 0 {
+            self.out.push(b'.');
+            self.two_digits(microseconds / 10_000);
+            self.two_digits(microseconds / 100 % 100);
+            self.two_digits(microseconds % 100);
+        }
+    }
+
+    /// Writes a number below 100.
+    fn two_digits(&mut self, number: u32) {
+        let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or_default();
+        self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
+    }
+
+    fn duration(&mut self, duration: &Bound<'_, PyDelta>) -> bool {
+        let microseconds = microseconds_of(duration);
+        let exact = microseconds.is_some_and(|count| count.unsigned_abs() <= LARGEST_EXACT);
+        if let (Some(microseconds), true) = (microseconds, exact) {
+            #[expect(clippy::cast_precision_loss, reason = "checked: the count is exact as a float")]
+            self.finite(microseconds as f64 / MICROSECONDS_PER_SECOND as f64);
+        }
+        exact
+    }
+
+    fn uuid(&mut self, uuid: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(number) = uuid.getattr(intern!(uuid.py(), "int"))?.extract::<u128>() else { return Ok(false) };
+        let hex = |shift: u32, mask: u128| (number >> shift) & mask;
+        // Writing to a vector cannot fail.
+        let _ = write!(
+            self.out,
+            "\"{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\"",
+            hex(96, 0xFFFF_FFFF),
+            hex(80, 0xFFFF),
+            hex(64, 0xFFFF),
+            hex(48, 0xFFFF),
+            hex(0, 0xFFFF_FFFF_FFFF),
+        );
+        Ok(true)
+    }
+
+    /// Writes a decimal: an integer if nothing follows the point, else a float.
+    /// Source: FastAPI behaviour, `encoders.decimal_encoder`.
+    fn decimal(&mut self, decimal: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let text = decimal.str()?;
+        let text = text.to_str()?;
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Ok(false);
+        }
+        if digits.contains('.') {
+            let Ok(number) = text.parse::<f64>() else { return Ok(false) };
+            if !number.is_finite() {
+                return Ok(false);
+            }
+            self.finite(number);
+        } else {
+            self.out.extend_from_slice(if digits == "0" { digits.as_bytes() } else { text.as_bytes() });
+        }
+        Ok(true)
+    }
+}
+
+/// The offset from UTC of a date-time or time, in microseconds.
+fn offset_of(moment: &Bound<'_, PyAny>, aware: bool) -> PyResult<Option<i64>> {
+    if !aware {
+        return Ok(None);
+    }
+    let offset = moment.call_method0(intern!(moment.py(), "utcoffset"))?;
+    if offset.is_none() {
+        return Ok(None);
+    }
+    Ok(microseconds_of(offset.cast::<PyDelta>()?))
+}
+
+fn microseconds_of(duration: &Bound<'_, PyDelta>) -> Option<i64> {
+    let seconds = i64::from(duration.get_days()) * SECONDS_PER_DAY + i64::from(duration.get_seconds());
+    seconds.checked_mul(MICROSECONDS_PER_SECOND)?.checked_add(duration.get_microseconds().into())
+}
