@@ -1,0 +1,178 @@
+"""The parts of the document that are public on their own, and what a whole document cannot show."""
+
+import inspect
+from typing import Annotated, Any
+
+import fastapi.openapi.utils as reference
+import pytest
+from pydantic import BaseModel
+from starlette.routing import Mount, Route
+
+from ferroapi import APIRouter, Body, Depends, FastAPI, Query, Security
+from ferroapi.exceptions import FastAPIDeprecationWarning
+from ferroapi.openapi import utils
+from ferroapi.routing import APIRoute, iter_route_contexts
+from ferroapi.security import APIKeyHeader
+
+
+class Item(BaseModel):
+    name: str
+
+
+def make_app() -> FastAPI:
+    app, router = FastAPI(), APIRouter(prefix="/team")
+
+    @router.post("/items", name="make_item")
+    def make(item: Item, q: int = 0) -> Item:
+        return item
+
+    app.include_router(router)
+    return app
+
+
+def route_of(app: FastAPI) -> Any:
+    return next(context for context in iter_route_contexts(app.routes) if context.name == "make_item")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["validation_error_definition", "validation_error_response_definition", "status_code_ranges"],
+)
+def test_fixed_definitions_equal_fastapis(name: str) -> None:
+    assert repr(getattr(utils, name)) == repr(getattr(reference, name))
+
+
+@pytest.mark.parametrize("name", utils.__all__)
+def test_names_have_the_parameters_and_defaults_of_fastapis(name: str) -> None:
+    ours, theirs = getattr(utils, name), getattr(reference, name)
+    if not callable(ours):
+        return
+    parameters = [
+        [(parameter.name, parameter.kind) for parameter in inspect.signature(value).parameters.values()]
+        for value in (ours, theirs)
+    ]
+    assert parameters[0] == parameters[1]
+
+
+def test_get_openapi_accepts_routes_and_route_contexts() -> None:
+    app = make_app()
+    about: dict[str, Any] = {"title": "t", "version": "1"}
+    from_routes = utils.get_openapi(**about, routes=app.routes)
+    from_contexts = utils.get_openapi(**about, routes=list(iter_route_contexts(app.routes)))
+    assert from_routes == from_contexts
+    assert list(from_routes["paths"]) == ["/team/items"]
+
+
+def test_get_openapi_leaves_out_what_is_no_path_operation() -> None:
+    routes = [Route("/plain", lambda request: None), Mount("/mount", app=FastAPI())]
+    document = utils.get_openapi(title="t", version="1", routes=routes)
+    assert document == {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
+
+
+def test_get_openapi_visits_each_route_once_and_makes_all_schemas_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("get_definitions", "get_openapi_path"):
+        real = getattr(utils, name)
+
+        def counted(*, name: str = name, real: Any = real, **arguments: Any) -> Any:
+            calls.append(name)
+            return real(**arguments)
+
+        monkeypatch.setattr(utils, name, counted)
+    app = FastAPI()
+    for number in range(20):
+        app.get(f"/{number}")(lambda: None)
+    app.openapi()
+    assert calls == ["get_definitions"] + ["get_openapi_path"] * 20
+
+
+def test_get_openapi_path_of_a_hidden_route_is_empty() -> None:
+    route: Any = APIRoute("/", lambda: None, include_in_schema=False)
+    assert utils.get_openapi_path(route=route, operation_ids=set(), model_name_map={}, field_mapping={}) == ({}, {}, {})
+
+
+def test_request_body_of_an_operation_without_one_is_none() -> None:
+    assert utils.get_openapi_operation_request_body(body_field=None, model_name_map={}, field_mapping={}) is None
+
+
+def test_request_body_of_a_field_has_its_media_type() -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    def make(item: Annotated[Item, Body(media_type="text/x-item")]) -> None: ...
+
+    route: Any = app.routes[-1]
+    body = utils.get_openapi_operation_request_body(
+        body_field=route.body_field,
+        model_name_map={},
+        field_mapping={(route.body_field, "validation"): {"$ref": "#/x"}},
+    )
+    assert body == {"required": True, "content": {"text/x-item": {"schema": {"$ref": "#/x"}}}}
+
+
+def test_generate_operation_id_is_deprecated_but_works() -> None:
+    route = route_of(make_app())
+    with pytest.warns(FastAPIDeprecationWarning) as caught:
+        assert utils.generate_operation_id(route=route, method="POST") == "make_item_team_items_post"
+    assert [str(warning.message).split("()")[0] for warning in caught] == [
+        "fastapi.openapi.utils.generate_operation_id",
+        "fastapi.utils.generate_operation_id_for_path",
+    ]
+
+
+def test_generate_operation_id_prefers_the_one_given() -> None:
+    route: Any = APIRoute("/", lambda: None, operation_id="mine")
+    with pytest.warns(FastAPIDeprecationWarning):
+        assert utils.generate_operation_id(route=route, method="GET") == "mine"
+
+
+def test_dependency_data_counts_a_shared_dependency_once() -> None:
+    scheme = APIKeyHeader(name="X-Key")
+
+    def shared(q: int, key: Annotated[str, Security(scheme)]) -> int:
+        return q
+
+    def left(value: Annotated[int, Depends(shared)]) -> int:
+        return value
+
+    def endpoint(first: Annotated[int, Depends(left)], second: Annotated[int, Depends(shared)]) -> None: ...
+
+    route: Any = APIRoute("/", endpoint)
+    data = utils._get_openapi_dependency_data(route.dependant)
+    assert [field.name for field in data.query_params] == ["q"]
+    assert len(data.security_dependencies) == 1
+
+
+def test_dependency_data_takes_callables_without_a_hash() -> None:
+    class Limit:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Limit)
+
+        def __call__(self, limit: int) -> int:
+            return limit
+
+    limit = Limit()
+
+    def endpoint(first: Annotated[int, Depends(limit)], second: Annotated[int, Depends(limit)]) -> None: ...
+
+    route: Any = APIRoute("/", endpoint)
+    assert [field.name for field in utils._get_openapi_dependency_data(route.dependant).query_params] == ["limit"]
+
+
+def test_parameter_required_anywhere_is_required_once() -> None:
+    def narrow(q: Annotated[int, Query(description="needed")]) -> int:
+        return q
+
+    app = FastAPI()
+
+    @app.get("/")
+    def endpoint(
+        needed: Annotated[int, Depends(narrow)], q: Annotated[int, Query(description="maybe")] = 0
+    ) -> None: ...
+
+    assert [
+        (parameter["name"], parameter["required"], parameter["description"])
+        for parameter in app.openapi()["paths"]["/"]["get"]["parameters"]
+    ] == [("q", True, "needed")]
