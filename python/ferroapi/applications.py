@@ -196,7 +196,7 @@ class FastAPI(ForwardedOperations, Starlette):
     # The stack.
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Wrap the router into the application's middleware, outermost first: errors, limits, the user's, exceptions."""
+        """Wrap the router into the middleware, outermost first: errors, limits, the user's, exceptions."""
         handlers = dict(self.exception_handlers)
         error_handler = None
         for key in list(handlers):
@@ -348,9 +348,7 @@ class FastAPI(ForwardedOperations, Starlette):
         """Add a websocket endpoint; see `APIRouter.add_api_websocket_route`."""
         self.router.add_api_websocket_route(path, endpoint, name=name, dependencies=dependencies)
 
-    def websocket_route(
-        self, path: str, name: str | None = None
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def websocket_route(self, path: str, name: str | None = None) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Decorate a Starlette websocket endpoint: it receives the websocket and nothing else."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:

@@ -1,24 +1,20 @@
 """Routers, routes, and the functions that other packages replace: each is called through this module's globals.
 
-A request goes `APIRouter.app` -> `APIRoute.handle` -> `request_response` -> `get_request_handler`'s app. The parts are in
+A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_request_handler`'s app. The parts are in
 `_routing` and `_request`.
 """
 
-import functools
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Unpack
 
 from starlette import routing
-from starlette._exception_handler import wrap_app_handling_exceptions
-from starlette._utils import get_route_path, is_async_callable
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import URL
+from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.routing import Mount as Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,175 +39,50 @@ from ferroapi._options import (
     RouterRouteOptions,
 )
 from ferroapi._request.body import BodyRecipe, read_body
-from ferroapi._request.context import (
-    _extract_endpoint_context as _extract_endpoint_context,
-)
+from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
-from ferroapi._request.stream import event_serializer, event_stream, item_serializer, json_lines, raw_stream
-from ferroapi._routing.frontend import (
-    _FrontendRouteGroup,
-    _join_frontend_paths,
-    _normalize_frontend_path,
-    _resolve_frontend_check_dir,
-    is_more_specific,
-)
+from ferroapi._request.response import run_endpoint_function as run_endpoint_function
+from ferroapi._request.response import serialize_response as serialize_response
+from ferroapi._request.session import request_response as request_response
+from ferroapi._request.session import websocket_session as websocket_session
+from ferroapi._request.stream import event_stream, json_lines, raw_stream
+from ferroapi._routing.dispatch import Dispatch
+from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path
+from ferroapi._routing.frontend import _resolve_frontend_check_dir as _resolve_frontend_check_dir
 from ferroapi._routing.include import RouteContext as RouteContext
 from ferroapi._routing.include import (
     _effective_route_context_var,
     _EffectiveAPIRouteContext,
-    _EffectiveRouteContext,
-    _IncludedRouter,
     _RouterIncludeContext,
     effective_path_and_name,
     view_through,
 )
+from ferroapi._routing.include import _EffectiveRouteContext as _EffectiveRouteContext
+from ferroapi._routing.include import _IncludedRouter as _IncludedRouter
 from ferroapi._routing.include import _iter_included_route_candidates as _iter_included_route_candidates
 from ferroapi._routing.include import _iter_routes_with_context as _iter_routes_with_context
 from ferroapi._routing.include import iter_route_contexts as iter_route_contexts
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
 from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
 from ferroapi._routing.lifespan import _merge_lifespan_context, resolve_lifespan
-from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
-from ferroapi._routing.scope import (
-    _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
-    _apply_router_form_limits,
-    _get_fastapi_scope,
-    _get_scope_effective_route_context,
-    _get_scope_included_router,
-    _update_scope,
-)
+from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import RouteState, build_dependant
+from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
-from ferroapi.dependencies.models import (
-    Dependant,
-    _is_async_gen_callable,
-    _is_coroutine_callable,
-    _is_gen_callable,
-)
+from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
-from ferroapi.encoders import jsonable_encoder
-from ferroapi.exceptions import EndpointContext, FastAPIError, ResponseValidationError
+from ferroapi.exceptions import FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
-from ferroapi.sse import EventSourceResponse
-from ferroapi.telemetry._api import _operation, _route_selected, _run_sync_endpoint, get_telemetry_data
+from ferroapi.telemetry._api import _operation, get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
-# The patch points: functions a request passes, replaced by tracing and messaging packages.
-
-
-_RESPONSE_NOT_AWAITED = (
-    "Response not awaited. There's a high chance that the "
-    "application code is raising an exception and a dependency with yield "
-    "has a block with a bare except, or a block with except Exception, "
-    "and is not raising the exception again. Read more about it in the "
-    "docs: https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/"
-    "#dependencies-with-yield-and-except"
-)
-
-
-def request_response(func: Callable[[Request], Awaitable[Response] | Response]) -> ASGIApp:
-    """Return an ASGI application that answers with what a `Request -> Response` callable returns.
-
-    Dependencies of scope `function` are closed before the response is sent, those of scope `request` after it.
-
-    Raises:
-        FastAPIError: by the application, when a dependency swallowed the exception that took the response's place.
-    """
-    call: Callable[[Request], Awaitable[Response]] = (
-        func if is_async_callable(func) else functools.partial(run_in_threadpool, func)
-    )
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
-
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            is_sent = False
-            async with AsyncExitStack() as request_stack:
-                scope["fastapi_inner_astack"] = request_stack
-                async with AsyncExitStack() as function_stack:
-                    scope["fastapi_function_astack"] = function_stack
-                    response = await call(request)
-                await response(scope, receive, send)
-                is_sent = True
-            if not is_sent:
-                raise FastAPIError(_RESPONSE_NOT_AWAITED)
-
-        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
-
-    return app
-
-
-def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
-    """Return an ASGI application that runs a coroutine function with a `WebSocket`."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        session = WebSocket(scope, receive=receive, send=send)
-
-        async def run(scope: Scope, receive: Receive, send: Send) -> None:
-            async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
-                scope["fastapi_inner_astack"] = request_stack
-                scope["fastapi_function_astack"] = function_stack
-                await func(session)
-
-        await wrap_app_handling_exceptions(run, session)(scope, receive, send)
-
-    return app
-
-
-async def serialize_response(
-    *,
-    field: ModelField | None = None,
-    response_content: Any,
-    include: IncEx | None = None,
-    exclude: IncEx | None = None,
-    by_alias: bool = True,
-    exclude_unset: bool = False,
-    exclude_defaults: bool = False,
-    exclude_none: bool = False,
-    is_coroutine: bool = True,
-    endpoint_ctx: EndpointContext | None = None,
-    dump_json: bool = False,
-) -> Any:
-    """Validate and filter what an endpoint returned: bytes of JSON with `dump_json`, else JSON-compatible data.
-
-    What a synchronous endpoint returned is validated in a worker thread.
-
-    Raises:
-        ResponseValidationError: the content is not what the response model promises.
-    """
-    if not field:
-        return jsonable_encoder(response_content)
-    if is_coroutine:
-        value, errors = field.validate(response_content, {}, loc=("response",))
-    else:
-        value, errors = await run_in_threadpool(field.validate, response_content, {}, loc=("response",))
-    if errors:
-        raise ResponseValidationError(
-            errors=errors, body=response_content, endpoint_ctx=endpoint_ctx or EndpointContext()
-        )
-    serialize = field.serialize_json if dump_json else field.serialize
-    return serialize(
-        value,
-        include=include,
-        exclude=exclude,
-        by_alias=by_alias,
-        exclude_unset=exclude_unset,
-        exclude_defaults=exclude_defaults,
-        exclude_none=exclude_none,
-    )
-
-
-async def run_endpoint_function(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
-    """Call the endpoint with its solved values: awaited when it is a coroutine function, else in a worker thread."""
-    assert dependant.call is not None, "dependant.call must be a function"
-    if not is_coroutine:
-        return await run_in_threadpool(_run_sync_endpoint, function=dependant.call, arguments=values)
-    with _operation(name="endpoint", function=dependant.call):
-        return await dependant.call(**values)
+# The conductors of handler mode. `solve_dependencies`, `run_endpoint_function`, `serialize_response`,
+# `request_response`, `websocket_session`, `get_request_handler` and `get_websocket_app` are looked up in this module,
+# where packages replace them.
 
 
 def _exit_stack(scope: Scope, key: str) -> AsyncExitStack:
@@ -241,7 +112,7 @@ def get_request_handler(
     dependant: Dependant,
     body_field: ModelField | None = None,
     status_code: int | None = None,
-    response_class: type[Response] | DefaultPlaceholder = Default(JSONResponse),  # noqa: B008
+    response_class: type[Response] | DefaultPlaceholder = Default(JSONResponse),
     response_field: ModelField | None = None,
     response_model_include: IncEx | None = None,
     response_model_exclude: IncEx | None = None,
@@ -251,7 +122,7 @@ def get_request_handler(
     response_model_exclude_none: bool = False,
     dependency_overrides_provider: Any | None = None,
     embed_body_fields: bool = False,
-    strict_content_type: bool | DefaultPlaceholder = Default(True),  # noqa: B008
+    strict_content_type: bool | DefaultPlaceholder = Default(True),
     stream_item_field: ModelField | None = None,
     is_json_stream: bool = False,
     form_limits: _FormLimits | None = None,
@@ -263,7 +134,7 @@ def get_request_handler(
     """
     assert dependant.call is not None, "dependant.call must be a function"
     is_coroutine = _is_coroutine_callable(dependant.call)
-    body_recipe = BodyRecipe(body_field, bool(_plain(strict_content_type)), form_limits)
+    body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits)
     recipe = ResponseRecipe(
         status_code=status_code,
         declared_class=response_class,
@@ -276,7 +147,11 @@ def get_request_handler(
         exclude_defaults=response_model_exclude_defaults,
         exclude_none=response_model_exclude_none,
     )
-    answer = functools.partial(_choose_answer(recipe, is_json_stream=is_json_stream), is_coroutine=is_coroutine)
+    is_event_stream = recipe.is_event_stream
+
+    operation = PathOperation(
+        dependant, body_recipe, recipe, embed_body_fields, is_json_stream, dependency_overrides_provider
+    )
 
     async def app(request: Request) -> Response:
         telemetry = get_telemetry_data()
@@ -284,6 +159,9 @@ def get_request_handler(
             telemetry.request = request
         file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
         body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
+        if telemetry is None and not is_patched() and (plan := operation.current_plan()) is not None:
+            response: Response = await _core.respond(plan, request, body)
+            return response
         if telemetry is not None:
             telemetry.body = None if body is Undefined else body
         solved = await _solve(
@@ -295,60 +173,22 @@ def get_request_handler(
         )
         if solved.errors:
             raise request_validation_error(solved.errors, body, dependant, request)
-        return await answer(request, dependant, solved, recipe)
+        # Looked at for each request: a tracing package may put another callable into the dependant.
+        if is_event_stream:
+            return await event_stream(request, dependant, solved, recipe, ping_interval=_PING_INTERVAL)
+        if is_json_stream:
+            return json_lines(request, dependant, solved, recipe)
+        if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+            return raw_stream(dependant, solved, recipe)
+        return await _call_endpoint(request, dependant, solved, recipe, is_coroutine=is_coroutine)
 
     return app
 
 
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, DefaultPlaceholder) else value
-
-
-_Answer = Callable[..., Awaitable[Response]]
-
-
-def _choose_answer(recipe: ResponseRecipe, *, is_json_stream: bool) -> _Answer:
-    """Return how a route answers; whether its endpoint is a generator is looked at late, as it may be replaced."""
-    if isinstance(recipe.response_class, type) and issubclass(recipe.response_class, EventSourceResponse):
-        return _answer_with_events
-    return _answer_with_json_lines if is_json_stream else _answer_with_response
-
-
-def _start_stream(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
-    assert dependant.call is not None
-    return dependant.call(**solved.values), _is_async_gen_callable(dependant.call)
-
-
-async def _answer_with_events(
-    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
+async def _call_endpoint(
+    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, *, is_coroutine: bool
 ) -> Response:
-    items, is_async = _start_stream(dependant, solved)
-    describe = functools.partial(endpoint_context, dependant, request)
-    return await event_stream(
-        items,
-        is_async=is_async,
-        serialize=event_serializer(item_serializer(recipe, describe)),
-        recipe=recipe,
-        solved=solved,
-        exit_stack=_exit_stack(request.scope, "fastapi_inner_astack"),
-        ping_interval=_PING_INTERVAL,
-    )
-
-
-async def _answer_with_json_lines(
-    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
-) -> Response:
-    items, is_async = _start_stream(dependant, solved)
-    serialize = item_serializer(recipe, functools.partial(endpoint_context, dependant, request))
-    return json_lines(items, is_async=is_async, serialize=serialize, recipe=recipe, solved=solved)
-
-
-async def _answer_with_response(
-    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, is_coroutine: bool
-) -> Response:
-    if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
-        items, is_async = _start_stream(dependant, solved)
-        return raw_stream(items, is_async=is_async, recipe=recipe, solved=solved)
+    """Call the endpoint and serialize what it returns, both through the patch points."""
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=is_coroutine)
     if isinstance(result, Response):
         return adopt_response(result, solved)
@@ -444,7 +284,7 @@ def _naming_route(route: BaseRoute, answer: tuple[Match, Scope]) -> tuple[Match,
     return match, child_scope
 
 
-class APIRoute(RouteState, routing.Route):
+class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path operation always has methods.
     """A *path operation*: one path, its methods and the function that answers.
 
     Its attributes may be assigned to. Subclasses may override `get_route_handler`, `handle` and `matches`.
@@ -456,11 +296,18 @@ class APIRoute(RouteState, routing.Route):
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self._declare(path, endpoint, settings)
         self._compile(settings["response_model"])
-        self.app = self._build_app(self.max_body_size)
+        self.app = self._build_app(self)
 
-    def _build_app(self, max_body_size: int | None) -> ASGIApp:
-        """Wrap the route's handler into an ASGI application under a body limit in bytes."""
-        return wrap_app_with_body_limit(request_response(self.get_route_handler()), max_body_size)
+    def _build_app(self, state: RouteState) -> ASGIApp:
+        """Wrap the handler of this route, or of a view on it, into an ASGI application under the body limit."""
+        handler = self.get_route_handler()
+        app = wrap_app_with_body_limit(request_response(handler), state.max_body_size)
+        state.note_built(app, handler if request_response is _PATCH_POINTS["request_response"] else None)
+        return app
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        _core.routes_changed()
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the `Request -> Response` coroutine function of this route, or of the view that is being built."""
@@ -555,10 +402,6 @@ def _assert_prefix(prefix: str) -> None:
     assert not prefix.endswith("/"), "A path prefix must not end with '/', as the routes will start with '/'"
 
 
-def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
-    return candidate.offer(scope) if isinstance(candidate, _EffectiveRouteContext) else candidate.matches(scope)
-
-
 async def _run_handlers(handlers: Sequence[Callable[[], Any]]) -> None:
     for handler in handlers:
         if is_async_callable(handler):
@@ -567,7 +410,7 @@ async def _run_handlers(handlers: Sequence[Callable[[], Any]]) -> None:
             handler()
 
 
-class APIRouter(PathOperations, routing.Router):
+class APIRouter(PathOperations, Dispatch):
     """A group of *path operations*, to be included in an application or in another router."""
 
     @expands(RouterOptions, ROUTER_DEFAULTS)
@@ -608,9 +451,34 @@ class APIRouter(PathOperations, routing.Router):
 
     # What is declared.
 
+    @property
+    def routes(self) -> list[BaseRoute]:  # type: ignore[override]
+        """The routes in the order in which they are asked. The list may be edited in place."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Iterable[BaseRoute]) -> None:
+        self._routes = RouteList(routes)
+        _core.routes_changed()
+
     def _mark_routes_changed(self) -> None:
         """Tell every view on this router that it is out of date."""
         self._routes_version += 1
+        _core.routes_changed()
+
+    def _is_transparent(self) -> bool:
+        """Tell whether this router, when included, leaves matching and handling to its routes."""
+        own = vars(self)
+        return all(
+            getattr(type(self), name) is original and name not in own for name, original in _ROUTER_METHODS.items()
+        )
+
+    def _current_table(self) -> Table:
+        """Return the table of the routes as they are now."""
+        table = self._table
+        if table is None or not table.core.is_current:
+            table = self._table = Table(self, _patch_points())
+        return table
 
     def _routers_below(self, seen: set[int] | None = None) -> "Iterator[APIRouter]":
         """Yield this router and every router included in it, each once, cycles notwithstanding."""
@@ -663,9 +531,7 @@ class APIRouter(PathOperations, routing.Router):
         super().add_websocket_route(path, endpoint, name=name)
         self._mark_routes_changed()
 
-    def websocket_route(
-        self, path: str, name: str | None = None
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def websocket_route(self, path: str, name: str | None = None) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Decorate a Starlette websocket endpoint; see `add_websocket_route`."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:
@@ -733,7 +599,7 @@ class APIRouter(PathOperations, routing.Router):
     ) -> None:
         """Serve a directory of built files below `path` for every URL that no other route answers.
 
-        `fallback` names the file for URLs without one: an index for browser navigation, a 404 page, or by what is there.
+        `fallback` names the file for URLs that name none: the index for browser navigation, or the 404 page.
 
         Raises:
             AssertionError: for a path or a fallback that is none.
@@ -779,104 +645,6 @@ class APIRouter(PathOperations, routing.Router):
             for handler in handlers:
                 self.add_event_handler(event_type, handler)
         self.lifespan_context = _merge_lifespan_context(self.lifespan_context, router.lifespan_context)
-
-    # How a request finds its route.
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatch a connection by asking every route in turn: the reference for the native route table.
-
-        Raises:
-            HTTPException: 404 inside an application, when nothing answers.
-        Source: Starlette behaviour, `routing.Router.app`; FastAPI behaviour, `routing.APIRouter.app`.
-        """
-        assert scope["type"] in ("http", "websocket", "lifespan")
-        _apply_router_form_limits(scope, self.form_limits)
-        scope.setdefault("router", self)
-        if scope["type"] == "lifespan":
-            await self.lifespan(scope, receive, send)
-            return
-        if (selection := first_match(self.routes, scope)) is not None:
-            answer = self._handle_match(selection, scope, receive, send)
-        elif (redirect := self._slash_redirect(scope)) is not None:
-            answer = redirect(scope, receive, send)
-        elif (low_priority := self._match_low_priority(scope)) is not None:
-            answer = self._handle_low_priority(low_priority, scope, receive, send)
-        else:
-            answer = self.default(scope, receive, send)
-        await answer
-
-    async def _handle_match(self, selection: Selection[BaseRoute], scope: Scope, receive: Receive, send: Send) -> None:
-        route = selection.candidate
-        _update_scope(scope, selection.child_scope)
-        _route_selected(scope=scope, path=getattr(route, "path_format", None), mount=isinstance(route, routing.Mount))
-        await route.handle(scope, receive, send)
-
-    def _slash_redirect(self, scope: Scope) -> Response | None:
-        """Return a redirect to the same path with or without its trailing slash, when a route is there."""
-        route_path = get_route_path(scope)
-        if scope["type"] != "http" or not self.redirect_slashes or route_path == "/":
-            return None
-        redirect_scope = slash_twin(scope, route_path)
-        for route in self.routes:
-            match, _ = route.matches(redirect_scope)
-            if match != Match.NONE:
-                self._report_redirect(route, scope, redirect_scope)
-                return RedirectResponse(url=str(URL(scope=redirect_scope)))
-        return None
-
-    def _report_redirect(self, route: BaseRoute, scope: Scope, redirect_scope: Scope) -> None:
-        if scope.get("fastapi.telemetry") is None:
-            return
-        path: str | None
-        if isinstance(route, _IncludedRouter):
-            context = route.find_context(redirect_scope)
-            path = None if context is None else context.telemetry_path
-        else:
-            path = getattr(route, "path_format", None)
-        _route_selected(scope=scope, path=path)
-
-    def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:
-        yield from self._low_priority_routes
-        for route in self.routes:
-            if isinstance(route, _IncludedRouter):
-                yield from route.effective_low_priority_routes()
-
-    def _match_low_priority(self, scope: Scope) -> Selection[BaseRoute | _EffectiveRouteContext] | None:
-        """Return the most specific frontend that answers."""
-        candidates = self._iter_low_priority_routes()
-        return best_match(candidates, scope, ask=_ask_low_priority, is_better=is_more_specific)
-
-    async def _handle_low_priority(
-        self, selection: Selection[BaseRoute | _EffectiveRouteContext], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        chosen = selection.candidate
-        _update_scope(scope, selection.child_scope)
-        _route_selected(scope=scope, path=getattr(chosen, "path_format", None))
-        if isinstance(chosen, _EffectiveRouteContext):
-            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = chosen
-            await chosen.handle(scope, receive, send, None)
-        else:
-            await chosen.handle(scope, receive, send)
-
-    def _inclusion(self, scope: Scope) -> _IncludedRouter | None:
-        """Return the inclusion through which this router is being asked, if it is."""
-        included = _get_scope_included_router(scope)
-        is_own = isinstance(included, _IncludedRouter) and included.original_router is self
-        return included if is_own else None
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match as an included router; without an inclusion nothing matches."""
-        inclusion = self._inclusion(scope)
-        selection = None if inclusion is None else inclusion._match(scope)
-        return (Match.NONE, {}) if selection is None else (selection.match, selection.child_scope)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as an included router, or as an application of its own."""
-        inclusion = self._inclusion(scope)
-        if inclusion is not None:
-            await inclusion._handle_selected(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
     # Startup and shutdown.
 

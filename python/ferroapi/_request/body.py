@@ -76,9 +76,7 @@ def json_invalid_error(error: json.JSONDecodeError, dependant: Dependant, reques
     return request_validation_error([detail], error.doc, dependant, request)
 
 
-async def read_body(
-    request: Request, recipe: BodyRecipe, *, dependant: Dependant, file_stack: AsyncExitStack
-) -> Any:
+async def read_body(request: Request, recipe: BodyRecipe, *, dependant: Dependant, file_stack: AsyncExitStack) -> Any:
     """Return the form, the parsed JSON, the bytes, or `Undefined` when there is no body to read.
 
     Uploaded files are closed with `file_stack`. A JSON `null` is returned as `None`.
@@ -94,11 +92,19 @@ async def read_body(
         if recipe.is_form:
             return await _read_form(request, recipe, file_stack)
         return await _read_json_or_bytes(request, recipe)
-    except json.JSONDecodeError as error:
-        raise json_invalid_error(error, dependant, request) from error
-    except HTTPException:
-        raise
     except Exception as error:
-        if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):
-            raise limit_error from error
-        raise HTTPException(status_code=400, detail="There was an error parsing the body") from error
+        failure = body_error(error, dependant, request)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def body_error(error: Exception, dependant: Dependant, request: Request) -> Exception:
+    """Return what takes the place of an exception raised while the body was read: 422 for bad JSON, else 400 or 413."""
+    if isinstance(error, json.JSONDecodeError):
+        return json_invalid_error(error, dependant, request)
+    if isinstance(error, HTTPException):
+        return error
+    if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):
+        return limit_error
+    return HTTPException(status_code=400, detail="There was an error parsing the body")

@@ -1,18 +1,76 @@
-"""From what an endpoint returned to the `Response` that is sent.
+"""Call the endpoint, and make of what it returns the `Response` that is sent.
 
-Called after the endpoint. It sends nothing, and leaves streams to `stream`.
+`routing` calls the first two functions through its own globals. Nothing is sent here, and streams are in `stream`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ferroapi._compat import ModelField
+from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.dependencies.models import Dependant
 from ferroapi.dependencies.utils import SolvedDependency
+from ferroapi.encoders import jsonable_encoder
+from ferroapi.exceptions import EndpointContext, ResponseValidationError
+from ferroapi.sse import EventSourceResponse
+from ferroapi.telemetry._api import _operation, _run_sync_endpoint
 from ferroapi.types import IncEx
 from ferroapi.utils import is_body_allowed_for_status_code
+
+
+async def run_endpoint_function(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
+    """Call the endpoint with its solved values: awaited when it is a coroutine function, else in a worker thread."""
+    assert dependant.call is not None, "dependant.call must be a function"
+    if not is_coroutine:
+        return await run_in_threadpool(_run_sync_endpoint, function=dependant.call, arguments=values)
+    with _operation(name="endpoint", function=dependant.call):
+        return await dependant.call(**values)
+
+
+async def serialize_response(
+    *,
+    field: ModelField | None = None,
+    response_content: Any,
+    include: IncEx | None = None,
+    exclude: IncEx | None = None,
+    by_alias: bool = True,
+    exclude_unset: bool = False,
+    exclude_defaults: bool = False,
+    exclude_none: bool = False,
+    is_coroutine: bool = True,
+    endpoint_ctx: EndpointContext | None = None,
+    dump_json: bool = False,
+) -> Any:
+    """Validate and filter what an endpoint returned: bytes of JSON with `dump_json`, else JSON-compatible data.
+
+    What a synchronous endpoint returned is validated in a worker thread.
+
+    Raises:
+        ResponseValidationError: the content is not what the response model promises.
+    """
+    if not field:
+        return jsonable_encoder(response_content)
+    if is_coroutine:
+        value, errors = field.validate(response_content, {}, loc=("response",))
+    else:
+        value, errors = await run_in_threadpool(field.validate, response_content, {}, loc=("response",))
+    if errors:
+        raise ResponseValidationError(
+            errors=errors, body=response_content, endpoint_ctx=endpoint_ctx or EndpointContext()
+        )
+    serialize = field.serialize_json if dump_json else field.serialize
+    return serialize(
+        value,
+        include=include,
+        exclude=exclude,
+        by_alias=by_alias,
+        exclude_unset=exclude_unset,
+        exclude_defaults=exclude_defaults,
+        exclude_none=exclude_none,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +93,11 @@ class ResponseRecipe:
         """The class that renders the content."""
         declared = self.declared_class
         return declared.value if isinstance(declared, DefaultPlaceholder) else declared
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the response is a stream of server-sent events."""
+        return lenient_issubclass(self.response_class, EventSourceResponse)
 
     @property
     def dumps_json(self) -> bool:

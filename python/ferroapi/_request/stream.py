@@ -7,14 +7,18 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ferroapi._request.context import endpoint_context
 from ferroapi._request.response import ResponseRecipe, add_solved_headers, response_arguments
+from ferroapi.dependencies.models import Dependant, _is_async_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import EndpointContext, ResponseValidationError
@@ -133,17 +137,19 @@ async def _event_producer(
         tasks.cancel_scope.cancel()
 
 
+def _start(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
+    """Call the endpoint; return its generator and whether that is an asynchronous one."""
+    assert dependant.call is not None
+    return dependant.call(**solved.values), _is_async_gen_callable(dependant.call)
+
+
 async def event_stream(
-    items: Any,
-    *,
-    is_async: bool,
-    serialize: Serializer,
-    recipe: ResponseRecipe,
-    solved: SolvedDependency,
-    exit_stack: AsyncExitStack,
-    ping_interval: float,
+    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, *, ping_interval: float
 ) -> Response:
-    """Return a `text/event-stream` response; its tasks end with `exit_stack`. `ping_interval` is in seconds."""
+    """Return a `text/event-stream` response. `ping_interval` is in seconds; the tasks end with the request's stack."""
+    items, is_async = _start(dependant, solved)
+    serialize = event_serializer(item_serializer(recipe, partial(endpoint_context, dependant, request)))
+    exit_stack: AsyncExitStack = request.scope["fastapi_inner_astack"]
     source = aiter(items) if is_async else iterate_in_threadpool(items)
     events = await exit_stack.enter_async_context(_event_producer(source, serialize, ping_interval))
     exit_stack.push_async_callback(events.aclose)
@@ -154,10 +160,10 @@ async def event_stream(
     return add_solved_headers(response, solved)
 
 
-def json_lines(
-    items: Any, *, is_async: bool, serialize: Serializer, recipe: ResponseRecipe, solved: SolvedDependency
-) -> Response:
+def json_lines(request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe) -> Response:
     """Return an `application/jsonl` response, one item a line."""
+    items, is_async = _start(dependant, solved)
+    serialize = item_serializer(recipe, partial(endpoint_context, dependant, request))
 
     async def async_lines() -> AsyncIterator[bytes]:
         async for item in items:
@@ -176,8 +182,9 @@ def json_lines(
     return add_solved_headers(response, solved)
 
 
-def raw_stream(items: Any, *, is_async: bool, recipe: ResponseRecipe, solved: SolvedDependency) -> Response:
+def raw_stream(dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe) -> Response:
     """Hand the chunks of a generator to the route's own response class."""
+    items, is_async = _start(dependant, solved)
     response = recipe.response_class(
         content=_with_checkpoints(items) if is_async else items, **response_arguments(recipe.status_code, solved)
     )

@@ -1,6 +1,6 @@
 """`frontend()`: a directory of built static files with an index or 404 fallback, served when no other route matches.
 
-The router asks a `_FrontendRouteGroup` last; the most specific path wins. Dependencies are solved by the caller's solver.
+The router asks a `_FrontendRouteGroup` last; the most specific path wins. The router gives the solver of dependencies.
 """
 
 import errno
@@ -29,7 +29,6 @@ from ferroapi._routing.scope import (
     _FASTAPI_FRONTEND_PATH_KEY,
     _FASTAPI_FRONTEND_SPECIFICITY_KEY,
     _FASTAPI_SCOPE_KEY,
-    _get_fastapi_scope,
     _get_scope_effective_route_context,
     _update_scope,
     read_note,
@@ -431,7 +430,5 @@ class _EffectiveFrontendContext(_EffectiveRouteContext):
 
 
 @view_through.register
-def _view_frontends(
-    route: _FrontendRouteGroup, include_context: _RouterIncludeContext
-) -> _EffectiveRouteContext:
+def _view_frontends(route: _FrontendRouteGroup, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
     return _EffectiveFrontendContext(route, include_context)

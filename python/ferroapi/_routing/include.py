@@ -1,16 +1,16 @@
 """What `include_router` means: live views on another router's routes, under merged settings.
 
-A router asks its `_IncludedRouter` entries while matching, OpenAPI and tools ask them for contexts. No request is solved here.
+A router asks its `_IncludedRouter` entries while matching; OpenAPI and tools ask them for contexts.
 """
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
@@ -33,7 +33,7 @@ from ferroapi import params
 from ferroapi._body_limit import get_body_size_limit, validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._options import INCLUDE_DEFAULTS, ROUTER_DEFAULTS
-from ferroapi._routing.inherit import SHARED_SETTINGS, inherit, inherit_all
+from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
@@ -56,10 +56,6 @@ _MERGED_SETTINGS = ("prefix", "default_response_class", *SHARED_SETTINGS)
 _effective_route_context_var: ContextVar[Any | None] = ContextVar("fastapi_effective_route_context", default=None)
 
 
-def _router_default(name: Literal["default_response_class", "generate_unique_id_function", "strict_content_type"]) -> Any:
-    return field(default_factory=lambda: ROUTER_DEFAULTS[name])
-
-
 @dataclass
 class _RouterIncludeContext:
     """The settings that every route of an included router receives on top of its own."""
@@ -68,15 +64,19 @@ class _RouterIncludeContext:
     prefix: str = ""
     tags: list[str | Enum] = field(default_factory=list)
     dependencies: list[params.Depends] = field(default_factory=list)
-    default_response_class: type[Response] | DefaultPlaceholder = _router_default("default_response_class")
+    default_response_class: type[Response] | DefaultPlaceholder = field(
+        default_factory=lambda: ROUTER_DEFAULTS["default_response_class"]
+    )
     responses: dict[int | str, dict[str, Any]] = field(default_factory=dict)
     callbacks: list[BaseRoute] = field(default_factory=list)
     deprecated: bool | None = None
     include_in_schema: bool = True
-    generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = _router_default(
-        "generate_unique_id_function"
+    generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = field(
+        default_factory=lambda: ROUTER_DEFAULTS["generate_unique_id_function"]
     )
-    strict_content_type: bool | DefaultPlaceholder = _router_default("strict_content_type")
+    strict_content_type: bool | DefaultPlaceholder = field(
+        default_factory=lambda: ROUTER_DEFAULTS["strict_content_type"]
+    )
     dependency_overrides_provider: Any | None = None
     max_body_size: int | None = None
     form_limits: _FormLimits = field(default_factory=_FormLimits)
@@ -381,7 +381,7 @@ class _IncludedRouter(BaseRoute):
         return candidate.find_context(scope) if isinstance(candidate, _IncludedRouter) else candidate
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Ask the included router, which may be a subclass that decides otherwise. Its finding is looked up again later."""
+        """Ask the included router, which may be a subclass that decides otherwise; `handle` looks again."""
         with note(scope, _FASTAPI_INCLUDED_ROUTER_KEY, self):
             match, _ = self.original_router.matches(scope)
         return match, {}

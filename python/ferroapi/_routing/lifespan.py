@@ -1,12 +1,12 @@
 """Lifespans of routers: which context manager a router runs, and how an included router's joins it."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any, Protocol, Self, TypeVar
 
-from starlette.types import AppType, Lifespan
+from starlette.types import Lifespan
 
 Value = TypeVar("Value")
 
@@ -76,7 +76,7 @@ def _merge_lifespan_context(original_context: Lifespan[Any], nested_context: Lif
     """Run the nested lifespan inside the original one; the original's state wins on equal keys."""
 
     @asynccontextmanager
-    async def merged_lifespan(app: AppType) -> AsyncIterator[Mapping[str, Any] | None]:
+    async def merged_lifespan(app: Any) -> AsyncIterator[Any]:
         async with original_context(app) as outer_state, nested_context(app) as inner_state:
             if outer_state is None and inner_state is None:
                 yield None

@@ -1,6 +1,6 @@
 """What a path operation knows of itself, computed once from its path, endpoint and options.
 
-A declared `APIRoute` and its view through an include (`_EffectiveRouteContext`) share this state. No request is seen here.
+A declared `APIRoute` and its view through an include (`_EffectiveRouteContext`) share it. No request is seen here.
 """
 
 import inspect
@@ -131,9 +131,7 @@ def _serialization_field(name: str, model: Any) -> ModelField | None:
     return create_model_field(name=name, type_=model, mode="serialization") if model else None
 
 
-def _additional_response_fields(
-    responses: Mapping[int | str, Any], unique_id: str
-) -> dict[int | str, ModelField]:
+def _additional_response_fields(responses: Mapping[int | str, Any], unique_id: str) -> dict[int | str, ModelField]:
     fields: dict[int | str, ModelField] = {}
     for status_code, response in responses.items():
         assert isinstance(response, dict), "An additional response must be a dict"
@@ -271,5 +269,5 @@ def empty_state() -> dict[str, Any]:
         "is_sse_stream": False,
         "is_json_stream": False,
         **dict.fromkeys(("stream_item_type", "response_model", "response_field", "stream_item_field", "body_field")),
-        **{name: ROUTE_DEFAULTS[name] for name in KEPT_OPTIONS},
+        **{name: value for name, value in ROUTE_DEFAULTS.items() if name in KEPT_OPTIONS},
     }

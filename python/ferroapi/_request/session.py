@@ -1,0 +1,78 @@
+"""From a handler to an ASGI application: a `Request` or `WebSocket`, and the exit stacks that dependencies close in.
+
+Outermost of a route; `routing` gives it the handler. It knows neither dependencies nor responses.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette._utils import is_async_callable
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from ferroapi.exceptions import FastAPIError
+
+_RESPONSE_NOT_AWAITED = (
+    "Response not awaited. There's a high chance that the "
+    "application code is raising an exception and a dependency with yield "
+    "has a block with a bare except, or a block with except Exception, "
+    "and is not raising the exception again. Read more about it in the "
+    "docs: https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/"
+    "#dependencies-with-yield-and-except"
+)
+
+
+def request_response(func: Callable[[Request], Awaitable[Response] | Response]) -> ASGIApp:
+    """Return an ASGI application that answers with what a `Request -> Response` callable returns.
+
+    Dependencies of scope `function` are closed before the response is sent, those of scope `request` after it.
+
+    Raises:
+        FastAPIError: by the application, when a dependency swallowed the exception that took the response's place.
+    """
+    call = cast(
+        Callable[[Request], Awaitable[Response]],
+        func if is_async_callable(func) else functools.partial(cast(Any, run_in_threadpool), func),
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            is_sent = False
+            async with AsyncExitStack() as request_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                async with AsyncExitStack() as function_stack:
+                    scope["fastapi_function_astack"] = function_stack
+                    response = await call(request)
+                await response(scope, receive, send)
+                is_sent = True
+            if not is_sent:
+                raise FastAPIError(_RESPONSE_NOT_AWAITED)
+
+        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+
+    return app
+
+
+def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
+    """Return an ASGI application that runs a coroutine function with a `WebSocket`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        session = WebSocket(scope, receive=receive, send=send)
+
+        async def run(scope: Scope, receive: Receive, send: Send) -> None:
+            async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                scope["fastapi_function_astack"] = function_stack
+                await func(session)
+
+        await wrap_app_handling_exceptions(run, session)(scope, receive, send)
+
+    return app

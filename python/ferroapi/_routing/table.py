@@ -1,0 +1,268 @@
+"""The live route list of one router as a `_core.RouteTable`, and the way from an entry of it to an answer.
+
+Rebuilt when any route list or route has changed. Without the table a router asks its routes in turn (`APIRouter.app`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from starlette.convertors import (
+    FloatConvertor,
+    IntegerConvertor,
+    PathConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
+from starlette.types import Receive, Scope, Send
+
+from ferroapi import _core
+from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
+from ferroapi._routing.scope import (
+    _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
+    _FASTAPI_INCLUDED_ROUTER_KEY,
+    _apply_router_form_limits,
+    _get_fastapi_scope,
+    _update_scope,
+)
+from ferroapi.telemetry._api import _route_selected
+
+if TYPE_CHECKING:
+    from ferroapi.routing import APIRoute, APIRouter
+
+_CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
+
+
+class RouteList(list[BaseRoute]):
+    """A router's routes: a list that tells the tables when it is edited in place."""
+
+    def append(self, route: BaseRoute, /) -> None:
+        super().append(route)
+        _core.routes_changed()
+
+    def extend(self, routes: Iterable[BaseRoute], /) -> None:
+        super().extend(routes)
+        _core.routes_changed()
+
+    def insert(self, index: SupportsIndex, route: BaseRoute, /) -> None:
+        super().insert(index, route)
+        _core.routes_changed()
+
+    def remove(self, route: BaseRoute, /) -> None:
+        super().remove(route)
+        _core.routes_changed()
+
+    def pop(self, index: SupportsIndex = -1, /) -> BaseRoute:
+        route = super().pop(index)
+        _core.routes_changed()
+        return route
+
+    def clear(self) -> None:
+        super().clear()
+        _core.routes_changed()
+
+    def reverse(self) -> None:
+        super().reverse()
+        _core.routes_changed()
+
+    def sort(self, *, key: Any = None, reverse: bool = False) -> None:
+        super().sort(key=key, reverse=reverse)
+        _core.routes_changed()
+
+    def __setitem__(self, index: Any, route: Any, /) -> None:
+        super().__setitem__(index, route)
+        _core.routes_changed()
+
+    def __delitem__(self, index: SupportsIndex | slice, /) -> None:
+        super().__delitem__(index)
+        _core.routes_changed()
+
+    def __iadd__(self, routes: Iterable[BaseRoute], /) -> "RouteList":  # type: ignore[misc, override]
+        self.extend(routes)
+        return self
+
+    def __imul__(self, times: SupportsIndex, /) -> "RouteList":
+        super().__imul__(times)
+        _core.routes_changed()
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place in the table, as `_core.RouteTable` takes it; `chain` and `candidate` are for the way back."""
+
+    path: str | None
+    methods: list[str] | None
+    http: bool
+    websocket: bool
+    route: Any
+    compile: Callable[[], _core.Plan | None] | None
+    scope_items: dict[str, Any] | None
+    fastapi_items: dict[str, Any] | None
+    chain: tuple[_IncludedRouter, ...]
+    candidate: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A view, asked as its router asks it."""
+
+    matches: Callable[[Scope], tuple[Match, Scope]]
+
+
+class Table:
+    """A router's entries under `_core.RouteTable`."""
+
+    __slots__ = ("core", "entries", "router")
+
+    def __init__(self, router: "APIRouter", patch_points: list[tuple[dict[str, Any], str, Any]]) -> None:
+        # Taken before the routes are read: a change meanwhile makes this table out of date at once.
+        epoch = _core.RouteTable.current_epoch()
+        self.router = router
+        self.entries = list(_entries(router.routes, ()))
+        self.core = _core.RouteTable(self.entries, router, patch_points, epoch)
+
+    def select(self, scope: Scope) -> Entry | None:
+        """Return the entry that answers a scope, a full match before a partial one."""
+        index = self.core.select(scope)
+        return None if index is None else self.entries[index]
+
+
+def find_child_scope(entry: Entry, scope: Scope) -> Scope | None:
+    """Return what the entry's own `matches` adds to the scope, None if it does not match after all."""
+    match, child_scope = entry.route.matches(scope)
+    return None if match == Match.NONE else child_scope
+
+
+async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer through the includes above an entry, as if each router had been asked in turn.
+
+    Source: FastAPI behaviour, `_IncludedRouter.handle` and `_handle_selected`.
+    """
+    for included in entry.chain:
+        _apply_router_form_limits(scope, included.include_context.form_limits)
+        _get_fastapi_scope(scope)[_FASTAPI_INCLUDED_ROUTER_KEY] = included
+    _update_scope(scope, child_scope)
+    if isinstance(entry.candidate, _IncludedRouter):
+        await entry.candidate.handle(scope, receive, send)
+        return
+    view: _EffectiveRouteContext = entry.candidate
+    _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(view.route, Mount))
+    _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
+    await view.handle(scope, receive, send, entry.chain[-1].include_context.max_body_size)
+
+
+def _entries(candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...]) -> Iterator[Entry]:
+    for candidate in candidates:
+        if isinstance(candidate, _IncludedRouter):
+            if _is_transparent(candidate):
+                yield from _entries(candidate.effective_candidates(), (*chain, candidate))
+            else:
+                yield _asked(candidate, candidate, chain)
+        elif isinstance(candidate, _EffectiveAPIRouteContext):
+            yield _operation(candidate, candidate.original_route, chain, _Offer(candidate.offer))
+        elif isinstance(candidate, _EffectiveRouteContext):
+            yield _plain(candidate.route, _Offer(candidate.offer), candidate, chain)
+        elif _is_operation(candidate):
+            yield _operation(candidate, candidate, chain, candidate)
+        else:
+            yield _plain(candidate, candidate, candidate, chain)
+
+
+def _asked(asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
+    """Return an entry whose turn it is to be asked, since only its own code knows what it matches."""
+    return Entry(None, None, True, True, asked, None, None, None, chain, candidate)
+
+
+def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
+    """Return an entry for Starlette's own routes, found by their path and answered by Python."""
+    path = _template(route)
+    if path is None or not _is_untouched(route):
+        return _asked(asked, candidate, chain)
+    if isinstance(route, WebSocketRoute):
+        return Entry(path, None, False, True, asked, None, None, None, chain, candidate)
+    if isinstance(route, Mount):
+        return Entry(path, None, True, True, asked, None, None, None, chain, candidate)
+    methods = sorted(getattr(route, "methods", None) or ()) or None
+    return Entry(path, methods, True, False, asked, None, None, None, chain, candidate)
+
+
+def _operation(state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...], asked: Any) -> Entry:
+    path = _template(state)
+    if path is None or not _is_untouched(route):
+        return _asked(asked, state, chain)
+    fastapi_items = None
+    if chain:
+        fastapi_items = {
+            _FASTAPI_INCLUDED_ROUTER_KEY: chain[-1],
+            _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: state,
+        }
+    return Entry(
+        path,
+        sorted(state.methods) or None,
+        True,
+        False,
+        asked,
+        lambda: native_plan(state)[0],
+        {"endpoint": state.endpoint, "route": route},
+        fastapi_items,
+        chain,
+        state,
+    )
+
+
+def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
+    """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
+    built = state.app_as_built()
+    if built is None:
+        return None, "the route's application was replaced"
+    if built.operation is None:
+        return None, "get_route_handler is overridden or replaced"
+    if state.max_body_size is not None:
+        return None, "the body size is limited"
+    plan, reason = built.operation.compiled
+    if plan is not None and built.operation.has_generators:
+        return None, "a dependency has code after its yield"
+    return plan, reason
+
+
+def _template(route: Any) -> str | None:
+    """Return the path template that means what the route's regular expression does, None if there is none."""
+    path: str | None = getattr(route, "path", None)
+    regex = getattr(route, "path_regex", None)
+    if path is None or regex is None:
+        return None
+    if isinstance(route, Mount):
+        path += "/{path:path}"
+    is_builtin = all(type(convertor) in _CONVERTORS for convertor in route.param_convertors.values())
+    return path if is_builtin and compile_path(path)[0].pattern == regex.pattern else None
+
+
+_known_methods: dict[str, set[Any]] = {"matches": set(), "handle": set()}
+
+
+def know(*classes: type[BaseRoute]) -> None:
+    """Note how these classes match and handle now, so that a class that does otherwise is recognised later."""
+    for name, known in _known_methods.items():
+        known.update(getattr(cls, name) for cls in classes)
+
+
+know(Route, WebSocketRoute, Mount)
+
+
+def _is_untouched(route: BaseRoute) -> bool:
+    """Tell whether a route matches and handles by code that the table reproduces."""
+    return all(
+        getattr(type(route), name, None) in known and name not in vars(route)
+        for name, known in _known_methods.items()
+    )
+
+
+def _is_transparent(included: _IncludedRouter) -> bool:
+    """Tell whether an included router decides nothing itself: its routes can be listed in its place."""
+    return type(included) is _IncludedRouter and included.original_router._is_transparent()
+
+
+def _is_operation(route: BaseRoute) -> bool:
+    return hasattr(route, "app_as_built")
