@@ -1,0 +1,96 @@
+# Every command of this repository; CI calls only these targets. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python 3.11 or newer that can make a virtual environment.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := tests/conformance/requirements.txt
+HOST ?= 127.0.0.1
+PORT ?= 8000
+ARGS ?=
+
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+LINTED := python tests benches examples
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+$(VENV)/packages: pyproject.toml $(CONSTRAINTS)
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; set PYTHON=" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group dev \
+		$$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["standard"])')
+	touch $@
+
+# An editable install: Python files are used where they are, only a change in Rust builds again.
+$(VENV)/extension: $(VENV)/packages $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo "cargo was not found; Rust is needed to build ferroapi" >&2; exit 1; }
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release
+	touch $@
+
+.PHONY: build
+build: $(VENV)/extension ## Make .venv if it is missing and build the extension into it
+
+.PHONY: run
+run: build ## Serve the example application at http://127.0.0.1:8000 (HOST=, PORT=)
+	@printf '%s\n' "Serving the example at http://$(HOST):$(PORT)/docs - try:" ""
+	@sed 's#@BASE@#http://$(HOST):$(PORT)#g' examples/curl.txt
+	@cd examples && ../$(BIN)/python -m uvicorn service.main:app --host $(HOST) --port $(PORT)
+
+.PHONY: test
+test: build ## Run the Rust tests and the Python tests, and print the counts (ARGS= for pytest)
+	@mkdir -p target
+	cargo test --locked --workspace --exclude ferroapi-core 2>&1 | tee target/cargo-test.log
+	$(BIN)/python -m pytest $(ARGS) 2>&1 | tee target/pytest.log
+	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "rust: %d passed, %d failed\n", passed, failed }' target/cargo-test.log
+	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
+
+.PHONY: test-deep
+test-deep: build ## Run the tests with 5,000 random examples for each property (long)
+	cargo test --locked --release --workspace --exclude ferroapi-core
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --timeout 1800 $(ARGS)
+
+.PHONY: conformance
+conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a part, see tests/conformance/README.md)
+	$(BIN)/python tests/conformance/run.py $(ARGS)
+
+.PHONY: bench
+bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
+	$(BIN)/python benches/run.py $(ARGS)
+
+.PHONY: lint
+lint: build ## Check formatting, lints and types, and the extension's stub
+	cargo fmt --all --check
+	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/mypy
+	$(BIN)/pyright
+	MYPYPATH=python $(BIN)/stubtest ferroapi._core --mypy-config-file pyproject.toml --allowlist tests/house/stubtest-allowlist.txt
+
+.PHONY: format
+format: $(VENV)/packages ## Format the sources and apply the safe fixes
+	cargo fmt --all
+	$(BIN)/ruff check --fix --quiet $(LINTED) || true
+	$(BIN)/ruff format $(LINTED)
+
+.PHONY: wheel
+wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust
+	rm -rf dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_17 --interpreter $(BIN)/python --out dist
+	$(BIN)/python tests/packaging/check_wheel.py dist/*.whl
+
+.PHONY: clean
+clean: ## Remove what was built; the next target makes it again
+	rm -rf $(VENV) target dist
+	find python -name '*.so' -delete

@@ -1,0 +1,174 @@
+"""Arrows point down: which of the project's modules each module may import, as data.
+A new arrow is a line here, so that somebody decides it; `imports.py` beside this file reads the sources.
+"""
+
+import importlib.util
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+# Loaded by path: the tests are not a package.
+_spec = importlib.util.spec_from_file_location("house_imports", Path(__file__).with_name("imports.py"))
+assert _spec is not None and _spec.loader is not None
+imports = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(imports)
+
+SMALL = "types datastructures exceptions concurrency logger"
+FIELDS = "_compat params types exceptions concurrency logger utils"
+DEPENDENCIES = "dependencies.* background security.oauth2"
+
+# Top to bottom in the order a request meets them; patterns as in fnmatch, the package itself is `(package)`.
+PYTHON = {
+    "(package)": "applications background datastructures exceptions param_functions requests responses routing websockets "
+    "alias",
+    "__main__": "cli",
+    "cli": "_cli.* alias",
+    "_cli.commands": "_cli.discovery alias",
+    "_cli.discovery": "alias",
+    "pytest_plugin": "alias",
+    "alias": "",
+    "applications": f"routing openapi.* middleware.* _operations _options _signature _body_limit exception_handlers params "
+    f"telemetry._* requests responses {SMALL}",
+    "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core sse "
+    f"requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
+    "_routing.table": "_core _routing.* _request.plan",
+    "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core {FIELDS} {SMALL}",
+    "_request.*": f"_request.* {DEPENDENCIES} _routing.scope _body_limit _form_limits telemetry._* sse encoders responses "
+    f"_core {FIELDS} {SMALL}",
+    "_operations": "_options _signature params types",
+    "openapi.docs": "encoders",
+    "openapi.models": "logger",
+    "openapi.constants": "",
+    "openapi.*": f"openapi.* dependencies.models dependencies.utils encoders sse {FIELDS} {SMALL}",
+    "dependencies.models": "_compat security.base types concurrency",
+    "dependencies.*": f"{DEPENDENCIES} {FIELDS}",
+    "security": "security.*",
+    "security.*": "security.base security.utils openapi.models params param_functions exceptions",
+    "param_functions": "params _options _signature _compat",
+    "params": "_options _signature _compat datastructures concurrency",
+    "_options": "datastructures types utils",
+    "_signature": "exceptions",
+    "exception_handlers": "exceptions encoders utils websockets types",
+    "_body_limit": "exception_handlers exceptions",
+    "encoders": "_compat exceptions types",
+    "responses": "exceptions sse encoders",
+    "background": "telemetry._api",
+    "utils": "_compat datastructures exceptions types",
+    "_compat": "_compat.*",
+    "_compat.v2": "_compat.shared openapi.constants params types",
+    "_compat.shared": "types",
+    "telemetry": "telemetry.*",
+    "telemetry._*": "telemetry._* exceptions logger",
+    "exceptions": "types",
+    "*": "",
+}
+
+# Imports inside a function, against the direction of the table: each was decided, and says why.
+PYTHON_DEFERRED = {
+    ("_cli.*", "(package)"): "the command must load, and print its help, before any application does",
+    ("pytest_plugin", "(package)"): "only for the version in the report's header",
+    ("_compat.v2", "params"): "params imports it; needed for the rare field that is a parameter class",
+    ("_options", "*"): "the quoted annotations of the options are resolved for inspect.signature only",
+    ("_request.native", "routing"): "the patch points are looked up in routing's globals at the time of use",
+    ("applications", "telemetry._runtime"): "telemetry is imported only where it is configured",
+    ("telemetry._asgi", "telemetry._observation"): "likewise",
+    ("openapi.*", "routing"): "the document reads the routes of applications that stand above it",
+}
+
+# Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
+RUST_CORE = (
+    ("error", "names", "ffi"),
+    ("scope",),
+    ("plan",),
+    ("extract", "body"),
+    ("validate",),
+    ("solve",),
+    ("call",),
+    ("serialize",),
+    ("respond",),
+    ("answer",),
+    ("hop",),
+    ("drive",),
+    ("table",),
+    ("lib",),
+)
+RUST_WIRE = (
+    ("percent", "latin1", "convertor", "captures"),
+    ("query",),
+    ("cookie", "form", "media_type", "json", "pattern"),
+    ("template",),
+    ("node",),
+    ("routes",),
+    ("lib",),
+)
+
+_modules = imports.python_modules()
+
+
+def _allowed(name: str) -> list[str]:
+    exact = PYTHON.get(name)
+    patterns = exact if exact is not None else next(rule for key, rule in PYTHON.items() if fnmatchcase(name, key))
+    return patterns.split()
+
+
+@pytest.mark.parametrize("name", [name or "(package)" for name in _modules])
+def test_layers_python_module_imports_only_what_stands_below_it(name: str) -> None:
+    key = "" if name == "(package)" else name
+    found = imports.imports_of(key, _modules[key], _modules)
+
+    direct = {target or "(package)" for target in found.direct}
+    above = sorted(target for target in direct if not any(fnmatchcase(target, rule) for rule in _allowed(name)))
+    assert not above, f"{name} may not import {above}: it may import {_allowed(name)}"
+
+    deferred = {target or "(package)" for target in found.deferred} - direct
+    undecided = sorted(
+        target
+        for target in deferred
+        if not any(fnmatchcase(target, rule) for rule in _allowed(name))
+        and not any(fnmatchcase(name, source) and fnmatchcase(target, rule) for source, rule in PYTHON_DEFERRED)
+    )
+    assert not undecided, f"{name} imports {undecided} inside a function, against the table"
+
+
+def test_layers_python_modules_have_no_import_cycle() -> None:
+    waiting = {name: imports.imports_of(name, file, _modules).direct & _modules.keys() for name, file in _modules.items()}
+    waiting.pop("")
+    while waiting:
+        ready = {name for name, targets in waiting.items() if not targets & waiting.keys()}
+        assert ready, f"these import each other: {sorted(waiting)}"
+        waiting = {name: targets for name, targets in waiting.items() if name not in ready}
+
+
+@pytest.mark.parametrize(("crate", "layers"), [("core", RUST_CORE), ("wire", RUST_WIRE)])
+def test_layers_rust_file_imports_only_lower_layers(crate: str, layers: tuple[tuple[str, ...], ...]) -> None:
+    height = {name: level for level, names in enumerate(layers) for name in names}
+    modules = imports.rust_modules(imports.ROOT / "rust" / crate)
+    violations = []
+    for name, file in modules.items():
+        folder = name.partition("/")[0]
+        assert folder in height, f"rust/{crate}/src/{folder} has no layer in this table"
+        for target in imports.rust_imports_of(name, file, modules):
+            other = target.partition("/")[0]
+            if other != folder and height[other] >= height[folder]:
+                violations.append(f"{name} imports {target}")
+    assert not violations, f"arrows that do not point down: {violations}"
+
+
+def test_layers_wire_knows_no_python() -> None:
+    manifest = (imports.ROOT / "rust" / "wire" / "Cargo.toml").read_text(encoding="utf-8")
+    assert "pyo3" not in manifest
+
+
+def test_layers_unsafe_code_is_in_one_file() -> None:
+    users = sorted(
+        str(file.relative_to(imports.ROOT))
+        for file in (imports.ROOT / "rust").rglob("*.rs")
+        if "target" not in file.parts and any(_uses_unsafe(line) for line in file.read_text(encoding="utf-8").splitlines())
+    )
+    assert users in ([], ["rust/core/src/ffi.rs"])
+
+
+def _uses_unsafe(line: str) -> bool:
+    code = line.partition("//")[0]
+    return "unsafe {" in code or "unsafe fn" in code or "unsafe impl" in code or 'unsafe extern "C"' in code
