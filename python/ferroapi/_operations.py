@@ -20,23 +20,17 @@ class PathOperations:
         return api_route(path=path, methods=[method], **(OPERATION_DEFAULTS | options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def get(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP GET at `path`."""
         return self._add_operation("GET", path, options)
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def put(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP PUT at `path`."""
         return self._add_operation("PUT", path, options)
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def post(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP POST at `path`."""
         return self._add_operation("POST", path, options)
 
@@ -55,23 +49,17 @@ class PathOperations:
         return self._add_operation("OPTIONS", path, options)
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def head(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def head(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP HEAD at `path`."""
         return self._add_operation("HEAD", path, options)
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def patch(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP PATCH at `path`."""
         return self._add_operation("PATCH", path, options)
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
-    def trace(
-        self, path: str, **options: Unpack[OperationOptions]
-    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    def trace(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP TRACE at `path`."""
         return self._add_operation("TRACE", path, options)
 

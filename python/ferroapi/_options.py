@@ -183,9 +183,7 @@ class RouterOptions(_ServingOptions, _TagOptions, _PrefixOptions, _ProviderOptio
     """The class of the routes this router makes."""
 
 
-class IncludeOptions(
-    _SharedOptions, _CallbackOptions, _TagOptions, _PrefixOptions, total=False, closed=True
-):
+class IncludeOptions(_SharedOptions, _CallbackOptions, _TagOptions, _PrefixOptions, total=False, closed=True):
     """What `include_router` takes; each is added to, or stands in for, what the included router has."""
 
     default_response_class: type[Response]
@@ -341,7 +339,7 @@ class BodyOptions(_ParamOptions, _MediaTypeOptions, total=False, closed=True):
     """What `Body` takes."""
 
     embed: bool | None
-    """Expect the value under a key with the parameter's name, which is otherwise so only for several body parameters."""
+    """Expect the value under a key with the parameter's name, as is always so with several body parameters."""
 
 
 class FormOptions(_ParamOptions, _MediaTypeOptions, total=False, closed=True):
@@ -444,15 +442,11 @@ INCLUDE_DEFAULTS: IncludeOptions = {
     "form_limits": None,
 }
 
-# The same in the order of `FastAPI.include_router`.
-APPLICATION_INCLUDE_DEFAULTS: IncludeOptions = {
-    "prefix": "",
-    "tags": None,
-    "dependencies": None,
-    "responses": None,
-    "deprecated": None,
-    "include_in_schema": True,
-} | INCLUDE_DEFAULTS
+# The same, in the order of `FastAPI.include_router`.
+APPLICATION_INCLUDE_DEFAULTS: IncludeOptions = _extended(
+    {name: value for name, value in INCLUDE_DEFAULTS.items() if name not in ("default_response_class", "callbacks")},
+    include_in_schema={"default_response_class": Default(JSONResponse), "callbacks": None},
+)
 
 APPLICATION_DEFAULTS: ApplicationOptions = {
     "telemetry": None,

@@ -48,7 +48,9 @@ class _ExpandedSignature(inspect.Signature):
     def parameters(self) -> Any:
         return self._expanded.parameters
 
-    def replace(self, *, parameters: Any = inspect.Signature.empty, return_annotation: Any = inspect.Signature.empty) -> Any:
+    def replace(
+        self, *, parameters: Any = inspect.Signature.empty, return_annotation: Any = inspect.Signature.empty
+    ) -> Any:
         changes: dict[str, Any] = {"parameters": parameters, "return_annotation": return_annotation}
         given = {name: value for name, value in changes.items() if value is not inspect.Signature.empty}
         return self._expanded.replace(**given)
@@ -72,9 +74,7 @@ def _option_types(options: Any) -> dict[str, Any]:
     return {name: resolved(annotation) for name, annotation in options.__annotations__.items()}
 
 
-def expands(
-    options: Any, defaults: Mapping[str, Any], **widened: Any
-) -> Callable[[FunctionType], FunctionType]:
+def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callable[[FunctionType], FunctionType]:
     """Show each option as a keyword of its own in `inspect.signature`, and refuse keywords that are no option.
 
     `defaults` gives the keywords' order and defaults; `widened` replaces an option's type for this function only.
@@ -118,4 +118,3 @@ def user_stack_level() -> int:
 def warn_deprecated(message: str) -> None:
     """Warn with `FastAPIDeprecationWarning` at the line of user code that led here."""
     warnings.warn(message, category=FastAPIDeprecationWarning, stacklevel=user_stack_level())
-

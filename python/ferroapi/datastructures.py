@@ -1,4 +1,4 @@
-"""Starlette's data structures under FastAPI's names, `UploadFile` with typed fields, and defaults that know they are one."""
+"""Starlette's data structures under FastAPI's names, a typed `UploadFile`, and defaults that know they are defaults."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, TypeVar, cast
@@ -30,7 +30,7 @@ class UploadFile(StarletteUploadFile):
     """Length in bytes, when known."""
     headers: Headers
     """The headers of this part of the form."""
-    content_type: str | None
+    content_type: str | None  # pyright: ignore[reportIncompatibleMethodOverride]
     """The media type the client claims."""
 
     async def write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The exceptions, defined here and imported by everybody, the extension included. No handlers: see `exception_handlers`."""
+"""The exceptions; the extension imports them from here. Their default answers are in `exception_handlers`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -87,9 +87,7 @@ class ValidationException(Exception):
 class RequestValidationError(ValidationException):
     """The request does not fit the endpoint's parameters; `body` is the body as it was parsed."""
 
-    def __init__(
-        self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None
-    ) -> None:
+    def __init__(self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None) -> None:
         super().__init__(errors, endpoint_ctx=endpoint_ctx)
         self.body = body
 
@@ -104,9 +102,7 @@ class WebSocketRequestValidationError(ValidationException):
 class ResponseValidationError(ValidationException):
     """The endpoint's result does not fit its response model; `body` is that result."""
 
-    def __init__(
-        self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None
-    ) -> None:
+    def __init__(self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None) -> None:
         super().__init__(errors, endpoint_ctx=endpoint_ctx)
         self.body = body
 

@@ -1,4 +1,4 @@
-"""`Path()` to `Security()`: what applications write in a signature. Functions, so that type checkers accept any annotation."""
+"""`Path()` to `Security()`, as written in signatures: functions that return Any, so that any annotation type-checks."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""What a parameter declares: where its value comes from and how it is validated. Not how it is read: see `dependencies`."""
+"""What a parameter declares: where its value comes from and how it is validated; how it is read: `dependencies`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +23,9 @@ from ferroapi._options import (
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.datastructures import _Unset
+
+# pydantic declares FieldInfo final for its own users; FastAPI's parameters are subclasses of it all the same,
+# hence the "ignore" on each class below.
 
 # What goes on to pydantic, in the order in which it adds constraints to the schema.
 _PYDANTIC_OPTIONS = (
@@ -72,7 +75,7 @@ class ParamTypes(Enum):
     cookie = "cookie"
 
 
-class Param(FieldInfo):  # type: ignore[misc]  # final for pydantic's users; FastAPI's parameters are its subclasses
+class Param(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     """A parameter that does not come from the body.
 
     Source: FastAPI behaviour, `params.Param`.
@@ -93,7 +96,7 @@ class Param(FieldInfo):  # type: ignore[misc]  # final for pydantic's users; Fas
         return f"{type(self).__name__}({self.default})"
 
 
-class Path(Param):
+class Path(Param):  # type: ignore[misc]
     """A part of the path; always required."""
 
     in_ = ParamTypes.path
@@ -104,7 +107,7 @@ class Path(Param):
         super().__init__(default, annotation=annotation, **options)
 
 
-class Query(Param):
+class Query(Param):  # type: ignore[misc]
     """A value of the query string."""
 
     in_ = ParamTypes.query
@@ -116,7 +119,7 @@ class Query(Param):
         super().__init__(default, annotation=annotation, **options)
 
 
-class Header(Param):
+class Header(Param):  # type: ignore[misc]
     """A header; underscores in the name stand for hyphens unless `convert_underscores` is false."""
 
     in_ = ParamTypes.header
@@ -125,12 +128,12 @@ class Header(Param):
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[HeaderOptions]
     ) -> None:
-        merged = {**HEADER_DEFAULTS, **options}
+        merged: dict[str, Any] = {**HEADER_DEFAULTS, **options}
         self.convert_underscores = merged.pop("convert_underscores")
         super().__init__(default, annotation=annotation, **merged)
 
 
-class Cookie(Param):
+class Cookie(Param):  # type: ignore[misc]
     """A cookie."""
 
     in_ = ParamTypes.cookie
@@ -142,7 +145,7 @@ class Cookie(Param):
         super().__init__(default, annotation=annotation, **options)
 
 
-class Body(FieldInfo):  # type: ignore[misc]  # as Param
+class Body(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     """The body, or a key of it.
 
     Source: FastAPI behaviour, `params.Body`.
@@ -156,7 +159,7 @@ class Body(FieldInfo):  # type: ignore[misc]  # as Param
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[BodyOptions]
     ) -> None:
-        merged = {**BODY_DEFAULTS, **options}
+        merged: dict[str, Any] = {**BODY_DEFAULTS, **options}
         self.embed = merged["embed"]
         self.media_type = merged["media_type"]
         _initialize(self, default, annotation, merged)
@@ -165,7 +168,7 @@ class Body(FieldInfo):  # type: ignore[misc]  # as Param
         return f"{type(self).__name__}({self.default})"
 
 
-class Form(Body):
+class Form(Body):  # type: ignore[misc]
     """A field of a form."""
 
     @expands(FormOptions, _for_class(FORM_DEFAULTS))
@@ -175,7 +178,7 @@ class Form(Body):
         super().__init__(default, annotation=annotation, **(FORM_DEFAULTS | options))
 
 
-class File(Form):
+class File(Form):  # type: ignore[misc]
     """A file of a multipart form."""
 
     @expands(FormOptions, _for_class(FILE_DEFAULTS))

@@ -65,8 +65,7 @@ def create_model_field(
     """
     if annotation_is_pydantic_v1(type_):
         raise PydanticV1NotSupportedError(
-            "pydantic.v1 models are no longer supported by FastAPI."
-            f" Please update the response model {type_!r}."
+            f"pydantic.v1 models are no longer supported by FastAPI. Please update the response model {type_!r}."
         )
     info = field_info or FieldInfo(annotation=type_, default=default, alias=alias)
     try:
