@@ -5,7 +5,7 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 """
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal, Unpack
 
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from typing_extensions import deprecated
 
-from ferroapi import params
+from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
@@ -41,6 +41,8 @@ from ferroapi._options import (
 from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._request.native import FAILURE_KEY, answer_as
+from ferroapi._request.plan import PathOperation
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function
 from ferroapi._request.response import serialize_response as serialize_response
@@ -70,6 +72,7 @@ from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
+from ferroapi._routing.table import RouteList, Table, answer_included, find_child_scope, know
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
@@ -418,6 +421,7 @@ class APIRouter(PathOperations, Dispatch):
         settings = ROUTER_DEFAULTS | options
         max_body_size = settings["max_body_size"]
         validate_max_body_size(max_body_size)
+        self._table: Table | None = None
         self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
         limit = Middleware(wrap_app_with_body_limit, max_body_size=max_body_size)
         super().__init__(
@@ -671,3 +675,25 @@ class APIRouter(PathOperations, Dispatch):
             return func
 
         return decorator
+
+
+# What the native path takes for granted. Where somebody replaced one of these, Python answers.
+
+_PATCH_POINTS = {
+    name: globals()[name]
+    for name in ("request_response", "solve_dependencies", "run_endpoint_function", "serialize_response")
+}
+_ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
+_ROUTE_HANDLE = APIRoute.handle
+know(APIRoute, APIWebSocketRoute)
+
+
+def is_patched() -> bool:
+    """Tell whether a function that a request passes has been replaced in this module."""
+    names = globals()
+    return any(names[name] is not original for name, original in _PATCH_POINTS.items())
+
+
+def _patch_points() -> list[tuple[Any, str, Any]]:
+    points: list[tuple[Any, str, Any]] = [(globals(), name, original) for name, original in _PATCH_POINTS.items()]
+    return [*points, (APIRoute, "handle", _ROUTE_HANDLE)]

@@ -201,7 +201,7 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
         if app is None:
             token = _effective_route_context_var.set(self)
             try:
-                app = self.__dict__["_app"] = self.original_route._build_app(self.max_body_size)
+                app = self.__dict__["_app"] = self.original_route._build_app(self)
             finally:
                 _effective_route_context_var.reset(token)
         return cast(ASGIApp, app)

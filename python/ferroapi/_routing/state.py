@@ -92,6 +92,14 @@ def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[
     return BuiltDependant(dependant, body_params, _should_embed_body_fields(body_params))
 
 
+class BuiltApp(NamedTuple):
+    """A route's ASGI application as the route itself built it."""
+
+    app: Any
+    operation: Any
+    """What the native driver needs of it (`_request.plan.PathOperation`); None where user code made the handler."""
+
+
 class ResponseShape(NamedTuple):
     """The type of a whole response, or of the items of a streamed one."""
 
@@ -219,6 +227,18 @@ class RouteState:
         generate = self.generate_unique_id_function
         make_unique_id = generate.value if isinstance(generate, DefaultPlaceholder) else generate
         self.unique_id = self.operation_id or make_unique_id(self)
+
+    def note_built(self, app: Any, handler: Any) -> None:
+        """Keep an application together with the operation of its handler, if nothing is wrapped around that."""
+        operation = getattr(handler, "operation", None)
+        is_own = operation is not None and operation.handler is handler
+        self.__dict__["_built"] = BuiltApp(app, operation if is_own else None)
+
+    def app_as_built(self) -> BuiltApp | None:
+        """Return the application with its operation, None if somebody put another application in its place."""
+        app = getattr(self, "app", None)
+        built: BuiltApp | None = self.__dict__.get("_built")
+        return built if built is not None and built.app is app else None
 
     def _compile(self, response_model: Any, stream_item_type: Any | None = None) -> None:
         """Read the endpoint: its dependencies, its body and its response.

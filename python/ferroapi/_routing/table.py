@@ -116,7 +116,7 @@ class Table:
 
     __slots__ = ("core", "entries", "router")
 
-    def __init__(self, router: "APIRouter", patch_points: list[tuple[dict[str, Any], str, Any]]) -> None:
+    def __init__(self, router: "APIRouter", patch_points: list[tuple[Any, str, Any]]) -> None:
         # Taken before the routes are read: a change meanwhile makes this table out of date at once.
         epoch = _core.RouteTable.current_epoch()
         self.router = router

@@ -2,6 +2,8 @@
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::{PyBaseException, PyException, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -68,8 +70,26 @@ pub(crate) struct Driver {
     hop: Option<Py<Hop>>,
     chunks: Vec<Py<PyBytes>>,
     ready: Option<Ready>,
+    recorder: Option<Py<Recorder>>,
     stage: Stage,
     awaiting: Option<Py<PyAny>>,
+}
+
+/// The `send` that a response object is given, which notes whether the response has started.
+#[pyclass(frozen, module = "ferroapi._core")]
+struct Recorder {
+    send: Py<PyAny>,
+    started: AtomicBool,
+}
+
+#[pymethods]
+impl Recorder {
+    fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if message_type(message)? == "http.response.start" {
+            self.started.store(true, Ordering::Release);
+        }
+        self.send.bind(message.py()).call1((message,))
+    }
 }
 
 /// How a suspended driver is resumed.
@@ -103,13 +123,14 @@ impl Driver {
             hop: None,
             chunks: Vec::new(),
             ready: None,
+            recorder: None,
             stage: Stage::Matched,
             awaiting: None,
         })
     }
 
     /// A driver that gives the response object for a `Request` whose body has been read.
-    pub(crate) fn responding(py: Python<'_>, plan: Py<Plan>, request: &Bound<'_, PyAny>, body: Option<Py<PyAny>>) -> PyResult<Self> {
+    pub(crate) fn responding(py: Python<'_>, plan: Py<Plan>, request: &Bound<'_, PyAny>, body: Bound<'_, PyAny>) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
         let path_params = match scope.get_item(intern!(py, "path_params"))? {
             Some(params) => Some(params.cast_into::<PyDict>()?),
@@ -118,7 +139,9 @@ impl Driver {
         let collected = extract::collect(plan.get(), Scope(&scope), path_params.as_ref())?;
         let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
         let mut solver = Box::new(Solver::new(plan.clone_ref(py), connection, collected));
-        solver.body = body.map_or(Body::Undefined, Body::Value);
+        if !body.is(names::undefined(py)?) {
+            solver.body = Body::Value(body.unbind());
+        }
         if plan.get().has_generators {
             let stack = |name| -> PyResult<Py<PyAny>> {
                 Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind))
@@ -139,6 +162,7 @@ impl Driver {
             hop: None,
             chunks: Vec::new(),
             ready: None,
+            recorder: None,
             stage: Stage::Matched,
             awaiting: None,
         })
@@ -327,7 +351,10 @@ impl Driver {
                     // The response object runs the background tasks itself.
                     solver.background = None;
                 }
-                response.call1(py, (&self.scope, &self.receive, &self.send)).map(Next::Await)
+                let recorder =
+                    Py::new(py, Recorder { send: self.send.clone_ref(py), started: AtomicBool::new(false) })?;
+                self.recorder = Some(recorder.clone_ref(py));
+                response.call1(py, (&self.scope, &self.receive, recorder)).map(Next::Await)
             }
             Answer::Ready(ready) => {
                 self.stage = Stage::Starting;
@@ -387,8 +414,7 @@ impl Driver {
         };
         let started = match self.stage {
             Stage::Starting | Stage::Sending | Stage::Background => true,
-            // Whether a response object had started only its own messages tell.
-            _ => false,
+            _ => self.recorder.as_ref().is_some_and(|recorder| recorder.get().started.load(Ordering::Acquire)),
         };
         self.stage = Stage::Failing;
         let channels = (&self.scope, &self.receive, &self.send);
@@ -479,14 +505,14 @@ impl Driver {
     }
 }
 
-/// Run a plan for a `Request` whose body has been read; awaiting the driver gives the response object.
+/// Run a plan for a `Request` whose body has been read (`PydanticUndefined` if there is none); awaiting the driver gives
+/// the response object.
 #[pyfunction]
-#[pyo3(signature = (plan, request, body=None))]
 pub(crate) fn respond(
     py: Python<'_>,
     plan: Py<Plan>,
     request: &Bound<'_, PyAny>,
-    body: Option<Py<PyAny>>,
+    body: Bound<'_, PyAny>,
 ) -> PyResult<Driver> {
     Driver::responding(py, plan, request, body)
 }

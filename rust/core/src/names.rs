@@ -30,6 +30,7 @@ macro_rules! imported_type {
 }
 
 // pydantic
+imported!(undefined, "pydantic_core", "PydanticUndefined");
 imported!(from_json, "pydantic_core", "from_json");
 imported_type!(validation_error, "pydantic_core", "ValidationError");
 

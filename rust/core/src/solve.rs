@@ -351,8 +351,8 @@ impl Solver {
 
     fn leaf_body(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
         let body = match &self.body {
-            Body::Undefined => None,
-            Body::Value(value) => Some(value.clone_ref(py)),
+            Body::Undefined => names::undefined(py)?.clone().unbind(),
+            Body::Value(value) => value.clone_ref(py),
         };
         let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
         self.take_leaf(py, node, &outcome, arguments)

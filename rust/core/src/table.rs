@@ -12,7 +12,6 @@ use pyo3::types::{PyDict, PyString};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
 use crate::drive::Driver;
-use crate::error::Error;
 use crate::names;
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
@@ -61,7 +60,8 @@ struct Listing {
 
 /// A name that the ecosystem replaces at run time, and what it is when nobody did.
 struct PatchPoint {
-    namespace: Py<PyDict>,
+    /// A module's globals, or a class.
+    namespace: Py<PyAny>,
     name: Py<PyString>,
     original: Py<PyAny>,
 }
@@ -156,7 +156,11 @@ impl RouteTable {
 
     fn is_patched(&self, py: Python<'_>) -> PyResult<bool> {
         for point in &self.patch_points {
-            let current = point.namespace.bind(py).get_item(&point.name)?;
+            let namespace = point.namespace.bind(py);
+            let current = match namespace.cast_exact::<PyDict>() {
+                Ok(globals) => globals.get_item(&point.name)?,
+                Err(_) => Some(namespace.getattr(&point.name)?),
+            };
             if !current.is_some_and(|current| current.is(&point.original)) {
                 return Ok(true);
             }
@@ -253,7 +257,7 @@ impl RouteTable {
     fn new(
         entries: Vec<EntryRecipe>,
         router: Py<PyAny>,
-        patch_points: Vec<(Py<PyDict>, Py<PyString>, Py<PyAny>)>,
+        patch_points: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
         epoch: u64,
     ) -> Self {
         let (mut http, mut websocket) = (Listing::default(), Listing::default());
@@ -311,7 +315,7 @@ impl RouteTable {
         let Some(selected) = self.find(scope, &self.http, path, method.to_str()?)? else { return Ok(None) };
         let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
         let Some(plan) = self.plan(py, entry)? else { return Ok(None) };
-        if self.is_patched(py)? {
+        if self.is_patched(py)? || !plan.get().is_current(py)? {
             return Ok(None);
         }
         let Some(path_params) = self.path_params(scope, &self.http, &selected)? else {
@@ -335,13 +339,5 @@ impl RouteTable {
             None => "",
         };
         Ok(self.find(scope, listing, path, method)?.map(|selected| selected.entry))
-    }
-
-    /// The plan of the entry at `index`, compiled if it was not yet; `None` if Python answers it.
-    fn plan_of(&self, py: Python<'_>, index: usize) -> PyResult<Option<Py<Plan>>> {
-        match self.entries.get(index) {
-            None => Err(Error::Recipe { what: "entry", word: index.to_string() }.into()),
-            Some(entry) => Ok(self.plan(py, entry)?.map(|plan| plan.clone_ref(py))),
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Python's description of a path operation (`ferroapi._request.plan`) becomes a `Plan`: every check of the build is here.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use smallvec::SmallVec;
@@ -56,6 +57,7 @@ struct PlanRecipe {
     body: String,
     strict_content_type: bool,
     answer: AnswerRecipe,
+    overrides_provider: Py<PyAny>,
     route: Py<PyAny>,
 }
 
@@ -266,8 +268,22 @@ impl Plan {
             steps,
             cache_size: recipe.cache_size,
             answer: answer(py, recipe.answer)?,
+            overrides_provider: recipe.overrides_provider,
             route: recipe.route,
             nodes,
         })
+    }
+
+    /// Whether the plan still says what is to be done: no dependency is overridden, and nobody has assigned another
+    /// callable to the endpoint's `Dependant`.
+    pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        let provider = self.overrides_provider.bind(py);
+        if !provider.is_none() && provider.getattr(intern!(py, "dependency_overrides"))?.is_truthy()? {
+            return Ok(false);
+        }
+        match self.nodes.last() {
+            None => Ok(true),
+            Some(endpoint) => Ok(endpoint.dependant.bind(py).getattr(intern!(py, "call"))?.is(&endpoint.call)),
+        }
     }
 }

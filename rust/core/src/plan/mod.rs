@@ -90,7 +90,9 @@ pub(crate) struct Plan {
     /// Whether any node is a generator, so that exit stacks are needed.
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
-    /// The route (or effective route context), for the Python side of the path.
+    /// What holds `dependency_overrides`, or `None`.
+    pub(crate) overrides_provider: Py<PyAny>,
+    /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) route: Py<PyAny>,
 }

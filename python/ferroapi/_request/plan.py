@@ -1,0 +1,330 @@
+"""A path operation's signature becomes a `_core.Plan`: what the Rust driver runs instead of the Python conductor.
+
+Compiled once, at the first request that needs it. Where a plan cannot say what FastAPI does, the reason is kept instead.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property, partial
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import JSONResponse
+
+from ferroapi import _core, params
+from ferroapi._compat import ModelField
+from ferroapi._request.body import BodyRecipe
+from ferroapi._request.response import ResponseRecipe
+from ferroapi.dependencies._body import _is_whole_body
+from ferroapi.dependencies._field import RequestField, request_field
+from ferroapi.dependencies.models import (
+    Dependant,
+    _get_cache_key,
+    _get_oauth_scopes,
+    _is_async_gen_callable,
+    _is_coroutine_callable,
+    _is_gen_callable,
+)
+from ferroapi.security.oauth2 import SecurityScopes
+
+_LARGEST_GRAPH = 4096
+"""Occurrences of dependencies in one graph, above which it is left to the Python solver."""
+
+_IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
+
+_RENDER_JSON = JSONResponse.render
+
+
+class Unplannable(Exception):
+    """A path operation that no plan can run; its text is the reason that `explain` prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRecipe:
+    """One parameter or body field, as `_core.Plan` takes it."""
+
+    name: str
+    source: str
+    aliases: list[str]
+    many: bool
+    absent: str
+    default: Any
+    validate: Callable[..., Any] | None
+    field: ModelField
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecipe:
+    """One dependency, or the endpoint, as `_core.Plan` takes it."""
+
+    call: Callable[..., Any]
+    kind: str
+    parameters: list[ValueRecipe]
+    leaf: bool
+    body: str
+    body_fields: list[ValueRecipe]
+    specials: list[tuple[str, Any]]
+    arguments_from: list[int]
+    children: list[int]
+    keywords: tuple[str, ...]
+    cache: int
+    use_cache: bool
+    function_scope: bool
+    dependant: Dependant
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecipe:
+    """The response half, as `_core.Plan` takes it."""
+
+    render: str
+    validate: Callable[..., Any] | None = None
+    to_json: Callable[..., Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    status: int | None = None
+    media_type: bytes = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecipe:
+    """A whole path operation, as `_core.Plan` takes it."""
+
+    nodes: list[NodeRecipe]
+    steps: list[tuple[int, int | None]]
+    cache_size: int
+    body: str
+    strict_content_type: bool
+    answer: AnswerRecipe
+    overrides_provider: Any
+    route: "PathOperation"
+
+
+@dataclass(eq=False)
+class PathOperation:
+    """What `get_request_handler` was given, and the plan made of it."""
+
+    dependant: Dependant
+    body: BodyRecipe
+    response: ResponseRecipe
+    embed_body_fields: bool
+    is_json_stream: bool
+    dependency_overrides_provider: Any
+
+    @cached_property
+    def compiled(self) -> "tuple[_core.Plan | None, str]":
+        """The plan, or None with the reason why there is none."""
+        try:
+            return _core.Plan(self._recipe()), ""
+        except Unplannable as reason:
+            return None, str(reason)
+
+    def current_plan(self) -> "_core.Plan | None":
+        """Return the plan if it still says what is to be done: no override, no endpoint put in place of the compiled one."""
+        plan, _ = self.compiled
+        return plan if plan is not None and plan.is_current() else None
+
+    @cached_property
+    def has_generators(self) -> bool:
+        """Whether a dependency has code after its `yield`, which closes around the response."""
+        return any(_kind(each) == "generator" for each in _below(self.dependant))
+
+    def _recipe(self) -> PlanRecipe:
+        call = self.dependant.call
+        if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
+            raise Unplannable("the endpoint is a generator")
+        if self.body.is_form:
+            raise Unplannable("the body is a form")
+        graph = _Graph(self.embed_body_fields)
+        graph.visit(self.dependant)
+        return PlanRecipe(
+            nodes=graph.nodes,
+            steps=graph.steps,
+            cache_size=len(graph.slots),
+            body="json" if self.body.field else "unread",
+            strict_content_type=self.body.strict_content_type,
+            answer=_answer(self.response),
+            overrides_provider=self.dependency_overrides_provider,
+            route=self,
+        )
+
+
+def _below(dependant: Dependant) -> Iterator[Dependant]:
+    for sub_dependant in dependant.dependencies:
+        yield sub_dependant
+        yield from _below(sub_dependant)
+
+
+class _Graph:
+    """The dependency graph, flattened in call order."""
+
+    def __init__(self, embed_body_fields: bool) -> None:
+        self.embed_body_fields = embed_body_fields
+        self.nodes: list[NodeRecipe] = []
+        self.steps: list[tuple[int, int | None]] = []
+        self.slots: dict[Any, int] = {}
+
+    def visit(self, dependant: Dependant) -> int:
+        """Append a node behind those it depends on, and return its index."""
+        if len(self.nodes) > _LARGEST_GRAPH:
+            raise Unplannable("the dependency graph is too large")
+        key = _get_cache_key(dependant=dependant)
+        # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
+        # something anew each time.
+        reuse_at = None
+        if dependant.use_cache and key in self.slots and all(each.use_cache for each in _below(dependant)):
+            reuse_at = len(self.steps)
+            self.steps.append((0, None))
+        children = [(each.name, self.visit(each)) for each in dependant.dependencies]
+        index = len(self.nodes)
+        self.nodes.append(self._node(dependant, children, self.slots.setdefault(key, len(self.slots))))
+        self.steps.append((index, None))
+        if reuse_at is not None:
+            self.steps[reuse_at] = (index, len(self.steps))
+        return index
+
+    def _node(self, dependant: Dependant, children: list[tuple[str | None, int]], cache: int) -> NodeRecipe:
+        call = dependant.call
+        if call is None:
+            raise Unplannable("a dependency has no callable")
+        if dependant.concurrency is not None:
+            raise Unplannable("a dependency has a concurrency limit")
+        if dependant.websocket_param_name is not None:
+            raise Unplannable("a parameter is a WebSocket")
+        fields = [
+            *dependant.path_params,
+            *dependant.query_params,
+            *dependant.header_params,
+            *dependant.cookie_params,
+        ]
+        leaf = any(_needs_leaf(request_field(each)) for each in fields)
+        shape = _body_shape(dependant, self.embed_body_fields)
+        specials = list(_specials(dependant))
+        keywords = (
+            *(name for name, _ in children if name is not None),
+            *(each.name for each in fields),
+            *(each.name for each in dependant.body_params),
+            *(name for name, _, _ in specials),
+        )
+        if len(set(keywords)) != len(keywords):
+            raise Unplannable("two parameters have the same name")
+        return NodeRecipe(
+            call=call,
+            kind=_kind(dependant),
+            parameters=[] if leaf else [_parameter(each) for each in fields],
+            leaf=leaf,
+            body=shape,
+            body_fields=[_value(each, "body", many=False) for each in dependant.body_params],
+            specials=[(word, made) for _, word, made in specials],
+            arguments_from=[index for name, index in children if name is not None],
+            children=[index for _, index in children],
+            keywords=keywords,
+            cache=cache,
+            use_cache=dependant.use_cache,
+            function_scope=dependant.scope == "function",
+            dependant=dependant,
+        )
+
+
+def _kind(dependant: Dependant) -> str:
+    call = dependant.call
+    if _is_gen_callable(call) or _is_async_gen_callable(call):
+        return "generator"
+    return "coroutine" if _is_coroutine_callable(call) else "plain"
+
+
+def _needs_leaf(facts: RequestField) -> bool:
+    """Whether only the Python leaf reads this parameter: models, and sequences where there is one text at most."""
+    if facts.parameter_model is not None or not isinstance(facts.info, params.Param):
+        return True
+    return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
+
+
+def _body_shape(dependant: Dependant, embed_body_fields: bool) -> str:
+    if not dependant.body_params:
+        return "none"
+    return "whole" if _is_whole_body(dependant.body_params, embed_body_fields) else "embedded"
+
+
+def _specials(dependant: Dependant) -> Iterator[tuple[str, str, Any]]:
+    """Yield name, word and maker of each argument that is not a value of the request, in FastAPI's order."""
+    if dependant.http_connection_param_name:
+        yield dependant.http_connection_param_name, "request", None
+    if dependant.request_param_name:
+        yield dependant.request_param_name, "request", None
+    if dependant.background_tasks_param_name:
+        yield dependant.background_tasks_param_name, "background_tasks", None
+    if dependant.response_param_name:
+        yield dependant.response_param_name, "response", None
+    if dependant.security_scopes_param_name:
+        make = partial(_security_scopes, tuple(_get_oauth_scopes(dependant=dependant)))
+        yield dependant.security_scopes_param_name, "security_scopes", make
+
+
+def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
+    return SecurityScopes(scopes=list(scopes))
+
+
+def _parameter(model_field: ModelField) -> ValueRecipe:
+    facts = request_field(model_field)
+    return _value(model_field, facts.location, many=facts.is_repeated)
+
+
+def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
+    if type(model_field) is not ModelField:
+        raise Unplannable("a field is of a class of its own")
+    facts = request_field(model_field)
+    aliases = facts.aliases
+    adapter = model_field._type_adapter
+    absent, default = _absent(model_field)
+    return ValueRecipe(
+        name=model_field.name,
+        source=source,
+        aliases=[each.validation if source == "body" else each.request for each in aliases],
+        many=many,
+        absent=absent,
+        default=default,
+        validate=None if source != "body" and _takes_any_text(adapter.core_schema) else adapter.validator.validate_python,
+        field=model_field,
+    )
+
+
+def _absent(model_field: ModelField) -> tuple[str, Any]:
+    """Return what stands for a missing value, and the object or call that makes it."""
+    info = model_field.field_info
+    if info.is_required():
+        return "missing", None
+    if info.validate_default:
+        return "made_then_validated", partial(_copy_default, model_field)
+    if info.default_factory is None and isinstance(info.default, _IMMUTABLE):
+        return "constant", info.default
+    return "made", partial(_copy_default, model_field)
+
+
+def _copy_default(model_field: ModelField) -> Any:
+    return deepcopy(model_field.default)
+
+
+def _takes_any_text(schema: Mapping[str, Any]) -> bool:
+    """Whether every `str` satisfies this schema and comes out as it went in."""
+    while schema["type"] in ("default", "nullable"):
+        schema = schema["schema"]
+    return schema["type"] == "str" and schema.keys() <= {"type", "metadata"}
+
+
+def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
+    status = recipe.status_code
+    if recipe.dumps_json and type(recipe.field) is ModelField:
+        adapter = recipe.field._type_adapter
+        given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
+        return AnswerRecipe(
+            "model",
+            validate=adapter.validator.validate_python,
+            to_json=adapter.serializer.to_json,
+            options={**given, "by_alias": recipe.by_alias},
+            status=status,
+        )
+    plain = recipe.field is None and recipe.response_class is JSONResponse and JSONResponse.render is _RENDER_JSON
+    return AnswerRecipe("json" if plain else "general", status=status)
