@@ -70,14 +70,14 @@ pub fn is_json(header: &[u8]) -> bool {
 /// Source: Starlette, `Request._get_form`, by python-multipart's `parse_options_header`.
 #[must_use]
 pub fn form_kind(header: &[u8]) -> FormKind {
-    let (essence, parameters) = crate::query::split_once(header, b';');
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=');
-    // Without parameters only spaces and tabs are trimmed, with them all white space is: leave the other kinds to the reference.
+    let (essence, _) = crate::query::split_once(header, b';');
+    // Quotes and equal signs can move the first semicolon, and other white space is not trimmed.
+    let is_plain = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x21..=0x7e) && !matches!(byte, b'"' | b'=');
+    if !essence.iter().all(is_plain) {
+        return FormKind::Unsure;
+    }
     let essence = essence.trim_ascii();
-    let has_odd_space = parameters.is_none() && header.iter().any(|byte| !matches!(byte, b' ' | b'\t' | 0x21..=0x7e));
-    if has_odd_space || !essence.iter().all(is_plain) {
-        FormKind::Unsure
-    } else if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+    if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
         FormKind::UrlEncoded
     } else if essence.eq_ignore_ascii_case(b"multipart/form-data") {
         FormKind::Multipart
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn form_kind_is_certain_for_plain_headers_only() {
-        let table: [(&[u8], FormKind); 12] = [
+        let table: [(&[u8], FormKind); 13] = [
             (b"application/x-www-form-urlencoded", FormKind::UrlEncoded),
             (b"\tApplication/X-WWW-Form-URLencoded ; charset=utf-8", FormKind::UrlEncoded),
             (b"multipart/form-data; boundary=\"a;b\"", FormKind::Multipart),
@@ -190,6 +190,7 @@ mod tests {
             (b"", FormKind::Neither),
             (b";multipart/form-data", FormKind::Neither),
             (b"multipart/form-data\x0b", FormKind::Unsure),
+            (b"\nmultipart/form-data; a", FormKind::Unsure),
             (b"multipart/form-data\"; a\"", FormKind::Unsure),
             (b"multipart/form-data\xa0;", FormKind::Unsure),
             (b"multipart/form-data=;", FormKind::Unsure),
