@@ -1,7 +1,5 @@
 """Parameters of a callable: which become fields, dependencies or objects of the request, and which are refused."""
 
-# ruff: noqa: B008 - markers as default values are the other way of declaring a parameter
-
 import re
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Bodies: the same values, errors, body field and schema as FastAPI, for JSON and for forms."""
 
-# ruff: noqa: B008 - markers as default values are the other way of declaring a parameter
-
 from collections.abc import Callable
 from io import BytesIO
 from types import SimpleNamespace

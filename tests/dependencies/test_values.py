@@ -1,7 +1,5 @@
 """Parameters of a request: the same values and errors as FastAPI, for the same declarations and requests."""
 
-# ruff: noqa: B008 - markers as default values are the other way of declaring a parameter
-
 from collections.abc import Callable
 from types import ModuleType
 from typing import Annotated, Any

@@ -280,13 +280,13 @@ def _has_python_multipart() -> bool:
 def _multipart_problem() -> str | None:
     """Return what is wrong with the package `multipart`, None if it is an old python-multipart."""
     try:
-        from multipart import __version__  # type: ignore[import-untyped, unused-ignore]
+        from multipart import __version__
 
         assert __version__
     except ImportError:
         return multipart_not_installed_error
     try:
-        from multipart.multipart import parse_options_header  # type: ignore[import-untyped, unused-ignore]
+        from multipart.multipart import parse_options_header
 
         assert parse_options_header
     except ImportError:
