@@ -3,6 +3,10 @@
 Each builder takes a framework's modules and returns an application; the table at the end names them by what they cover.
 """
 
+# The framework is a value here, so type checkers cannot know its decorators and classes.
+# mypy: disable-error-code="untyped-decorator, name-defined"
+# pyright: reportInvalidTypeForm=false, reportCallIssue=false
+
 import importlib
 import json
 import warnings

@@ -161,18 +161,30 @@ def test_dependency_data_takes_callables_without_a_hash() -> None:
     assert [field.name for field in utils._get_openapi_dependency_data(route.dependant).query_params] == ["limit"]
 
 
-def test_parameter_required_anywhere_is_required_once() -> None:
-    def narrow(q: Annotated[int, Query(description="needed")]) -> int:
+@pytest.mark.parametrize(
+    "dependencies_of_endpoint",
+    [
+        pytest.param(("needed", "maybe"), id="required-first"),
+        pytest.param(("maybe", "needed"), id="required-last"),
+    ],
+)
+def test_parameter_required_anywhere_is_required_once(dependencies_of_endpoint: tuple[str, str]) -> None:
+    def needed(q: Annotated[int, Query(description="needed")]) -> int:
         return q
 
+    def maybe(q: Annotated[int, Query(description="maybe")] = 0) -> int:
+        return q
+
+    by_name = {"needed": needed, "maybe": maybe}
     app = FastAPI()
-
-    @app.get("/")
-    def endpoint(
-        needed: Annotated[int, Depends(narrow)], q: Annotated[int, Query(description="maybe")] = 0
-    ) -> None: ...
-
+    app.get("/", dependencies=[Depends(by_name[name]) for name in dependencies_of_endpoint])(lambda: None)
     assert [
         (parameter["name"], parameter["required"], parameter["description"])
         for parameter in app.openapi()["paths"]["/"]["get"]["parameters"]
     ] == [("q", True, "needed")]
+
+
+def test_callbacks_that_are_no_path_operations_are_left_out() -> None:
+    app = FastAPI()
+    app.get("/", callbacks=[Route("/plain", lambda request: None)])(lambda: None)
+    assert app.openapi()["paths"]["/"]["get"]["callbacks"] == {}
