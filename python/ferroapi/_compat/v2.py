@@ -361,9 +361,7 @@ def get_model_name_map(unique_models: TypeModelSet) -> dict[TypeModelOrEnum, str
 def get_flat_models_from_model(model: type[BaseModel], known_models: TypeModelSet | None = None) -> TypeModelSet:
     """Add the models and enums that a model's fields reach to `known_models`, and return it."""
     known_models = set() if known_models is None else known_models
-    for field_info in model.model_fields.values():
-        _add_models(field_info.annotation, known_models)
-    return known_models
+    return get_flat_models_from_fields(get_model_fields(model), known_models)
 
 
 def get_flat_models_from_annotation(annotation: Any, known_models: TypeModelSet) -> TypeModelSet:

@@ -72,7 +72,7 @@ class OAuth2(_Scheme):
         auto_error: bool = True,
     ) -> None:
         # The model validates a dictionary into flows.
-        model = OAuth2Model(flows=flows, description=description)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        model = OAuth2Model(flows=flows, description=description)  # pyright: ignore[reportArgumentType]
         self._set_up(model, scheme_name, auto_error)
 
     def make_not_authenticated_error(self) -> HTTPException:

@@ -5,7 +5,7 @@ Every call is cheap where nobody listens, and opentelemetry is imported only whe
 
 import os
 import sys
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -94,7 +94,7 @@ class _RequestTelemetry:
 # --- Can telemetry matter? ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Signal:
     """One of OpenTelemetry's three signals: its options here, and where its global provider is found."""
 
@@ -102,21 +102,48 @@ class _Signal:
     provider_option: Literal["tracer_provider", "meter_provider", "logger_provider"]
     module: str
     getter: str
+    slot: str
+    """The global that the API's own getter returns once it is set."""
     variable: str
+    """The environment variable by which the API loads a provider when it is first asked for one."""
 
-    def global_provider(self) -> Any:
-        """Return the global provider, None where no code of this process can have set one."""
-        module = sys.modules.get(self.module)
-        if module is None and self.variable in _named_providers():
-            module = import_module(self.module)
+    def has_global_provider(self) -> bool:
+        """Tell whether code of this process, or its environment, has set a global provider."""
+        is_named = self.variable in _named_providers()
+        module = import_module(self.module) if is_named else sys.modules.get(self.module)
         get_provider = getattr(module, self.getter, None)
-        return None if get_provider is None else get_provider()
+        # The API's getter reads the environment each time nothing is set, which costs more than all else here. A getter
+        # that is not the API's has other globals, and is asked.
+        if get_provider is None or (not is_named and _globals_of(get_provider).get(self.slot, self) is None):
+            return False
+        return not _unconfigured(get_provider())
 
 
 _SIGNALS = (
-    _Signal("tracing", "tracer_provider", "opentelemetry.trace", "get_tracer_provider", "OTEL_PYTHON_TRACER_PROVIDER"),
-    _Signal("metrics", "meter_provider", "opentelemetry.metrics", "get_meter_provider", "OTEL_PYTHON_METER_PROVIDER"),
-    _Signal("logs", "logger_provider", "opentelemetry._logs", "get_logger_provider", "OTEL_PYTHON_LOGGER_PROVIDER"),
+    _Signal(
+        option="tracing",
+        provider_option="tracer_provider",
+        module="opentelemetry.trace",
+        getter="get_tracer_provider",
+        slot="_TRACER_PROVIDER",
+        variable="OTEL_PYTHON_TRACER_PROVIDER",
+    ),
+    _Signal(
+        option="metrics",
+        provider_option="meter_provider",
+        module="opentelemetry.metrics",
+        getter="get_meter_provider",
+        slot="_METER_PROVIDER",
+        variable="OTEL_PYTHON_METER_PROVIDER",
+    ),
+    _Signal(
+        option="logs",
+        provider_option="logger_provider",
+        module="opentelemetry._logs",
+        getter="get_logger_provider",
+        slot="_LOGGER_PROVIDER",
+        variable="OTEL_PYTHON_LOGGER_PROVIDER",
+    ),
 )
 
 # What the API answers until a provider is set: (module, class).
@@ -131,11 +158,12 @@ _DEFERRED_PROVIDERS = frozenset(
 
 @cache
 def _named_providers() -> frozenset[str]:
-    """Return the variables by which the environment names a provider for opentelemetry to load when it is asked.
-
-    They are read once: this is asked for each request of a process without telemetry.
-    """
+    """Return the variables with which the environment names a provider, read when this is first asked."""
     return frozenset(signal.variable for signal in _SIGNALS if signal.variable in os.environ)
+
+
+def _globals_of(function: Any) -> Mapping[str, Any]:
+    return getattr(function, "__globals__", {})
 
 
 def _unconfigured(provider: Any) -> bool:
@@ -146,16 +174,15 @@ def _unconfigured(provider: Any) -> bool:
 def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
     """Tell whether any signal that `config` leaves on has a provider, without importing opentelemetry.
 
-    The provider is one of `config`, or a global one; where opentelemetry is not imported, there is no global one.
+    The provider is one of `config`, or a global one. There is no global one where opentelemetry is not imported, unless
+    the environment names it; what the environment names is read once in a process, as this is asked for each request.
     """
     config = config or {}
+    is_api_in_use = "opentelemetry" in sys.modules or bool(_named_providers())
     for signal in _SIGNALS:
-        if not config.get(signal.option, True):
-            continue
-        if config.get(signal.provider_option) is not None:
-            return True
-        provider = signal.global_provider()
-        if provider is not None and not _unconfigured(provider):
+        if config.get(signal.option, True) and (
+            config.get(signal.provider_option) is not None or (is_api_in_use and signal.has_global_provider())
+        ):
             return True
     return False
 

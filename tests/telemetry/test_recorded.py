@@ -1,0 +1,312 @@
+"""What is recorded of a request, against FastAPI's own telemetry around the same ASGI application."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+import fastapi
+import fastapi.telemetry._api
+import fastapi.telemetry._asgi
+import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from ferroapi.telemetry import TelemetryConfig, _api, _asgi, get_telemetry_data
+
+Application = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
+
+
+class Recording:
+    """All providers in memory, and what they were told, comparable."""
+
+    def __init__(self) -> None:
+        self.spans = InMemorySpanExporter()
+        self.logs = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+        self.metrics = InMemoryMetricReader()
+        self.tracer = TracerProvider(shutdown_on_exit=False)
+        self.tracer.add_span_processor(SimpleSpanProcessor(self.spans))
+        self.logger = LoggerProvider(shutdown_on_exit=False)
+        self.logger.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
+        self.meter = MeterProvider(metric_readers=[self.metrics], shutdown_on_exit=False)
+
+    def config(self, **options: Any) -> TelemetryConfig:
+        config: TelemetryConfig = {
+            "tracer_provider": self.tracer,
+            "meter_provider": self.meter,
+            "logger_provider": self.logger,
+            "tracing": True,
+            "metrics": True,
+            "logs": True,
+            "operation_spans": True,
+            "auto_configure": False,
+            "exclude": None,
+        }
+        config.update(options)  # type: ignore[typeddict-item]
+        return config
+
+    def read(self) -> list[dict[str, Any]]:
+        return [*self._read_spans(), *self._read_points(), *self._read_logs()]
+
+    def _read_spans(self) -> list[dict[str, Any]]:
+        spans = self.spans.get_finished_spans()
+        names = {span.context.span_id: span.name for span in spans}
+        return [
+            {
+                "name": span.name,
+                "kind": span.kind,
+                "attributes": dict(span.attributes or {}),
+                "status": span.status.status_code,
+                "scope": span.instrumentation_scope,
+                "parent": span.parent and names.get(span.parent.span_id, span.parent.span_id),
+                "events": len(span.events),
+            }
+            for span in spans
+        ]
+
+    def _read_points(self) -> list[dict[str, Any]]:
+        data = self.metrics.get_metrics_data()
+        return [
+            {
+                "scope": scope.scope,
+                "metric": (metric.name, metric.unit, metric.description),
+                "attributes": dict(point.attributes or {}),
+                "value": getattr(point, "value", None),
+                "count": getattr(point, "count", None),
+                "buckets": getattr(point, "explicit_bounds", None),
+            }
+            for resource in (data.resource_metrics if data else [])
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+        ]
+
+    def _read_logs(self) -> list[dict[str, Any]]:
+        records = [record.log_record for record in self.logs.get_finished_logs()]
+        return [
+            {
+                "event": (record.event_name, record.body, record.severity_number, record.severity_text),
+                "attributes": {
+                    name: value for name, value in (record.attributes or {}).items() if name != "exception.stacktrace"
+                },
+            }
+            for record in records
+        ]
+
+    def close(self) -> None:
+        self.tracer.shutdown()
+        self.meter.shutdown()
+        self.logger.shutdown()
+
+
+@pytest.fixture
+def recordings() -> Iterator[tuple[Recording, Recording]]:
+    both = Recording(), Recording()
+    yield both
+    for recording in both:
+        recording.close()
+
+
+async def answer(api: Any, scope: Scope, receive: Receive, send: Send, status: int = 200, **start: Any) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [], **start})
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+async def answers_on_a_route(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    api._route_selected(scope=scope, path="/api/{path}", mount=True)
+    api._route_selected(scope=scope, path="/items/{item_id}")
+    with api._operation(name="endpoint", function=answer):
+        await answer(api, scope, receive, send)
+    api._run_sync_endpoint(function=dict, arguments={"a": 1})
+
+
+async def answers_an_error(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(api, scope, receive, send, status=503)
+
+
+async def fails(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    api._route_selected(scope=scope, path="/fails")
+    with api._operation(name="endpoint", function={}.get):
+        raise KeyError("missing")
+
+
+async def fails_after_the_answer(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(api, scope, receive, send)
+    raise KeyError("late")
+
+
+async def fails_in_background(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(api, scope, receive, send)
+    with api._operation(name="background_task", function=answer):
+        raise fastapi.HTTPException(status_code=400)
+
+
+async def refuses_to_validate(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    error_class = api.RequestValidationError if scope["type"] == "http" else api.WebSocketRequestValidationError
+    error = error_class([{"type": "missing"}])
+    api._validation_failed(error)
+    data = api.get_telemetry_data()
+    assert data is None or data.errors == [{"type": "missing"}]
+    with api._operation(name="dependencies"):
+        raise error
+
+
+async def disconnects(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+
+
+async def gives_no_answer(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    pass
+
+
+async def sends_trailers(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(api, scope, receive, send, trailers=True)
+    await send({"type": "http.response.trailers", "headers": [], "more_trailers": True})
+    await send({"type": "http.response.trailers", "headers": []})
+
+
+async def sends_a_file(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.pathsend", "path": "/tmp/a"})
+
+
+async def leaves(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    raise WebSocketDisconnect(1001)
+
+
+async def breaks_off(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    raise WebSocketDisconnect(1006)
+
+
+HTTP: Scope = {
+    "type": "http",
+    "method": "GET",
+    "scheme": "https",
+    "path": "/a",
+    "query_string": b"a=1&sig=secret&b=",
+    "http_version": "1.1",
+    "headers": [(b"host", b"example.com:8080"), (b"traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01")],
+    "server": ("127.0.0.1", 80),
+    "root_path": "/root/",
+}
+WEBSOCKET: Scope = {"type": "websocket", "path": "/ws", "headers": [], "server": ("localhost", None)}
+APPLICATIONS: list[Application] = [
+    *(answers_on_a_route, answers_an_error, fails, fails_after_the_answer, fails_in_background, refuses_to_validate),
+    *(disconnects, gives_no_answer, sends_trailers, sends_a_file, leaves, breaks_off),
+]
+
+
+def observe(package: Any, api: Any, recording: Recording, app: Application, scope: Scope, **options: Any) -> Any:
+    legacy = options.pop("legacy_otel", False)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(api, scope, receive, send)
+
+    async def run() -> Any:
+        running = dict(scope)
+        try:
+            await package.NativeTelemetry(recording.config(**options))(
+                app=package.ExceptionTelemetryMiddleware(inner),
+                scope=running,
+                receive=receive,
+                send=send,
+                legacy_otel=legacy,
+            )
+        except Exception as error:
+            return repr(error), running == scope
+        return None, running == scope
+
+    return anyio.run(run), recording.read()
+
+
+@pytest.mark.parametrize("app", APPLICATIONS)
+@pytest.mark.parametrize("scope", [HTTP, WEBSOCKET], ids=["http", "websocket"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"operation_spans": False},
+        {"tracing": False},
+        {"metrics": False, "logs": False},
+        {"exclude": lambda scope: True},
+        {"legacy_otel": True},
+    ],
+    ids=["all", "no operations", "no spans", "only spans", "excluded", "other instrumentation"],
+)
+def test_record_equals_reference(
+    recordings: tuple[Recording, Recording], app: Application, scope: Scope, options: dict[str, Any]
+) -> None:
+    ours = observe(_asgi, _api, recordings[0], app, scope, **options)
+    theirs = observe(fastapi.telemetry._asgi, fastapi.telemetry._api, recordings[1], app, scope, **options)
+    assert repr(ours).replace("ferroapi.", "fastapi.") == repr(theirs)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": []},
+        {"headers": [], "server": None},
+        {"headers": [(b"host", b"user@a")]},
+        {"headers": [(b"host", b"a:b")]},
+        {"headers": [(b"host", b"[::1]:80")]},
+        {"headers": [(b"host", b"a/b")]},
+        {"headers": [(b"baggage", b"a=1"), (b"baggage", b"b=2")]},
+        {"method": "BREW"},
+        {"method": "BREW", "http_version": "", "query_string": b""},
+        {"app_root_path": "/app", "scheme": "http"},
+    ],
+)
+def test_record_of_an_odd_scope_equals_reference(
+    recordings: tuple[Recording, Recording], changes: dict[str, Any]
+) -> None:
+    scope = {**HTTP, **changes}
+    ours = observe(_asgi, _api, recordings[0], answers_on_a_route, scope)
+    theirs = observe(fastapi.telemetry._asgi, fastapi.telemetry._api, recordings[1], answers_on_a_route, scope)
+    assert repr(ours) == repr(theirs)
+
+
+def test_known_methods_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", " GET, ,BREW")
+    assert _asgi.NativeTelemetry({}).known_methods == {"GET", "BREW"}
+
+
+def test_telemetry_data_outside_of_a_request_is_none() -> None:
+    assert get_telemetry_data() is None
+
+
+def test_telemetry_data_is_gone_after_the_request(recordings: tuple[Recording, Recording]) -> None:
+    seen: list[Any] = []
+
+    async def keeps(api: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["fastapi.telemetry"])
+        assert seen[0].data is get_telemetry_data()
+        await answer(api, scope, receive, send)
+
+    observe(_asgi, _api, recordings[0], keeps, HTTP)
+    assert seen[0].data is None
+    assert get_telemetry_data() is None
+
+
+def test_other_instrumentation_is_found_in_the_stack() -> None:
+    class Layer:
+        def __init__(self, app: object) -> None:
+            self.app = app
+
+    middleware = type("OpenTelemetryMiddleware", (), {"__module__": "opentelemetry.instrumentation.asgi"})
+    circle = Layer(None)
+    circle.app = circle
+    assert _asgi._legacy_otel(Layer(Layer(middleware())))
+    assert not _asgi._legacy_otel(circle)
+    assert not _asgi._legacy_otel(None)
