@@ -7,6 +7,7 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from enum import Enum
 from typing import Any, Literal, Unpack
 
 from starlette import routing
@@ -19,7 +20,7 @@ from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.routing import Mount as Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from typing_extensions import deprecated
+from typing_extensions import deprecated as deprecated_function
 
 from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
@@ -295,7 +296,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
 
     @expands(RouteOptions, ROUTE_DEFAULTS, **_ROUTE_TYPES)
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
-        settings = ROUTE_DEFAULTS | options
+        settings: dict[str, Any] = {**ROUTE_DEFAULTS, **options}
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self._declare(path, endpoint, settings)
         self._compile(settings["response_model"])
@@ -371,7 +372,11 @@ ROUTER_DEFAULTS["route_class"] = APIRoute
 
 @view_through.register
 def _view_api_route(route: APIRoute, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
-    return _EffectiveAPIRouteContext(route, include_context)
+    view = _EffectiveAPIRouteContext(route, include_context)
+    if type(route).get_route_handler is not APIRoute.get_route_handler:
+        # A handler made by user code may fail. It does so while the views are made, not in a request.
+        _ = view.app
+    return view
 
 
 @view_through.register
@@ -416,9 +421,25 @@ async def _run_handlers(handlers: Sequence[Callable[[], Any]]) -> None:
 class APIRouter(PathOperations, Dispatch):
     """A group of *path operations*, to be included in an application or in another router."""
 
+    prefix: str
+    tags: list[str | Enum]
+    dependencies: list[params.Depends]
+    responses: dict[int | str, dict[str, Any]]
+    callbacks: list[BaseRoute]
+    on_startup: list[Callable[[], Any]]
+    on_shutdown: list[Callable[[], Any]]
+    deprecated: bool | None
+    include_in_schema: bool
+    dependency_overrides_provider: Any | None
+    route_class: type[APIRoute]
+    default_response_class: type[Response] | DefaultPlaceholder
+    generate_unique_id_function: Callable[[APIRoute], str] | DefaultPlaceholder
+    strict_content_type: bool | DefaultPlaceholder
+    max_body_size: int | None
+
     @expands(RouterOptions, ROUTER_DEFAULTS)
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
-        settings = ROUTER_DEFAULTS | options
+        settings: dict[str, Any] = {**ROUTER_DEFAULTS, **options}
         max_body_size = settings["max_body_size"]
         validate_max_body_size(max_body_size)
         self._table: Table | None = None
@@ -666,7 +687,7 @@ class APIRouter(PathOperations, Dispatch):
         handlers = self.on_startup if event_type == "startup" else self.on_shutdown
         handlers.append(func)
 
-    @deprecated(ON_EVENT_DEPRECATED)
+    @deprecated_function(ON_EVENT_DEPRECATED)
     def on_event(self, event_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Decorate a function to call at `"startup"` or `"shutdown"`."""
 

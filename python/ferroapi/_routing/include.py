@@ -5,7 +5,7 @@ A router asks its `_IncludedRouter` entries while matching; OpenAPI and tools as
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
@@ -51,6 +51,7 @@ from ferroapi.utils import get_value_or_default
 if TYPE_CHECKING:
     from ferroapi.routing import APIRoute, APIRouter
 
+_ROUTER_DEFAULTS: Mapping[str, Any] = {**ROUTER_DEFAULTS}
 _MERGED_SETTINGS = ("prefix", "default_response_class", *SHARED_SETTINGS)
 
 _effective_route_context_var: ContextVar[Any | None] = ContextVar("fastapi_effective_route_context", default=None)
@@ -65,17 +66,17 @@ class _RouterIncludeContext:
     tags: list[str | Enum] = field(default_factory=list)
     dependencies: list[params.Depends] = field(default_factory=list)
     default_response_class: type[Response] | DefaultPlaceholder = field(
-        default_factory=lambda: ROUTER_DEFAULTS["default_response_class"]
+        default_factory=lambda: _ROUTER_DEFAULTS["default_response_class"]
     )
     responses: dict[int | str, dict[str, Any]] = field(default_factory=dict)
     callbacks: list[BaseRoute] = field(default_factory=list)
     deprecated: bool | None = None
     include_in_schema: bool = True
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = field(
-        default_factory=lambda: ROUTER_DEFAULTS["generate_unique_id_function"]
+        default_factory=lambda: _ROUTER_DEFAULTS["generate_unique_id_function"]
     )
     strict_content_type: bool | DefaultPlaceholder = field(
-        default_factory=lambda: ROUTER_DEFAULTS["strict_content_type"]
+        default_factory=lambda: _ROUTER_DEFAULTS["strict_content_type"]
     )
     dependency_overrides_provider: Any | None = None
     max_body_size: int | None = None
@@ -90,7 +91,7 @@ class _RouterIncludeContext:
         Raises:
             ValueError: for a `max_body_size` that is no size, or form limits that are none.
         """
-        options = {**INCLUDE_DEFAULTS, "strict_content_type": ROUTER_DEFAULTS["strict_content_type"], **options}
+        options = {**INCLUDE_DEFAULTS, "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"], **options}
         validate_max_body_size(options["max_body_size"])
         own_limit = get_body_size_limit(included_router.max_body_size, options["max_body_size"])
         merged = inherit_all(_MERGED_SETTINGS, parent_router, {**options, "max_body_size": own_limit})
@@ -122,7 +123,7 @@ class _EffectiveRouteContext(RouteState):
     The base serves Starlette's routes, of which a prefixed copy (`starlette_route`) does the work.
     """
 
-    original_route: BaseRoute
+    original_route: Any
     starlette_route: BaseRoute | None
     app: ASGIApp | None = None
     frontend_prefix: str = ""
