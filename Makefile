@@ -35,7 +35,9 @@ $(VENV)/packages: pyproject.toml $(CONSTRAINTS)
 # An editable install: Python files are used where they are, only a change in Rust builds again.
 $(VENV)/extension: $(VENV)/packages $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo "cargo was not found; Rust is needed to build ferroapi" >&2; exit 1; }
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --quiet --release
+	@mkdir -p target
+	@echo "building the extension (the first time takes minutes; log: target/build.log)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release >target/build.log 2>&1 || { cat target/build.log >&2; exit 1; }
 	touch $@
 
 .PHONY: build

@@ -9,7 +9,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, FunctionType, ModuleType
@@ -183,7 +183,7 @@ def install() -> None:
     """
     if is_installed():
         return
-    _refuse_real_fastapi(sys.modules)
+    _refuse_real_fastapi(list(sys.modules))
     sys.meta_path.insert(0, _finder)
     sys.modules[THEIRS] = _face
     for name, module in list(sys.modules.items()):
@@ -208,10 +208,11 @@ def is_installed() -> bool:
     return _finder in sys.meta_path
 
 
-def _refuse_real_fastapi(loaded: Iterable[str]) -> None:
-    for name in list(loaded):
-        if name == THEIRS or name.startswith(f"{THEIRS}."):
-            raise RealFastAPIImportedError(name, getattr(sys.modules[name], "__file__", None))
+def _refuse_real_fastapi(loaded: list[str]) -> None:
+    # The shortest name is the package itself, where it is still there.
+    theirs = sorted(name for name in loaded if name == THEIRS or name.startswith(f"{THEIRS}."))
+    if theirs:
+        raise RealFastAPIImportedError(theirs[0], getattr(sys.modules[theirs[0]], "__file__", None))
 
 
 def _alias_spec(alias: str, name: str) -> ModuleSpec | None:

@@ -15,7 +15,7 @@ imports = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(imports)
 
 SMALL = "types datastructures exceptions concurrency logger"
-FIELDS = "_compat params types exceptions concurrency logger utils"
+FIELDS = "_compat _compat.v2 params types exceptions concurrency logger utils"
 DEPENDENCIES = "dependencies.* background security.oauth2"
 
 # Top to bottom in the order a request meets them; patterns as in fnmatch, the package itself is `(package)`.
@@ -32,7 +32,7 @@ PYTHON = {
     f"telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core sse "
     f"requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
-    "_routing.table": "_core _routing.* _request.plan",
+    "_routing.table": "_core _routing.* _request.plan telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core {FIELDS} {SMALL}",
     "_request.*": f"_request.* {DEPENDENCIES} _routing.scope _body_limit _form_limits telemetry._* sse encoders responses "
     f"_core {FIELDS} {SMALL}",

@@ -1,0 +1,186 @@
+"""The alias, in processes of its own: it changes what `fastapi` means, and this process compares with the real one."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[1] / "python"
+PUBLIC_MODULES = (
+    "applications background concurrency datastructures dependencies.models dependencies.utils encoders "
+    "exception_handlers exceptions openapi.docs openapi.models openapi.utils param_functions params routing "
+    "security.api_key security.base security.http security.oauth2 security.open_id_connect_url sse utils"
+).split()
+
+
+def run(code: str, *arguments: str, folder: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    variables = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONWARNINGS": "error", **environment}
+    command = [sys.executable, *(arguments or ("-c", textwrap.dedent(code)))]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=60, check=False)
+
+
+def aliased(code: str) -> str:
+    """Standard output of `code`, run after the alias is installed."""
+    result = run(f"import ferroapi.alias\nferroapi.alias.install()\n{textwrap.dedent(code)}")
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "import fastapi, ferroapi; assert fastapi.FastAPI is ferroapi.FastAPI",
+        "import fastapi, ferroapi; assert (fastapi.__version__, ferroapi.__version__) == ('0.165.0', '0.1.0')",
+        "import fastapi; assert fastapi.__name__ == 'fastapi' and fastapi.__spec__.name == 'fastapi'",
+        "import fastapi, ferroapi; assert fastapi.__file__ == ferroapi.__file__ and fastapi.__doc__ == ferroapi.__doc__",
+        "import fastapi.routing, sys; assert sys.modules['fastapi.routing'] is sys.modules['ferroapi.routing']",
+        "from fastapi import routing; import ferroapi.routing; assert routing is ferroapi.routing",
+        "import fastapi.routing; assert fastapi.routing.APIRoute is __import__('ferroapi').routing.APIRoute",
+        "import fastapi.middleware.cors as cors; import ferroapi.middleware.cors as ours; assert cors is ours",
+        "import fastapi.middleware.gzip; import ferroapi.middleware.gzip; assert fastapi.middleware is ferroapi.middleware",
+        "import fastapi, ferroapi; ns = {}; exec('from fastapi import *', ns); assert ns['FastAPI'] is ferroapi.FastAPI",
+        "import ferroapi; ferroapi.alias.install(); ferroapi.alias.install(); assert ferroapi.alias.is_installed()",
+        "import importlib.metadata as m; assert m.version('fastapi') == m.version('FastAPI') == '0.165.0'",
+        "import importlib.util as u; assert u.find_spec('fastapi.nonsense') is None; assert u.find_spec('fastapi.routing')",
+        "import pkgutil, fastapi; assert pkgutil.resolve_name('fastapi.routing:APIRouter') is fastapi.APIRouter",
+        "import pkgutil, fastapi; assert 'fastapi.routing' in {m.name for m in pkgutil.iter_modules(fastapi.__path__, 'fastapi.')}",
+        "import inspect, fastapi; assert inspect.getmodule(fastapi.FastAPI) is fastapi.applications",
+        "import inspect, fastapi; assert inspect.getsource(fastapi.FastAPI).startswith('class FastAPI')",
+        "import typing, fastapi.exceptions as e; assert typing.get_type_hints(e.HTTPException.__init__)",
+    ],
+)
+def test_alias_names_are_the_same_objects(check: str) -> None:
+    aliased(check)
+
+
+def test_alias_writes_to_fastapi_reach_ferroapi() -> None:
+    aliased("""
+        import fastapi, ferroapi
+        from unittest import mock
+
+        with mock.patch("fastapi.FastAPI", "patched"), mock.patch("fastapi.routing.APIRoute", "route"):
+            assert ferroapi.FastAPI == "patched" and ferroapi.routing.APIRoute == "route"
+        assert ferroapi.FastAPI is fastapi.FastAPI is not None
+        assert ferroapi.FastAPI.__name__ == "FastAPI"
+        fastapi.extra = 1
+        assert ferroapi.extra == 1
+        del fastapi.extra
+        assert not hasattr(ferroapi, "extra")
+    """)
+
+
+def test_alias_version_is_patched_without_touching_ferroapis() -> None:
+    aliased("""
+        import fastapi, ferroapi
+        from unittest import mock
+
+        with mock.patch("fastapi.__version__", "9"):
+            assert (fastapi.__version__, ferroapi.__version__) == ("9", "0.1.0")
+        assert fastapi.__version__ == vars(fastapi)["__version__"] == "0.165.0"
+    """)
+
+
+def test_alias_missing_names_are_reported_as_fastapis() -> None:
+    output = aliased("""
+        import fastapi
+        for statement in ("fastapi.nonsense", "import fastapi.nonsense", "from fastapi import nonsense"):
+            try:
+                exec(statement)
+            except (AttributeError, ImportError) as error:
+                print(type(error).__name__, str(error).partition(" (")[0])
+    """)
+    assert output.splitlines() == [
+        "AttributeError module 'fastapi' has no attribute 'nonsense'",
+        "ModuleNotFoundError No module named 'fastapi.nonsense'",
+        "ImportError cannot import name 'nonsense' from 'fastapi'",
+    ]
+
+
+def test_alias_reload_keeps_module_and_names() -> None:
+    aliased("""
+        import importlib, fastapi, fastapi.datastructures
+        before = fastapi.datastructures
+        importlib.reload(fastapi.datastructures)
+        importlib.reload(fastapi)
+        assert fastapi.datastructures is before and before.__spec__.name == "ferroapi.datastructures"
+        assert before.UploadFile.__module__ == "fastapi.datastructures"
+        assert fastapi.__version__ == "0.165.0"
+    """)
+
+
+def test_alias_exceptions_keep_class_path_and_pickle() -> None:
+    output = aliased("""
+        import pickle, fastapi.exceptions
+        error = fastapi.HTTPException(418, "no coffee")
+        data = pickle.dumps(error)
+        assert b"fastapi.exceptions" in data and b"ferroapi" not in data
+        assert pickle.loads(data).detail == "no coffee"
+        print(repr(fastapi.HTTPException))
+    """)
+    assert output.strip() == "<class 'fastapi.exceptions.HTTPException'>"
+
+
+def test_alias_classes_and_functions_have_fastapis_module() -> None:
+    """Every public class and function that FastAPI defines, by the `__module__` it has there."""
+    code = """
+        import importlib, types
+        for module in {modules}:
+            for name, value in sorted(vars(importlib.import_module("fastapi." + module)).items()):
+                ours = isinstance(value, (type, types.FunctionType)) and (value.__module__ or "").startswith("fastapi")
+                if ours and not name.startswith("_"):
+                    print(module, name, value.__module__)
+    """.format(modules=PUBLIC_MODULES)
+    real = run(code)
+    assert real.returncode == 0, real.stderr
+    expected, found = set(real.stdout.splitlines()), set(aliased(code).splitlines())
+    assert len(expected) > 250
+    names = {line.rsplit(" ", 1)[0] for line in found}
+    wrong = {line for line in expected - found if line.rsplit(" ", 1)[0] in names}
+    assert not wrong, sorted(wrong)
+
+
+def test_alias_late_module_is_renamed_however_it_is_imported() -> None:
+    aliased("""
+        import sys
+        import ferroapi.middleware.asyncexitstack as late
+        assert sys.modules["fastapi.middleware.asyncexitstack"] is late
+        assert late.AsyncExitStackMiddleware.__module__ == "fastapi.middleware.asyncexitstack"
+    """)
+
+
+@pytest.mark.parametrize("first", ["fastapi", "fastapi.types"])
+def test_alias_refuses_when_real_fastapi_is_imported(first: str) -> None:
+    result = run(f"import {first}, ferroapi.alias as alias\nalias.install()")
+    assert result.returncode == 1
+    assert "RealFastAPIImportedError" in result.stderr
+    assert "the real 'fastapi' is already imported (from " in result.stderr
+
+
+def test_alias_not_installed_leaves_fastapi_alone() -> None:
+    result = run("import ferroapi.alias, fastapi, ferroapi; assert fastapi.FastAPI is not ferroapi.FastAPI")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("value", "installed"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_alias_environment_variable_acts_when_ferroapi_is_imported(value: str, installed: bool) -> None:
+    result = run("import ferroapi, ferroapi.alias; print(ferroapi.alias.is_installed())", FERROAPI_ALIAS=value)
+    assert result.stdout.strip() == str(installed), result.stderr
+
+
+def test_alias_runs_python_dash_m_fastapi() -> None:
+    code = "import ferroapi.alias, runpy; ferroapi.alias.install(); runpy.run_module('fastapi', run_name='__main__')"
+    result = run("", "-c", f"import sys; sys.argv = ['fastapi', '--version']; {code}")
+    assert result.stdout.startswith("ferroapi 0.1.0 (FastAPI 0.165.0)"), result.stderr
+
+
+@pytest.mark.parametrize(("option", "same"), [("--ferroapi-alias", True), ("--no-ferroapi-alias", False)])
+def test_alias_pytest_plugin_installs_it_before_conftest(tmp_path: Path, option: str, same: bool) -> None:
+    (tmp_path / "conftest.py").write_text("import fastapi\n")
+    (tmp_path / "test_same.py").write_text(
+        f"import fastapi, ferroapi\ndef test_same(): assert (fastapi.FastAPI is ferroapi.FastAPI) is {same}\n"
+    )
+    result = run("", "-m", "pytest", "-q", "-p", "ferroapi.pytest_plugin", option, str(tmp_path), folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
