@@ -142,7 +142,7 @@ def test_password_form_document_equals_reference(form: str) -> None:
         app = package.FastAPI()
 
         @app.post("/token")  # type: ignore[untyped-decorator]
-        def token(form: Annotated[form_class, package.Depends()]) -> None: ...
+        def token(form: Annotated[form_class, package.Depends()]) -> None: ...  # pyright: ignore[reportInvalidTypeForm]
 
         return app.openapi()
 

@@ -56,7 +56,7 @@ class Recording:
 
     def _read_spans(self) -> list[dict[str, Any]]:
         spans = self.spans.get_finished_spans()
-        names = {span.context.span_id: span.name for span in spans}
+        names = {span.context.span_id: span.name for span in spans if span.context}
         return [
             {
                 "name": span.name,
