@@ -206,12 +206,25 @@ VALUES: dict[str, Callable[[], Any]] = {
     "booleans": lambda: [True, False],
     "integers": lambda: [0, -1, 2**63 - 1, -(2**63), 2**63, 10**400, -(10**30)],
     "integer digits": lambda: 10**5000,
-    "floats": lambda: [0.0, -0.0, 1.0, 1e15, 1e16, 1e17, 123456789012345680.0, 1e-4, 1e-5, 5e-324, 1.7976931348623157e308, 0.1],
+    "floats": lambda: [
+        0.0,
+        -0.0,
+        1.0,
+        1e15,
+        1e16,
+        1e17,
+        123456789012345680.0,
+        1e-4,
+        1e-5,
+        5e-324,
+        1.7976931348623157e308,
+        0.1,
+    ],
     "nan": lambda: {"a": [math.nan]},
     "infinity": lambda: -math.inf,
     "later error first": lambda: [math.nan, Slotted()],
     "first of two": lambda: [math.inf, math.nan],
-    "text": lambda: ["", "a\"b\\c/\b\f\n\r\t\x00\x1f\x7f", "é\u2028😀"],
+    "text": lambda: ["", 'a"b\\c/\b\f\n\r\t\x00\x1f\x7f', "é\u2028😀"],
     "surrogate": lambda: {"é": ["a", "x\ud800y"]},
     "surrogate key": lambda: {"\udc00": 1},
     "surrogate and nan": lambda: ["\ud800", math.nan],
@@ -277,7 +290,12 @@ VALUES: dict[str, Callable[[], Any]] = {
     ],
     "broken offset": lambda: MOMENT.replace(tzinfo=BrokenOffset()),
     "dates": lambda: [datetime.date.min, datetime.date.max, MOMENT.date()],
-    "times": lambda: [MOMENT.time(), datetime.time(), datetime.time(1, tzinfo=Offset(hours=1)), datetime.time(23, 59, 59, 999999)],
+    "times": lambda: [
+        MOMENT.time(),
+        datetime.time(),
+        datetime.time(1, tzinfo=Offset(hours=1)),
+        datetime.time(23, 59, 59, 999999),
+    ],
     "datetime subclass": lambda: Stamp(2024, 1, 1),
     "durations": lambda: [
         datetime.timedelta(0),
@@ -289,13 +307,26 @@ VALUES: dict[str, Callable[[], Any]] = {
     "uuid": lambda: UUID,
     "decimals": lambda: [
         decimal.Decimal(text)
-        for text in ("1", "-0", "0", "1.0", "-0.00", "1E+3", "1E-7", "0E-7", "1.10", "007", "12345678901234567890.123", "9" * 401)
+        for text in (
+            "1",
+            "-0",
+            "0",
+            "1.0",
+            "-0.00",
+            "1E+3",
+            "1E-7",
+            "0E-7",
+            "1.10",
+            "007",
+            "12345678901234567890.123",
+            "9" * 401,
+        )
     ],
     "decimal nan": lambda: decimal.Decimal("NaN"),
     "decimal signalling nan": lambda: decimal.Decimal("sNaN"),
     "decimal infinity": lambda: decimal.Decimal("-Infinity"),
     "decimal too large": lambda: decimal.Decimal("1" * 310 + ".5"),
-    "bytes": lambda: [b"", "é\"".encode()],
+    "bytes": lambda: [b"", 'é"'.encode()],
     "bytes not utf-8": lambda: b"a\xff",
     "bytearray": lambda: bytearray(b"ab"),
     "pattern": lambda: re.compile("a+"),
@@ -464,7 +495,11 @@ def test_encode_json_refuses_bottomless_values_on_a_small_stack(name: str) -> No
     assert [str(error) for error in errors] == ["maximum recursion depth exceeded while encoding a response as JSON"]
     # Python itself would unravel the value recursively.
     while value:
-        value = value.a if isinstance(value, Attributes) else next(iter(value.values() if isinstance(value, dict) else value))
+        value = (
+            value.a
+            if isinstance(value, Attributes)
+            else next(iter(value.values() if isinstance(value, dict) else value))
+        )
 
 
 def self_containing() -> Iterator[Any]:
@@ -557,9 +592,7 @@ def test_encode_json_survives_keys_that_are_traded_while_it_reads() -> None:
         (Slotted, Slotted()),
     ],
 )
-def test_encode_json_honours_a_replaced_encoder(
-    kind: type, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encode_json_honours_a_replaced_encoder(kind: type, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(encoders.ENCODERS_BY_TYPE, kind, lambda value: ["replaced"])
     assert encode_json({"a": value}) == b'{"a":["replaced"]}'
     assert encode_json([value]) == b'[["replaced"]]'

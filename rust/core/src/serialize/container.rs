@@ -5,11 +5,14 @@ use std::ops::Range;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
 use pyo3::types::dict::BoundDictIterator;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
 
 use super::fallback::encode_key;
 use super::sink::Sink;
+
+/// How the names begin under which `SQLAlchemy` keeps its own state.
+const HIDDEN: &str = "_sa";
 
 /// An open array or object.
 pub(super) enum Frame<'py> {
@@ -36,7 +39,7 @@ impl<'py> Frame<'py> {
                         sink.out.push(b',');
                     }
                     *index += 1;
-                    if !sink.scalar(&item)? {
+                    if !sink.scalar(&item) {
                         return Ok(Some(item));
                     }
                 }
@@ -49,7 +52,7 @@ impl<'py> Frame<'py> {
                         sink.out.push(b',');
                     }
                     *index += 1;
-                    if !sink.scalar(&item)? {
+                    if !sink.scalar(&item) {
                         return Ok(Some(item.to_owned()));
                     }
                 }
@@ -63,7 +66,7 @@ impl<'py> Frame<'py> {
                         sink.out.push(b',');
                     }
                     *started = true;
-                    if !sink.scalar(&item)? {
+                    if !sink.scalar(&item) {
                         return Ok(Some(item));
                     }
                 }
@@ -96,26 +99,24 @@ struct Items<'py> {
     dict: Bound<'py, PyDict>,
     iterator: BoundDictIterator<'py>,
     size: usize,
-    seen: usize,
 }
 
 impl<'py> Items<'py> {
     fn new(dict: Bound<'py, PyDict>) -> Self {
-        Items { iterator: dict.iter(), size: dict.len(), seen: 0, dict }
+        Items { iterator: dict.iter(), size: dict.len(), dict }
     }
 
-    /// The checks come before PyO3's own, which panic.
-    #[inline]
+    /// The checks come before `PyO3`'s own, which panic.
+    #[expect(clippy::inline_always, reason = "a call for each item of every object, with its result in memory")]
+    #[inline(always)]
     fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         if self.dict.len() != self.size {
             return Err(changed("dictionary changed size during iteration"));
         }
         let item = self.iterator.next();
-        if item.is_some() {
-            self.seen += 1;
-            if self.seen > self.size {
-                return Err(changed("dictionary keys changed during iteration"));
-            }
+        // The count of what is left has gone below zero.
+        if self.iterator.len() > self.size {
+            return Err(changed("dictionary keys changed during iteration"));
         }
         Ok(item)
     }
@@ -145,34 +146,41 @@ impl<'py> DictFrame<'py> {
     #[inline]
     fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
         while let Some((key, value)) = self.items.next()? {
-            let plain = if let Ok(text) = key.cast_exact::<PyString>() {
-                if is_hidden(text)? {
+            let text = key.cast_exact::<PyString>().ok();
+            if let Some(text) = text.and_then(|text| text.to_str().ok()) {
+                if text.starts_with(HIDDEN) {
                     continue;
                 }
-                true
+                self.separate(sink);
+                sink.string(text);
+                sink.out.push(b':');
             } else {
-                is_plain(&key)
-            };
-            if !plain {
-                if is_hidden_subclass(&key)? {
+                if is_hidden(&key)? {
                     continue;
                 }
-                let encoded = encode_key(&key)?;
-                if !encoded.is(&key) {
-                    return Ok(Progress::KeyChanged(encoded, value));
+                if !is_plain(&key) {
+                    let encoded = encode_key(&key)?;
+                    if !encoded.is(&key) {
+                        return Ok(Progress::KeyChanged(encoded, value));
+                    }
                 }
+                self.separate(sink);
+                sink.key(&key)?;
             }
-            if !self.empty {
-                sink.out.push(b',');
-            }
-            self.empty = false;
-            sink.key(&key)?;
-            if !sink.scalar(&value)? {
+            if !sink.scalar(&value) {
                 return Ok(Progress::Value(value));
             }
         }
         sink.out.push(b'}');
         Ok(Progress::Closed)
+    }
+
+    #[inline]
+    fn separate(&mut self, sink: &mut Sink) {
+        if !self.empty {
+            sink.out.push(b',');
+        }
+        self.empty = false;
     }
 
     /// Turns the object, up to the entry before the current one, into one that looks for equal keys.
@@ -183,15 +191,13 @@ impl<'py> DictFrame<'py> {
         let items = Source::Items(std::mem::replace(&mut self.items, fresh));
         let mut frame = KeyedFrame::new(dict.py(), items, self.start);
         let written = sink.out.get(self.start..).unwrap_or_default();
-        let mut ranges = entry_values(written).into_iter();
-        while ranges.len() > 0
-            && let Some((key, _)) = self.items.next()?
-        {
-            if is_hidden_subclass(&key)? {
-                continue;
+        for range in entry_values(written) {
+            while let Some((written_key, _)) = self.items.next()? {
+                if !is_hidden(&written_key)? {
+                    frame.place(written_key, self.start + range.start..self.start + range.end, None)?;
+                    break;
+                }
             }
-            let Some(range) = ranges.next() else { break };
-            frame.place(key, self.start + range.start..self.start + range.end, None)?;
         }
         frame.pending = Some(Pending { key, start: sink.out.len(), rejected: sink.rejected.take() });
         Ok(frame)
@@ -253,12 +259,12 @@ impl<'py> KeyedFrame<'py> {
                 self.place(pending.key, pending.start..sink.out.len(), rejected)?;
             }
             let Some((key, value)) = self.items.next()? else { break };
-            if is_hidden_subclass(&key)? {
+            if is_hidden(&key)? {
                 continue;
             }
             let key = if is_plain(&key) { key } else { encode_key(&key)? };
             self.pending = Some(Pending { key, start: sink.out.len(), rejected: sink.rejected.take() });
-            if !sink.scalar(&value)? {
+            if !sink.scalar(&value) {
                 return Ok(Some(value));
             }
         }
@@ -327,9 +333,10 @@ fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'
     let mut parts = pair.try_iter().map_err(|error| no_iterable(pair).unwrap_or(error))?;
     let mut count = 0;
     let mut next = || -> PyResult<Bound<'py, PyAny>> {
-        let part = parts.next().transpose()?.ok_or_else(|| {
-            PyValueError::new_err(format!("not enough values to unpack (expected 2, got {count})"))
-        })?;
+        let part = parts
+            .next()
+            .transpose()?
+            .ok_or_else(|| PyValueError::new_err(format!("not enough values to unpack (expected 2, got {count})")))?;
         count += 1;
         Ok(part)
     };
@@ -358,21 +365,12 @@ fn is_plain(key: &Bound<'_, PyAny>) -> bool {
         || key.is_none()
 }
 
-/// Whether FastAPI leaves out a key because SQLAlchemy keeps its own state under such names.
-#[inline]
-fn is_hidden(key: &Bound<'_, PyString>) -> PyResult<bool> {
-    match key.to_str() {
-        Ok(text) => Ok(text.starts_with("_sa")),
-        Err(_) => key.call_method1(intern!(key.py(), "startswith"), ("_sa",))?.is_truthy(),
+/// Whether FastAPI leaves out a key.
+fn is_hidden(key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if !key.is_instance_of::<PyString>() {
+        return Ok(false);
     }
-}
-
-fn is_hidden_subclass(key: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match key.cast::<PyString>() {
-        Ok(text) if text.is_exact_instance_of::<PyString>() => is_hidden(text),
-        Ok(text) => text.call_method1(intern!(key.py(), "startswith"), ("_sa",))?.is_truthy(),
-        Err(_) => Ok(false),
-    }
+    key.call_method1(intern!(key.py(), "startswith"), (HIDDEN,))?.is_truthy()
 }
 
 /// Where the values of an object's entries are in its text, which lacks only the closing brace.

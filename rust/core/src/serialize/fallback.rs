@@ -14,6 +14,8 @@ pub(super) enum Replacement<'py> {
     Written,
     /// A value that is encoded in turn.
     Encode(Bound<'py, PyAny>),
+    /// A value that is written as it is.
+    Encoded(Bound<'py, PyAny>),
     /// An object, read through `keys()` and `items()`.
     Mapping,
     /// An array, read by iterating.
@@ -33,7 +35,7 @@ pub(super) fn replace<'py>(value: &Bound<'py, PyAny>, sink: &mut Sink) -> PyResu
     }
     // A stand-in (a mock, a lazy proxy) claims another class, and a class is no instance of itself: Python decides.
     if value.is_instance_of::<PyType>() || !value.getattr(intern!(py, "__class__"))?.is(&class) {
-        return replace_in_python(types, value, sink);
+        return replace_in_python(types, value);
     }
     match types.kind_of(&class)? {
         Kind::Model => {
@@ -42,13 +44,13 @@ pub(super) fn replace<'py>(value: &Bound<'py, PyAny>, sink: &mut Sink) -> PyResu
             Ok(Replacement::Encode(dumped))
         }
         Kind::Dataclass => Ok(Replacement::Encode(types.asdict.bind(py).call1((value,))?)),
-        Kind::Enumeration => written(sink.encoded(&value.getattr(intern!(py, "value"))?)),
-        Kind::Path => written(sink.encoded(value.str()?.as_any())),
-        Kind::Scalar => written(sink.encoded(value)),
-        Kind::Undefined => written(sink.encoded(py.None().bind(py))),
+        Kind::Enumeration => Ok(Replacement::Encoded(value.getattr(intern!(py, "value"))?)),
+        Kind::Path => Ok(Replacement::Encoded(value.str()?.into_any())),
+        Kind::Scalar => Ok(Replacement::Encoded(value.clone())),
+        Kind::Undefined => Ok(Replacement::Encoded(py.None().into_bound(py))),
         Kind::Mapping => Ok(Replacement::Mapping),
         Kind::Sequence => Ok(Replacement::Sequence),
-        Kind::Other => replace_other(types, value, &class, sink),
+        Kind::Other => replace_other(types, value, &class),
     }
 }
 
@@ -64,10 +66,6 @@ pub(super) fn encode_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
     encoders.call_method1(intern!(py, "jsonable_encoder"), (key,))
 }
 
-fn written<'py>(written: PyResult<()>) -> PyResult<Replacement<'py>> {
-    written.map(|()| Replacement::Written)
-}
-
 fn write_stock<'py>(
     stock: &Stock,
     types: &Types,
@@ -76,12 +74,12 @@ fn write_stock<'py>(
 ) -> PyResult<Replacement<'py>> {
     let class = stock.class.bind(value.py());
     let Some(encoder) = find_exact(types, class)? else {
-        return replace_other(types, value, class, sink);
+        return replace_other(types, value, class);
     };
     if stock.is_encoder(&encoder) && sink.native(stock.native, value)? {
         return Ok(Replacement::Written);
     }
-    written(sink.encoded(&encoder.call1((value,))?))
+    encoder.call1((value,)).map(Replacement::Encoded)
 }
 
 /// The entry of `ENCODERS_BY_TYPE` for exactly this class.
@@ -111,20 +109,18 @@ fn replace_other<'py>(
     types: &Types,
     value: &Bound<'py, PyAny>,
     class: &Bound<'py, PyType>,
-    sink: &mut Sink,
 ) -> PyResult<Replacement<'py>> {
     let encoder = match find_exact(types, class)? {
         None => find_group(types, value)?,
         found => found,
     };
     if let Some(encoder) = encoder {
-        return written(sink.encoded(&encoder.call1((value,))?));
+        return encoder.call1((value,)).map(Replacement::Encoded);
     }
     // A model of pydantic.v1 cannot exist before its module does; Python has the words of the refusal.
-    if types.modules.bind(value.py()).contains(intern!(value.py(), "pydantic.v1.main"))?
-        && is_old_model(types, value)?
+    if types.modules.bind(value.py()).contains(intern!(value.py(), "pydantic.v1.main"))? && is_old_model(types, value)?
     {
-        return replace_in_python(types, value, sink);
+        return replace_in_python(types, value);
     }
     read_as_mapping(types, value).map(Replacement::Encode)
 }
@@ -135,14 +131,9 @@ fn is_old_model(types: &Types, value: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 #[cold]
-fn replace_in_python<'py>(
-    types: &Types,
-    value: &Bound<'py, PyAny>,
-    sink: &mut Sink,
-) -> PyResult<Replacement<'py>> {
+fn replace_in_python<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Replacement<'py>> {
     let py = value.py();
-    let encoded = types.encoders.bind(py).call_method1(intern!(py, "jsonable_encoder"), (value,))?;
-    written(sink.encoded(&encoded))
+    types.encoders.bind(py).call_method1(intern!(py, "jsonable_encoder"), (value,)).map(Replacement::Encoded)
 }
 
 /// Reads a foreign object: `dict(value)`, else its attributes.

@@ -21,7 +21,7 @@ use sink::Sink;
 /// Levels of nesting that are accepted whatever Python's recursion limit; Python's own default is the same.
 const LEAST_DEPTH: usize = 1000;
 /// Room for a small answer, in bytes.
-const FIRST_CAPACITY: usize = 512;
+const FIRST_CAPACITY: usize = 2048;
 
 /// Encodes a value as FastAPI's default response does.
 ///
@@ -41,15 +41,15 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
     let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), frames: Vec::new() };
-    let mut encoded = encoder.run(value);
-    if encoded.is_ok() {
-        encoded = encoder.sink.finish(value.py(), start);
+    let mut result = encoder.run(value);
+    if result.is_ok() {
+        result = encoder.sink.finish(value.py(), start);
     }
     *out = encoder.sink.out;
-    if encoded.is_err() {
+    if result.is_err() {
         out.truncate(start);
     }
-    encoded
+    result
 }
 
 /// The text written so far and the arrays and objects that are open.
@@ -60,7 +60,7 @@ struct Encoder<'py> {
 
 impl<'py> Encoder<'py> {
     fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        if !self.sink.scalar(value)? {
+        if !self.sink.scalar(value) {
             self.open(value)?;
         }
         while let Some(frame) = self.frames.last_mut() {
@@ -86,8 +86,16 @@ impl<'py> Encoder<'py> {
     #[inline]
     fn open_exact(&mut self, value: &Bound<'py, PyAny>) -> PyResult<bool> {
         let frame = if let Ok(dict) = value.cast_exact::<PyDict>() {
+            if dict.is_empty() {
+                self.sink.out.extend_from_slice(b"{}");
+                return Ok(true);
+            }
             Frame::Dict(DictFrame::open(dict.clone(), &mut self.sink))
         } else if let Ok(list) = value.cast_exact::<PyList>() {
+            if list.is_empty() {
+                self.sink.out.extend_from_slice(b"[]");
+                return Ok(true);
+            }
             self.sink.out.push(b'[');
             Frame::List(list.clone(), 0)
         } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
@@ -108,6 +116,10 @@ impl<'py> Encoder<'py> {
         loop {
             let frame = match fallback::replace(&value, &mut self.sink)? {
                 Replacement::Written => return Ok(()),
+                Replacement::Encoded(encoded) => {
+                    self.sink.encoded(&encoded);
+                    return Ok(());
+                }
                 Replacement::Mapping => Frame::Keyed(Box::new(KeyedFrame::open(&value, &self.sink)?)),
                 Replacement::Sequence => {
                     let items = value.try_iter()?;
@@ -115,7 +127,7 @@ impl<'py> Encoder<'py> {
                     Frame::Iterator(items, false)
                 }
                 Replacement::Encode(replacement) => {
-                    if self.sink.scalar(&replacement)? || self.open_exact(&replacement)? {
+                    if self.sink.scalar(&replacement) || self.open_exact(&replacement)? {
                         return Ok(());
                     }
                     // A value may stand for itself, again and again.

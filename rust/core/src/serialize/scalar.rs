@@ -8,107 +8,85 @@ use super::sink::Sink;
 
 impl Sink {
     /// Writes a value of exactly the type `str`, `int`, `float`, `bool` or `NoneType`; `false` if it is none of them.
-    ///
-    /// # Errors
-    /// Only what importing the types can raise.
-    #[inline]
-    pub(super) fn scalar(&mut self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    #[expect(clippy::inline_always, reason = "the loops over items call nothing else: 10 % fewer instructions")]
+    #[inline(always)]
+    pub(super) fn scalar(&mut self, value: &Bound<'_, PyAny>) -> bool {
         if let Ok(text) = value.cast_exact::<PyString>() {
-            self.text(text)?;
+            self.text(text);
         } else if let Ok(integer) = value.cast_exact::<PyInt>() {
-            self.integer(integer)?;
+            self.integer(integer);
         } else if let Ok(boolean) = value.cast_exact::<PyBool>() {
             self.out.extend_from_slice(if boolean.is_true() { b"true" } else { b"false" });
         } else if value.is_none() {
             self.out.extend_from_slice(b"null");
         } else if let Ok(float) = value.cast_exact::<PyFloat>() {
-            self.float(float)?;
+            self.float(float);
         } else {
-            return Ok(false);
+            return false;
         }
-        Ok(true)
+        true
     }
 
     /// Writes what an encoder returned: nothing in it is encoded again.
-    ///
-    /// # Errors
-    /// Only what importing the types can raise.
-    pub(super) fn encoded(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        if self.scalar(value)? {
-            Ok(())
+    pub(super) fn encoded(&mut self, value: &Bound<'_, PyAny>) {
+        if self.scalar(value) {
         } else if let Ok(text) = value.cast::<PyString>() {
-            self.text(text)
+            self.text(text);
         } else if let Ok(integer) = value.cast::<PyInt>() {
-            self.integer(integer)
+            self.integer(integer);
         } else if let Ok(float) = value.cast::<PyFloat>() {
-            self.float(float)
+            self.float(float);
         } else {
-            self.dumped(value)
+            self.dumped(value);
         }
     }
 
     /// Writes an encoded key and its colon.
     ///
     /// # Errors
-    /// Only what importing the types can raise.
-    #[inline]
+    /// Those of putting the key into a dict, in which it has been already.
     pub(super) fn key(&mut self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Ok(text) = key.cast_exact::<PyString>() {
-            self.text(text)?;
+        if let Ok(text) = key.cast::<PyString>() {
+            self.text(text);
+        } else if key.is_none() || key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() {
+            self.out.push(b'"');
+            self.encoded(key);
+            self.out.push(b'"');
         } else {
-            self.other_key(key)?;
+            // Only `json` knows the words of its refusal.
+            let refused = PyDict::new(key.py());
+            refused.set_item(key, key.py().None())?;
+            self.dumped(refused.as_any());
         }
         self.out.push(b':');
         Ok(())
     }
 
-    #[cold]
-    #[inline(never)]
-    fn other_key(&mut self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Ok(text) = key.cast::<PyString>() {
-            return self.text(text);
-        }
-        if !(key.is_none() || key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>()) {
-            // Only `json` knows the words of its refusal; what it writes is not used.
-            let refused = PyDict::new(key.py());
-            refused.set_item(key, key.py().None())?;
-            return self.dumped(refused.as_any());
-        }
-        self.out.push(b'"');
-        self.encoded(key)?;
-        self.out.push(b'"');
-        Ok(())
-    }
-
     #[inline]
-    fn integer(&mut self, integer: &Bound<'_, PyInt>) -> PyResult<()> {
-        if let Ok(small) = integer.extract::<i64>() {
-            wire::json::write_i64(small, &mut self.out);
-            return Ok(());
+    fn integer(&mut self, integer: &Bound<'_, PyInt>) {
+        match integer.extract::<i64>() {
+            Ok(small) => wire::json::write_i64(small, &mut self.out),
+            Err(_) => self.long_integer(integer),
         }
-        self.long_integer(integer)
     }
 
     #[cold]
     #[inline(never)]
-    fn long_integer(&mut self, integer: &Bound<'_, PyInt>) -> PyResult<()> {
+    fn long_integer(&mut self, integer: &Bound<'_, PyInt>) {
         let py = integer.py();
         let digits = py.get_type::<PyInt>().call_method1(intern!(py, "__repr__"), (integer,));
-        match digits.and_then(|digits| Ok(digits.cast_into::<PyString>()?)) {
-            Ok(digits) => self.out.extend_from_slice(digits.to_str()?.as_bytes()),
-            Err(error) => self.reject(error),
+        let digits = digits.and_then(|digits| Ok(digits.cast_into::<PyString>()?));
+        match digits.as_ref().map(|digits| digits.to_str()) {
+            Ok(Ok(digits)) => self.out.extend_from_slice(digits.as_bytes()),
+            Ok(Err(error)) => self.reject(error),
+            Err(error) => self.reject(error.clone_ref(py)),
         }
-        Ok(())
     }
 
     #[inline]
-    fn float(&mut self, float: &Bound<'_, PyFloat>) -> PyResult<()> {
+    fn float(&mut self, float: &Bound<'_, PyFloat>) {
         let number = float.value();
-        if !number.is_finite() {
-            return self.dumped(float.as_any());
-        }
-        self.finite(number);
-        Ok(())
+        if number.is_finite() { self.finite(number) } else { self.dumped(float.as_any()) }
     }
 
     /// Writes a finite number as `float.__repr__` does.

@@ -22,26 +22,16 @@ impl Sink {
     }
 
     /// Writes what `json.dumps` makes of a value that needs no more encoding, or notes why it makes nothing.
-    ///
-    /// # Errors
-    /// Only when the types cannot be imported.
     #[cold]
     #[inline(never)]
-    pub(super) fn dumped(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = value.py();
-        // In one shot, as `json.dumps` does, which lets the C encoder run.
-        let written = Types::get(py)?.dump.bind(py).call1((value, true)).and_then(|parts| {
-            let text = PyString::new(py, "").call_method1(intern!(py, "join"), (parts,))?;
-            let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
-            let bytes = bytes.cast_into::<PyBytes>()?;
-            self.surrogates = self.surrogates || str::from_utf8(bytes.as_bytes()).is_err();
-            self.out.extend_from_slice(bytes.as_bytes());
-            Ok(())
-        });
-        if let Err(error) = written {
-            self.reject(error);
+    pub(super) fn dumped(&mut self, value: &Bound<'_, PyAny>) {
+        match dump(value) {
+            Ok(bytes) => {
+                self.surrogates = self.surrogates || std::str::from_utf8(bytes.as_bytes()).is_err();
+                self.out.extend_from_slice(bytes.as_bytes());
+            }
+            Err(error) => self.reject(error),
         }
-        Ok(())
     }
 
     /// Notes an error of the second pass; the text stays well formed.
@@ -67,4 +57,14 @@ impl Sink {
         }
         Ok(())
     }
+}
+
+/// The text that `json.dumps` makes, with lone surrogates let through.
+fn dump<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = value.py();
+    // In one shot, as `json.dumps` does, which lets the C encoder run.
+    let parts = Types::get(py)?.dump.bind(py).call1((value, true))?;
+    let text = PyString::new(py, "").call_method1(intern!(py, "join"), (parts,))?;
+    let bytes = text.call_method1(intern!(py, "encode"), ("utf-8", "surrogatepass"))?;
+    Ok(bytes.cast_into::<PyBytes>()?)
 }

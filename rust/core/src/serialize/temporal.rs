@@ -37,7 +37,7 @@ impl Sink {
             Native::TimeDelta => Ok(self.duration(value.cast::<PyDelta>()?)),
             Native::Uuid => self.uuid(value),
             Native::Decimal => self.decimal(value),
-            Native::Bytes => match str::from_utf8(value.cast::<PyBytes>()?.as_bytes()) {
+            Native::Bytes => match std::str::from_utf8(value.cast::<PyBytes>()?.as_bytes()) {
                 Ok(text) => {
                     self.string(text);
                     Ok(true)
@@ -93,7 +93,7 @@ impl Sink {
         let seconds = u32::try_from(offset / 1_000_000).unwrap_or_default();
         let microseconds = u32::try_from(offset % 1_000_000).unwrap_or_default();
         self.hours_minutes(seconds / 3600, seconds / 60 % 60);
-        if !seconds.is_multiple_of(60) || microseconds != 0 {
+        if seconds % 60 != 0 || microseconds != 0 {
             self.out.push(b':');
             self.two_digits(seconds % 60);
             self.fraction(microseconds);
@@ -153,7 +153,10 @@ impl Sink {
         let text = decimal.str()?;
         let text = text.to_str()?;
         let digits = text.strip_prefix('-').unwrap_or(text);
-        if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        if digits.is_empty()
+            || digits.len() > MOST_DIGITS
+            || !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        {
             return Ok(false);
         }
         if digits.contains('.') {

@@ -7,16 +7,10 @@ use super::sink::Sink;
 
 impl Sink {
     /// Writes a string, also one of a subclass: its characters, whatever its `__str__` says.
-    ///
-    /// # Errors
-    /// Only what importing the types can raise.
     #[inline]
-    pub(super) fn text(&mut self, text: &Bound<'_, PyString>) -> PyResult<()> {
+    pub(super) fn text(&mut self, text: &Bound<'_, PyString>) {
         match text.to_str() {
-            Ok(text) => {
-                self.string(text);
-                Ok(())
-            }
+            Ok(text) => self.string(text),
             Err(_) => self.dumped(text.as_any()),
         }
     }
