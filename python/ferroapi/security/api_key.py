@@ -22,7 +22,7 @@ class APIKeyBase(_Scheme):
         auto_error: bool,
     ) -> None:
         # `in` is a keyword of Python, so the model's field can only be given by its alias.
-        model = APIKey(**{"in": location}, name=name, description=description)
+        model = APIKey(**{"in": location}, name=name, description=description)  # pyright: ignore[reportArgumentType]
         self._set_up(model, scheme_name, auto_error)
 
     def make_not_authenticated_error(self) -> HTTPException:
