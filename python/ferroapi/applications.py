@@ -5,7 +5,7 @@ The server calls it first. What a route is and how it answers is in `routing`.
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -47,6 +47,8 @@ from ferroapi.types import DecoratedCallable
 
 if TYPE_CHECKING:
     from ferroapi.telemetry import TelemetryConfig
+
+AppType = TypeVar("AppType", bound="FastAPI")
 
 _KEPT_OPTIONS = (
     "max_body_size",
