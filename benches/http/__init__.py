@@ -1,0 +1,1 @@
+"""Measurements on a server: uvicorn on one core, wrk on the other."""

@@ -1,0 +1,1 @@
+"""Measurements inside one process: requests, start-up, memory, instructions."""

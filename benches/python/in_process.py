@@ -1,0 +1,155 @@
+"""Table A: the ASGI application called directly, in a running uvloop on one core, with a fixed scope, `receive` and `send`.
+
+Every answer is compared before anything is timed. Contenders take turns: each round times all of them.
+"""
+
+import asyncio
+import gc
+import importlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benches.cases.exchange import Answer, ASGIApp, Receiver, Request, ask, discard
+from benches.cases.floor import floor
+from benches.cases.table import CASES, Case
+
+Sample = Callable[[int], Coroutine[Any, Any, float]]
+"""Runs a number of times; returns seconds a time."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: rounds of `samples` of about `seconds` each, for each contender."""
+
+    rounds: int = 5
+    samples: int = 5
+    seconds: float = 0.06
+
+
+@dataclass
+class Measured:
+    """Microseconds a request of each contender: the minimum of each round, in `rounds`; `medians` of those."""
+
+    case: Case
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The figure that is quoted for each contender."""
+        return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
+
+
+class WrongAnswer(Exception):
+    """A contender answers something else than FastAPI does."""
+
+
+def _requests(app: ASGIApp, request: Request) -> Sample:
+    scope, messages = request.scope(), request.messages()
+
+    async def sample(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            # A server makes a new scope for each request, and applications write into it.
+            await app(scope.copy(), Receiver(messages), discard)
+        return (time.perf_counter() - start) / times
+
+    return sample
+
+
+def _calls(function: Callable[[], Any]) -> Sample:
+    async def sample(times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            function()
+        return (time.perf_counter() - start) / times
+
+    return sample
+
+
+def _check(case: Case, name: str, expected: Answer, answer: Answer) -> None:
+    if answer.status != case.status:
+        raise WrongAnswer(f"{case.name}: {name} answers with status {answer.status}: {answer.body[:200]!r}")
+    if answer != expected:
+        raise WrongAnswer(f"{case.name}: {name} answers {answer}\ninstead of {expected}")
+
+
+async def contenders(case: Case) -> dict[str, Sample]:
+    """Build the case's applications, compare their answers, and return what is to be timed.
+
+    Raises:
+        WrongAnswer: an application answers with another status, header or body than FastAPI's.
+    """
+    ours = case.build(importlib.import_module("ferroapi"))
+    apps = {"ferroapi": ours}
+    if case.fastapi:
+        apps["fastapi"] = case.build(importlib.import_module("fastapi"))
+    if case.starlette:
+        apps["starlette"] = case.starlette(importlib.import_module("starlette"))
+    expected = await ask(apps.get("fastapi", ours), case.request)
+    if case.name not in ("stream", "events"):  # a hundred messages are no shorter by hand
+        apps["raw"] = floor(case.request, expected)
+    for name, app in apps.items():
+        for _ in range(3):  # the first request compiles; the ones that follow must answer the same
+            _check(case, name, expected, await ask(app, case.request))
+    samples = {name: _requests(app, case.request) for name, app in apps.items()}
+    if case.alone:
+        if case.alone() != expected.body:
+            raise WrongAnswer(f"{case.name}: pydantic alone makes {case.alone()!r}")
+        samples["pydantic"] = _calls(case.alone)
+    return samples
+
+
+async def _calibrate(sample: Sample, seconds: float) -> int:
+    times = 1
+    while True:
+        taken = await sample(times) * times
+        if taken >= seconds / 4:
+            return max(1, round(times * seconds / taken))
+        times *= 2
+
+
+async def measure(case: Case, effort: Effort) -> Measured:
+    """Time one case in interleaved rounds."""
+    samples = await contenders(case)
+    gc.collect()
+    times = {name: await _calibrate(sample, effort.seconds) for name, sample in samples.items()}
+    measured = Measured(case, {name: [] for name in samples})
+    for _ in range(effort.rounds):
+        best: dict[str, float] = dict.fromkeys(samples, float("inf"))
+        for _ in range(effort.samples):
+            for name, sample in samples.items():
+                best[name] = min(best[name], await sample(times[name]))
+        for name, seconds in best.items():
+            measured.rounds[name].append(seconds * 1e6)
+    return measured
+
+
+def run(names: Iterable[str], effort: Effort, report: Callable[[Measured], None]) -> list[Measured]:
+    """Measure the named cases, or all if none is named, and report each as it is done."""
+    import uvloop
+
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    wanted = set(names)
+    unknown = wanted - {case.name for case in CASES}
+    if unknown:
+        raise SystemExit(f"no such case: {', '.join(sorted(unknown))}")
+    results = []
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for case in CASES:
+            if not wanted or case.name in wanted:
+                results.append(runner.run(measure(case, effort)))
+                report(results[-1])
+    return results
+
+
+if __name__ == "__main__":
+    import sys
+
+    def _print(measured: Measured) -> None:
+        print(f"{measured.case.name:16}", *(f"{name} {value:9.2f}" for name, value in measured.medians.items()), flush=True)
+
+    run(sys.argv[1:], Effort(), _print)
