@@ -98,6 +98,10 @@ impl Ends {
                     Part::Literal(literal) => fill_literal(literal, text, after, row),
                     Part::Parameter(convertor) => fill_parameter(*convertor, text, after, row),
                 }
+                // Nothing leads to the end from here, so nothing before does.
+                if !row.contains(&true) {
+                    break;
+                }
                 after = row;
             }
         }

@@ -11,13 +11,10 @@ use crate::template::Template;
 /// The methods a route answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Methods {
-    /// One bit for each of [`COMMON`]; no bit and no name means any method.
+    /// A bit for each common method; no bit and no name means any method.
     common: u16,
     others: Box<[Box<str>]>,
 }
-
-/// The methods told apart by one bit.
-const COMMON: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 impl Methods {
     /// Every method, as a route without a list of methods has it.
@@ -56,7 +53,18 @@ impl Methods {
 
 /// The bit of a common method; 0 for any other.
 fn common_bit(method: &str) -> u16 {
-    COMMON.iter().position(|common| *common == method).map_or(0, |position| 1 << position)
+    match method {
+        "GET" => 1,
+        "HEAD" => 1 << 1,
+        "POST" => 1 << 2,
+        "PUT" => 1 << 3,
+        "PATCH" => 1 << 4,
+        "DELETE" => 1 << 5,
+        "OPTIONS" => 1 << 6,
+        "TRACE" => 1 << 7,
+        "CONNECT" => 1 << 8,
+        _ => 0,
+    }
 }
 
 /// A request's method, looked up once a search.
@@ -100,8 +108,8 @@ pub struct Found<'r, 'p, T> {
 #[derive(Debug)]
 pub struct Routes<T> {
     list: Vec<Route<T>>,
-    /// The indexes of the paths without parameters, ascending.
-    fixed: HashMap<Box<str>, Vec<usize>, BuildHasherDefault<WordHasher>>,
+    /// The routes without parameters, by path.
+    fixed: HashMap<Box<str>, Fixed, BuildHasherDefault<WordHasher>>,
     /// The routes with parameters.
     tree: Node,
 }
@@ -111,6 +119,15 @@ struct Route<T> {
     template: Template,
     methods: Methods,
     value: T,
+}
+
+/// The routes with one path without parameters.
+#[derive(Debug, Default)]
+struct Fixed {
+    /// Their indexes, ascending.
+    indexes: Vec<usize>,
+    /// The lowest index of a route with parameters that matches the same path, if one was there before the last of these.
+    rival: Option<usize>,
 }
 
 impl<T> Default for Routes<T> {
@@ -154,7 +171,11 @@ impl<T> Routes<T> {
     pub fn insert(&mut self, template: Template, methods: Methods, value: T) -> usize {
         let index = self.list.len();
         if template.is_static() {
-            self.fixed.entry(template.path().into()).or_default().push(index);
+            let fixed = self.fixed.entry(template.path().into()).or_default();
+            fixed.indexes.push(index);
+            let mut lowest = Lowest { below: fixed.rival.unwrap_or(index), found: fixed.rival };
+            self.tree.search(Some(template.path()), &mut lowest);
+            fixed.rival = lowest.found;
         } else {
             self.tree.insert(&template, index);
         }
@@ -179,12 +200,16 @@ impl<T> Routes<T> {
     pub fn find_in<'p>(&self, path: &'p str, method: &str, range: Range<usize>) -> Find<'_, 'p, T> {
         let mut first =
             FirstMatch { routes: &self.list, method: Method::new(method), range, full: None, partial: None };
-        for index in self.fixed.get(path).into_iter().flatten() {
+        let fixed = self.fixed.get(path);
+        for index in fixed.into_iter().flat_map(|fixed| &fixed.indexes) {
             if first.wants(*index, *index) {
                 first.found(*index);
             }
         }
-        self.tree.search(Some(path), &mut first);
+        let has_rival = fixed.is_none_or(|fixed| fixed.rival.is_some_and(|rival| rival < first.range.end));
+        if first.full.is_none() || has_rival {
+            self.tree.search(Some(path), &mut first);
+        }
         match (first.full, first.partial) {
             (Some(index), _) => self.found(index, path).map_or(Find::None, Find::Full),
             (None, Some(index)) => self.found(index, path).map_or(Find::None, Find::Partial),
@@ -223,6 +248,23 @@ impl<T> Search for FirstMatch<'_, '_, T> {
         } else if self.partial.is_none_or(|partial| index < partial) {
             self.partial = Some(index);
         }
+    }
+}
+
+/// A search for the lowest match, whatever its methods.
+struct Lowest {
+    below: usize,
+    found: Option<usize>,
+}
+
+impl Search for Lowest {
+    fn wants(&self, first: usize, _last: usize) -> bool {
+        first < self.below
+    }
+
+    fn found(&mut self, index: usize) {
+        self.below = index;
+        self.found = Some(index);
     }
 }
 
