@@ -16,6 +16,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import deprecated
 
@@ -30,6 +31,7 @@ from ferroapi._options import (
     ApplicationRouteOptions,
     IncludeOptions,
 )
+from ferroapi._routing.dispatch import Dispatch
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
@@ -119,6 +121,16 @@ _DEFAULT_EXCEPTION_HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
 )
 
 
+_PLAIN_STACK: tuple[type, ...] = (
+    ServerErrorMiddleware,
+    ExceptionTelemetryMiddleware,
+    AppBodyLimitMiddleware,
+    ExceptionMiddleware,
+    AsyncExitStackMiddleware,
+)
+"""The layers around the router, outermost first, when there is no user middleware."""
+
+
 def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
     config: TelemetryConfig = {
         "tracer_provider": None,
@@ -193,6 +205,8 @@ class FastAPI(ForwardedOperations, Starlette):
         self._native_telemetry = NativeTelemetry(self._telemetry)
         self.user_middleware = list(settings["middleware"] or [])
         self.middleware_stack: ASGIApp | None = None
+        self._judged_stack: ASGIApp | None = None
+        self._is_direct = False
         self.setup()
 
     # The stack.
@@ -226,8 +240,38 @@ class FastAPI(ForwardedOperations, Starlette):
             await self._serve_lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and self._is_observed(scope):
             await self._serve_observed(scope, receive, send)
+        elif (driver := self._drive(scope, receive, send)) is not None:
+            await driver
         else:
             await super().__call__(scope, receive, send)
+
+    def _drive(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        """Return the native driver of a request if no middleware has to see it, None otherwise.
+
+        The driver hands an exception to the middleware stack, which meets it where it would have met it.
+        """
+        stack = self.middleware_stack
+        if stack is None or stack is not self._judged_stack:
+            self._judged_stack = stack
+            self._is_direct = stack is not None and self._is_plain(stack)
+        return self.router._drive(scope, receive, send, self) if self._is_direct else None
+
+    def _is_plain(self, stack: ASGIApp) -> bool:
+        """Tell whether a built stack is the one that this class builds without any user middleware."""
+        layers: list[Any] = []
+        layer: Any = stack
+        while layer is not self.router and hasattr(layer, "app") and len(layers) < len(_PLAIN_STACK) + 1:
+            layers.append(layer)
+            layer = layer.app
+        router = self.router
+        return (
+            layer is router
+            and tuple(map(type, layers)) == _PLAIN_STACK
+            and self.max_body_size is None
+            and type(router).__call__ is Router.__call__
+            and router.middleware_stack == router.app
+            and router.app.__func__ is Dispatch.app
+        )
 
     def _is_observed(self, scope: Scope) -> bool:
         """Tell whether this application is the one that reports a connection to telemetry."""

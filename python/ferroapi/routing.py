@@ -73,7 +73,7 @@ from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
-from ferroapi._routing.table import RouteList, Table, answer_included, find_child_scope, know
+from ferroapi._routing.table import PatchPoint, know
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
@@ -186,6 +186,7 @@ def get_request_handler(
             return raw_stream(dependant, solved, recipe)
         return await _call_endpoint(request, dependant, solved, recipe, is_coroutine=is_coroutine)
 
+    operation.mark(app)
     return app
 
 
@@ -442,7 +443,6 @@ class APIRouter(PathOperations, Dispatch):
         settings: dict[str, Any] = {**ROUTER_DEFAULTS, **options}
         max_body_size = settings["max_body_size"]
         validate_max_body_size(max_body_size)
-        self._table: Table | None = None
         self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
         limit = Middleware(wrap_app_with_body_limit, max_body_size=max_body_size)
         super().__init__(
@@ -476,20 +476,14 @@ class APIRouter(PathOperations, Dispatch):
 
     # What is declared.
 
-    @property
-    def routes(self) -> list[BaseRoute]:  # type: ignore[override]
-        """The routes in the order in which they are asked. The list may be edited in place."""
-        return self._routes
-
-    @routes.setter
-    def routes(self, routes: Iterable[BaseRoute]) -> None:
-        self._routes = RouteList(routes)
-        _core.routes_changed()
-
     def _mark_routes_changed(self) -> None:
         """Tell every view on this router that it is out of date."""
         self._routes_version += 1
         _core.routes_changed()
+
+    def _patch_points(self) -> list[PatchPoint]:
+        points: list[PatchPoint] = [(globals(), name, original) for name, original in _PATCH_POINTS.items()]
+        return [*points, (APIRoute, "handle", _ROUTE_HANDLE)]
 
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
@@ -497,13 +491,6 @@ class APIRouter(PathOperations, Dispatch):
         return all(
             getattr(type(self), name) is original and name not in own for name, original in _ROUTER_METHODS.items()
         )
-
-    def _current_table(self) -> Table:
-        """Return the table of the routes as they are now."""
-        table = self._table
-        if table is None or not table.core.is_current:
-            table = self._table = Table(self, _patch_points())
-        return table
 
     def _routers_below(self, seen: set[int] | None = None) -> "Iterator[APIRouter]":
         """Yield this router and every router included in it, each once, cycles notwithstanding."""
@@ -713,8 +700,3 @@ def is_patched() -> bool:
     """Tell whether a function that a request passes has been replaced in this module."""
     names = globals()
     return any(names[name] is not original for name, original in _PATCH_POINTS.items())
-
-
-def _patch_points() -> list[tuple[Any, str, Any]]:
-    points: list[tuple[Any, str, Any]] = [(globals(), name, original) for name, original in _PATCH_POINTS.items()]
-    return [*points, (APIRoute, "handle", _ROUTE_HANDLE)]

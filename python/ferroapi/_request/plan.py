@@ -121,6 +121,11 @@ class PathOperation:
         except Unplannable as reason:
             return None, str(reason)
 
+    def mark(self, handler: Any) -> None:
+        """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""
+        self.handler = handler
+        handler.operation = self
+
     def current_plan(self) -> "_core.Plan | None":
         """Return the plan if it still says what is to be done: no override, no endpoint put in place of the compiled one."""
         plan, _ = self.compiled

@@ -1,9 +1,11 @@
-"""How a router finds the route for a request by asking every route in turn, and how it answers as an included router.
+"""How a router finds the route for a request in its table, and how it answers as an included router.
 
-The reference for the native route table, which falls back to `app`. What is declared on a router is in `routing`.
+A path operation that has a plan is run by the native driver; everything else is answered in Python. What is declared on a
+router is in `routing`.
 """
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
+from typing import Any
 
 from starlette import routing
 from starlette._utils import get_route_path
@@ -12,10 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
 
+from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
+from ferroapi._request.native import FAILURE_KEY, answer_as
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
-from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
+from ferroapi._routing.matching import Selection, best_match, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _apply_router_form_limits,
@@ -23,6 +27,7 @@ from ferroapi._routing.scope import (
     _get_scope_included_router,
     _update_scope,
 )
+from ferroapi._routing.table import PatchPoint, RouteList, Table, answer_included
 from ferroapi.telemetry._api import _route_selected
 
 
@@ -35,9 +40,32 @@ class Dispatch(routing.Router):
 
     form_limits: _FormLimits
     _low_priority_routes: list[BaseRoute]
+    _routes: RouteList
+    _table: Table | None = None
+
+    @property
+    def routes(self) -> list[BaseRoute]:  # type: ignore[override]
+        """The routes in the order in which they are asked. The list may be edited in place."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Iterable[BaseRoute]) -> None:
+        self._routes = RouteList(routes)
+        _core.routes_changed()
+
+    def _patch_points(self) -> list[PatchPoint]:
+        """Return the names that packages replace at run time, with what they are when nobody did."""
+        return []
+
+    def _current_table(self) -> Table:
+        """Return the table of the routes as they are now."""
+        table = self._table
+        if table is None or not table.core.is_current:
+            table = self._table = Table(self, self._patch_points())
+        return table
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatch a connection by asking every route in turn: the reference for the native route table.
+        """Dispatch a connection to the native driver, else to the route that answers it.
 
         Raises:
             HTTPException: 404 inside an application, when nothing answers.
@@ -48,16 +76,34 @@ class Dispatch(routing.Router):
         scope.setdefault("router", self)
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
-            return
-        if (selection := first_match(self.routes, scope)) is not None:
-            answer: Awaitable[None] = self._handle_match(selection, scope, receive, send)
-        elif (redirect := self._slash_redirect(scope)) is not None:
-            answer = redirect(scope, receive, send)
-        elif (low_priority := self._match_low_priority(scope)) is not None:
-            answer = self._handle_low_priority(low_priority, scope, receive, send)
+        elif (failed := scope.pop(FAILURE_KEY, None)) is not None:
+            await answer_as(failed, scope, receive, send)
+        elif (driver := self._drive(scope, receive, send)) is not None:
+            await driver
         else:
-            answer = self.default(scope, receive, send)
-        await answer
+            await self._answer(scope, receive, send)
+
+    def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
+        """Return the native driver of a request, None where Python must answer.
+
+        With `application` nothing stands between the driver and the server; its middleware meets exceptions afterwards.
+        """
+        if scope["type"] != "http" or "fastapi.telemetry" in scope:
+            return None
+        return self._current_table().core.drive(scope, receive, send, application)
+
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the answer of the route that the table selects, or of what stands in when none does."""
+        if (selection := self._current_table().select(scope)) is not None:
+            entry = selection.candidate
+            if entry.chain:
+                return answer_included(entry, selection.child_scope, scope, receive, send)
+            return self._handle_match(selection._replace(candidate=entry.candidate), scope, receive, send)
+        if (redirect := self._slash_redirect(scope)) is not None:
+            return redirect(scope, receive, send)
+        if (low_priority := self._match_low_priority(scope)) is not None:
+            return self._handle_low_priority(low_priority, scope, receive, send)
+        return self.default(scope, receive, send)
 
     async def _handle_match(self, selection: Selection[BaseRoute], scope: Scope, receive: Receive, send: Send) -> None:
         route = selection.candidate
@@ -71,23 +117,12 @@ class Dispatch(routing.Router):
         if scope["type"] != "http" or not self.redirect_slashes or route_path == "/":
             return None
         redirect_scope = slash_twin(scope, route_path)
-        for route in self.routes:
-            match, _ = route.matches(redirect_scope)
-            if match != Match.NONE:
-                self._report_redirect(route, scope, redirect_scope)
-                return RedirectResponse(url=str(URL(scope=redirect_scope)))
-        return None
-
-    def _report_redirect(self, route: BaseRoute, scope: Scope, redirect_scope: Scope) -> None:
-        if scope.get("fastapi.telemetry") is None:
-            return
-        path: str | None
-        if isinstance(route, _IncludedRouter):
-            context = route.find_context(redirect_scope)
-            path = None if context is None else context.telemetry_path
-        else:
-            path = getattr(route, "path_format", None)
-        _route_selected(scope=scope, path=path)
+        selection = self._current_table().select(redirect_scope)
+        if selection is None:
+            return None
+        # Telemetry names the route that the redirect leads to.
+        _route_selected(scope=scope, path=selection.candidate.telemetry_path)
+        return RedirectResponse(url=str(URL(scope=redirect_scope)))
 
     def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:
         yield from self._low_priority_routes

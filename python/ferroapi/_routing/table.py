@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
+from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _FASTAPI_INCLUDED_ROUTER_KEY,
@@ -29,9 +30,14 @@ from ferroapi._routing.scope import (
 from ferroapi.telemetry._api import _route_selected
 
 if TYPE_CHECKING:
-    from ferroapi.routing import APIRoute, APIRouter
+    from ferroapi._routing.dispatch import Dispatch
+    from ferroapi.routing import APIRoute
 
 _CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
+
+
+PatchPoint = tuple[Any, str, Any]
+"""A module's globals or a class, a name in it, and what stands there when nobody has replaced it."""
 
 
 class RouteList(list[BaseRoute]):
@@ -103,6 +109,13 @@ class Entry:
     chain: tuple[_IncludedRouter, ...]
     candidate: Any
 
+    @property
+    def telemetry_path(self) -> str | None:
+        """The path template that telemetry reports."""
+        if isinstance(self.candidate, _EffectiveRouteContext):
+            return self.candidate.telemetry_path
+        return getattr(self.candidate, "path_format", None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
@@ -116,23 +129,31 @@ class Table:
 
     __slots__ = ("core", "entries", "router")
 
-    def __init__(self, router: "APIRouter", patch_points: list[tuple[Any, str, Any]]) -> None:
+    def __init__(self, router: "Dispatch", patch_points: list[PatchPoint]) -> None:
         # Taken before the routes are read: a change meanwhile makes this table out of date at once.
         epoch = _core.RouteTable.current_epoch()
         self.router = router
         self.entries = list(_entries(router.routes, ()))
         self.core = _core.RouteTable(self.entries, router, patch_points, epoch)
 
-    def select(self, scope: Scope) -> Entry | None:
-        """Return the entry that answers a scope, a full match before a partial one."""
-        index = self.core.select(scope)
-        return None if index is None else self.entries[index]
+    def select(self, scope: Scope) -> Selection[Entry] | None:
+        """Return the entry that answers a scope, a full match before a partial one, with what it adds to the scope.
+
+        The entry's own `matches` has the last word: it makes the child scope, and may have been replaced meanwhile.
+        """
+        index = self.core.select(scope) if type(scope) is dict else None
+        if index is not None:
+            match, child_scope = self.entries[index].route.matches(scope)
+            if match != Match.NONE:
+                return Selection(match, child_scope, self.entries[index])
+        elif type(scope) is dict:
+            return None
+        return first_match(self.entries, scope, ask=_ask_entry)
 
 
-def find_child_scope(entry: Entry, scope: Scope) -> Scope | None:
-    """Return what the entry's own `matches` adds to the scope, None if it does not match after all."""
-    match, child_scope = entry.route.matches(scope)
-    return None if match == Match.NONE else child_scope
+def _ask_entry(entry: Entry, scope: Scope) -> tuple[Match, Scope]:
+    answer: tuple[Match, Scope] = entry.route.matches(scope)
+    return answer
 
 
 async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receive: Receive, send: Send) -> None:
