@@ -46,7 +46,7 @@ build: $(VENV)/extension ## Make .venv if it is missing and build the extension 
 .PHONY: run
 run: build ## Serve the example application at http://127.0.0.1:8000 (HOST=, PORT=)
 	@printf '%s\n' "Serving the example at http://$(HOST):$(PORT)/docs - try:" ""
-	@sed 's#@BASE@#http://$(HOST):$(PORT)#g' examples/curl.txt
+	@sed 's#@HOST@#$(HOST):$(PORT)#g' examples/curl.txt
 	@cd examples && ../$(BIN)/python -m uvicorn service.main:app --host $(HOST) --port $(PORT)
 
 .PHONY: test

@@ -1,0 +1,1 @@
+"""A tool library: neighbours list the tools they lend. A small service with the parts most services have."""
