@@ -7,8 +7,9 @@ from .models import Problem
 
 
 class ServiceError(Exception):
-    """The base of this service's errors; the first line of a subclass's docstring is the title a client reads."""
+    """The base of this service's errors."""
 
+    title = "Something went wrong"
     status = 500
 
     def __init__(self, detail: str) -> None:
@@ -16,31 +17,27 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """Not found"""
-
+    title = "Not found"
     status = 404
 
 
 class NotYours(ServiceError):
-    """Not yours to change"""
-
+    title = "Not yours to change"
     status = 403
 
 
 class Taken(ServiceError):
-    """Already taken"""
-
+    title = "Already taken"
     status = 409
 
 
 class TooLarge(ServiceError):
-    """Too large"""
-
+    title = "Too large"
     status = 413
 
 
 async def answer_service_error(request: Request, error: Exception) -> JSONResponse:
     """Answer with a problem document."""
     assert isinstance(error, ServiceError)
-    problem = Problem(title=error.__doc__ or "", status=error.status, detail=error.detail)
+    problem = Problem(title=error.title, status=error.status, detail=error.detail)
     return JSONResponse(problem.model_dump(), status_code=error.status, media_type="application/problem+json")
