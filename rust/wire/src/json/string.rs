@@ -7,8 +7,22 @@ const BLOCK: usize = 32;
 /// Appends the text in quotes, escaped.
 ///
 /// Source: `json.dumps(text, ensure_ascii=False)`; pydantic's `to_json` prints the same.
+#[inline]
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
+    let bytes = text.as_bytes();
+    if !is_clean(bytes) {
+        return write_escaped(bytes, out);
+    }
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(bytes);
+    out.push(b'"');
+}
+
+#[cold]
+#[inline(never)]
+fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
     out.reserve(rest.len() + 2);
     out.push(b'"');
     loop {
@@ -21,6 +35,32 @@ pub fn write_str(text: &str, out: &mut Vec<u8>) {
         rest = after;
     }
     out.push(b'"');
+}
+
+/// Whether nothing in the text needs an escape; looks at eight bytes together, at the last eight twice if need be.
+fn is_clean(bytes: &[u8]) -> bool {
+    if bytes.len() >= BLOCK {
+        return clean_length(bytes) == bytes.len();
+    }
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let mut words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk::<8>());
+        return words.all(|word| is_clean_word(u64::from_le_bytes(*word))) && is_clean_word(u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return is_clean_word(u64::from(first) << 32 | u64::from(last));
+    }
+    !bytes.iter().any(|byte| needs_escape(*byte))
+}
+
+/// The same for eight bytes: the high bit of a byte that needs an escape is left over.
+fn is_clean_word(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    // Borrows reach only bytes above one that needs an escape itself.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & HIGH == 0
 }
 
 fn needs_escape(byte: u8) -> bool {
