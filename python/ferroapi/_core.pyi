@@ -1,0 +1,82 @@
+"""The engine of ferroapi, in Rust: route table, plans, and the driver that runs them. Made by `rust/core`."""
+
+from collections.abc import Generator, Sequence
+from typing import Any, final
+
+from typing_extensions import Self
+
+
+def encode_json(value: Any) -> bytes:
+    """Return the JSON bytes of any object as FastAPI's default response has them.
+
+    Raises:
+        ValueError, TypeError, UnicodeEncodeError: what `JSONResponse(jsonable_encoder(value))` raises.
+        RecursionError: the value is nested too deeply, or contains itself.
+    """
+
+def routes_changed() -> None:
+    """Note that some route or route list has changed: every table made before is out of date."""
+
+def respond(plan: Plan, request: Any, body: Any) -> Driver:
+    """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response."""
+
+@final
+class Plan:
+    """A path operation, compiled: what to extract, in which order to call, how to answer."""
+
+    def __new__(cls, recipe: Any) -> Self:
+        """Compile a `ferroapi._request.plan.PlanRecipe`.
+
+        Raises:
+            ValueError: the recipe has an unknown word or an index outside its graph.
+        """
+
+    @property
+    def route(self) -> Any:
+        """The `PathOperation` it was compiled from."""
+
+    def is_current(self) -> bool:
+        """Tell whether no dependency is overridden and nobody put another callable in the endpoint's place."""
+
+@final
+class Driver:
+    """One request under way: an awaitable that the server's task runs."""
+
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+    def __iter__(self) -> Generator[Any, Any, Any]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any:
+        """Resume with a value.
+
+        Raises:
+            StopIteration: the request is over.
+        """
+
+    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
+        """Resume with an exception."""
+
+    def close(self) -> None:
+        """Give the request up."""
+
+@final
+class RouteTable:
+    """A router's routes, compiled: finds the route of a scope in a time that does not grow with their number."""
+
+    def __new__(
+        cls, entries: Sequence[Any], router: Any, patch_points: Sequence[tuple[Any, str, Any]], epoch: int
+    ) -> Self:
+        """Compile a router's entries; `patch_points` are names with what stands there when nobody replaced it."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no route has changed since the table was made."""
+
+    @staticmethod
+    def current_epoch() -> int:
+        """Return the counter of changes, for a table that is about to be made."""
+
+    def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Driver | None:
+        """Return the driver of the path operation that answers `scope`, None if Python must answer."""
+
+    def select(self, scope: dict[str, Any]) -> int | None:
+        """Return the index of the entry that answers `scope`, a full match before a partial one."""
