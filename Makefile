@@ -68,7 +68,7 @@ conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a 
 
 .PHONY: bench
 bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
-	$(BIN)/python benches/run.py $(ARGS)
+	$(BIN)/python -m benches $(ARGS)
 
 .PHONY: lint
 lint: build ## Check formatting, lints and types, and the extension's stub
