@@ -1,1 +1,1 @@
-"""Measurements of ferroapi beside FastAPI and a hand-written ASGI application. `python -m benches` runs them; see README.md."""
+"""Measurements of ferroapi beside FastAPI and a hand-written ASGI application. `python -m benches` runs them."""

@@ -1,1 +1,1 @@
-"""What is measured: the applications, their requests and their goals. How it is measured is in the folders beside this one."""
+"""What is measured: the applications and their requests. How it is measured is in the folders beside this one."""

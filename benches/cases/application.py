@@ -1,6 +1,6 @@
-"""The measured applications, written once for both frameworks: `framework` is the imported package and the only difference.
+"""The measured applications, written once: `framework`, the imported package, is the only difference.
 
-An application has the routes of one case and no others, so that no framework is charged for its place in a list of routes.
+An application has the routes of one case and no others, so that none is charged for its place in a list of routes.
 Handlers run on every request and make what they return then; nothing that a handler returned is kept.
 """
 
@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.websockets import WebSocket
 
 from benches.cases.exchange import ASGIApp
 

@@ -11,31 +11,9 @@ from pydantic import TypeAdapter
 from benches.cases import application
 from benches.cases.application import PRODUCTS, RECORDS, Account, Page
 from benches.cases.exchange import ASGIApp, Request
+from benches.goals import Flat, Goal, Times, Within
 
 Builder = Callable[[ModuleType], ASGIApp]
-
-
-@dataclass(frozen=True)
-class Times:
-    """Goal: so many times faster than FastAPI."""
-
-    factor: float
-
-
-@dataclass(frozen=True)
-class Within:
-    """Goal: within `factor` of the case's `alone` (what pydantic takes by itself) plus the case `plus`."""
-
-    factor: float
-    plus: str
-
-
-@dataclass(frozen=True)
-class Flat:
-    """Goal: within `factor` of the case `base`, which has fewer routes."""
-
-    factor: float
-    base: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +24,7 @@ class Case:
     what: str
     build: Builder
     request: Request
-    goal: Times | Within | Flat | None
+    goal: Goal | None
     status: int | None = 200
     fastapi: bool = True
     starlette: Builder | None = None
@@ -58,7 +36,9 @@ def _post(path: str, content_type: bytes, body: bytes) -> Request:
 
 
 def _multipart(*parts: tuple[bytes, bytes]) -> bytes:
-    lines = b"".join(b"--limit\r\ncontent-disposition: form-data; " + head + b"\r\n\r\n" + data + b"\r\n" for head, data in parts)
+    lines = b"".join(
+        b"--limit\r\ncontent-disposition: form-data; " + head + b"\r\n\r\n" + data + b"\r\n" for head, data in parts
+    )
     return lines + b"--limit--\r\n"
 
 
@@ -99,7 +79,13 @@ CASES = (
         starlette=application.starlette_plaintext,
     ),
     Case("items", "one path, four query parameters, one header, all typed", application.items, _ITEMS, Times(20)),
-    Case("deps", "three-level async dependency graph, shared node", application.deps, Request("/deps", "user_id=7"), Times(25)),
+    Case(
+        "deps",
+        "three-level async dependency graph, shared node",
+        application.deps,
+        Request("/deps", "user_id=7"),
+        Times(25),
+    ),
     Case(
         "body",
         "POST of a model of four fields, the same model out",
@@ -119,7 +105,13 @@ CASES = (
     Case("sdeps", "def endpoint, three def dependencies", application.sdeps, Request("/sdeps"), Times(12)),
     Case("yield", "one async generator dependency", application.yields, Request("/yield"), Times(10)),
     Case("syield", "one sync generator dependency", application.sync_yields, Request("/syield"), Times(6)),
-    Case("auth", "OAuth2PasswordBearer and a user dependency", application.auth, Request("/me", headers=_TOKEN), Times(15)),
+    Case(
+        "auth",
+        "OAuth2PasswordBearer and a user dependency",
+        application.auth,
+        Request("/me", headers=_TOKEN),
+        Times(15),
+    ),
     Case(
         "model",
         "50 nested models through a response model, 4.1 kB",
@@ -151,8 +143,20 @@ CASES = (
         _post("/multipart", b"multipart/form-data; boundary=limit", _UPLOAD),
         Times(3),
     ),
-    Case("http middleware", "three http middleware functions around json", application.http_middleware, Request("/json"), Times(10)),
-    Case("cors", "CORSMiddleware around json, with an Origin", application.cors, Request("/json", headers=_ORIGIN), Times(8)),
+    Case(
+        "http middleware",
+        "three http middleware functions around json",
+        application.http_middleware,
+        Request("/json"),
+        Times(10),
+    ),
+    Case(
+        "cors",
+        "CORSMiddleware around json, with an Origin",
+        application.cors,
+        Request("/json", headers=_ORIGIN),
+        Times(8),
+    ),
     Case("routes 10", "last of 10 routes", application.routes(10), Request("/resource9/a"), None),
     Case("routes 500", "last of 500 routes", application.routes(500), Request("/resource499/a"), Times(100)),
     Case("missing 500", "404 among 500 routes", application.routes(500), Request("/missing/a"), Times(100), 404),

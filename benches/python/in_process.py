@@ -1,4 +1,4 @@
-"""Table A: the ASGI application called directly, in a running uvloop on one core, with a fixed scope, `receive` and `send`.
+"""Table A: the ASGI application called directly, in uvloop on one core, with a fixed scope, `receive` and `send`.
 
 Every answer is compared before anything is timed. Contenders take turns: each round times all of them.
 """
@@ -43,7 +43,7 @@ class Measured:
         return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(RuntimeError):
     """A contender answers something else than FastAPI does."""
 
 
@@ -144,12 +144,3 @@ def run(names: Iterable[str], effort: Effort, report: Callable[[Measured], None]
                 results.append(runner.run(measure(case, effort)))
                 report(results[-1])
     return results
-
-
-if __name__ == "__main__":
-    import sys
-
-    def _print(measured: Measured) -> None:
-        print(f"{measured.case.name:16}", *(f"{name} {value:9.2f}" for name, value in measured.medians.items()), flush=True)
-
-    run(sys.argv[1:], Effort(), _print)

@@ -1,0 +1,140 @@
+"""`make bench`: measure, print the tables, keep the figures in `results.json`, and put the tables into the README."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from benches import report
+from benches.surroundings import ROOT, surroundings
+
+SECTIONS = ("in_process", "server", "startup")
+
+
+def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
+    from benches.python.in_process import Effort, Measured, run
+
+    effort = Effort(rounds=3, samples=3, seconds=0.02) if options.quick else Effort()
+    measured = run(options.case, effort, _progress)
+    figures: dict[str, dict[str, float]] = {each.case.name: each.medians for each in measured}
+
+    def row(each: Measured) -> dict[str, Any]:
+        goal, found = each.case.goal, None
+        if goal is not None:
+            found = goal.judge(figures[each.case.name], figures)
+        ratio, met = found or (None, None)
+        unit = "x" if goal is None or str(goal).endswith("x") else " of it"
+        if ratio is None and "fastapi" in each.medians:
+            ratio = each.medians["fastapi"] / each.medians["ferroapi"]
+        return {
+            "name": each.case.name,
+            "what": each.case.what,
+            "figures": each.medians,
+            "rounds": each.rounds,
+            "ratio": "" if ratio is None else f"{ratio:.3g}{unit}",
+            "goal": "" if goal is None else str(goal),
+            "met": met,
+        }
+
+    return {"unit": "µs", "rounds": effort.rounds, "rows": [row(each) for each in measured]}
+
+
+def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
+    from benches.http.run import GOALS, Effort, load_command, run
+
+    effort = Effort(rounds=1, seconds=2) if options.quick else Effort()
+    rows = []
+    for served in run(options.case, effort, options.peers, _progress):
+        reference, goal = GOALS[served.case.name]
+        ratio = served.medians["ferroapi"] / served.medians[reference]
+        of_raw = reference == "raw"
+        rows.append(
+            {
+                "name": served.case.name,
+                "figures": served.medians,
+                "rounds": served.rounds,
+                "ratio": f"{ratio:.2f} of raw" if of_raw else f"{ratio:.3g}x FastAPI",
+                "goal": f"{goal:.2f} of raw" if of_raw else f"{goal:g}x FastAPI",
+                "met": ratio >= goal,
+            }
+        )
+    command = " ".join(load_command(0, effort.seconds, "REQUEST.lua", "http://127.0.0.1:PORT/"))
+    return {"unit": "requests/s", "rounds": effort.rounds, "command": command, "rows": rows}
+
+
+def _measure_startup(options: argparse.Namespace) -> dict[str, Any]:
+    from benches.python.startup import GOALS, run
+
+    rows = []
+    for started in run(3, 1) if options.quick else run():
+        unit, goal = GOALS[started.name]
+        ours, theirs = started.medians["ferroapi"], started.medians["fastapi"]
+        rows.append(
+            {
+                "name": started.name,
+                "unit": unit,
+                "figures": started.medians,
+                "rounds": started.rounds,
+                "ratio": f"{theirs / ours:.3g}x",
+                "goal": "" if goal is None else f"{goal:g} {unit}",
+                "met": None if goal is None else ours <= goal,
+            }
+        )
+    return {"rows": rows}
+
+
+_MEASURES = {"in_process": _measure_in_process, "server": _measure_server, "startup": _measure_startup}
+
+
+def _progress(each: Any) -> None:
+    figures = "  ".join(f"{name} {value:,.2f}" for name, value in each.medians.items())
+    print(f"{each.case.name:16} {figures}", file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="measure this section (may be repeated)")
+    parser.add_argument(
+        "--case", action="append", default=[], help="measure this case (may be repeated); nothing is kept"
+    )
+    parser.add_argument("--peers", action="store_true", help="other frameworks on the server too, those installed")
+    parser.add_argument("--quick", action="store_true", help="a few seconds a case, to look; nothing is kept")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit status."""
+    options = _options()
+    results: dict[str, Any] = json.loads(report.RESULTS.read_text()) if report.RESULTS.exists() else {}
+    unmeasured = []
+    for name in options.only or SECTIONS:
+        described = surroundings()
+        if options.case and name == "startup":
+            continue
+        # A process for each section: one pins itself, and imports of one are no figures of another.
+        if options.only is None:
+            command = [sys.executable, "-m", "benches", "--only", name, *sys.argv[1:]]
+            if subprocess.run(command, cwd=ROOT, env=os.environ).returncode:
+                unmeasured.append(name)
+            continue
+        try:
+            section = described | _MEASURES[name](options)
+        except RuntimeError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            unmeasured.append(name)
+            continue
+        print(report.section_table(name, section), flush=True)
+        if not (options.quick or options.case):
+            results[name] = section
+            report.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+            if not report.write_readme(results):
+                print(f"README.md has no {report.START} and {report.END}: its figures were left", file=sys.stderr)
+    if unmeasured and options.only is None:
+        print(f"not measured: {', '.join(unmeasured)}", file=sys.stderr)
+    return 1 if unmeasured else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

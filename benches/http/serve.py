@@ -1,0 +1,42 @@
+"""The server side of table B: one uvicorn process on one core, started by `run.py` with a socket that listens."""
+
+import os
+import pickle
+import socket
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import uvicorn
+
+from benches.cases.exchange import ASGIApp
+from benches.cases.floor import floor
+from benches.cases.table import CASES
+
+
+def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
+    case = next(case for case in CASES if case.name == case_name)
+    if contender == "raw":
+        return floor(case.request, pickle.loads(answer.read_bytes()))
+    if contender in ("ferroapi", "fastapi"):
+        return case.build(import_module(contender))
+    from benches.http.peers import PEERS
+
+    return PEERS[contender]()
+
+
+def main(contender: str, case_name: str, answer: str, core: str, listening: str) -> None:
+    """Serve a case on the socket of file descriptor `listening` until terminated."""
+    os.sched_setaffinity(0, {int(core)})
+    config = uvicorn.Config(
+        _application(contender, case_name, Path(answer)),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(listening))])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,108 @@
+"""The tables of a run, as markdown, from what `results.json` keeps; and their place in the README.
+
+Run as `python -m benches.report`, it writes the README's tables again from the results that are there.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benches.surroundings import ROOT
+
+RESULTS = ROOT / "benches" / "results.json"
+README = ROOT / "README.md"
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose first column is text and whose others are figures."""
+    lines = [" | ".join(head), " | ".join(["---"] + ["---:"] * (len(head) - 1)), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """Print a figure with so many digits that mean something."""
+    if value is None:
+        return ""
+    if value >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def _judged(row: dict[str, Any]) -> list[str]:
+    met = row.get("met")
+    return [row.get("ratio", ""), row.get("goal", "") + ("" if met is None else " ✓" if met else " ✗")]
+
+
+def _in_process(section: dict[str, Any]) -> str:
+    rows = []
+    for row in section["rows"]:
+        figures = row["figures"]
+        floor = figures.get("raw")
+        others = ", ".join(f"{name} {_number(figures[name])}" for name in ("starlette", "pydantic") if name in figures)
+        columns = [_number(figures["ferroapi"]), _number(figures.get("fastapi")), _number(floor), others]
+        rows.append([row["name"], *columns, *_judged(row)])
+    head = ("in process, µs a request", "ferroapi", "FastAPI", "raw ASGI", "others", "ratio", "goal")
+    return _table(head, rows)
+
+
+def _server(section: dict[str, Any]) -> str:
+    rows = []
+    for row in section["rows"]:
+        rates = {name: f"{value:,.0f}" for name, value in row["figures"].items()}
+        columns = [rates.pop(name) for name in ("ferroapi", "fastapi", "raw")]
+        peers = ", ".join(f"{name} {rate}" for name, rate in rates.items())
+        rows.append([row["name"], *columns, peers, *_judged(row)])
+    head = ("on a server, requests a second", "ferroapi", "FastAPI", "raw ASGI", "others", "ratio", "goal")
+    return _table(head, rows)
+
+
+def _startup(section: dict[str, Any]) -> str:
+    rows = []
+    for row in section["rows"]:
+        figures = (f"{_number(row['figures'][name])} {row['unit']}" for name in ("ferroapi", "fastapi"))
+        rows.append([row["name"], *figures, *_judged(row)])
+    return _table(("start-up and memory", "ferroapi", "FastAPI", "ratio", "goal"), rows)
+
+
+_SECTIONS = {"in_process": _in_process, "server": _server, "startup": _startup}
+
+
+def section_table(name: str, section: dict[str, Any]) -> str:
+    """Return the table of one section."""
+    return _SECTIONS[name](section)
+
+
+def _made_with(section: dict[str, Any]) -> str:
+    machine, versions = section["machine"], section["versions"]
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "ferroapi")
+    return (
+        f"Measured {section['date'][:10]} at {section['commit']} on {machine['processor']}, {machine['cores']} cores,"
+        f" load {machine['load'][0]:g} when it began. {packages}."
+    )
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return all tables, each with what it was made with."""
+    parts = []
+    for name in _SECTIONS:
+        if name in results:
+            parts += [section_table(name, results[name]), _made_with(results[name])]
+    return "\n\n".join(parts)
+
+
+def write_readme(results: dict[str, Any], readme: Path = README) -> bool:
+    """Put the tables between the README's markers; return False if it has none."""
+    text = readme.read_text() if readme.exists() else ""
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        return False
+    readme.write_text(f"{before}{START}\n\n{markdown(results)}\n\n{END}{after}")
+    return True
+
+
+if __name__ == "__main__":
+    if not write_readme(json.loads(RESULTS.read_text())):
+        raise SystemExit(f"README.md has no {START} and {END}")
