@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from service import without
 
 VOLATILE_SPAN = frozenset(
-    [
+    {
         "trace_id",
         "span_id",
         "parent_id",
@@ -23,12 +23,12 @@ VOLATILE_SPAN = frozenset(
         "process.pid",
         "service.instance.id",
         "logfire.exception.fingerprint",
-    ]
+    }
 )
 """Ids, times, the process, and what is made of a traceback with the framework's own frames in it."""
 
 VOLATILE_POINT = frozenset(
-    [
+    {
         "start_time_unix_nano",
         "time_unix_nano",
         "sum",
@@ -42,7 +42,7 @@ VOLATILE_POINT = frozenset(
         "negative",
         "service.instance.id",
         "process.pid",
-    ]
+    }
 )
 
 

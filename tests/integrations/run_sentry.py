@@ -11,7 +11,7 @@ from sentry_sdk.transport import Transport
 from service import build, converse, count_modes, report, without
 
 VOLATILE = frozenset(
-    [
+    {
         "event_id",
         "trace_id",
         "span_id",
@@ -30,7 +30,7 @@ VOLATILE = frozenset(
         "_metrics_summary",
         "threads",
         "exclusive_time",
-    ]
+    }
 )
 """Ids, times, the machine, and which worker thread it was."""
 
