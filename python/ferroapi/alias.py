@@ -92,7 +92,7 @@ class _Face(ModuleType):
 
 def _namespace_of(module: ModuleType) -> dict[str, Any]:
     """The dictionary every module object has, behind whatever its class says `__dict__` is."""
-    return cast("dict[str, Any]", ModuleType.__dict__["__dict__"].__get__(module))
+    return cast("dict[str, Any]", vars(ModuleType)["__dict__"].__get__(module))
 
 
 class _AliasLoader(InspectLoader):

@@ -20,22 +20,26 @@ DEPENDENCIES = "dependencies.* background security.oauth2"
 
 # Top to bottom in the order a request meets them; patterns as in fnmatch, the package itself is `(package)`.
 PYTHON = {
-    "(package)": "applications background datastructures exceptions param_functions requests responses routing websockets "
-    "alias",
+    "(package)": "applications background datastructures exceptions param_functions requests responses routing "
+    "websockets alias",
     "__main__": "cli",
     "cli": "_cli.* alias",
-    "_cli.commands": "_cli.discovery alias",
+    "_cli.commands": "_cli.discovery _cli.migrate alias",
+    "_cli.migrate": "_cli.rewrite _cli.third_party",
+    "_cli.rewrite": "",
+    "_cli.third_party": "",
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": f"routing openapi.* middleware.* _operations _options _signature _body_limit exception_handlers params "
-    f"telemetry._* requests responses {SMALL}",
-    "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core sse "
-    f"requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
+    "applications": f"routing openapi.* middleware.* _operations _options _signature _body_limit exception_handlers "
+    f"params telemetry._* requests responses {SMALL}",
+    "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
+    f"sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_routing.table": "_core _routing.* _request.plan telemetry._*",
-    "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core {FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} _routing.scope _body_limit _form_limits telemetry._* sse encoders responses "
-    f"_core {FIELDS} {SMALL}",
+    "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
+    f"{FIELDS} {SMALL}",
+    "_request.*": f"_request.* {DEPENDENCIES} _routing.scope _body_limit _form_limits telemetry._* sse encoders "
+    f"responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "openapi.docs": "encoders",
     "openapi.models": "logger",
@@ -82,7 +86,7 @@ RUST_CORE = (
     ("scope",),
     ("plan",),
     ("extract", "body"),
-    ("validate",),
+    ("validate", "exits"),
     ("solve",),
     ("call",),
     ("serialize",),
@@ -132,7 +136,9 @@ def test_layers_python_module_imports_only_what_stands_below_it(name: str) -> No
 
 
 def test_layers_python_modules_have_no_import_cycle() -> None:
-    waiting = {name: imports.imports_of(name, file, _modules).direct & _modules.keys() for name, file in _modules.items()}
+    waiting = {
+        name: imports.imports_of(name, file, _modules).direct & _modules.keys() for name, file in _modules.items()
+    }
     waiting.pop("")
     while waiting:
         ready = {name for name, targets in waiting.items() if not targets & waiting.keys()}
@@ -164,7 +170,8 @@ def test_layers_unsafe_code_is_in_one_file() -> None:
     users = sorted(
         str(file.relative_to(imports.ROOT))
         for file in (imports.ROOT / "rust").rglob("*.rs")
-        if "target" not in file.parts and any(_uses_unsafe(line) for line in file.read_text(encoding="utf-8").splitlines())
+        if "target" not in file.parts
+        and any(_uses_unsafe(line) for line in file.read_text(encoding="utf-8").splitlines())
     )
     assert users in ([], ["rust/core/src/ffi.rs"])
 

@@ -72,7 +72,16 @@ def check(wheel: Path) -> None:
         subprocess.run([python, "-m", "pip", "install", *options, requirement], check=True, env=variables, cwd=folder)
         (Path(folder) / "main.py").write_text(APPLICATION)
         port = free_port()
-        command = [environment / "bin" / "ferroapi", "run", "main.py", "--alias", "--host", "127.0.0.1", "--port", str(port)]
+        command = [
+            environment / "bin" / "ferroapi",
+            "run",
+            "main.py",
+            "--alias",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         server = subprocess.Popen(command, env=variables, cwd=folder)
         try:
             answer = fetch(f"http://127.0.0.1:{port}/items/7?q=caf%C3%A9", server)
