@@ -1,4 +1,4 @@
-"""The commands `run`, `dev` and `explain`, on typer and uvicorn.
+"""The commands `run`, `dev`, `explain` and `migrate`, on typer and uvicorn.
 They stand between the shell and uvicorn; requests never pass through here.
 """
 
@@ -165,6 +165,34 @@ def explain(
     app = _load(found)
     rows = ((row.path, ",".join(sorted(row.methods or ())) or "-", row.mode, row.reason or "") for row in app.explain())
     typer.echo(table(("path", "methods", "mode", "reason"), rows))
+
+
+@commands.command()
+def migrate(
+    path: Annotated[Path, typer.Argument(help="File or folder whose Python files are to be rewritten.")],
+    *,
+    write: Annotated[bool, typer.Option("--write", help="Change the files; without it, only show the diff.")] = False,
+) -> None:
+    """Rename fastapi to ferroapi in imports and what they bind, show the diff, and list what needs the alias."""
+    try:
+        # LibCST is an extra of this command alone.
+        from ferroapi._cli import migrate as migration
+    except ImportError as error:
+        if not str(error.name).startswith("libcst"):
+            raise
+        typer.echo('`ferroapi migrate` needs LibCST: pip install "ferroapi[migrate]"', err=True)
+        raise typer.Exit(code=1) from None
+    try:
+        planned = migration.plan(path)
+    except FileNotFoundError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    for changed in planned.changed:
+        typer.echo(changed.diff(), nl=False)
+        if write:
+            changed.write()
+    # The diff alone goes to standard output, so that it can be piped into a tool.
+    typer.echo(migration.summary(planned, written=write), err=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

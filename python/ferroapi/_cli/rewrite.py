@@ -1,0 +1,279 @@
+"""The codemod of `ferroapi migrate`: one source file's bytes in, the same bytes with `fastapi` renamed out.
+It needs LibCST, which only that command imports; it reads no other file and judges no third-party package.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import libcst as cst
+from libcst import matchers
+from libcst.metadata import (
+    Assignment,
+    ClassScope,
+    ImportAssignment,
+    MetadataWrapper,
+    PositionProvider,
+    Scope,
+    ScopeProvider,
+)
+
+OLD = "fastapi"
+NEW = "ferroapi"
+
+# `ferroapi.__version__` is ferroapi's own; code that asks for FastAPI's version means the behaviour.
+_VERSION = "__version__"
+_FASTAPI_VERSION = "__fastapi_version__"
+
+_TARGET_CALLS = {
+    *("import_module", "__import__", "find_spec", "resolve_name", "importorskip"),
+    *("patch", "dict", "multiple", "setattr", "delattr"),
+}
+"""Calls whose first argument, when it is a string, is the dotted name of a module or of something in it."""
+
+_TARGET = re.compile(rf"{OLD}(?=$|[.:])")
+_WARNING_CATEGORY = re.compile(rf"(?<=:){OLD}(?=\.)")
+_ANNOTATION = re.compile(rf"(?<![\w.]){OLD}(?=\s*\.)")
+_WORTH_A_LOOK = re.compile(rf"{OLD}(?:$|[.:])|(?s:.*?)\b(?:from|import)\s+{OLD}\b")
+_PLAIN_IMPORT = re.compile(rf"\bimport\b(?:.|\\\r?\n)*\b{OLD}\b".encode())
+_QUOTES = re.compile(r"""(?s)([A-Za-z]*(?:\"\"\"|'''|"|'))(.*?)(\"\"\"|'''|"|')\Z""")
+
+
+class CannotRewriteError(Exception):
+    """The file is left as it is; the message says why."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that was left as it is and that a person should look at; the line counts from 1."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A file's new bytes, equal to the old ones when there is nothing to do, and what was left for a person."""
+
+    source: bytes
+    remarks: tuple[Remark, ...] = ()
+
+
+def rewrite(source: bytes) -> Rewritten:
+    """Rename `fastapi` where it certainly is the module: imports, names bound by them, and strings that name a target.
+
+    Raises:
+        CannotRewriteError: LibCST cannot parse the file, or the new name is taken in it.
+    """
+    if OLD.encode() not in source:
+        return Rewritten(source)
+    try:
+        module = cst.parse_module(source)
+    except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError, SyntaxError) as error:
+        raise CannotRewriteError(f"it cannot be parsed: {str(error).splitlines()[0]}") from error
+    # The tree comes from the parser, so no node is in it twice and it need not be copied.
+    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
+    # Scopes take most of the time, and only a plain import binds the name itself.
+    bound = _bound_names(wrapper) if _PLAIN_IMPORT.search(source) else _BoundNames()
+    rewriter = _Rewriter(bound)
+    changed = _carried_over(source, module.bytes, module.visit(rewriter).bytes)
+    if not rewriter.left:
+        return Rewritten(changed)
+    positions = wrapper.resolve(PositionProvider)
+    remarks = (Remark(positions[node].start.line, text) for node, text in rewriter.left)
+    return Rewritten(changed, tuple(sorted(remarks, key=lambda remark: remark.line)))
+
+
+def _carried_over(source: bytes, printed: bytes, changed: bytes) -> bytes:
+    """The changed lines in the source itself: LibCST prints some blank lines and form feeds otherwise than they were.
+
+    Raises:
+        CannotRewriteError: a line to change is not printed as it stands in the source.
+    """
+    if printed == source:
+        return changed
+    lines, before, after = (text.splitlines(keepends=True) for text in (source, printed, changed))
+    places: dict[int, int] = {}
+    for block in difflib.SequenceMatcher(None, before, lines, autojunk=False).get_matching_blocks():
+        places.update((block.a + step, block.b + step) for step in range(block.size))
+    # A renaming never adds a line.
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old != new:
+            if number not in places:
+                raise CannotRewriteError(f"LibCST does not give back line {number + 1} as it is")
+            lines[places[number]] = new
+    return b"".join(lines)
+
+
+@dataclass
+class _BoundNames:
+    """Which nodes speak of the module: names to rename, string annotations, and imports that keep the old name."""
+
+    renamed: set[cst.CSTNode] = field(default_factory=set)
+    modules: set[cst.CSTNode] = field(default_factory=set)
+    annotations: set[cst.CSTNode] = field(default_factory=set)
+    keeping: set[cst.CSTNode] = field(default_factory=set)
+
+
+def _bound_names(wrapper: MetadataWrapper) -> _BoundNames:
+    bound = _BoundNames()
+    scopes = wrapper.resolve(ScopeProvider)
+    fixed = _name_is_fixed(wrapper.module, scopes)
+    for scope in {id(scope): scope for scope in scopes.values() if scope is not None}.values():
+        _read_scope(scope, fixed, bound)
+    return bound
+
+
+def _name_is_fixed(module: cst.Module, scopes: Mapping[cst.CSTNode, Scope | None]) -> bool:
+    """Whether the file gives `ferroapi` another meaning, or hands the name `fastapi` around as a name."""
+    if matchers.findall(module, matchers.NameItem(name=matchers.Name(OLD))):
+        return True
+    exports = matchers.findall(module, matchers.Assign(targets=[matchers.AssignTarget(matchers.Name("__all__"))]))
+    literal = matchers.SimpleString(value=matchers.MatchIfTrue(lambda text: text.strip("'\"") == OLD))
+    if any(matchers.findall(export, literal) for export in exports):
+        return True
+    taken = (
+        each for scope in {*scopes.values()} if scope is not None for each in scope.assignments if each.name == NEW
+    )
+    return any(not (isinstance(each, ImportAssignment) and _imports_root(each.node, NEW)) for each in taken)
+
+
+def _read_scope(scope: Scope, fixed: bool, bound: _BoundNames) -> None:
+    for assignment in scope.assignments:
+        if isinstance(assignment, ImportAssignment) and isinstance(assignment.node, cst.Import):
+            named = [alias for alias in assignment.node.names if alias.asname and _dotted(alias.name) == OLD]
+            if any(alias.evaluated_alias == assignment.name for alias in named):
+                bound.modules.update(access.node for access in assignment.references)
+    ours = [each for each in scope.assignments if each.name.partition(".")[0] == OLD]
+    imports = [each for each in ours if isinstance(each, ImportAssignment) and _imports_root(each.node, OLD)]
+    if not imports:
+        return
+    others = [each for each in ours if each not in imports]
+    # A name that is also a function, a class, a parameter or somebody else's import, or that is a class attribute.
+    plain = all(isinstance(each, Assignment) and isinstance(each.node, cst.Name) for each in others)
+    if fixed or not plain or isinstance(scope, ClassScope):
+        bound.keeping.update(each.node for each in imports)
+    else:
+        bound.renamed.update(each.node for each in others if isinstance(each, Assignment))
+    for assignment in ours:
+        for access in assignment.references:
+            if isinstance(access.node, cst.SimpleString):
+                bound.annotations.add(access.node)
+            else:
+                bound.modules.add(_root(access.node))
+    if imports[0].node not in bound.keeping:
+        bound.renamed.update(node for each in ours for node in (_root(access.node) for access in each.references))
+
+
+def _imports_root(node: cst.CSTNode, root: str) -> bool:
+    """Whether the statement is an `import` that binds the package's name itself, without `as`."""
+    return isinstance(node, cst.Import) and any(
+        alias.asname is None and _dotted(alias.name).partition(".")[0] == root for alias in node.names
+    )
+
+
+def _dotted(node: cst.BaseExpression) -> str:
+    if isinstance(node, cst.Attribute):
+        return f"{_dotted(node.value)}.{node.attr.value}"
+    return node.value if isinstance(node, cst.Name) else ""
+
+
+def _root(node: cst.CSTNode) -> cst.CSTNode:
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node
+
+
+def _renamed_root(node: cst.BaseExpression) -> cst.BaseExpression:
+    if isinstance(node, cst.Attribute):
+        return node.with_changes(value=_renamed_root(node.value))
+    return node.with_changes(value=NEW)
+
+
+def _renamed_alias(alias: cst.ImportAlias, keep: bool) -> cst.ImportAlias:
+    dotted = _dotted(alias.name)
+    if dotted.partition(".")[0] != OLD:
+        return alias
+    renamed = alias.with_changes(name=_renamed_root(alias.name))
+    if not keep or alias.asname is not None:
+        return renamed
+    if dotted != OLD:
+        raise CannotRewriteError(f"`import {dotted}`: the names {OLD} or {NEW} mean something else in it as well")
+    return renamed.with_changes(asname=cst.AsName(cst.Name(OLD)))
+
+
+def _fastapi_version(alias: cst.ImportAlias) -> cst.ImportAlias:
+    if _dotted(alias.name) != _VERSION:
+        return alias
+    asname = alias.asname or cst.AsName(cst.Name(_VERSION))
+    return alias.with_changes(name=cst.Name(_FASTAPI_VERSION), asname=asname)
+
+
+class _Rewriter(cst.CSTTransformer):
+    """Applies the renaming, and notes what looks like the module but is left."""
+
+    def __init__(self, bound: _BoundNames) -> None:
+        super().__init__()
+        self.left: list[tuple[cst.CSTNode, str]] = []
+        self._bound = bound
+        self._targets: dict[cst.CSTNode, re.Pattern[str]] = dict.fromkeys(bound.annotations, _ANNOTATION)
+
+    def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
+        keep = original_node in self._bound.keeping
+        return updated_node.with_changes(names=[_renamed_alias(alias, keep) for alias in updated_node.names])
+
+    def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:
+        module = updated_node.module
+        ours = not updated_node.relative and module is not None and _dotted(module).partition(".")[0] == OLD
+        names = () if isinstance(updated_node.names, cst.ImportStar) else updated_node.names
+        if not ours or module is None:
+            if any(_dotted(alias.name) == OLD for alias in names):
+                origin = "." * len(updated_node.relative) + (_dotted(module) if module else "")
+                self.left.append((original_node, f"from {origin} import {OLD}"))
+            return updated_node
+        changed = updated_node.with_changes(module=_renamed_root(module))
+        if _dotted(module) == OLD and any(_dotted(alias.name) == _VERSION for alias in names):
+            changed = changed.with_changes(names=[_fastapi_version(alias) for alias in names])
+        return changed
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
+        return updated_node.with_changes(value=NEW) if original_node in self._bound.renamed else updated_node
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
+        if original_node.attr.value == _VERSION and original_node.value in self._bound.modules:
+            return updated_node.with_changes(attr=updated_node.attr.with_changes(value=_FASTAPI_VERSION))
+        return updated_node
+
+    def visit_Call(self, node: cst.Call) -> None:
+        called = node.func.attr.value if isinstance(node.func, cst.Attribute) else _dotted(node.func)
+        owner = _dotted(node.func.value) if isinstance(node.func, cst.Attribute) else ""
+        if called in _TARGET_CALLS or owner == "sys.modules":
+            self._expect(node.args[:1], _TARGET)
+        elif called == "filterwarnings":
+            self._expect(node.args, _WARNING_CATEGORY)
+
+    def visit_Subscript(self, node: cst.Subscript) -> None:
+        if _dotted(node.value) == "sys.modules":
+            for element in node.slice:
+                if isinstance(element.slice, cst.Index):
+                    self._targets[element.slice.value] = _TARGET
+
+    def leave_SimpleString(self, original_node: cst.SimpleString, updated_node: cst.SimpleString) -> cst.SimpleString:
+        match = _QUOTES.match(updated_node.value)
+        pattern = self._targets.get(original_node)
+        if match is None or OLD not in match[2]:
+            return updated_node
+        opening, text, closing = match.groups()
+        # A target starts where the string starts; a category and an annotation may stand anywhere in it.
+        if pattern is _TARGET:
+            changed = NEW + text[len(OLD) :] if _TARGET.match(text) else text
+        else:
+            changed = pattern.sub(NEW, text) if pattern else text
+        if changed == text and _WORTH_A_LOOK.match(text):
+            self.left.append((original_node, text.strip().splitlines()[0]))
+        return updated_node.with_changes(value=opening + changed + closing)
+
+    def _expect(self, arguments: Sequence[cst.Arg], pattern: re.Pattern[str]) -> None:
+        for argument in arguments:
+            self._targets[argument.value] = pattern

@@ -1,0 +1,102 @@
+"""Which imports of a code base come from packages that were written for FastAPI, and so need the alias.
+It reads import statements and the metadata of installed packages; it imports none of them.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+FASTAPI = "fastapi"
+_OWN = frozenset({FASTAPI, "ferroapi"})
+_REQUIREMENT = re.compile(r"\s*([\w.-]+)[^;]*(?:;(.*))?")
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An imported module, the package it comes from, and why it needs the alias; `certain` when it always does."""
+
+    module: str
+    package: str
+    reason: str
+    certain: bool
+
+
+def imported_modules(source: bytes) -> set[str]:
+    """The dotted names of the modules that a file imports absolutely; empty when it cannot be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return set()
+    return set(_imports(tree))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+            # `from package import fastapi` may import the submodule that is made for it.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if alias.name == FASTAPI)
+
+
+class Installed:
+    """The packages of this interpreter's environment, as their metadata describes them."""
+
+    def __init__(self) -> None:
+        self._packages = metadata.packages_distributions()
+
+    def owners(self, module: str) -> list[str]:
+        """The packages that install the module; several share the top of a namespace package."""
+        packages = sorted(set(self._packages.get(module.partition(".")[0], ())))
+        if len(packages) < 2:
+            return packages
+        path = module.replace(".", "/")
+        return [name for name in packages if self._has(name, path)] or packages
+
+    def requirements(self, package: str) -> list[str]:
+        """What the package requires, extras included; nothing if it is not installed."""
+        try:
+            return metadata.requires(package) or []
+        except metadata.PackageNotFoundError:
+            return []
+
+    def _has(self, package: str, path: str) -> bool:
+        return any(file.as_posix() in (f"{path}.py", f"{path}/__init__.py") for file in metadata.files(package) or ())
+
+
+def needing_alias(modules: Iterable[str], installed: Installed) -> list[Finding]:
+    """One finding for each package among `modules` that needs the alias, then for each that may need it, by name."""
+    findings: dict[str, Finding] = {}
+    for module in sorted(modules):
+        if module.partition(".")[0] in _OWN:
+            continue
+        for package in installed.owners(module) or [module.partition(".")[0]]:
+            finding = _judge(module, package, installed.requirements(package))
+            known = findings.get(package)
+            if finding is not None and (known is None or finding.certain > known.certain):
+                findings[package] = finding
+    return sorted(findings.values(), key=lambda finding: (not finding.certain, finding.module))
+
+
+def _judge(module: str, package: str, requirements: Sequence[str]) -> Finding | None:
+    parts = module.split(".")
+    if FASTAPI in parts[1:]:
+        return Finding(module, package, f"the module is named after {FASTAPI}", certain=True)
+    extras: set[str] = set()
+    for text in requirements:
+        match = _REQUIREMENT.match(text)
+        if match is None or match[1].lower().replace("_", "-") != FASTAPI:
+            continue
+        extra = _EXTRA.search(match[2] or "")
+        if extra is None:
+            return Finding(module, package, f"the package requires {FASTAPI}", certain=True)
+        extras.add(extra[1])
+    if FASTAPI in re.split(r"[_-]", parts[0]):
+        return Finding(module, package, f"the package is named after {FASTAPI}", certain=True)
+    if extras:
+        return Finding(module, package, f"its extra {', '.join(sorted(extras))} requires {FASTAPI}", certain=False)
+    return None
