@@ -3,6 +3,7 @@
 An application has the routes of one case and no others, so that none is charged for its place in a list of routes.
 Handlers run on every request and make what they return then; nothing that a handler returned is kept.
 """
+# mypy: disable-error-code="attr-defined, name-defined, no-any-return, no-untyped-def, untyped-decorator"
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib import import_module
@@ -83,27 +84,27 @@ def json(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/json")
-    async def read():  # type: ignore[no-untyped-def]
+    async def read():
         return {"message": "Hello, World!"}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def plaintext(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/plaintext", response_class=PlainTextResponse)
-    async def read():  # type: ignore[no-untyped-def]
+    async def read():
         return "Hello, World!"
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def items(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/items/{item_id}")
-    async def read(  # type: ignore[no-untyped-def]
+    async def read(
         item_id: int,
         q: str,
         limit: int = framework.Query(10, le=100),
@@ -113,7 +114,7 @@ def items(framework: ModuleType) -> ASGIApp:
     ):
         return {"item_id": item_id, "q": q, "limit": limit, "price": price, "active": active, "token": x_token}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def deps(framework: ModuleType) -> ASGIApp:
@@ -133,10 +134,10 @@ def deps(framework: ModuleType) -> ASGIApp:
         return {"id": user_id, "tenant": settings["tenant"], "open": session["open"]}
 
     @app.get("/deps")
-    async def read(user: dict[str, Any] = framework.Depends(user), verbose: bool = False):  # type: ignore[no-untyped-def]
+    async def read(user: dict[str, Any] = framework.Depends(user), verbose: bool = False):
         return {"user": user["id"], "tenant": user["tenant"], "verbose": verbose}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def body(framework: ModuleType) -> ASGIApp:
@@ -146,17 +147,17 @@ def body(framework: ModuleType) -> ASGIApp:
     async def create(item: Item) -> Item:
         return item
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def sync(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/sync")
-    def read():  # type: ignore[no-untyped-def]
+    def read():
         return {"message": "Hello, World!"}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def sdeps(framework: ModuleType) -> ASGIApp:
@@ -172,12 +173,10 @@ def sdeps(framework: ModuleType) -> ASGIApp:
         return 3
 
     @app.get("/sdeps")
-    def read(  # type: ignore[no-untyped-def]
-        a: int = framework.Depends(first), b: int = framework.Depends(second), c: int = framework.Depends(third)
-    ):
+    def read(a: int = framework.Depends(first), b: int = framework.Depends(second), c: int = framework.Depends(third)):
         return {"sum": a + b + c}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def yields(framework: ModuleType) -> ASGIApp:
@@ -189,10 +188,10 @@ def yields(framework: ModuleType) -> ASGIApp:
         session["open"] = False
 
     @app.get("/yield")
-    async def read(session: dict[str, bool] = framework.Depends(session)):  # type: ignore[no-untyped-def]
+    async def read(session: dict[str, bool] = framework.Depends(session)):
         return {"open": session["open"]}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def sync_yields(framework: ModuleType) -> ASGIApp:
@@ -204,10 +203,10 @@ def sync_yields(framework: ModuleType) -> ASGIApp:
         session["open"] = False
 
     @app.get("/syield")
-    async def read(session: dict[str, bool] = framework.Depends(session)):  # type: ignore[no-untyped-def]
+    async def read(session: dict[str, bool] = framework.Depends(session)):
         return {"open": session["open"]}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def auth(framework: ModuleType) -> ASGIApp:
@@ -221,10 +220,10 @@ def auth(framework: ModuleType) -> ASGIApp:
         return user
 
     @app.get("/me")
-    async def read(user: dict[str, Any] = framework.Depends(current_user)):  # type: ignore[no-untyped-def]
+    async def read(user: dict[str, Any] = framework.Depends(current_user)):
         return {"username": user["username"]}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def model(framework: ModuleType) -> ASGIApp:
@@ -234,60 +233,58 @@ def model(framework: ModuleType) -> ASGIApp:
     async def read() -> Page:
         return Page.model_construct(total=len(PRODUCTS), items=PRODUCTS)
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def dicts(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/dict")
-    async def read():  # type: ignore[no-untyped-def]
+    async def read():
         return {"total": len(ROWS), "items": [row.copy() for row in ROWS]}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def orm(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.get("/orm", response_model=list[Account])
-    async def read():  # type: ignore[no-untyped-def]
+    async def read():
         return RECORDS.copy()
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def form(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.post("/form")
-    async def create(  # type: ignore[no-untyped-def]
-        username: str = framework.Form(), password: str = framework.Form(), age: int = framework.Form()
-    ):
+    async def create(username: str = framework.Form(), password: str = framework.Form(), age: int = framework.Form()):
         return {"username": username, "length": len(password), "age": age}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def multipart(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.post("/multipart")
-    async def create(  # type: ignore[no-untyped-def]
-        file: framework.UploadFile,  # type: ignore[name-defined]
+    async def create(
+        file: framework.UploadFile,
         title: str = framework.Form(),
         pages: int = framework.Form(),
     ):
         return {"title": title, "pages": pages, "name": file.filename, "size": len(await file.read())}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def http_middleware(framework: ModuleType) -> ASGIApp:
     app = json(framework)
 
     def add(name: str) -> None:
-        @app.middleware("http")  # type: ignore[attr-defined, untyped-decorator]
+        @app.middleware("http")
         async def mark(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
             response = await call_next(request)
             response.headers[name] = "1"
@@ -301,7 +298,7 @@ def http_middleware(framework: ModuleType) -> ASGIApp:
 def cors(framework: ModuleType) -> ASGIApp:
     app = json(framework)
     middleware = import_module(f"{framework.__name__}.middleware.cors").CORSMiddleware
-    app.add_middleware(middleware, allow_origins=["https://example.com"], allow_methods=["*"])  # type: ignore[attr-defined]
+    app.add_middleware(middleware, allow_origins=["https://example.com"], allow_methods=["*"])
     return app
 
 
@@ -311,12 +308,12 @@ def routes(count: int) -> Callable[[ModuleType], ASGIApp]:
     def build(framework: ModuleType) -> ASGIApp:
         app = framework.FastAPI()
 
-        async def read(key: str):  # type: ignore[no-untyped-def]
+        async def read(key: str):
             return {"key": key}
 
         for index in range(count):
             app.get(f"/resource{index}/{{key}}")(read)
-        return app  # type: ignore[no-any-return]
+        return app
 
     return build
 
@@ -325,12 +322,12 @@ def websocket(framework: ModuleType) -> ASGIApp:
     app = framework.FastAPI()
 
     @app.websocket("/echo")
-    async def echo(websocket: framework.WebSocket):  # type: ignore[name-defined, no-untyped-def]
+    async def echo(websocket: framework.WebSocket):
         await websocket.accept()
         await websocket.send_text(await websocket.receive_text())
         await websocket.close()
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def stream(framework: ModuleType) -> ASGIApp:
@@ -341,10 +338,10 @@ def stream(framework: ModuleType) -> ASGIApp:
             yield b"chunk %d\n" % index
 
     @app.get("/stream")
-    async def read():  # type: ignore[no-untyped-def]
+    async def read():
         return StreamingResponse(chunks(), media_type="text/plain")
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def events(framework: ModuleType) -> ASGIApp:
@@ -356,7 +353,7 @@ def events(framework: ModuleType) -> ASGIApp:
         for index in range(100):
             yield {"index": index}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def starlette_json(framework: ModuleType) -> ASGIApp:

@@ -4,7 +4,6 @@ Coroutines are driven by hand where the case never suspends, so that no event lo
 """
 
 import asyncio
-import ctypes
 import gc
 import sys
 from importlib import import_module
@@ -14,10 +13,12 @@ from benches.cases.table import CASES, Case
 
 FEW, MANY = 100, 400
 CASES_COUNTED = ("json", "items", "deps", "body", "dict", "sync")
-MARK = "PyFloat_GetMax"
+MARK = "Py_SetRecursionLimit"
 """A function of the interpreter that nothing else calls; callgrind writes its counts out at each call."""
 
-_mark = ctypes.pythonapi[MARK]
+
+def _mark() -> None:
+    sys.setrecursionlimit(sys.getrecursionlimit())
 
 
 class _Suspended(RuntimeError):

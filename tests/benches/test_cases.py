@@ -1,0 +1,71 @@
+"""What is measured is right: each case answers the same from ferroapi, from FastAPI and from the floor by hand."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+import ferroapi
+
+fastapi = pytest.importorskip("fastapi")
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benches.cases.exchange import ask  # noqa: E402
+from benches.cases.floor import floor  # noqa: E402
+from benches.cases.table import CASES, Case  # noqa: E402
+from benches.http.run import GOALS as SERVER_GOALS  # noqa: E402
+from benches.python.counted import CASES_COUNTED  # noqa: E402
+
+from benches import report  # noqa: E402
+
+NAMES = {case.name for case in CASES}
+# Ten thousand routes take seconds to declare, and are the application of ten routes but for their number.
+QUICK = [case for case in CASES if case.fastapi]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name.replace(" ", "-"))
+def test_case_answers_the_same_from_both_frameworks_and_by_hand(case: Case) -> None:
+    expected = asyncio.run(ask(case.build(fastapi), case.request))
+    assert expected.status == case.status
+    ours = case.build(ferroapi)
+    for _ in range(2):  # the first request compiles the route
+        assert asyncio.run(ask(ours, case.request)) == expected
+    assert asyncio.run(ask(floor(case.request, expected), case.request)) == expected
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.alone], ids=lambda case: case.name)
+def test_pydantic_alone_makes_the_body_of_the_case(case: Case) -> None:
+    assert case.alone is not None
+    assert case.alone() == asyncio.run(ask(case.build(fastapi), case.request)).body
+
+
+def test_cases_that_are_served_or_counted_exist() -> None:
+    assert len(NAMES) == len(CASES)
+    assert set(SERVER_GOALS) <= NAMES
+    assert set(CASES_COUNTED) <= NAMES
+
+
+def test_tables_take_the_place_between_the_markers_of_a_readme(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.START}\nold figures\n{report.END}\nafter\n")
+    row = {"name": "json", "figures": {"ferroapi": 5.0, "fastapi": 100.0, "raw": 2.0}, "ratio": "20x", "goal": "18x"}
+    section = {
+        "date": "2030-01-01T00:00:00+00:00",
+        "commit": "abc1234",
+        "machine": {"processor": "a processor", "cores": 2, "load": [0.1, 0.1, 0.1]},
+        "versions": {"python": "3.11.7"},
+        "rows": [row | {"met": True}],
+    }
+    assert report.write_readme({"in_process": section}, readme)
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old figures" not in text
+    assert "| json | 5 | 100 | 2 |  | 20x | 18x ✓ |" in text
+
+
+def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("text\n")
+    assert not report.write_readme({}, readme)
+    assert readme.read_text() == "text\n"
