@@ -70,6 +70,10 @@ conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a 
 bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
 	$(BIN)/python -m benches $(ARGS)
 
+.PHONY: bench-gate
+bench-gate: build ## Fail where a request takes 3% more instructions than committed (needs valgrind; ARGS=--update)
+	$(BIN)/python -m benches.python.instructions $(ARGS)
+
 .PHONY: lint
 lint: build ## Check formatting, lints and types, and the extension's stub
 	cargo fmt --all --check
