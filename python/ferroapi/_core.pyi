@@ -63,9 +63,18 @@ class RouteTable:
     """A router's routes, compiled: finds the route of a scope in a time that does not grow with their number."""
 
     def __new__(
-        cls, entries: Sequence[Any], router: Any, patch_points: Sequence[tuple[Any, str, Any]], epoch: int
+        cls,
+        entries: Sequence[Any],
+        router: Any,
+        patch_points: Sequence[tuple[Any, str, Any]],
+        refuses: bool,
+        epoch: int,
     ) -> Self:
-        """Compile a router's entries; `patch_points` are names with what stands there when nobody replaced it."""
+        """Compile a router's entries.
+
+        `patch_points` are names with what stands there when nobody replaced it; `refuses` says that a path which no
+        entry answers is a 404 and nothing else.
+        """
 
     @property
     def is_current(self) -> bool:

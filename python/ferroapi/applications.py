@@ -32,6 +32,7 @@ from ferroapi._options import (
     IncludeOptions,
 )
 from ferroapi._routing.dispatch import Dispatch
+from ferroapi._routing.table import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
@@ -131,6 +132,14 @@ _PLAIN_STACK: tuple[type, ...] = (
 """The layers around the router, outermost first, when there is no user middleware."""
 
 
+def _exception_handlers_of(stack: Any) -> tuple[Any, Any]:
+    """Return the handlers by class and by status of a plain stack, which its `ExceptionMiddleware` keeps."""
+    layer = stack
+    while not isinstance(layer, ExceptionMiddleware):
+        layer = layer.app
+    return layer._exception_handlers, layer._status_handlers
+
+
 def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
     config: TelemetryConfig = {
         "tracer_provider": None,
@@ -207,6 +216,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self.middleware_stack: ASGIApp | None = None
         self._judged_stack: ASGIApp | None = None
         self._is_direct = False
+        self._handlers: tuple[Any, Any] | None = None
         self.setup()
 
     # The stack.
@@ -254,6 +264,7 @@ class FastAPI(ForwardedOperations, Starlette):
         if stack is None or stack is not self._judged_stack:
             self._judged_stack = stack
             self._is_direct = stack is not None and self._is_plain(stack)
+            self._handlers = _exception_handlers_of(stack) if self._is_direct else None
         return self.router._drive(scope, receive, send, self) if self._is_direct else None
 
     def _is_plain(self, stack: ASGIApp) -> bool:
@@ -293,6 +304,13 @@ class FastAPI(ForwardedOperations, Starlette):
             send=send,
             legacy_otel=_legacy_otel(self.middleware_stack),
         )
+
+    def explain(self) -> list[Explanation]:
+        """Return a row for each route: its path, its methods, and whether it runs natively or why it does not.
+
+        Path operations are compiled by this, as by their first request.
+        """
+        return explain(self.router)
 
     # Documentation.
 

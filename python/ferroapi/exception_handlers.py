@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 
+from ferroapi import _core
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from ferroapi.utils import is_body_allowed_for_status_code
@@ -28,22 +29,49 @@ MAXIMUM_CLOSE_REASON = 123
 """Length of a WebSocket close reason in bytes. Source: RFC 6455, section 5.5."""
 
 
-async def http_exception_handler(request: Request, exc: HTTPException) -> Response:
-    """Answer with the exception's status and headers, and its detail where the status allows a body."""
+def http_exception_response(exc: HTTPException) -> Response:
+    """Return the answer of `http_exception_handler`."""
     headers = getattr(exc, "headers", None)
     if is_body_allowed_for_status_code(exc.status_code):
         return JSONResponse({"detail": exc.detail}, status_code=exc.status_code, headers=headers)
     return Response(status_code=exc.status_code, headers=headers)
 
 
-async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:
-    """Answer 422 with the list of errors."""
-    errors = exc.errors()[:MAXIMUM_ERRORS]
+async def http_exception_handler(request: Request, exc: HTTPException) -> Response:
+    """Answer with the exception's status and headers, and its detail where the status allows a body."""
+    return http_exception_response(exc)
+
+
+class RenderedResponse(JSONResponse):
+    """A JSON response of bytes that are rendered already."""
+
+    def render(self, content: bytes) -> bytes:
+        """Return the content as it is."""
+        return content
+
+
+def request_validation_response(exc: RequestValidationError) -> JSONResponse:
+    """Return the answer of `request_validation_exception_handler`."""
+    return validation_errors_response(exc.errors())
+
+
+def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
+    """Return the 422 for these errors."""
+    errors = errors[:MAXIMUM_ERRORS]
     try:
+        # In a short answer there is no long input to leave out.
+        body = _core.encode_json({"detail": errors})
+        if len(body) <= MAXIMUM_REPEATED_INPUT:
+            return RenderedResponse(body, status_code=422)
         return JSONResponse({"detail": _encoded(errors)}, status_code=422)
     except (ValueError, TypeError, RecursionError):
         # The input has no JSON form: NaN, a lone surrogate, bytes, a number of thousands of digits, deep nesting.
         return JSONResponse({"detail": _renderable(errors)}, status_code=422)
+
+
+async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:
+    """Answer 422 with the list of errors."""
+    return request_validation_response(exc)
 
 
 async def websocket_request_validation_exception_handler(

@@ -3,10 +3,13 @@
 Each function is imported by name in `rust/core/src/names.rs`. The hot half is the driver itself.
 """
 
-import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
+from anyio import CancelScope, CapacityLimiter
+from anyio.to_thread import run_sync
 from pydantic import ValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.background import BackgroundTasks
@@ -18,16 +21,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ferroapi import _core
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
-from ferroapi._request.body import body_error, is_json_content_type as _is_json
+from ferroapi._request.body import body_error
+from ferroapi._request.body import is_json_content_type as _is_json
 from ferroapi._request.context import endpoint_context, request_validation_error
 from ferroapi._request.plan import PathOperation
 from ferroapi._request.response import build_response as _build_response
+from ferroapi._request.session import RESPONSE_NOT_AWAITED
 from ferroapi.background import BackgroundTasks as background_tasks
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _shared_response, _solve_generator
 from ferroapi.dependencies._values import request_params_to_args
 from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
-from ferroapi.exceptions import ResponseValidationError
+from ferroapi.exception_handlers import (
+    http_exception_handler,
+    http_exception_response,
+    request_validation_exception_handler,
+    request_validation_response,
+    validation_errors_response,
+)
+from ferroapi.exceptions import FastAPIError, RequestValidationError, ResponseValidationError
 
 FAILURE_KEY = "ferroapi.failure"
 """The scope key under which a failed native request is handed to the application's own middleware stack."""
@@ -131,20 +143,118 @@ async def build_response(
     return _build_response(content, recipe, solved)
 
 
-def raising(error: Exception, started: bool) -> ASGIApp:
+def not_found() -> HTTPException:
+    """Return what stands for a path that no route answers. Source: `starlette.routing.Router.not_found`."""
+    return HTTPException(status_code=404)
+
+
+def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Response | None:
+    """Return what FastAPI's own handler would answer, None if another handler or none is in charge of this exception.
+
+    Source: `starlette._exception_handler.wrap_app_handling_exceptions`.
+    """
+    if handlers is None:
+        return None
+    by_class, by_status = handlers
+    handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
+    if handler is None:
+        handler = next((by_class[cls] for cls in type(error).__mro__ if cls in by_class), None)
+    for default, respond in _DEFAULT_RESPONSES:
+        if handler is default:
+            response: Response = respond(error)
+            # An exception that is raised again and again would collect the traceback of every request.
+            error.__traceback__ = None
+            return response
+    return None
+
+
+def default_refusal(errors: list[Any], handlers: tuple[Any, Any] | None) -> Response | None:
+    """Return FastAPI's own 422, None if another handler is in charge of `RequestValidationError`."""
+    if handlers is None or _validation_handler(handlers[0]) is not request_validation_exception_handler:
+        return None
+    return validation_errors_response(errors)
+
+
+def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
+    return next((by_class[cls] for cls in RequestValidationError.__mro__ if cls in by_class), None)
+
+
+# The ends of generators.
+
+
+def shield() -> CancelScope:
+    """Return an entered cancel scope that no cancellation passes."""
+    return CancelScope(shield=True).__enter__()
+
+
+async def run_exit(closer: Callable[[], bool]) -> bool:
+    """Run the end of a generator in a worker thread, beside the limiter, which the request may hold already."""
+    with CancelScope(shield=True):
+        return await run_sync(closer, limiter=CapacityLimiter(1))
+
+
+Exits = list[tuple[Any, bool]]
+"""Generators at their `yield`, in the order of their entry, with whether they are async."""
+
+
+async def unwind(error: BaseException, started: bool, sent: bool, function_exits: Exits, request_exits: Exits) -> None:
+    """Raise an exception inside the generators that are still entered, as their exit stacks would.
+
+    Raises:
+        BaseException: what comes out of the generators, `error` itself unless they do something with it.
+        FastAPIError: they swallowed it, so that there is no response.
+    """
+    async with AsyncExitStack() as request_stack:
+        _push(request_stack, request_exits)
+        async with AsyncExitStack() as function_stack:
+            _push(function_stack, function_exits)
+            raise error
+        raise UnboundLocalError(_NO_RESPONSE)
+    if not sent:
+        raise FastAPIError(RESPONSE_NOT_AWAITED)
+
+
+_NO_RESPONSE = "cannot access local variable 'response' where it is not associated with a value"
+"""What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
+
+
+def _push(stack: AsyncExitStack, exits: Exits) -> None:
+    for generator, is_async in exits:
+        stack.push_async_exit(partial(_exit_async if is_async else _exit_sync, generator))
+
+
+async def _exit_async(generator: Any, *exception: Any) -> bool | None:
+    # A context manager made around a generator that is entered already: its exit is contextlib's.
+    manager = asynccontextmanager(lambda: generator)()
+    with CancelScope(shield=True):
+        return await manager.__aexit__(*exception)
+
+
+async def _exit_sync(generator: Any, *exception: Any) -> bool:
+    manager = contextmanager(lambda: generator)()
+    with CancelScope(shield=True):
+        return bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+
+
+# Exceptions that no default handler answers.
+
+Failure = tuple[Exception, bool, bool, Exits, Exits]
+"""The arguments of `unwind`."""
+
+
+def _failing(failure: Failure) -> ASGIApp:
     """Return an application that fails as the native request did, after the start of the response if it had started."""
+    _, started, *_ = failure
 
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
         if started:
             await send(_REPLAYED_START)
-        raise error
+        await unwind(*failure)
 
     return fail
 
 
-async def answer_failure(
-    channels: tuple[Scope, Receive, Send], error: Exception, started: bool, application: Any
-) -> None:
+async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure, application: Any) -> None:
     """Let the exception handlers answer for a native request that failed.
 
     With `application` the request had come straight from the server: it enters the application's middleware now, which
@@ -159,7 +269,7 @@ async def answer_failure(
         if message is not _REPLAYED_START:
             await send(message)
 
-    failing = raising(error, started)
+    failing = _failing(failure)
     if application is None:
         await answer_as(failing, scope, receive, send_once)
     else:
@@ -170,3 +280,9 @@ async def answer_failure(
 async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run an application under the exception handlers that the scope names."""
     await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, send)
+
+
+_DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any], Response]], ...] = (
+    (request_validation_exception_handler, request_validation_response),
+    (http_exception_handler, http_exception_response),
+)

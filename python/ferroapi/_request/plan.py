@@ -28,7 +28,8 @@ from ferroapi.dependencies.models import (
     _is_coroutine_callable,
     _is_gen_callable,
 )
-from ferroapi.security.oauth2 import SecurityScopes
+from ferroapi.security.api_key import APIKeyCookie, APIKeyHeader, APIKeyQuery
+from ferroapi.security.oauth2 import OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
 
 _LARGEST_GRAPH = 4096
 """Occurrences of dependencies in one graph, above which it is left to the Python solver."""
@@ -36,6 +37,11 @@ _LARGEST_GRAPH = 4096
 _IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
 
 _RENDER_JSON = JSONResponse.render
+
+_BEARERS = (OAuth2PasswordBearer, OAuth2AuthorizationCodeBearer)
+_KEYS = {APIKeyHeader: "header", APIKeyQuery: "query", APIKeyCookie: "cookie"}
+_SCHEME_CALLS: dict[Any, Any] = {scheme: scheme.__call__ for scheme in (*_BEARERS, *_KEYS)}
+"""The schemes whose credentials are read without a call, with what their call is when nobody replaced it."""
 
 
 class Unplannable(Exception):
@@ -62,6 +68,7 @@ class NodeRecipe:
 
     call: Callable[..., Any]
     kind: str
+    scheme: tuple[str, str, str] | None
     parameters: list[ValueRecipe]
     leaf: bool
     body: str
@@ -132,9 +139,11 @@ class PathOperation:
         return plan if plan is not None and plan.is_current() else None
 
     @cached_property
-    def has_generators(self) -> bool:
-        """Whether a dependency has code after its `yield`, which closes around the response."""
-        return any(_kind(each) == "generator" for each in _below(self.dependant))
+    def shows_exit_stacks(self) -> bool:
+        """Whether user code receives a request in whose scope it could reach the exit stacks of generators."""
+        nodes = list(_below(self.dependant))
+        has_generators = any(_kind(each) in ("generator", "async_generator") for each in nodes)
+        return has_generators and any(_receives_request(each) for each in (self.dependant, *nodes))
 
     def _recipe(self) -> PlanRecipe:
         call = self.dependant.call
@@ -218,6 +227,7 @@ class _Graph:
         return NodeRecipe(
             call=call,
             kind=_kind(dependant),
+            scheme=_scheme(call),
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
             body=shape,
@@ -235,9 +245,26 @@ class _Graph:
 
 def _kind(dependant: Dependant) -> str:
     call = dependant.call
-    if _is_gen_callable(call) or _is_async_gen_callable(call):
+    if _is_async_gen_callable(call):
+        return "async_generator"
+    if _is_gen_callable(call):
         return "generator"
     return "coroutine" if _is_coroutine_callable(call) else "plain"
+
+
+def _receives_request(dependant: Dependant) -> bool:
+    name = dependant.request_param_name or dependant.http_connection_param_name
+    return name is not None and _scheme(dependant.call) is None
+
+
+def _scheme(call: Any) -> tuple[str, str, str] | None:
+    """Return source, name and form of the credentials of a security scheme that is FastAPI's own, None for any other."""
+    kind = type(call)
+    if kind not in _SCHEME_CALLS or kind.__call__ is not _SCHEME_CALLS[kind]:
+        return None
+    if kind in _BEARERS:
+        return "header", "authorization", "bearer"
+    return _KEYS[kind], call.model.name, "key"
 
 
 def _needs_leaf(facts: RequestField) -> bool:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from ferroapi.exceptions import FastAPIError
 
-_RESPONSE_NOT_AWAITED = (
+RESPONSE_NOT_AWAITED = (
     "Response not awaited. There's a high chance that the "
     "application code is raising an exception and a dependency with yield "
     "has a block with a bare except, or a block with except Exception, "
@@ -54,7 +54,7 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
                 await response(scope, receive, send)
                 is_sent = True
             if not is_sent:
-                raise FastAPIError(_RESPONSE_NOT_AWAITED)
+                raise FastAPIError(RESPONSE_NOT_AWAITED)
 
         await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
 

@@ -83,6 +83,11 @@ class Dispatch(routing.Router):
         else:
             await self._answer(scope, receive, send)
 
+    def _refuses_plainly(self) -> bool:
+        """Tell whether a path that no route answers is a 404 and nothing else: no frontend, no application by default."""
+        is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
+        return is_default and next(iter(self._iter_low_priority_routes()), None) is None
+
     def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
         """Return the native driver of a request, None where Python must answer.
 

@@ -134,7 +134,7 @@ class Table:
         epoch = _core.RouteTable.current_epoch()
         self.router = router
         self.entries = list(_entries(router.routes, ()))
-        self.core = _core.RouteTable(self.entries, router, patch_points, epoch)
+        self.core = _core.RouteTable(self.entries, router, patch_points, router._refuses_plainly(), epoch)
 
     def select(self, scope: Scope) -> Selection[Entry] | None:
         """Return the entry that answers a scope, a full match before a partial one, with what it adds to the scope.
@@ -243,8 +243,8 @@ def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
     if state.max_body_size is not None:
         return None, "the body size is limited"
     plan, reason = built.operation.compiled
-    if plan is not None and built.operation.has_generators:
-        return None, "a dependency has code after its yield"
+    if plan is not None and built.operation.shows_exit_stacks:
+        return None, "a dependency with yield stands beside a Request, which shows the exit stacks"
     return plan, reason
 
 
@@ -287,3 +287,30 @@ def _is_transparent(included: _IncludedRouter) -> bool:
 
 def _is_operation(route: BaseRoute) -> bool:
     return hasattr(route, "app_as_built")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How one route is run."""
+
+    path: str
+    methods: tuple[str, ...]
+    mode: str
+    """`native`: by the Rust driver; `handler`: by `get_request_handler` in Python; `python`: by code of its own."""
+    reason: str
+    """Why it is not native; empty if it is."""
+
+
+def explain(router: "Dispatch") -> list[Explanation]:
+    """Return how each route of a router is run, in the order in which they are asked."""
+    return [_explain(entry) for entry in router._current_table().entries]
+
+
+def _explain(entry: Entry) -> Explanation:
+    path = entry.path or getattr(entry.candidate, "path", None) or getattr(entry.candidate, "prefix", "")
+    methods = tuple(entry.methods or ())
+    if entry.compile is None:
+        reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"
+        return Explanation(path, methods, "python", reason)
+    plan, reason = native_plan(entry.candidate)
+    return Explanation(path, methods, "native" if plan is not None else "handler", reason)

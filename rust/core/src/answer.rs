@@ -26,7 +26,13 @@ pub(crate) enum Answer {
 ///
 /// # Errors
 /// `ResponseValidationError`, and whatever serializing user objects raises.
-pub(crate) fn answer(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>, native: bool) -> PyResult<Answer> {
+pub(crate) fn answer(
+    py: Python<'_>,
+    plan: &Py<Plan>,
+    solver: &Solver,
+    result: &Py<PyAny>,
+    native: bool,
+) -> PyResult<Answer> {
     let object = result.bind(py);
     if object.is_instance(names::response(py)?)? {
         return given_response(py, solver, object, native);
@@ -35,7 +41,11 @@ pub(crate) fn answer(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, result: &
     let sub_response = solver.response.as_ref().map(|response| response.bind(py));
     let status = match sub_response {
         None => recipe.status,
-        Some(response) => response.getattr(intern!(py, "status_code"))?.extract::<Option<u16>>()?.filter(|status| *status != 0).or(recipe.status),
+        Some(response) => response
+            .getattr(intern!(py, "status_code"))?
+            .extract::<Option<u16>>()?
+            .filter(|status| *status != 0)
+            .or(recipe.status),
     };
     let status = status.unwrap_or(200);
     if native && carries_body(status) {
@@ -51,7 +61,7 @@ pub(crate) fn answer(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, result: &
             Render::Model { validate, to_json, options, values } => {
                 let value = match validate::call_validator(validate.bind(py), result.clone_ref(py)) {
                     Ok(value) => value,
-                    Err(error) => return Err(invalid(py, plan, solver, error, result)),
+                    Err(error) => return Err(invalid(py, plan, solver, &error, result)),
                 };
                 let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
                 arguments.push(value.unbind());
@@ -90,7 +100,7 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
 
 #[cold]
 #[inline(never)]
-fn invalid(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, error: PyErr, result: &Py<PyAny>) -> PyErr {
+fn invalid(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, error: &PyErr, result: &Py<PyAny>) -> PyErr {
     let build = || -> PyResult<PyErr> {
         if !error.is_instance(py, names::validation_error(py)?) {
             return Ok(error.clone_ref(py));

@@ -4,20 +4,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyBaseException, PyException, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{
+    PyBaseException, PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PyTypeError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::answer::{Answer, answer, object_answer};
 use crate::error::Error;
+use crate::exits::{Closer, Exit, Exits, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
 use crate::plan::{BodyMode, Plan};
 use crate::respond::{Ready, message_type};
 use crate::scope::Scope;
-use crate::solve::{Body, Connection, Need, Place, Solver};
+use crate::solve::{Body, Connection, Need, Place, Solver, no_yield};
 use crate::{body, names};
 
 /// Where a request is: what the awaitable that it waits for was started for.
@@ -33,6 +36,8 @@ enum Stage {
     Hopping,
     /// The response object is being made.
     Building,
+    /// The end of a generator of function scope.
+    ClosingFunction,
     /// `send()`: the start of the response.
     Starting,
     /// `send()`: its body.
@@ -41,6 +46,8 @@ enum Stage {
     Calling,
     /// The background tasks.
     Background,
+    /// The end of a generator of request scope.
+    ClosingRequest,
     /// The exception handlers answer.
     Failing,
     /// Nothing more will happen.
@@ -55,22 +62,35 @@ enum Next {
     Done(Py<PyAny>),
 }
 
+/// The connection of one request, and who is around it.
+pub(crate) struct Channels {
+    pub(crate) scope: Py<PyDict>,
+    pub(crate) receive: Py<PyAny>,
+    pub(crate) send: Py<PyAny>,
+    /// The application, when the driver is the outermost code of its request: exceptions go to its middleware stack.
+    pub(crate) application: Option<Py<PyAny>>,
+}
+
 /// One request under way: an awaitable for the server's task.
 #[pyclass(module = "ferroapi._core")]
 pub(crate) struct Driver {
-    plan: Py<Plan>,
-    scope: Py<PyDict>,
-    receive: Py<PyAny>,
-    send: Py<PyAny>,
-    /// The application, when this driver is the outermost code of its request; exceptions then go to its middleware stack.
-    application: Option<Py<PyAny>>,
+    channels: Channels,
     /// Whether the response is sent from here; otherwise awaiting the driver gives a response object.
-    native: bool,
+    is_native: bool,
+    plan: Option<Py<Plan>>,
     solver: Option<Box<Solver>>,
     hop: Option<Py<Hop>>,
+    /// The generators that wait at their `yield`.
+    exits: Exits,
+    /// The cancel scope around the async generator that is being closed.
+    shield: Option<Py<PyAny>>,
     chunks: Vec<Py<PyBytes>>,
+    /// What is sent once the generators of function scope are closed.
+    answer: Option<Answer>,
     ready: Option<Ready>,
     recorder: Option<Py<Recorder>>,
+    /// What the request fails with at once: no route answers it.
+    refusal: Option<PyErr>,
     stage: Stage,
     awaiting: Option<Py<PyAny>>,
 }
@@ -99,38 +119,56 @@ enum Input<'py> {
 }
 
 impl Driver {
+    fn idle(channels: Channels, is_native: bool) -> Self {
+        Self {
+            channels,
+            is_native,
+            plan: None,
+            solver: None,
+            hop: None,
+            exits: Exits::default(),
+            shield: None,
+            chunks: Vec::new(),
+            answer: None,
+            ready: None,
+            recorder: None,
+            refusal: None,
+            stage: Stage::Matched,
+            awaiting: None,
+        }
+    }
+
     /// A driver that answers the request itself.
     pub(crate) fn native(
         py: Python<'_>,
-        plan: Py<Plan>,
-        scope: &Bound<'_, PyDict>,
+        plan: &Py<Plan>,
+        channels: Channels,
         path_params: Option<&Bound<'_, PyDict>>,
-        channels: (Py<PyAny>, Py<PyAny>),
-        application: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let (receive, send) = channels;
-        let collected = extract::collect(plan.get(), Scope(scope), path_params)?;
-        let connection =
-            Connection::new(scope.clone().unbind(), receive.clone_ref(py), send.clone_ref(py), None);
-        Ok(Self {
-            solver: Some(Box::new(Solver::new(plan.clone_ref(py), connection, collected))),
-            plan,
-            scope: scope.clone().unbind(),
-            receive,
-            send,
-            application,
-            native: true,
-            hop: None,
-            chunks: Vec::new(),
-            ready: None,
-            recorder: None,
-            stage: Stage::Matched,
-            awaiting: None,
-        })
+        let collected = extract::collect(plan.get(), Scope(channels.scope.bind(py)), path_params)?;
+        let connection = Connection::new(
+            channels.scope.clone_ref(py),
+            channels.receive.clone_ref(py),
+            channels.send.clone_ref(py),
+            None,
+        );
+        let exits = Exits::new(plan.get().has_generators);
+        let solver = Solver::new(plan.clone_ref(py), connection, collected, exits.clone());
+        Ok(Self { plan: Some(plan.clone_ref(py)), solver: Some(Box::new(solver)), exits, ..Self::idle(channels, true) })
+    }
+
+    /// A driver that fails at once with what stands for a path that no route answers.
+    pub(crate) fn refusing(channels: Channels, refusal: PyErr) -> Self {
+        Self { refusal: Some(refusal), ..Self::idle(channels, true) }
     }
 
     /// A driver that gives the response object for a `Request` whose body has been read.
-    pub(crate) fn responding(py: Python<'_>, plan: Py<Plan>, request: &Bound<'_, PyAny>, body: Bound<'_, PyAny>) -> PyResult<Self> {
+    fn responding(
+        py: Python<'_>,
+        plan: Py<Plan>,
+        request: &Bound<'_, PyAny>,
+        body: Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
         let path_params = match scope.get_item(intern!(py, "path_params"))? {
             Some(params) => Some(params.cast_into::<PyDict>()?),
@@ -138,34 +176,18 @@ impl Driver {
         };
         let collected = extract::collect(plan.get(), Scope(&scope), path_params.as_ref())?;
         let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
-        let mut solver = Box::new(Solver::new(plan.clone_ref(py), connection, collected));
+        let mut solver = Box::new(Solver::new(plan.clone_ref(py), connection, collected, Exits::default()));
         if !body.is(names::undefined(py)?) {
             solver.body = Body::Value(body.unbind());
         }
         if plan.get().has_generators {
-            let stack = |name| -> PyResult<Py<PyAny>> {
-                Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind))
-            };
-            solver.stacks = Some((
-                stack(intern!(py, "fastapi_inner_astack"))?,
-                stack(intern!(py, "fastapi_function_astack"))?,
-            ));
+            let stack =
+                |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
+            solver.stacks =
+                Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
         }
-        Ok(Self {
-            solver: Some(solver),
-            plan,
-            scope: scope.unbind(),
-            receive: py.None(),
-            send: py.None(),
-            application: None,
-            native: false,
-            hop: None,
-            chunks: Vec::new(),
-            ready: None,
-            recorder: None,
-            stage: Stage::Matched,
-            awaiting: None,
-        })
+        let channels = Channels { scope: scope.unbind(), receive: py.None(), send: py.None(), application: None };
+        Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
     }
 
     /// Run until something suspends (its yielded object) or the request is over (`StopIteration` with the result).
@@ -184,7 +206,7 @@ impl Driver {
             (None, Input::Value(_)) => return Err(Error::Resumed.into()),
         };
         loop {
-            let object = match next.or_else(|error| self.fail(py, error)) {
+            let object = match next.or_else(|error| self.recover(py, error)) {
                 Ok(Next::Await(object)) => object,
                 Ok(Next::Done(value)) => {
                     self.stage = Stage::Finished;
@@ -195,15 +217,14 @@ impl Driver {
                     return Err(error);
                 }
             };
-            next = match iterator(object.into_bound(py)).and_then(|iterator| {
-                let sent = ffi::send(&iterator, py.None().bind(py))?;
-                Ok((iterator, sent))
-            }) {
-                Ok((iterator, Sent::Yielded(object))) => {
+            let sent = iterator(object.into_bound(py))
+                .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
+            next = match sent {
+                Ok((Sent::Yielded(object), iterator)) => {
                     self.awaiting = Some(iterator.unbind());
                     return Ok(object);
                 }
-                Ok((_, Sent::Returned(value))) => self.proceed(py, value.unbind()),
+                Ok((Sent::Returned(value), _)) => self.proceed(py, value.unbind()),
                 Err(error) => Err(error),
             };
         }
@@ -212,27 +233,44 @@ impl Driver {
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
     fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
         match self.stage {
-            Stage::Matched => match self.plan.get().body {
-                BodyMode::Json { .. } if self.native => self.receive(py),
-                _ => self.solve(py),
-            },
+            Stage::Matched => self.start(py),
             Stage::Receiving => self.received(py, value.bind(py)),
             Stage::Solving => self.solved(py, value),
             Stage::Hopping => self.landed(py),
             Stage::Building => {
-                let built = object_answer(value.bind(py), self.native)?;
+                let built = object_answer(value.bind(py), self.is_native)?;
                 self.respond(py, built)
             }
+            Stage::ClosingFunction | Stage::ClosingRequest => self.closed(py, value.bind(py)),
             Stage::Starting => self.send_body(py),
             Stage::Sending => self.run_background(py),
-            Stage::Calling | Stage::Background | Stage::Failing => Ok(Next::Done(py.None())),
+            Stage::Calling | Stage::Background => self.finish(py),
+            Stage::Failing => Ok(Next::Done(py.None())),
             Stage::Finished => Err(Error::Resumed.into()),
         }
     }
 
+    fn start(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
+        }
+        match self.plan(py)?.get().body {
+            BodyMode::Json { .. } if self.is_native => self.receive(py),
+            _ => self.solve(py),
+        }
+    }
+
+    fn plan(&self, py: Python<'_>) -> PyResult<Py<Plan>> {
+        self.plan.as_ref().map(|plan| plan.clone_ref(py)).ok_or_else(|| Error::Resumed.into())
+    }
+
+    fn solver(&mut self) -> PyResult<&mut Solver> {
+        self.solver.as_deref_mut().ok_or_else(|| Error::Resumed.into())
+    }
+
     fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Receiving;
-        self.receive.call0(py).map(Next::Await)
+        self.channels.receive.call0(py).map(Next::Await)
     }
 
     fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
@@ -245,9 +283,7 @@ impl Driver {
         }
         let message = message.cast::<PyDict>()?;
         if let Some(chunk) = message.get_item(intern!(py, "body"))? {
-            let chunk = chunk
-                .cast_into::<PyBytes>()
-                .map_err(|_| Error::Message { key: "body", expected: "bytes" })?;
+            let chunk = chunk.cast_into::<PyBytes>().map_err(|_| Error::Message { key: "body", expected: "bytes" })?;
             if !chunk.as_bytes().is_empty() {
                 self.chunks.push(chunk.unbind());
             }
@@ -269,13 +305,14 @@ impl Driver {
                 PyBytes::new(py, &whole)
             }
         };
-        let Some(solver) = &mut self.solver else { return Err(Error::Resumed.into()) };
+        let BodyMode::Json { strict } = self.plan(py)?.get().body else { return Ok(()) };
+        let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;
+        let solver = self.solver()?;
         solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
-        let BodyMode::Json { strict } = self.plan.get().body else { return Ok(()) };
         if bytes.as_bytes().is_empty() {
             return Ok(());
         }
-        let value = if body::is_json(Scope(self.scope.bind(py)), strict)? {
+        let value = if is_json {
             let json = body::parse_json(&bytes)?.unbind();
             solver.connection.body_json = Some(json.clone_ref(py));
             json
@@ -287,9 +324,8 @@ impl Driver {
     }
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let Some(solver) = &mut self.solver else { return Err(Error::Resumed.into()) };
         self.stage = Stage::Solving;
-        let need = solver.run(py, Place::Loop)?;
+        let need = self.solver()?.run(py, Place::Loop)?;
         self.meet(py, need)
     }
 
@@ -302,13 +338,12 @@ impl Driver {
             Need::Loop => self.solve(py),
             Need::Thread => self.hop(py),
             Need::Result(result) => self.render(py, &result),
-            Need::Invalid => Err(self.invalid(py)),
+            Need::Invalid => self.refuse(py),
         }
     }
 
     fn solved(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
-        let Some(solver) = &mut self.solver else { return Err(Error::Resumed.into()) };
-        match solver.resume(py, value) {
+        match self.solver()?.resume(py, value) {
             None => self.solve(py),
             Some(result) => self.render(py, &result),
         }
@@ -316,7 +351,7 @@ impl Driver {
 
     fn hop(&mut self, py: Python<'_>) -> PyResult<Next> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
-        let hop = Py::new(py, Hop::new(self.plan.clone_ref(py), solver, self.native))?;
+        let hop = Py::new(py, Hop::new(self.plan(py)?, solver, self.is_native))?;
         self.hop = Some(hop.clone_ref(py));
         self.stage = Stage::Hopping;
         Ok(Next::Await(names::run_sync(py)?.call1((hop,))?.unbind()))
@@ -333,8 +368,8 @@ impl Driver {
     }
 
     fn render(&mut self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Next> {
-        let Some(solver) = &self.solver else { return Err(Error::Resumed.into()) };
-        let answer = answer(py, &self.plan, solver, result, self.native)?;
+        let (plan, is_native) = (self.plan(py)?, self.is_native);
+        let answer = answer(py, &plan, self.solver()?, result, is_native)?;
         self.respond(py, answer)
     }
 
@@ -344,37 +379,53 @@ impl Driver {
                 self.stage = Stage::Building;
                 Ok(Next::Await(awaitable))
             }
-            Answer::Object(response) if !self.native => Ok(Next::Done(response)),
-            Answer::Object(response) => {
-                self.stage = Stage::Calling;
-                if let Some(solver) = &mut self.solver {
-                    // The response object runs the background tasks itself.
-                    solver.background = None;
-                }
-                let recorder =
-                    Py::new(py, Recorder { send: self.send.clone_ref(py), started: AtomicBool::new(false) })?;
-                self.recorder = Some(recorder.clone_ref(py));
-                response.call1(py, (&self.scope, &self.receive, recorder)).map(Next::Await)
+            Answer::Object(response) if !self.is_native => Ok(Next::Done(response)),
+            answer => {
+                self.answer = Some(answer);
+                self.close_function_scope(py)
             }
-            Answer::Ready(ready) => {
+        }
+    }
+
+    fn close_function_scope(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if let Some(exit) = self.exits.pop(Lifetime::Function) {
+            self.stage = Stage::ClosingFunction;
+            return self.close_exit(py, exit);
+        }
+        match self.answer.take() {
+            Some(Answer::Ready(ready)) => {
                 self.stage = Stage::Starting;
                 let message = ready.start(py)?;
                 self.ready = Some(ready);
-                self.send.call1(py, (message,)).map(Next::Await)
+                self.channels.send.call1(py, (message,)).map(Next::Await)
             }
+            Some(Answer::Object(response)) => self.call_response(py, &response),
+            Some(Answer::Build(_)) | None => Err(Error::Resumed.into()),
         }
+    }
+
+    fn call_response(&mut self, py: Python<'_>, response: &Py<PyAny>) -> PyResult<Next> {
+        self.stage = Stage::Calling;
+        if let Some(solver) = &mut self.solver {
+            // The response object runs the background tasks itself.
+            solver.background = None;
+        }
+        let Channels { scope, receive, send, .. } = &self.channels;
+        let recorder = Py::new(py, Recorder { send: send.clone_ref(py), started: AtomicBool::new(false) })?;
+        self.recorder = Some(recorder.clone_ref(py));
+        response.call1(py, (scope, receive, recorder)).map(Next::Await)
     }
 
     fn send_body(&mut self, py: Python<'_>) -> PyResult<Next> {
         let Some(ready) = &self.ready else { return Err(Error::Resumed.into()) };
         self.stage = Stage::Sending;
         let message = ready.body(py)?;
-        self.send.call1(py, (message,)).map(Next::Await)
+        self.channels.send.call1(py, (message,)).map(Next::Await)
     }
 
     fn run_background(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self.solver.as_mut().and_then(|solver| solver.background.take()) {
-            None => Ok(Next::Done(py.None())),
+            None => self.finish(py),
             Some(tasks) => {
                 self.stage = Stage::Background;
                 tasks.call0(py).map(Next::Await)
@@ -382,44 +433,157 @@ impl Driver {
         }
     }
 
+    fn finish(&mut self, py: Python<'_>) -> PyResult<Next> {
+        match self.exits.pop(Lifetime::Request) {
+            None => Ok(Next::Done(py.None())),
+            Some(exit) => {
+                self.stage = Stage::ClosingRequest;
+                self.close_exit(py, exit)
+            }
+        }
+    }
+
+    /// Run a generator from its `yield` to its end, out of reach of cancellation.
+    fn close_exit(&mut self, py: Python<'_>, exit: Exit) -> PyResult<Next> {
+        if exit.is_async {
+            self.shield = Some(names::shield(py)?.call0()?.unbind());
+            return exit.generator.call_method0(py, intern!(py, "__anext__")).map(Next::Await);
+        }
+        let closer = Closer { generator: exit.generator };
+        Ok(Next::Await(names::run_exit(py)?.call1((closer,))?.unbind()))
+    }
+
+    /// A generator has ended (`stopped` is true), or has yielded again.
+    fn closed(&mut self, py: Python<'_>, stopped: &Bound<'_, PyAny>) -> PyResult<Next> {
+        let was_async = self.shield.is_some();
+        if was_async || !stopped.is_truthy()? {
+            return Err(PyRuntimeError::new_err("generator didn't stop"));
+        }
+        self.close_next(py)
+    }
+
+    fn close_next(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
+    }
+
+    fn leave_shield(&mut self, py: Python<'_>) -> PyResult<()> {
+        match self.shield.take() {
+            None => Ok(()),
+            Some(shield) => {
+                shield.call_method1(py, intern!(py, "__exit__"), (py.None(), py.None(), py.None())).map(drop)
+            }
+        }
+    }
+
+    /// The request does not validate: the default answer at once, or the exception for whoever handles it.
+    fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if self.is_native && self.exits.is_empty() {
+            let errors = self.solver()?.errors.list(py);
+            let response = names::default_refusal(py)?.call1((errors, self.handlers(py)?))?;
+            if !response.is_none() {
+                self.solver = None;
+                return self.respond(py, object_answer(&response, true)?);
+            }
+        }
+        Err(self.invalid(py))
+    }
+
     #[cold]
     #[inline(never)]
-    fn invalid(&self, py: Python<'_>) -> PyErr {
-        let build = || -> PyResult<PyErr> {
-            let Some(solver) = &self.solver else { return Err(Error::Resumed.into()) };
+    fn invalid(&mut self, py: Python<'_>) -> PyErr {
+        let mut build = || -> PyResult<PyErr> {
+            let plan = self.plan(py)?;
+            let scope = self.channels.scope.clone_ref(py);
+            let solver = self.solver()?;
             let body = match &solver.body {
                 Body::Undefined => py.None(),
                 Body::Value(body) => body.clone_ref(py),
             };
             let errors = solver.errors.list(py);
-            let error = names::request_invalid(py)?.call1((errors, body, &self.plan.get().route, &self.scope))?;
+            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().route, scope))?;
             Ok(PyErr::from_value(error))
         };
         build().unwrap_or_else(|failure| failure)
     }
 
-    /// An exception: the handlers of the application answer it, or it leaves the driver.
+    /// An exception: the ordinary end of an async generator, or the request has failed.
+    fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+        let is_stop = error.is_instance_of::<PyStopAsyncIteration>(py);
+        match self.stage {
+            Stage::ClosingFunction | Stage::ClosingRequest if is_stop && self.shield.is_some() => {
+                self.leave_shield(py)?;
+                match self.close_next(py) {
+                    Ok(next) => Ok(next),
+                    Err(error) => self.fail(py, error),
+                }
+            }
+            Stage::Solving if self.solver.as_mut().is_some_and(|solver| solver.take_entering()) && is_stop => {
+                self.fail(py, no_yield())
+            }
+            _ => self.fail(py, error),
+        }
+    }
+
+    /// The request has failed: what is entered is unwound, and the exception handlers of the application answer.
     #[cold]
     #[inline(never)]
-    fn fail(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
-        let over = matches!(self.stage, Stage::Failing | Stage::Finished) || !self.native;
-        if over || !error.is_instance_of::<PyException>(py) {
+    fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
+        self.leave_shield(py)?;
+        if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
             return Err(error);
         }
-        let error = if self.stage == Stage::Receiving {
-            let route = &self.plan.get().route;
-            PyErr::from_value(names::body_failure(py)?.call1((error.value(py), route, &self.scope))?)
-        } else {
-            error
-        };
-        let started = match self.stage {
+        let is_exception = error.is_instance_of::<PyException>(py);
+        if self.stage == Stage::Receiving && is_exception {
+            let plan = self.plan(py)?;
+            let arguments = (error.value(py), &plan.get().route, &self.channels.scope);
+            error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
+        }
+        let is_sent = self.stage == Stage::ClosingRequest;
+        let has_started = match self.stage {
             Stage::Starting | Stage::Sending | Stage::Background => true,
-            _ => self.recorder.as_ref().is_some_and(|recorder| recorder.get().started.load(Ordering::Acquire)),
+            _ => {
+                is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().started.load(Ordering::Acquire))
+            }
         };
+        let is_entered = !self.exits.is_empty();
+        if !is_exception && !is_entered {
+            return Err(error);
+        }
+        if is_exception && !is_entered && !has_started {
+            match self.default_answer(py, &error) {
+                Ok(None) => {}
+                Ok(Some(answer)) => {
+                    // Nothing of a failed request is run after its answer.
+                    self.solver = None;
+                    return self.respond(py, answer);
+                }
+                Err(failure) => error = failure,
+            }
+        }
         self.stage = Stage::Failing;
-        let channels = (&self.scope, &self.receive, &self.send);
-        let arguments = (channels, error.value(py), started, &self.application);
+        let function_exits = self.exits.drain(py, Lifetime::Function)?;
+        let request_exits = self.exits.drain(py, Lifetime::Request)?;
+        let failure = (error.value(py), has_started, is_sent, function_exits, request_exits);
+        if !is_exception {
+            return Ok(Next::Await(names::unwind(py)?.call1(failure)?.unbind()));
+        }
+        let Channels { scope, receive, send, application } = &self.channels;
+        let arguments = ((scope, receive, send), failure, application);
         Ok(Next::Await(names::answer_failure(py)?.call1(arguments)?.unbind()))
+    }
+
+    /// The exception handlers by class and by status that are in charge of this request, if any are.
+    fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match &self.channels.application {
+            Some(application) => application.bind(py).getattr(intern!(py, "_handlers")).map(Some),
+            None => self.channels.scope.bind(py).get_item(intern!(py, "starlette.exception_handlers")),
+        }
+    }
+
+    /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
+    fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
+        let response = names::default_answer(py)?.call1((error.value(py), self.handlers(py)?))?;
+        if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
     }
 }
 

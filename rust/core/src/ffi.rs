@@ -31,15 +31,15 @@ pub(crate) fn vectorcall<'py>(
     let named = keywords.map_or(0, PyTupleMethods::len);
     debug_assert!(named <= arguments.len(), "more keyword names than arguments");
     let positional = arguments.len().saturating_sub(named);
-    let names = keywords.map_or(std::ptr::null_mut(), |names| names.as_ptr());
+    let keyword_names = keywords.map_or(std::ptr::null_mut(), Bound::as_ptr);
     // SAFETY: `Py<PyAny>` is `repr(transparent)` over a non-null object pointer, so the slice is an array of
-    // `positional + named` borrowed references that outlives the call; `names` is null or a tuple of that many str.
+    // `positional + named` borrowed references that outlives the call; `keyword_names` is null or a tuple of that many str.
     let result = unsafe {
         pyo3::ffi::PyObject_Vectorcall(
             callable.as_ptr(),
             arguments.as_ptr().cast::<*mut pyo3::ffi::PyObject>(),
             positional,
-            names,
+            keyword_names,
         )
     };
     // SAFETY: a vectorcall returns a new reference, or null with an exception set.

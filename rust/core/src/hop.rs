@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::answer::{Answer, answer};
 use crate::error::Error;
-use crate::plan::{Plan, Render};
+use crate::plan::Plan;
 use crate::solve::{Need, Place, Solver};
 
 /// What came of a hop.
@@ -22,7 +22,7 @@ struct Work {
     landed: Option<Landed>,
 }
 
-/// The callable that AnyIO runs in a worker thread.
+/// The callable that `AnyIO` runs in a worker thread.
 ///
 /// It owns the solver while it runs, so a request that is cancelled meanwhile shares nothing with it.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -55,9 +55,7 @@ impl Hop {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(mut work) = self.take() else { return Err(Error::Resumed.into()) };
         let landed = match work.solver.run(py, Place::Thread)? {
-            Need::Result(result)
-                if self.native && !matches!(self.plan.get().answer.render, Render::General) =>
-            {
+            Need::Result(result) if self.native && self.plan.get().answer.render.is_native() => {
                 Landed::Answer(answer(py, &self.plan, &work.solver, &result, true)?)
             }
             need => Landed::Need(need),

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod drive;
 mod error;
+mod exits;
 mod extract;
 mod ffi;
 mod hop;

@@ -8,7 +8,7 @@ use pyo3::types::PyType;
 macro_rules! imported {
     ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
         $(#[$doc])*
-        pub(crate) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+        pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
             static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             CELL.get_or_try_init(py, || {
                 py.import($module)?.getattr($attribute).map(Bound::unbind)
@@ -22,7 +22,7 @@ macro_rules! imported {
 macro_rules! imported_type {
     ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
         $(#[$doc])*
-        pub(crate) fn $name<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
+        pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
             static CELL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
             CELL.import(py, $module, $attribute)
         }
@@ -98,7 +98,32 @@ imported!(
     build_response, "ferroapi._request.native", "build_response"
 );
 imported!(
-    /// `(scope, receive, send, error, started, app) -> awaitable`: let the exception handlers answer.
+    /// `(error, handlers) -> Response | None`: what the default handlers answer, if they are the ones in charge.
+    default_answer, "ferroapi._request.native", "default_answer"
+);
+imported!(
+    /// `(errors, handlers) -> Response | None`: the default 422, if the default handler is the one in charge.
+    default_refusal, "ferroapi._request.native", "default_refusal"
+);
+imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
+imported!(
+    /// `() -> Exception`: what stands for a path that no route answers.
+    not_found, "ferroapi._request.native", "not_found"
+);
+imported!(
+    /// `(channels, failure, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._request.native", "answer_failure"
+);
+imported!(
+    /// `(error, started, sent, function_exits, request_exits) -> awaitable`: unwind what is entered, for an exception that no handler sees.
+    unwind, "ferroapi._request.native", "unwind"
+);
+imported!(
+    /// `() -> CancelScope`, entered: no cancellation reaches the code until it is left.
+    shield, "ferroapi._request.native", "shield"
+);
+imported!(
+    /// `(callable) -> awaitable`: run the end of a generator in a worker thread, whatever the limiter says.
+    run_exit, "ferroapi._request.native", "run_exit"
 );
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");

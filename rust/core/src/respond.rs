@@ -27,8 +27,10 @@ impl Ready {
         added: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let length = PyBytes::new(py, itoa::Buffer::new().format(body.len()).as_bytes());
-        let headers =
-            PyList::new(py, [(&answer.content_length, length).into_pyobject(py)?.as_any(), answer.content_type.bind(py).as_any()])?;
+        let headers = PyList::new(
+            py,
+            [(&answer.content_length, length).into_pyobject(py)?.as_any(), answer.content_type.bind(py).as_any()],
+        )?;
         if let Some(added) = added {
             headers.call_method1(intern!(py, "extend"), (added,))?;
         }
@@ -39,7 +41,7 @@ impl Ready {
         })
     }
 
-    /// What `response` would send, if it is one of Starlette's plain classes, exactly: nothing else runs in its `__call__`.
+    /// What `response` would send, if it is of a plain class, exactly: nothing else runs in its `__call__`.
     ///
     /// A response with a background task, or of any other class, is called instead.
     pub(crate) fn of_plain_response(response: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
@@ -49,7 +51,8 @@ impl Ready {
             || class.is(names::response(py)?)
             || class.is(names::plain_text_response(py)?)
             || class.is(names::html_response(py)?)
-            || class.is(names::redirect_response(py)?);
+            || class.is(names::redirect_response(py)?)
+            || class.is(names::rendered_response(py)?);
         if !plain || !response.getattr(intern!(py, "background"))?.is_none() {
             return Ok(None);
         }

@@ -16,9 +16,9 @@ impl<'py> Scope<'_, 'py> {
     fn text(self, key: &'static str, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyString>>> {
         match self.0.get_item(name)? {
             None => Ok(None),
-            Some(value) => Ok(Some(
-                value.cast_into::<PyString>().map_err(|_| Error::Scope { key, expected: "a str" })?,
-            )),
+            Some(value) => {
+                Ok(Some(value.cast_into::<PyString>().map_err(|_| Error::Scope { key, expected: "a str" })?))
+            }
         }
     }
 
@@ -49,9 +49,7 @@ impl<'py> Scope<'_, 'py> {
         match self.0.get_item(intern!(self.0.py(), "query_string"))? {
             None => Ok(None),
             Some(value) => Ok(Some(
-                value
-                    .cast_into::<PyBytes>()
-                    .map_err(|_| Error::Scope { key: "query_string", expected: "bytes" })?,
+                value.cast_into::<PyBytes>().map_err(|_| Error::Scope { key: "query_string", expected: "bytes" })?,
             )),
         }
     }

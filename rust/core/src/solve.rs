@@ -2,14 +2,16 @@
 //!
 //! Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
 
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
+use crate::exits::{Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::plan::Plan;
-use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use crate::plan::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
 use crate::plan::param::Parameter;
 use crate::{ffi, names, validate};
 
@@ -93,15 +95,19 @@ pub(crate) struct Solver {
     pub(crate) errors: validate::Errors,
     pub(crate) response: Option<Py<PyAny>>,
     pub(crate) background: Option<Py<PyAny>>,
-    /// The exit stacks (request, function) that generators are entered in.
+    /// The exit stacks (request, function) that generators are entered in when Python conducts.
     pub(crate) stacks: Option<(Py<PyAny>, Py<PyAny>)>,
+    /// The generators that were entered here.
+    exits: Exits,
+    /// The async generator that is on its way to its `yield`.
+    entering: Option<Py<PyAny>>,
     position: usize,
     /// The arguments of the step at `position`, when they are ready and its place is elsewhere.
     ready: Option<Arguments>,
 }
 
 impl Solver {
-    pub(crate) fn new(plan: Py<Plan>, connection: Connection, collected: Collected) -> Self {
+    pub(crate) fn new(plan: Py<Plan>, connection: Connection, collected: Collected, exits: Exits) -> Self {
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         Self {
             plan,
@@ -114,6 +120,8 @@ impl Solver {
             response: None,
             background: None,
             stacks: None,
+            exits,
+            entering: None,
             position: 0,
             ready: None,
         }
@@ -136,6 +144,13 @@ impl Solver {
             };
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
+            if let Some(scheme) = &node.scheme {
+                if let Some(credentials) = self.credentials(py, scheme)? {
+                    self.keep(py, index, node, credentials);
+                    self.position += 1;
+                    continue;
+                }
+            }
             let arguments = match self.ready.take() {
                 Some(arguments) => arguments,
                 None => match self.arguments(py, node)? {
@@ -151,7 +166,12 @@ impl Solver {
                 self.position += 1;
                 continue;
             }
-            let wanted = if node.kind == Kind::Plain { Place::Thread } else { Place::Loop };
+            let conducted = self.stacks.is_some();
+            let wanted = match node.kind {
+                Kind::Plain => Place::Thread,
+                Kind::Generator if !conducted => Place::Thread,
+                _ => Place::Loop,
+            };
             if wanted != place {
                 self.ready = Some(arguments);
                 return Ok(if wanted == Place::Thread { Need::Thread } else { Need::Loop });
@@ -161,7 +181,20 @@ impl Solver {
                     let awaitable = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
                     return Ok(Need::Await(awaitable.unbind()));
                 }
-                Kind::Generator => return self.enter_generator(py, node, &arguments).map(Need::Await),
+                Kind::Generator | Kind::AsyncGenerator if conducted => {
+                    return self.enter_in_stack(py, node, &arguments).map(Need::Await);
+                }
+                Kind::AsyncGenerator => {
+                    let generator = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
+                    let first = generator.call_method0(intern!(py, "__anext__"))?;
+                    self.entering = Some(generator.unbind());
+                    return Ok(Need::Await(first.unbind()));
+                }
+                Kind::Generator => {
+                    let value = self.enter(py, node, &arguments, plan.shares_thread)?;
+                    self.keep(py, index, node, value);
+                    self.position += 1;
+                }
                 Kind::Plain => {
                     let result = if plan.shares_thread {
                         call_in_own_context(py, node, &arguments)?
@@ -188,6 +221,9 @@ impl Solver {
         }
         if let Some(Step::Call(index)) = plan.steps.get(self.position) {
             if let Some(node) = plan.nodes.get(*index) {
+                if let Some(generator) = self.entering.take() {
+                    self.exits.push(Exit { generator, is_async: true, lifetime: lifetime(node) });
+                }
                 self.keep(py, *index, node, value);
             }
         }
@@ -251,9 +287,7 @@ impl Solver {
         let errors = &mut self.errors;
         match &found {
             Some((_, value)) => validate::received(py, &parameter.check, value, &parameter.field, location, errors),
-            None => {
-                validate::absent(py, &parameter.absent, &parameter.check, &parameter.field, location, errors)
-            }
+            None => validate::absent(py, &parameter.absent, &parameter.check, &parameter.field, location, errors),
         }
     }
 
@@ -293,7 +327,7 @@ impl Solver {
                     Body::Undefined => None,
                     Body::Value(value) => Some((0, value.clone_ref(py))),
                 };
-                let value = self.body_value(py, field, value)?;
+                let value = self.body_value(py, field, value.as_ref())?;
                 Ok(value.map(|value| arguments.push(value)).is_some())
             }
             BodyShape::Embedded(fields) => self.embedded(py, node, fields, arguments),
@@ -326,7 +360,7 @@ impl Solver {
                     }
                 }
             }
-            match self.body_value(py, field, found)? {
+            match self.body_value(py, field, found.as_ref())? {
                 Some(value) => arguments.push(value),
                 None => whole = false,
             }
@@ -338,12 +372,12 @@ impl Solver {
         &mut self,
         py: Python<'_>,
         field: &BodyField,
-        found: Option<(usize, Py<PyAny>)>,
+        found: Option<&(usize, Py<PyAny>)>,
     ) -> validate::Validated {
         let errors = &mut self.errors;
-        let alias = found.as_ref().map_or(0, |(alias, _)| *alias);
+        let alias = found.map_or(0, |(alias, _)| *alias);
         let Some(location) = field.locations.get(alias) else { return Ok(None) };
-        match &found {
+        match found {
             Some((_, value)) => validate::received(py, &field.check, value, &field.field, location, errors),
             None => validate::absent(py, &field.absent, &field.check, &field.field, location, errors),
         }
@@ -377,14 +411,70 @@ impl Solver {
         }
     }
 
-    fn enter_generator(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments) -> PyResult<Py<PyAny>> {
+    /// Whether an async generator was on its way to its `yield`; it is not any more.
+    pub(crate) fn take_entering(&mut self) -> bool {
+        self.entering.take().is_some()
+    }
+
+    /// Run a synchronous generator to its `yield`.
+    fn enter(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments, own_context: bool) -> PyResult<Py<PyAny>> {
+        let generator = ffi::vectorcall(node.call.bind(py), arguments, Some(node.keywords.bind(py)))?;
+        let mut next = generator.getattr(intern!(py, "__next__"))?;
+        let mut arguments = Arguments::new();
+        if own_context {
+            arguments.push(next.unbind());
+            next = names::copy_context(py)?.call0()?.getattr(intern!(py, "run"))?;
+        }
+        match ffi::vectorcall(&next, &arguments, None) {
+            Ok(value) => {
+                self.exits.push(Exit { generator: generator.unbind(), is_async: false, lifetime: lifetime(node) });
+                Ok(value.unbind())
+            }
+            Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The credentials of a security scheme, if they are of the plain form.
+    fn credentials(&self, py: Python<'_>, scheme: &Scheme) -> PyResult<Option<Py<PyAny>>> {
+        let Some(Some(value)) = self.collected.get(scheme.slot) else { return Ok(None) };
+        let Ok(text) = value.bind(py).cast::<PyString>() else { return Ok(None) };
+        let text = text.to_str()?;
+        Ok(match scheme.form {
+            Credentials::Key => (!text.is_empty()).then(|| value.clone_ref(py)),
+            Credentials::Bearer => match text.split_once(' ') {
+                Some((word, token)) if word.eq_ignore_ascii_case("bearer") && token.is_ascii() => {
+                    Some(PyString::new(py, strip_ascii(token)).into_any().unbind())
+                }
+                _ => None,
+            },
+        })
+    }
+
+    fn enter_in_stack(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments) -> PyResult<Py<PyAny>> {
         let values = keyword_values(py, node, arguments)?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
-            if node.function_scope { function.clone_ref(py) } else { request.clone_ref(py) }
+            if lifetime(node) == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
         });
         let request = self.connection.request(py)?;
         Ok(names::enter_generator(py)?.call1((&node.dependant, stack, values, request))?.unbind())
     }
+}
+
+fn lifetime(node: &Node) -> Lifetime {
+    if node.function_scope { Lifetime::Function } else { Lifetime::Request }
+}
+
+/// The error of a generator that ended before its `yield`, in `contextlib`'s words.
+pub(crate) fn no_yield() -> PyErr {
+    PyRuntimeError::new_err("generator didn't yield")
+}
+
+/// ASCII text without the white space that `str.strip` removes.
+fn strip_ascii(text: &str) -> &str {
+    text.trim_matches(|character: char| {
+        character.is_ascii_whitespace() || matches!(character, '\x0b' | '\x1c'..='\x1f')
+    })
 }
 
 fn keyword_values<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyDict>> {

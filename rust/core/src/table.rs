@@ -3,15 +3,16 @@
 //! Mounts, plain routes and WebSocket routes are found here and answered by Python; hosts, custom convertors and
 //! overridden `matches` are asked in their turn.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
-use crate::drive::Driver;
+use crate::drive::{Channels, Driver};
 use crate::names;
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
@@ -46,7 +47,8 @@ struct EntryRecipe {
 
 struct Entry {
     recipe: EntryRecipe,
-    plan: PyOnceLock<Option<Py<Plan>>>,
+    /// The plan, once the first request has asked for it; `None` inside says that Python answers.
+    plan: OnceLock<Option<Py<Plan>>>,
 }
 
 /// The routes for one scope type.
@@ -74,6 +76,8 @@ pub(crate) struct RouteTable {
     websocket: Listing,
     router: Py<PyAny>,
     patch_points: Vec<PatchPoint>,
+    /// Whether a path that no entry answers is refused in Starlette's own way: nothing stands in for missing routes.
+    refuses: bool,
     epoch: u64,
 }
 
@@ -82,6 +86,41 @@ struct Selected<'p> {
     entry: usize,
     is_full: bool,
     matched: Option<(usize, Captures<'p>)>,
+}
+
+impl Entry {
+    /// The plan of a path operation, compiled if it is not yet; none if Python answers.
+    fn plan(&self, py: Python<'_>) -> PyResult<Option<&Py<Plan>>> {
+        let Some(compile) = &self.recipe.compile else { return Ok(None) };
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan.as_ref());
+        }
+        // No lock is held while Python compiles: two threads may both do it, and the first one's plan is kept.
+        let compiled = compile.call0(py)?.extract::<Option<Py<Plan>>>(py)?;
+        Ok(self.plan.get_or_init(|| compiled).as_ref())
+    }
+}
+
+impl Selected<'_> {
+    /// The path parameters of a match, behind those of the mounts around it.
+    fn path_params<'py>(&self, scope: &Bound<'py, PyDict>, listing: &Listing) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let py = scope.py();
+        let params = match scope.get_item(intern!(py, "path_params"))? {
+            Some(outer) => outer.cast::<PyDict>()?.copy()?,
+            None => PyDict::new(py),
+        };
+        let matched = self.matched.as_ref();
+        let matched = matched.and_then(|(at, captures)| Some((listing.routes.template(*at)?, captures)));
+        if let Some((template, captures)) = matched {
+            for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
+                match convert(py, convertor, text)? {
+                    Some(value) => params.set_item(name, value)?,
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(params))
+    }
 }
 
 impl Listing {
@@ -132,9 +171,11 @@ impl RouteTable {
             match self.ask(scope, *index)? {
                 Asked::Full => return Ok(Some(Selected { entry: *index, is_full: true, matched: None })),
                 Asked::Partial if before => {
-                    best = best
-                        .filter(|best| best.is_full)
-                        .or(Some(Selected { entry: *index, is_full: false, matched: None }));
+                    best = best.filter(|best| best.is_full).or(Some(Selected {
+                        entry: *index,
+                        is_full: false,
+                        matched: None,
+                    }));
                 }
                 _ => {}
             }
@@ -154,6 +195,37 @@ impl RouteTable {
         })
     }
 
+    /// The driver that refuses a path which no route answers, unless a redirect or something of the router's own might.
+    fn refuse(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        path: &str,
+        method: &str,
+        channels: Channels,
+    ) -> PyResult<Option<Driver>> {
+        let py = scope.py();
+        if channels.application.is_none() || !self.refuses {
+            return Ok(None);
+        }
+        if path != "/" && self.router.bind(py).getattr(intern!(py, "redirect_slashes"))?.is_truthy()? {
+            let twin = match path.strip_suffix('/') {
+                Some(_) => path.trim_end_matches('/').to_owned(),
+                None => format!("{path}/"),
+            };
+            if !self.http.asked.is_empty() || !matches!(self.http.routes.find(&twin, method), Find::None) {
+                return Ok(None);
+            }
+        }
+        if let Some(application) = &channels.application {
+            scope.set_item(intern!(py, "app"), application)?;
+        }
+        if !scope.contains(intern!(py, "router"))? {
+            scope.set_item(intern!(py, "router"), &self.router)?;
+        }
+        let refusal = PyErr::from_value(names::not_found(py)?.call0()?);
+        Ok(Some(Driver::refusing(channels, refusal)))
+    }
+
     fn is_patched(&self, py: Python<'_>) -> PyResult<bool> {
         for point in &self.patch_points {
             let namespace = point.namespace.bind(py);
@@ -166,37 +238,6 @@ impl RouteTable {
             }
         }
         Ok(false)
-    }
-
-    fn plan<'a>(&'a self, py: Python<'_>, entry: &'a Entry) -> PyResult<Option<&'a Py<Plan>>> {
-        let Some(compile) = &entry.recipe.compile else { return Ok(None) };
-        let plan = entry.plan.get_or_try_init(py, || Ok::<_, PyErr>(compile.call0(py)?.extract::<Option<Py<Plan>>>(py)?))?;
-        Ok(plan.as_ref())
-    }
-
-    /// The path parameters of a match, behind those of the mounts around it.
-    fn path_params<'py>(
-        &self,
-        scope: &Bound<'py, PyDict>,
-        listing: &Listing,
-        selected: &Selected<'_>,
-    ) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let py = scope.py();
-        let params = match scope.get_item(intern!(py, "path_params"))? {
-            Some(outer) => outer.cast::<PyDict>()?.copy()?,
-            None => PyDict::new(py),
-        };
-        let matched = selected.matched.as_ref();
-        let matched = matched.and_then(|(at, captures)| Some((listing.routes.template(*at)?, captures)));
-        if let Some((template, captures)) = matched {
-            for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
-                match convert(py, convertor, text)? {
-                    Some(value) => params.set_item(name, value)?,
-                    None => return Ok(None),
-                }
-            }
-        }
-        Ok(Some(params))
     }
 
     fn update_scope(
@@ -258,6 +299,7 @@ impl RouteTable {
         entries: Vec<EntryRecipe>,
         router: Py<PyAny>,
         patch_points: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+        refuses: bool,
         epoch: u64,
     ) -> Self {
         let (mut http, mut websocket) = (Listing::default(), Listing::default());
@@ -270,7 +312,7 @@ impl RouteTable {
             }
         }
         Self {
-            entries: entries.into_iter().map(|recipe| Entry { recipe, plan: PyOnceLock::new() }).collect(),
+            entries: entries.into_iter().map(|recipe| Entry { recipe, plan: OnceLock::new() }).collect(),
             http,
             websocket,
             router,
@@ -278,8 +320,24 @@ impl RouteTable {
                 .into_iter()
                 .map(|(namespace, name, original)| PatchPoint { namespace, name, original })
                 .collect(),
+            refuses,
             epoch,
         }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.router)?;
+        for entry in &self.entries {
+            let EntryRecipe { route, compile, scope_items, fastapi_items, .. } = &entry.recipe;
+            visit.call(route)?;
+            visit.call(compile)?;
+            visit.call(scope_items)?;
+            visit.call(fastapi_items)?;
+            if let Some(plan) = entry.plan.get() {
+                visit.call(plan)?;
+            }
+        }
+        self.patch_points.iter().try_for_each(|point| visit.call(&point.namespace))
     }
 
     /// Whether no route has changed since the table was made.
@@ -312,17 +370,20 @@ impl RouteTable {
             None => path,
             Some(root_path) => route_path(path, root_path.to_str()?),
         };
-        let Some(selected) = self.find(scope, &self.http, path, method.to_str()?)? else { return Ok(None) };
+        let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
+        let Some(selected) = self.find(scope, &self.http, path, method.to_str()?)? else {
+            return self.refuse(scope, path, method.to_str()?, channels);
+        };
         let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
-        let Some(plan) = self.plan(py, entry)? else { return Ok(None) };
+        let Some(plan) = entry.plan(py)? else { return Ok(None) };
         if self.is_patched(py)? || !plan.get().is_current(py)? {
             return Ok(None);
         }
-        let Some(path_params) = self.path_params(scope, &self.http, &selected)? else {
+        let Some(path_params) = selected.path_params(scope, &self.http)? else {
             return Ok(None);
         };
-        self.update_scope(scope, entry, &path_params, application.as_ref())?;
-        Driver::native(py, plan.clone_ref(py), scope, Some(&path_params), (receive, send), application).map(Some)
+        self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
+        Driver::native(py, plan, channels, Some(&path_params)).map(Some)
     }
 
     /// The index of the entry that answers `scope`, full match first, or `None`.

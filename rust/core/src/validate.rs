@@ -39,9 +39,8 @@ pub(crate) type Validated = PyResult<Option<Py<PyAny>>>;
 pub(crate) fn call_validator<'py>(validator: &Bound<'py, PyAny>, value: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static KEYWORDS: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let py = validator.py();
-    let keywords = KEYWORDS.get_or_try_init(py, || {
-        PyTuple::new(py, [intern!(py, "from_attributes")]).map(Bound::unbind)
-    })?;
+    let keywords =
+        KEYWORDS.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "from_attributes")]).map(Bound::unbind))?;
     let yes = true.into_pyobject(py)?.to_owned().into_any().unbind();
     ffi::vectorcall(validator, &[value, yes], Some(keywords.bind(py)))
 }
@@ -87,13 +86,7 @@ pub(crate) fn absent(
 
 #[cold]
 #[inline(never)]
-fn refused(
-    py: Python<'_>,
-    error: PyErr,
-    field: &Py<PyAny>,
-    location: &Py<PyTuple>,
-    errors: &mut Errors,
-) -> Validated {
+fn refused(py: Python<'_>, error: PyErr, field: &Py<PyAny>, location: &Py<PyTuple>, errors: &mut Errors) -> Validated {
     if !error.is_instance(py, names::validation_error(py)?) {
         return Err(error);
     }

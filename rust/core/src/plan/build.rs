@@ -3,9 +3,10 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
-use super::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
 use super::param::{Absent, Check, Parameter};
 use super::{Answer, BodyMode, Key, Keys, Plan, Render};
 use crate::error::Error;
@@ -25,6 +26,7 @@ struct ValueRecipe {
 struct NodeRecipe {
     call: Py<PyAny>,
     kind: String,
+    scheme: Option<(String, Py<PyString>, String)>,
     parameters: Vec<ValueRecipe>,
     leaf: bool,
     body: String,
@@ -157,7 +159,19 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
         "coroutine" => Kind::Coroutine,
         "plain" => Kind::Plain,
         "generator" => Kind::Generator,
+        "async_generator" => Kind::AsyncGenerator,
         word => return Err(unknown("kind of callable", word)),
+    };
+    let scheme = match recipe.scheme {
+        None => None,
+        Some((source, alias, form)) => Some(Scheme {
+            slot: keys.slot(&source, alias.bind(py), false)?,
+            form: match form.as_str() {
+                "key" => Credentials::Key,
+                "bearer" => Credentials::Bearer,
+                _ => return Err(unknown("form of credentials", &form)),
+            },
+        }),
     };
     let mut fields = recipe.body_fields.into_iter();
     let body = match recipe.body.as_str() {
@@ -167,9 +181,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
             Some(only) => BodyShape::Whole(Box::new(body_field(py, only, true)?)),
             None => return Err(unknown("body", "whole, without a field")),
         },
-        "embedded" => {
-            BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?)
-        }
+        "embedded" => BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?),
         word => return Err(unknown("body", word)),
     };
     let specials = recipe
@@ -188,11 +200,8 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
     Ok(Node {
         call: recipe.call,
         kind,
-        parameters: recipe
-            .parameters
-            .into_iter()
-            .map(|recipe| parameter(py, recipe, keys))
-            .collect::<PyResult<_>>()?,
+        scheme,
+        parameters: recipe.parameters.into_iter().map(|recipe| parameter(py, recipe, keys)).collect::<PyResult<_>>()?,
         leaf: recipe.leaf,
         body,
         specials,
@@ -262,8 +271,8 @@ impl Plan {
         };
         Ok(Self {
             body,
-            shares_thread: nodes.iter().filter(|node| node.kind == Kind::Plain).count() > 1,
-            has_generators: nodes.iter().any(|node| node.kind == Kind::Generator),
+            has_generators: nodes.iter().any(|node| matches!(node.kind, Kind::Generator | Kind::AsyncGenerator)),
+            shares_thread: nodes.iter().filter(|node| matches!(node.kind, Kind::Plain | Kind::Generator)).count() > 1,
             keys,
             steps,
             cache_size: recipe.cache_size,
@@ -272,6 +281,10 @@ impl Plan {
             route: recipe.route,
             nodes,
         })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.visit(&visit)
     }
 
     /// Whether the plan still says what is to be done: no dependency is overridden, and nobody has assigned another

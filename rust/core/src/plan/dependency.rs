@@ -12,8 +12,29 @@ pub(crate) enum Kind {
     Coroutine,
     /// A plain callable: called in a worker thread.
     Plain,
-    /// A generator or async generator: entered as a context manager in the scope's exit stack.
+    /// A generator function: run to its `yield` in a worker thread, and to its end after the endpoint or the response.
     Generator,
+    /// An async generator function: the same, on the event loop.
+    AsyncGenerator,
+}
+
+/// A security scheme whose credentials are read without calling it.
+///
+/// Where they are missing or of another form, the scheme itself is called, which refuses in its own way.
+#[derive(Debug)]
+pub(crate) struct Scheme {
+    /// Where the header, query parameter or cookie is kept among the collected values.
+    pub(crate) slot: usize,
+    pub(crate) form: Credentials,
+}
+
+/// The form of a scheme's credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Any text that is not empty is the key.
+    Key,
+    /// `Bearer` and a token, which is the value.
+    Bearer,
 }
 
 /// An argument that is not a parameter of the request.
@@ -64,6 +85,8 @@ pub(crate) struct Node {
     pub(crate) call: Py<PyAny>,
     /// How it is called.
     pub(crate) kind: Kind,
+    /// How its result is read without a call, if it is a security scheme.
+    pub(crate) scheme: Option<Scheme>,
     /// Parameters from path, query, headers and cookies, in FastAPI's order.
     pub(crate) parameters: Vec<Parameter>,
     /// Whether its parameters need the Python leaf (parameter models, sequences in cookies, ...).
@@ -96,4 +119,3 @@ pub(crate) enum Step {
     /// Solve and call this node.
     Call(usize),
 }
-

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod dependency;
 pub(crate) mod param;
+mod visit;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
@@ -62,6 +63,13 @@ pub(crate) enum Render {
     General,
 }
 
+impl Render {
+    /// Whether the driver renders the body itself, on whatever thread it is.
+    pub(crate) fn is_native(&self) -> bool {
+        !matches!(self, Self::General)
+    }
+}
+
 /// The response half of a plan.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -87,7 +95,7 @@ pub(crate) struct Plan {
     pub(crate) cache_size: usize,
     /// Whether any node is called in a worker thread besides another one.
     pub(crate) shares_thread: bool,
-    /// Whether any node is a generator, so that exit stacks are needed.
+    /// Whether any node is a generator, which has to be closed.
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
     /// What holds `dependency_overrides`, or `None`.

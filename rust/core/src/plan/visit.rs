@@ -1,0 +1,76 @@
+//! What a plan holds, shown to Python's garbage collector: an application and its plans hold each other.
+
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::dependency::{BodyField, BodyShape, Node, Special};
+use super::param::{Absent, Check, Parameter};
+use super::{Plan, Render};
+
+type Visited = Result<(), PyTraverseError>;
+
+impl Absent {
+    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        match self {
+            Self::Missing => Ok(()),
+            Self::Constant(object) | Self::Made(object) | Self::MadeThenValidated(object) => visit.call(object),
+        }
+    }
+}
+
+impl Check {
+    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        match self {
+            Self::Text => Ok(()),
+            Self::Validator(validator) => visit.call(validator),
+        }
+    }
+}
+
+impl Parameter {
+    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        self.absent.visit(visit)?;
+        self.check.visit(visit)?;
+        visit.call(&self.field)
+    }
+}
+
+impl BodyField {
+    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        self.absent.visit(visit)?;
+        self.check.visit(visit)?;
+        visit.call(&self.field)
+    }
+}
+
+impl Node {
+    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        visit.call(&self.call)?;
+        visit.call(&self.dependant)?;
+        self.parameters.iter().try_for_each(|parameter| parameter.visit(visit))?;
+        for special in &self.specials {
+            if let Special::SecurityScopes(make) = special {
+                visit.call(make)?;
+            }
+        }
+        match &self.body {
+            BodyShape::Whole(field) => field.visit(visit),
+            BodyShape::Embedded(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
+            BodyShape::None | BodyShape::Leaf => Ok(()),
+        }
+    }
+}
+
+impl Plan {
+    /// Visit every object of the plan that could lead back to it.
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        visit.call(&self.route)?;
+        visit.call(&self.overrides_provider)?;
+        self.nodes.iter().try_for_each(|node| node.visit(visit))?;
+        if let Render::Model { validate, to_json, values, .. } = &self.answer.render {
+            visit.call(validate)?;
+            visit.call(to_json)?;
+            values.iter().try_for_each(|value| visit.call(value))?;
+        }
+        Ok(())
+    }
+}
