@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 
 $(VENV)/packages: pyproject.toml $(CONSTRAINTS)
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; set PYTHON=" >&2; exit 1; }
@@ -65,6 +65,14 @@ test-deep: build ## Run the tests with 5,000 random examples for each property (
 .PHONY: conformance
 conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a part, see tests/conformance/README.md)
 	$(BIN)/python tests/conformance/run.py $(ARGS)
+
+.PHONY: conformance-migrated
+conformance-migrated: build ## Run the tutorial of FastAPI after `ferroapi migrate`, without the alias
+	$(BIN)/python tests/conformance/run.py --migrated $(ARGS)
+
+.PHONY: conformance-openapi
+conformance-openapi: build ## Compare the OpenAPI documents of every application in FastAPI's suite with FastAPI's
+	$(BIN)/python tests/conformance/openapi.py $(ARGS)
 
 .PHONY: bench
 bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
