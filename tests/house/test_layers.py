@@ -31,15 +31,16 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": f"routing openapi.* middleware.* _operations _options _signature _body_limit exception_handlers "
-    f"params telemetry._* requests responses {SMALL}",
+    "applications": f"routing _routing.dispatch openapi.* middleware.* _operations _options _signature _body_limit "
+    f"exception_handlers params telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_routing.table": "_core _routing.* _request.plan telemetry._*",
+    "_routing.dispatch": "_core _routing.* _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} _routing.scope _body_limit _form_limits telemetry._* sse encoders "
-    f"responses _core {FIELDS} {SMALL}",
+    "_request.*": f"_request.* {DEPENDENCIES} security.api_key exception_handlers _routing.scope "
+    f"_body_limit _form_limits telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "openapi.docs": "encoders",
     "openapi.models": "logger",
