@@ -31,7 +31,7 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": f"routing _routing.dispatch openapi.* middleware.* _operations _options _signature _body_limit "
+    "applications": f"routing _routing.dispatch _routing.table openapi.* middleware.* _operations _options _signature _body_limit "
     f"exception_handlers params telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
@@ -39,7 +39,7 @@ PYTHON = {
     "_routing.dispatch": "_core _routing.* _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} security.api_key exception_handlers _routing.scope "
+    "_request.*": f"_request.* {DEPENDENCIES} security.api_key exception_handlers _routing.scope _signature "
     f"_body_limit _form_limits telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "openapi.docs": "encoders",
@@ -54,14 +54,15 @@ PYTHON = {
     "params": "_options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",
     "_signature": "exceptions",
-    "exception_handlers": "exceptions encoders utils websockets types",
+    "exception_handlers": "exceptions encoders utils websockets types _core _signature",
     "_body_limit": "exception_handlers exceptions",
     "encoders": "_compat exceptions types",
     "responses": "exceptions sse encoders",
     "background": "telemetry._api",
     "utils": "_compat datastructures exceptions types",
     "_compat": "_compat.*",
-    "_compat.v2": "_compat.shared openapi.constants params types",
+    "_compat.v2": "_compat.shared _compat.describe openapi.constants params types",
+    "_compat.describe": "openapi.constants types",
     "_compat.shared": "types",
     "telemetry": "telemetry.*",
     "telemetry._*": "telemetry._* exceptions logger",
