@@ -31,9 +31,8 @@ from ferroapi._options import (
     ApplicationRouteOptions,
     IncludeOptions,
 )
-from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.table import Explanation, explain
-from ferroapi._signature import expands, warn_deprecated
+from ferroapi._signature import expands, is_as_written, warn_deprecated
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
     http_exception_handler,
@@ -215,7 +214,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self.user_middleware = list(settings["middleware"] or [])
         self.middleware_stack: ASGIApp | None = None
         self._judged_stack: ASGIApp | None = None
-        self._is_direct = False
+        self._direct_router: routing.APIRouter | None = None
         self._handlers: tuple[Any, Any] | None = None
         self.setup()
 
@@ -263,9 +262,11 @@ class FastAPI(ForwardedOperations, Starlette):
         stack = self.middleware_stack
         if stack is None or stack is not self._judged_stack:
             self._judged_stack = stack
-            self._is_direct = stack is not None and self._is_plain(stack)
-            self._handlers = _exception_handlers_of(stack) if self._is_direct else None
-        return self.router._drive(scope, receive, send, self) if self._is_direct else None
+            is_direct = stack is not None and self._is_plain(stack)
+            self._direct_router = self.router if is_direct else None
+            self._handlers = _exception_handlers_of(stack) if is_direct else None
+        router = self._direct_router
+        return None if router is None else router._drive(scope, receive, send, self)
 
     def _is_plain(self, stack: ASGIApp) -> bool:
         """Tell whether a built stack is the one that this class builds without any user middleware."""
@@ -278,10 +279,9 @@ class FastAPI(ForwardedOperations, Starlette):
         return (
             layer is router
             and tuple(map(type, layers)) == _PLAIN_STACK
+            and all(is_as_written(cls, "__call__") for cls in (Starlette, Router, *_PLAIN_STACK))
             and self.max_body_size is None
             and type(router).__call__ is Router.__call__
-            and router.middleware_stack == router.app
-            and router.app.__func__ is Dispatch.app
         )
 
     def _is_observed(self, scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 
 from ferroapi import _core
+from ferroapi._signature import is_as_written
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from ferroapi.utils import is_body_allowed_for_status_code
@@ -61,7 +62,7 @@ def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
     try:
         # In a short answer there is no long input to leave out.
         body = _core.encode_json({"detail": errors})
-        if len(body) <= MAXIMUM_REPEATED_INPUT:
+        if len(body) <= MAXIMUM_REPEATED_INPUT and is_as_written(JSONResponse, "render"):
             return RenderedResponse(body, status_code=422)
         return JSONResponse({"detail": _encoded(errors)}, status_code=422)
     except (ValueError, TypeError, RecursionError):

@@ -74,7 +74,7 @@ from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fasta
 from ferroapi._routing.state import RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._routing.table import PatchPoint, know
-from ferroapi._signature import expands
+from ferroapi._signature import expands, is_as_written
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
@@ -483,7 +483,7 @@ class APIRouter(PathOperations, Dispatch):
 
     def _patch_points(self) -> list[PatchPoint]:
         points: list[PatchPoint] = [(globals(), name, original) for name, original in _PATCH_POINTS.items()]
-        return [*points, (APIRoute, "handle", _ROUTE_HANDLE)]
+        return points + _METHOD_POINTS
 
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
@@ -692,7 +692,12 @@ _PATCH_POINTS = {
     for name in ("request_response", "solve_dependencies", "run_endpoint_function", "serialize_response")
 }
 _ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
-_ROUTE_HANDLE = APIRoute.handle
+_METHOD_POINTS: list[PatchPoint] = [
+    (APIRoute, "handle", APIRoute.handle),
+    (APIRoute, "matches", APIRoute.matches),
+    # Which may have been replaced before this module was imported; nothing is identical to None then.
+    (routing.Route, "handle", routing.Route.handle if is_as_written(routing.Route, "handle") else None),
+]
 know(APIRoute, APIWebSocketRoute)
 
 

@@ -18,6 +18,7 @@ from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._request.body import BodyRecipe
 from ferroapi._request.response import ResponseRecipe
+from ferroapi._signature import is_as_written
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
 from ferroapi.dependencies.models import (
@@ -36,7 +37,7 @@ _LARGEST_GRAPH = 4096
 
 _IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
 
-_RENDER_JSON = JSONResponse.render
+_RENDER_JSON = JSONResponse.render if is_as_written(JSONResponse, "render") else None
 
 _BEARERS = (OAuth2PasswordBearer, OAuth2AuthorizationCodeBearer)
 _KEYS = {APIKeyHeader: "header", APIKeyQuery: "query", APIKeyCookie: "cookie"}

@@ -53,6 +53,11 @@ class Dispatch(routing.Router):
         self._routes = RouteList(routes)
         _core.routes_changed()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("default", "middleware_stack"):
+            _core.routes_changed()
+
     def _patch_points(self) -> list[PatchPoint]:
         """Return the names that packages replace at run time, with what they are when nobody did."""
         return []
@@ -88,6 +93,10 @@ class Dispatch(routing.Router):
         is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
         return is_default and next(iter(self._iter_low_priority_routes()), None) is None
 
+    def _is_bare(self) -> bool:
+        """Tell whether a request goes from this router's `__call__` to its table, past no middleware of the router."""
+        return self.middleware_stack == self.app and getattr(self.app, "__func__", None) is Dispatch.app
+
     def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
         """Return the native driver of a request, None where Python must answer.
 
@@ -95,7 +104,10 @@ class Dispatch(routing.Router):
         """
         if scope["type"] != "http" or "fastapi.telemetry" in scope:
             return None
-        return self._current_table().core.drive(scope, receive, send, application)
+        table = self._current_table()
+        if application is not None and not table.is_bare:
+            return None
+        return table.core.drive(scope, receive, send, application)
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""

@@ -127,12 +127,13 @@ class _Offer:
 class Table:
     """A router's entries under `_core.RouteTable`."""
 
-    __slots__ = ("core", "entries", "router")
+    __slots__ = ("core", "entries", "is_bare", "router")
 
     def __init__(self, router: "Dispatch", patch_points: list[PatchPoint]) -> None:
         # Taken before the routes are read: a change meanwhile makes this table out of date at once.
         epoch = _core.RouteTable.current_epoch()
         self.router = router
+        self.is_bare = router._is_bare()
         self.entries = list(_entries(router.routes, ()))
         self.core = _core.RouteTable(self.entries, router, patch_points, router._refuses_plainly(), epoch)
 
@@ -270,6 +271,7 @@ def know(*classes: type[BaseRoute]) -> None:
 
 
 know(Route, WebSocketRoute, Mount)
+_INCLUDED_METHODS = {name: getattr(_IncludedRouter, name) for name in _known_methods}
 
 
 def _is_untouched(route: BaseRoute) -> bool:
@@ -282,7 +284,8 @@ def _is_untouched(route: BaseRoute) -> bool:
 
 def _is_transparent(included: _IncludedRouter) -> bool:
     """Tell whether an included router decides nothing itself: its routes can be listed in its place."""
-    return type(included) is _IncludedRouter and included.original_router._is_transparent()
+    as_written = all(getattr(_IncludedRouter, name) is original for name, original in _INCLUDED_METHODS.items())
+    return as_written and type(included) is _IncludedRouter and included.original_router._is_transparent()
 
 
 def _is_operation(route: BaseRoute) -> bool:
