@@ -22,7 +22,6 @@ from ferroapi import _core
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
 from ferroapi._request.body import body_error
-from ferroapi._request.body import is_json_content_type as _is_json
 from ferroapi._request.context import endpoint_context, request_validation_error
 from ferroapi._request.plan import PathOperation
 from ferroapi._request.response import build_response as _build_response
@@ -58,11 +57,6 @@ def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> li
 def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the error of a required field that is absent."""
     return [get_missing_field_error(loc)]
-
-
-def is_json_content_type(content_type: bytes) -> bool:
-    """Tell whether a Content-Type header says JSON."""
-    return _is_json(content_type.decode("latin-1"))
 
 
 def parameter_values(dependant: Dependant, request: Request) -> tuple[dict[str, Any], list[Any]]:
@@ -141,6 +135,16 @@ async def build_response(
     )
     solved = SolvedDependency({}, [], background, response or sub_response(), {})
     return _build_response(content, recipe, solved)
+
+
+def form_limit_error(limit: str) -> HTTPException:
+    """Return what stands for a form with more than 1,000 `fields`, or a field of more than 1 MB in `size`.
+
+    Source: `starlette.formparsers.FormParser` under the default limits of `Request.form`.
+    """
+    if limit == "fields":
+        return HTTPException(status_code=400, detail="Too many fields. Maximum number of fields is 1000.")
+    return HTTPException(status_code=400, detail="Field exceeded maximum size of 1024KB.")
 
 
 def not_found() -> HTTPException:

@@ -136,7 +136,8 @@ class PathOperation:
 
     def current_plan(self) -> "_core.Plan | None":
         """Return the plan if it still says what is to be done: no override, no endpoint put in place of the compiled one."""
-        plan, _ = self.compiled
+        # A form that Python has read is taken apart by Python.
+        plan = None if self.body.is_form else self.compiled[0]
         return plan if plan is not None and plan.is_current() else None
 
     @cached_property
@@ -150,15 +151,15 @@ class PathOperation:
         call = self.dependant.call
         if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
             raise Unplannable("the endpoint is a generator")
-        if self.body.is_form:
-            raise Unplannable("the body is a form")
-        graph = _Graph(self.embed_body_fields)
+        if self.body.is_form and self.body.form_limits:
+            raise Unplannable("the form is limited")
+        graph = _Graph(self.embed_body_fields, self.body.is_form)
         graph.visit(self.dependant)
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
             cache_size=len(graph.slots),
-            body="json" if self.body.field else "unread",
+            body="form" if self.body.is_form else "json" if self.body.field else "unread",
             strict_content_type=self.body.strict_content_type,
             answer=_answer(self.response),
             overrides_provider=self.dependency_overrides_provider,
@@ -175,8 +176,9 @@ def _below(dependant: Dependant) -> Iterator[Dependant]:
 class _Graph:
     """The dependency graph, flattened in call order."""
 
-    def __init__(self, embed_body_fields: bool) -> None:
+    def __init__(self, embed_body_fields: bool, is_form: bool) -> None:
         self.embed_body_fields = embed_body_fields
+        self.is_form = is_form
         self.nodes: list[NodeRecipe] = []
         self.steps: list[tuple[int, int | None]] = []
         self.slots: dict[Any, int] = {}
@@ -200,6 +202,15 @@ class _Graph:
             self.steps[reuse_at] = (index, len(self.steps))
         return index
 
+    def _body_shape(self, dependant: Dependant) -> str:
+        if not dependant.body_params:
+            return "none"
+        if self.is_form:
+            if not all(_is_form_value(request_field(each)) for each in dependant.body_params):
+                raise Unplannable("the form has files or models")
+            return "form"
+        return "whole" if _is_whole_body(dependant.body_params, self.embed_body_fields) else "embedded"
+
     def _node(self, dependant: Dependant, children: list[tuple[str | None, int]], cache: int) -> NodeRecipe:
         call = dependant.call
         if call is None:
@@ -215,7 +226,7 @@ class _Graph:
             *dependant.cookie_params,
         ]
         leaf = any(_needs_leaf(request_field(each)) for each in fields)
-        shape = _body_shape(dependant, self.embed_body_fields)
+        shape = self._body_shape(dependant)
         specials = list(_specials(dependant))
         keywords = (
             *(name for name, _ in children if name is not None),
@@ -232,7 +243,10 @@ class _Graph:
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
             body=shape,
-            body_fields=[_value(each, "body", many=False) for each in dependant.body_params],
+            body_fields=[
+                _value(each, "body", many=self.is_form and request_field(each).is_repeated)
+                for each in dependant.body_params
+            ],
             specials=[(word, made) for _, word, made in specials],
             arguments_from=[index for name, index in children if name is not None],
             children=[index for _, index in children],
@@ -242,6 +256,12 @@ class _Graph:
             function_scope=dependant.scope == "function",
             dependant=dependant,
         )
+
+
+def _is_form_value(facts: RequestField) -> bool:
+    """Whether a body field is text of a form, or all the texts under its name."""
+    is_text = isinstance(facts.info, params.Form) and not isinstance(facts.info, params.File)
+    return is_text and not facts.form_models and facts.is_repeated == facts.is_sequence
 
 
 def _kind(dependant: Dependant) -> str:
@@ -275,12 +295,6 @@ def _needs_leaf(facts: RequestField) -> bool:
     return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
 
 
-def _body_shape(dependant: Dependant, embed_body_fields: bool) -> str:
-    if not dependant.body_params:
-        return "none"
-    return "whole" if _is_whole_body(dependant.body_params, embed_body_fields) else "embedded"
-
-
 def _specials(dependant: Dependant) -> Iterator[tuple[str, str, Any]]:
     """Yield name, word and maker of each argument that is not a value of the request, in FastAPI's order."""
     if dependant.http_connection_param_name:
@@ -312,6 +326,9 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
     aliases = facts.aliases
     adapter = model_field._type_adapter
     absent, default = _absent(model_field)
+    # A JSON body can hold anything; everywhere else there is text, of which a plain `str` takes any.
+    is_json = isinstance(facts.info, params.Body) and not isinstance(facts.info, params.Form)
+    takes_text = not many and _takes_any_text(adapter.core_schema)
     return ValueRecipe(
         name=model_field.name,
         source=source,
@@ -319,7 +336,7 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
         many=many,
         absent=absent,
         default=default,
-        validate=None if source != "body" and _takes_any_text(adapter.core_schema) else adapter.validator.validate_python,
+        validate=adapter.validator.validate_python if is_json or not takes_text else None,
         field=model_field,
     )
 

@@ -5,6 +5,7 @@ Rebuilt when any route list or route has changed. Without the table a router ask
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from starlette.convertors import (
@@ -134,7 +135,7 @@ class Table:
         epoch = _core.RouteTable.current_epoch()
         self.router = router
         self.is_bare = router._is_bare()
-        self.entries = list(_entries(router.routes, ()))
+        self.entries = list(_entries(router.routes, (), bool(router.form_limits)))
         self.core = _core.RouteTable(self.entries, router, patch_points, router._refuses_plainly(), epoch)
 
     def select(self, scope: Scope) -> Selection[Entry] | None:
@@ -175,19 +176,22 @@ async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receiv
     await view.handle(scope, receive, send, entry.chain[-1].include_context.max_body_size)
 
 
-def _entries(candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...]) -> Iterator[Entry]:
+def _entries(
+    candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...], limits_forms: bool
+) -> Iterator[Entry]:
     for candidate in candidates:
         if isinstance(candidate, _IncludedRouter):
             if _is_transparent(candidate):
-                yield from _entries(candidate.effective_candidates(), (*chain, candidate))
+                limited = limits_forms or bool(candidate.include_context.form_limits)
+                yield from _entries(candidate.effective_candidates(), (*chain, candidate), limited)
             else:
                 yield _asked(candidate, candidate, chain)
         elif isinstance(candidate, _EffectiveAPIRouteContext):
-            yield _operation(candidate, candidate.original_route, chain, _Offer(candidate.offer))
+            yield _operation(candidate, candidate.original_route, chain, _Offer(candidate.offer), limits_forms)
         elif isinstance(candidate, _EffectiveRouteContext):
             yield _plain(candidate.route, _Offer(candidate.offer), candidate, chain)
         elif _is_operation(candidate):
-            yield _operation(candidate, candidate, chain, candidate)
+            yield _operation(candidate, candidate, chain, candidate, limits_forms)
         else:
             yield _plain(candidate, candidate, candidate, chain)
 
@@ -210,7 +214,9 @@ def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedR
     return Entry(path, methods, True, False, asked, None, None, None, chain, candidate)
 
 
-def _operation(state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...], asked: Any) -> Entry:
+def _operation(
+    state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...], asked: Any, limits_forms: bool
+) -> Entry:
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _asked(asked, state, chain)
@@ -226,7 +232,7 @@ def _operation(state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...]
         True,
         False,
         asked,
-        lambda: native_plan(state)[0],
+        partial(_native_plan_only, state, limits_forms),
         {"endpoint": state.endpoint, "route": route},
         fastapi_items,
         chain,
@@ -234,7 +240,11 @@ def _operation(state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...]
     )
 
 
-def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
+def _native_plan_only(state: Any, limits_forms: bool) -> _core.Plan | None:
+    return native_plan(state, limits_forms=limits_forms)[0]
+
+
+def native_plan(state: Any, *, limits_forms: bool = False) -> tuple[_core.Plan | None, str]:
     """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
     built = state.app_as_built()
     if built is None:
@@ -243,6 +253,8 @@ def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
         return None, "get_route_handler is overridden or replaced"
     if state.max_body_size is not None:
         return None, "the body size is limited"
+    if limits_forms and built.operation.body.is_form:
+        return None, "the form is limited"
     plan, reason = built.operation.compiled
     if plan is not None and built.operation.shows_exit_stacks:
         return None, "a dependency with yield stands beside a Request, which shows the exit stacks"
@@ -315,5 +327,6 @@ def _explain(entry: Entry) -> Explanation:
     if entry.compile is None:
         reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"
         return Explanation(path, methods, "python", reason)
-    plan, reason = native_plan(entry.candidate)
+    limited = isinstance(entry.compile, partial) and entry.compile.args[1]
+    plan, reason = native_plan(entry.candidate, limits_forms=limited)
     return Explanation(path, methods, "native" if plan is not None else "handler", reason)

@@ -5,7 +5,10 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use wire::media_type::{self, FormKind};
+
 use crate::names;
+use crate::plan::{BodyMode, Plan};
 use crate::scope::Scope;
 
 /// Whether a body under this `Content-Type` is parsed as JSON.
@@ -13,10 +16,16 @@ pub(crate) fn is_json(scope: Scope<'_, '_>, strict: bool) -> PyResult<bool> {
     let Some(content_type) = scope.header(b"content-type")?.filter(|value| !value.as_bytes().is_empty()) else {
         return Ok(!strict);
     };
-    if content_type.as_bytes() == b"application/json" {
+    Ok(media_type::is_json(content_type.as_bytes()))
+}
+
+/// Whether the driver reads a body of this kind: any for JSON, a url-encoded one for a form.
+pub(crate) fn is_readable(plan: &Plan, scope: Scope<'_, '_>) -> PyResult<bool> {
+    if plan.body != BodyMode::Form {
         return Ok(true);
     }
-    names::is_json_content_type(scope.0.py())?.call1((content_type,))?.is_truthy()
+    let content_type = scope.header(b"content-type")?;
+    Ok(content_type.is_some_and(|value| media_type::form_kind(value.as_bytes()) == FormKind::UrlEncoded))
 }
 
 /// Parse JSON as `json.loads` does: pydantic-core's parser, and the standard library's for whatever it refuses.

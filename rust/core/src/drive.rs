@@ -255,7 +255,7 @@ impl Driver {
             return Err(refusal);
         }
         match self.plan(py)?.get().body {
-            BodyMode::Json { .. } if self.is_native => self.receive(py),
+            BodyMode::Json { .. } | BodyMode::Form if self.is_native => self.receive(py),
             _ => self.solve(py),
         }
     }
@@ -305,7 +305,11 @@ impl Driver {
                 PyBytes::new(py, &whole)
             }
         };
-        let BodyMode::Json { strict } = self.plan(py)?.get().body else { return Ok(()) };
+        let strict = match self.plan(py)?.get().body {
+            BodyMode::Json { strict } => strict,
+            BodyMode::Form => return self.solver()?.take_form(py, bytes.as_bytes()),
+            BodyMode::Unread => return Ok(()),
+        };
         let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;
         let solver = self.solver()?;
         solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
@@ -496,8 +500,12 @@ impl Driver {
             let scope = self.channels.scope.clone_ref(py);
             let solver = self.solver()?;
             let body = match &solver.body {
-                Body::Undefined => py.None(),
-                Body::Value(body) => body.clone_ref(py),
+                Body::Undefined => None,
+                Body::Value(body) => Some(body.clone_ref(py)),
+            };
+            let body = match body {
+                Some(body) => Some(body),
+                None => solver.connection.form_data(py)?,
             };
             let errors = solver.errors.list(py);
             let error = names::request_invalid(py)?.call1((errors, body, &plan.get().route, scope))?;

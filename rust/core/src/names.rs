@@ -78,10 +78,6 @@ imported!(
     response_invalid, "ferroapi._request.native", "response_invalid"
 );
 imported!(
-    /// `(content_type) -> bool`: whether the standard library calls this media type JSON.
-    is_json_content_type, "ferroapi._request.native", "is_json_content_type"
-);
-imported!(
     /// `() -> Response`: the response that dependencies write headers and status to.
     sub_response, "ferroapi._request.native", "sub_response"
 );
@@ -125,5 +121,10 @@ imported!(
 imported!(
     /// `(callable) -> awaitable`: run the end of a generator in a worker thread, whatever the limiter says.
     run_exit, "ferroapi._request.native", "run_exit"
+);
+imported!(form_data, "starlette.datastructures", "FormData");
+imported!(
+    /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
+    form_limit_error, "ferroapi._request.native", "form_limit_error"
 );
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");

@@ -7,13 +7,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
+use wire::form::LimitError;
 
 use crate::exits::{Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::plan::Plan;
 use crate::plan::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
 use crate::plan::param::Parameter;
-use crate::{ffi, names, validate};
+use crate::{extract, ffi, names, validate};
 
 /// Where the solver is being run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,11 +57,14 @@ pub(crate) struct Connection {
     pub(crate) body_bytes: Option<Py<PyAny>>,
     /// The same, parsed.
     pub(crate) body_json: Option<Py<PyAny>>,
+    /// The pairs of a form that was read instead.
+    pub(crate) form: Option<Vec<(String, String)>>,
+    form_data: Option<Py<PyAny>>,
 }
 
 impl Connection {
     pub(crate) fn new(scope: Py<PyDict>, receive: Py<PyAny>, send: Py<PyAny>, request: Option<Py<PyAny>>) -> Self {
-        Self { scope, receive, send, request, body_bytes: None, body_json: None }
+        Self { scope, receive, send, request, body_bytes: None, body_json: None, form: None, form_data: None }
     }
 
     /// The one `Request` of this connection.
@@ -76,9 +80,21 @@ impl Connection {
         if let Some(json) = &self.body_json {
             request.setattr(intern!(py, "_json"), json)?;
         }
+        if let Some(form) = self.form_data(py)? {
+            request.setattr(intern!(py, "_form"), form)?;
+            request.setattr(intern!(py, "_stream_consumed"), true)?;
+        }
         let request = request.unbind();
         self.request = Some(request.clone_ref(py));
         Ok(request)
+    }
+
+    /// The form as Starlette's `FormData`, for whoever asks for it.
+    pub(crate) fn form_data(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if let (None, Some(pairs)) = (&self.form_data, self.form.take()) {
+            self.form_data = Some(names::form_data(py)?.call1((pairs,))?.unbind());
+        }
+        Ok(self.form_data.as_ref().map(|form| form.clone_ref(py)))
     }
 }
 
@@ -124,6 +140,26 @@ impl Solver {
             entering: None,
             position: 0,
             ready: None,
+        }
+    }
+
+    /// Take a url-encoded form.
+    ///
+    /// # Errors
+    /// `HTTPException` with status 400: the form exceeds a limit.
+    pub(crate) fn take_form(&mut self, py: Python<'_>, body: &[u8]) -> PyResult<()> {
+        match extract::form(py, self.plan.get(), body, &mut self.collected)? {
+            Ok(pairs) => {
+                self.connection.form = Some(pairs);
+                Ok(())
+            }
+            Err(limit) => {
+                let word = match limit {
+                    LimitError::TooManyFields => "fields",
+                    LimitError::FieldTooLarge => "size",
+                };
+                Err(PyErr::from_value(names::form_limit_error(py)?.call1((word,))?))
+            }
         }
     }
 
@@ -331,7 +367,13 @@ impl Solver {
                 Ok(value.map(|value| arguments.push(value)).is_some())
             }
             BodyShape::Embedded(fields) => self.embedded(py, node, fields, arguments),
-            BodyShape::Leaf => self.leaf_body(py, node, arguments),
+            BodyShape::Form(fields) => {
+                let before = arguments.len();
+                for field in fields {
+                    arguments.extend(self.parameter(py, field)?);
+                }
+                Ok(arguments.len() == before + fields.len())
+            }
         }
     }
 

@@ -13,9 +13,9 @@ use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
 use crate::drive::{Channels, Driver};
-use crate::names;
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
+use crate::{body, names};
 
 /// Counts every change of any route, so that a table knows in one comparison whether it is still true.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -376,7 +376,7 @@ impl RouteTable {
         };
         let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if self.is_patched(py)? || !plan.get().is_current(py)? {
+        if self.is_patched(py)? || !plan.get().is_current(py)? || !body::is_readable(plan.get(), view)? {
             return Ok(None);
         }
         let Some(path_params) = selected.path_params(scope, &self.http)? else {

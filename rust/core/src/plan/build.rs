@@ -110,6 +110,7 @@ impl Keys {
             "query" => place(&mut self.query, count, text.to_owned(), many),
             "header" => place(&mut self.header, count, latin_1_lower(text), many),
             "cookie" => place(&mut self.cookie, count, text.to_owned(), many),
+            "body" => place(&mut self.form, count, text.to_owned(), many),
             _ => return Err(unknown("parameter source", source)),
         })
     }
@@ -176,11 +177,11 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
     let mut fields = recipe.body_fields.into_iter();
     let body = match recipe.body.as_str() {
         "none" => BodyShape::None,
-        "leaf" => BodyShape::Leaf,
         "whole" => match fields.next() {
             Some(only) => BodyShape::Whole(Box::new(body_field(py, only, true)?)),
             None => return Err(unknown("body", "whole, without a field")),
         },
+        "form" => BodyShape::Form(fields.map(|field| parameter(py, field, keys)).collect::<PyResult<_>>()?),
         "embedded" => BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?),
         word => return Err(unknown("body", word)),
     };
@@ -266,7 +267,7 @@ impl Plan {
         let body = match recipe.body.as_str() {
             "unread" => BodyMode::Unread,
             "json" => BodyMode::Json { strict: recipe.strict_content_type },
-            "given" => BodyMode::Given,
+            "form" => BodyMode::Form,
             word => return Err(unknown("body mode", word)),
         };
         Ok(Self {

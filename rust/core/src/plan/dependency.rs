@@ -74,8 +74,8 @@ pub(crate) enum BodyShape {
     Whole(Box<BodyField>),
     /// Each value is a key of a JSON object.
     Embedded(Vec<BodyField>),
-    /// Something rarer (forms): the Python leaf extracts it.
-    Leaf,
+    /// Each value is a field of a url-encoded form.
+    Form(Vec<Parameter>),
 }
 
 /// One node: a dependency, or the endpoint itself.

@@ -28,6 +28,8 @@ pub(crate) struct Keys {
     /// Lower case, as ASGI servers send them.
     pub(crate) header: Vec<Key<Vec<u8>>>,
     pub(crate) cookie: Vec<Key<String>>,
+    /// Fields of a url-encoded body.
+    pub(crate) form: Vec<Key<String>>,
     /// How many values there are.
     pub(crate) count: usize,
 }
@@ -42,8 +44,8 @@ pub(crate) enum BodyMode {
         /// A body without a content type is not JSON.
         strict: bool,
     },
-    /// A form: read by the Python side before the plan runs.
-    Given,
+    /// A url-encoded form; a body of any other kind is read by Python, before the plan or instead of it.
+    Form,
 }
 
 /// What turns the endpoint's result into the response.

@@ -55,7 +55,8 @@ impl Node {
         match &self.body {
             BodyShape::Whole(field) => field.visit(visit),
             BodyShape::Embedded(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
-            BodyShape::None | BodyShape::Leaf => Ok(()),
+            BodyShape::Form(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
+            BodyShape::None => Ok(()),
         }
     }
 }
