@@ -31,8 +31,8 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": f"routing _routing.dispatch _routing.table openapi.* middleware.* _operations _options _signature _body_limit "
-    f"exception_handlers params telemetry._* requests responses {SMALL}",
+    "applications": f"routing _routing.dispatch _routing.table openapi.* middleware.* _operations _options _signature "
+    f"_body_limit exception_handlers params telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_routing.table": "_core _routing.* _request.plan telemetry._*",
