@@ -82,6 +82,12 @@ bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/resul
 bench-gate: build ## Fail where a request takes 3% more instructions than committed (needs valgrind; ARGS=--update)
 	$(BIN)/python -m benches.python.instructions $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)/packages ## Build the site of docs/ into target/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group docs
+	PYTHONPATH=. $(BIN)/python -m benches.report || true
+	$(BIN)/zensical build --strict --clean
+
 .PHONY: lint
 lint: build ## Check formatting, lints and types, and the extension's stub
 	cargo fmt --all --check

@@ -23,7 +23,7 @@ SHOWN = 20
 
 
 def dump(suite: Path, output: Path, *, alias: bool) -> None:
-    """Import every application below `suite` and write its document, or what came instead, by the application's name."""
+    """Import every application below `suite` and write its document, or what came instead, by its name."""
     sys.path[:0] = [str(suite)]
     os.chdir(suite)
     if alias:

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import venv
+import zipfile
 from pathlib import Path
 
 APPLICATION = """
@@ -26,6 +27,7 @@ async def read_item(item_id: int, q: str | None = None):
 """
 EXPECTED = b'{"item_id":7,"q":"caf\xc3\xa9","class":"fastapi.applications"}'
 START_SECONDS = 30
+CONTENTS = ("ferroapi/py.typed", "ferroapi/_core.pyi", "ferroapi/.agents/skills/ferroapi/SKILL.md")
 
 
 def free_port() -> int:
@@ -50,6 +52,18 @@ def fetch(url: str, server: "subprocess.Popen[bytes]") -> bytes:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.2)
     raise SystemExit(f"no answer from {url} in {START_SECONDS} s")
+
+
+def check_contents(wheel: Path) -> None:
+    """See that files which are no modules are in the wheel too.
+
+    Raises:
+        SystemExit: one is missing.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        missing = sorted(set(CONTENTS).difference(archive.namelist()))
+    if missing:
+        raise SystemExit(f"{wheel.name}: without {', '.join(missing)}")
 
 
 def check(wheel: Path) -> None:
@@ -97,4 +111,5 @@ if __name__ == "__main__":
     if not sys.argv[1:]:
         raise SystemExit("usage: check_wheel.py WHEEL...")
     for argument in sys.argv[1:]:
+        check_contents(Path(argument))
         check(Path(argument))
