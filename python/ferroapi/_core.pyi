@@ -32,7 +32,7 @@ class Plan:
         """
 
     @property
-    def route(self) -> Any:
+    def operation(self) -> Any:
         """The `PathOperation` it was compiled from."""
 
     def is_current(self) -> bool:

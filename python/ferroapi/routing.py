@@ -4,6 +4,7 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 `_routing` and `_request`.
 """
 
+import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -695,6 +696,9 @@ _ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
 _METHOD_POINTS: list[PatchPoint] = [
     (APIRoute, "handle", APIRoute.handle),
     (APIRoute, "matches", APIRoute.matches),
+    # How a body is read.
+    *((Request, name, getattr(Request, name)) for name in ("stream", "body", "json", "_get_form")),
+    (vars(json), "loads", json.loads),
     # Which may have been replaced before this module was imported; nothing is identical to None then.
     (routing.Route, "handle", routing.Route.handle if is_as_written(routing.Route, "handle") else None),
 ]

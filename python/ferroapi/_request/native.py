@@ -6,9 +6,10 @@ Each function is imported by name in `rust/core/src/names.rs`. The hot half is t
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from anyio import CancelScope, CapacityLimiter
+from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 from pydantic import ValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
@@ -82,7 +83,7 @@ def body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> tuple[dict
     Raises:
         RuntimeError: the leaf suspended, which it does for forms only; a plan has none.
     """
-    embed = plan.route.embed_body_fields
+    embed = plan.operation.embed_body_fields
     leaf = request_body_to_args(body_fields=dependant.body_params, received_body=body, embed_body_fields=embed)
     try:
         leaf.send(None)
@@ -123,7 +124,7 @@ async def build_response(
     """Make the response object of a result that the driver does not render itself."""
     from ferroapi import routing
 
-    operation = plan.route
+    operation = plan.operation
     recipe = operation.response
     content = await routing.serialize_response(
         field=recipe.field,
@@ -186,9 +187,27 @@ def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
 # The ends of generators.
 
 
-def shield() -> CancelScope:
-    """Return an entered cancel scope that no cancellation passes."""
-    return CancelScope(shield=True).__enter__()
+def enter_scope() -> CancelScope:
+    """Return an entered cancel scope; its shield is raised while an async generator ends."""
+    return CancelScope().__enter__()
+
+
+async def close_async(generator: Any, scope: CancelScope) -> bool:
+    """Run an async generator to its end, out of reach of cancellation, and tell whether it stopped there.
+
+    Source: FastAPI behaviour, `concurrency._asynccontextmanager_with_shielded_exit`.
+    """
+    scope.shield = True
+    try:
+        await generator.__anext__()
+    except StopAsyncIteration:
+        pass
+    else:
+        return False
+    finally:
+        scope.shield = False
+    await checkpoint_if_cancelled()
+    return True
 
 
 async def run_exit(closer: Callable[[], bool]) -> bool:
@@ -197,8 +216,8 @@ async def run_exit(closer: Callable[[], bool]) -> bool:
         return await run_sync(closer, limiter=CapacityLimiter(1))
 
 
-Exits = list[tuple[Any, bool]]
-"""Generators at their `yield`, in the order of their entry, with whether they are async."""
+Exits = list[tuple[Any, Literal["async", "plain", "scope"]]]
+"""Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
 
 
 async def unwind(error: BaseException, started: bool, sent: bool, function_exits: Exits, request_exits: Exits) -> None:
@@ -208,10 +227,11 @@ async def unwind(error: BaseException, started: bool, sent: bool, function_exits
         BaseException: what comes out of the generators, `error` itself unless they do something with it.
         FastAPIError: they swallowed it, so that there is no response.
     """
+    scope = next((entered for entered, kind in request_exits if kind == "scope"), None)
     async with AsyncExitStack() as request_stack:
-        _push(request_stack, request_exits)
+        _push(request_stack, request_exits, scope)
         async with AsyncExitStack() as function_stack:
-            _push(function_stack, function_exits)
+            _push(function_stack, function_exits, scope)
             raise error
         raise UnboundLocalError(_NO_RESPONSE)
     if not sent:
@@ -222,16 +242,27 @@ _NO_RESPONSE = "cannot access local variable 'response' where it is not associat
 """What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
 
 
-def _push(stack: AsyncExitStack, exits: Exits) -> None:
-    for generator, is_async in exits:
-        stack.push_async_exit(partial(_exit_async if is_async else _exit_sync, generator))
+def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | None) -> None:
+    for entered, kind in exits:
+        if kind == "scope":
+            stack.push(entered.__exit__)
+        elif kind == "async":
+            stack.push_async_exit(partial(_exit_async, entered, scope))
+        else:
+            stack.push_async_exit(partial(_exit_sync, entered))
 
 
-async def _exit_async(generator: Any, *exception: Any) -> bool | None:
+async def _exit_async(generator: Any, scope: CancelScope, *exception: Any) -> bool | None:
     # A context manager made around a generator that is entered already: its exit is contextlib's.
     manager = asynccontextmanager(lambda: generator)()
-    with CancelScope(shield=True):
-        return await manager.__aexit__(*exception)
+    scope.shield = True
+    try:
+        is_swallowed = await manager.__aexit__(*exception)
+    finally:
+        scope.shield = False
+    if is_swallowed or exception[1] is None:
+        await checkpoint_if_cancelled()
+    return is_swallowed
 
 
 async def _exit_sync(generator: Any, *exception: Any) -> bool:

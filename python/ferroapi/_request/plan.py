@@ -107,7 +107,7 @@ class PlanRecipe:
     strict_content_type: bool
     answer: AnswerRecipe
     overrides_provider: Any
-    route: "PathOperation"
+    operation: "PathOperation"
 
 
 @dataclass(eq=False)
@@ -163,7 +163,7 @@ class PathOperation:
             strict_content_type=self.body.strict_content_type,
             answer=_answer(self.response),
             overrides_provider=self.dependency_overrides_provider,
-            route=self,
+            operation=self,
         )
 
 
@@ -326,9 +326,10 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
     aliases = facts.aliases
     adapter = model_field._type_adapter
     absent, default = _absent(model_field)
-    # A JSON body can hold anything; everywhere else there is text, of which a plain `str` takes any.
+    # A JSON body can hold anything, and the path what its convertors make; everywhere else there is text, of which a
+    # plain `str` takes any.
     is_json = isinstance(facts.info, params.Body) and not isinstance(facts.info, params.Form)
-    takes_text = not many and _takes_any_text(adapter.core_schema)
+    takes_text = not many and source != "path" and _takes_any_text(adapter.core_schema)
     return ValueRecipe(
         name=model_field.name,
         source=source,

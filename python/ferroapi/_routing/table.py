@@ -143,13 +143,18 @@ class Table:
 
         The entry's own `matches` has the last word: it makes the child scope, and may have been replaced meanwhile.
         """
-        index = self.core.select(scope) if type(scope) is dict else None
-        if index is not None:
-            match, child_scope = self.entries[index].route.matches(scope)
-            if match != Match.NONE:
-                return Selection(match, child_scope, self.entries[index])
-        elif type(scope) is dict:
+        if type(scope) is not dict:
+            return first_match(self.entries, scope, ask=_ask_entry)
+        try:
+            index = self.core.select(scope)
+        except UnicodeEncodeError:
+            # A path with a lone surrogate cannot be looked up.
+            return first_match(self.entries, scope, ask=_ask_entry)
+        if index is None:
             return None
+        match, child_scope = self.entries[index].route.matches(scope)
+        if match != Match.NONE:
+            return Selection(match, child_scope, self.entries[index])
         return first_match(self.entries, scope, ask=_ask_entry)
 
 

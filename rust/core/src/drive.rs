@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::answer::{Answer, answer, object_answer};
 use crate::error::Error;
-use crate::exits::{Closer, Exit, Exits, Lifetime};
+use crate::exits::{Closer, Exits, Kind, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
@@ -82,8 +82,6 @@ pub(crate) struct Driver {
     hop: Option<Py<Hop>>,
     /// The generators that wait at their `yield`.
     exits: Exits,
-    /// The cancel scope around the async generator that is being closed.
-    shield: Option<Py<PyAny>>,
     chunks: Vec<Py<PyBytes>>,
     /// What is sent once the generators of function scope are closed.
     answer: Option<Answer>,
@@ -127,7 +125,6 @@ impl Driver {
             solver: None,
             hop: None,
             exits: Exits::default(),
-            shield: None,
             chunks: Vec::new(),
             answer: None,
             ready: None,
@@ -392,9 +389,9 @@ impl Driver {
     }
 
     fn close_function_scope(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Some(exit) = self.exits.pop(Lifetime::Function) {
+        if let Some(closing) = self.close_next(py, Lifetime::Function)? {
             self.stage = Stage::ClosingFunction;
-            return self.close_exit(py, exit);
+            return Ok(closing);
         }
         match self.answer.take() {
             Some(Answer::Ready(ready)) => {
@@ -438,45 +435,33 @@ impl Driver {
     }
 
     fn finish(&mut self, py: Python<'_>) -> PyResult<Next> {
-        match self.exits.pop(Lifetime::Request) {
-            None => Ok(Next::Done(py.None())),
-            Some(exit) => {
-                self.stage = Stage::ClosingRequest;
-                self.close_exit(py, exit)
-            }
-        }
+        self.stage = Stage::ClosingRequest;
+        Ok(self.close_next(py, Lifetime::Request)?.unwrap_or_else(|| Next::Done(py.None())))
     }
 
-    /// Run a generator from its `yield` to its end, out of reach of cancellation.
-    fn close_exit(&mut self, py: Python<'_>, exit: Exit) -> PyResult<Next> {
-        if exit.is_async {
-            self.shield = Some(names::shield(py)?.call0()?.unbind());
-            return exit.generator.call_method0(py, intern!(py, "__anext__")).map(Next::Await);
+    /// Run the generator that was entered last from its `yield` to its end; nothing if there is none left.
+    fn close_next(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
+        while let Some(exit) = self.exits.pop(lifetime) {
+            let ending = match exit.kind {
+                Kind::Scope => {
+                    let nothing = (py.None(), py.None(), py.None());
+                    exit.object.call_method1(py, intern!(py, "__exit__"), nothing)?;
+                    continue;
+                }
+                Kind::Async => names::close_async(py)?.call1((exit.object, self.exits.scope(py)))?,
+                Kind::Plain => names::run_exit(py)?.call1((Closer { generator: exit.object },))?,
+            };
+            return Ok(Some(Next::Await(ending.unbind())));
         }
-        let closer = Closer { generator: exit.generator };
-        Ok(Next::Await(names::run_exit(py)?.call1((closer,))?.unbind()))
+        Ok(None)
     }
 
     /// A generator has ended (`stopped` is true), or has yielded again.
     fn closed(&mut self, py: Python<'_>, stopped: &Bound<'_, PyAny>) -> PyResult<Next> {
-        let was_async = self.shield.is_some();
-        if was_async || !stopped.is_truthy()? {
+        if !stopped.is_truthy()? {
             return Err(PyRuntimeError::new_err("generator didn't stop"));
         }
-        self.close_next(py)
-    }
-
-    fn close_next(&mut self, py: Python<'_>) -> PyResult<Next> {
         if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
-    }
-
-    fn leave_shield(&mut self, py: Python<'_>) -> PyResult<()> {
-        match self.shield.take() {
-            None => Ok(()),
-            Some(shield) => {
-                shield.call_method1(py, intern!(py, "__exit__"), (py.None(), py.None(), py.None())).map(drop)
-            }
-        }
     }
 
     /// The request does not validate: the default answer at once, or the exception for whoever handles it.
@@ -508,42 +493,30 @@ impl Driver {
                 None => solver.connection.form_data(py)?,
             };
             let errors = solver.errors.list(py);
-            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().route, scope))?;
+            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().operation, scope))?;
             Ok(PyErr::from_value(error))
         };
         build().unwrap_or_else(|failure| failure)
     }
 
-    /// An exception: the ordinary end of an async generator, or the request has failed.
+    /// An exception: the request has failed, or an async generator ended before its `yield`.
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
-        let is_stop = error.is_instance_of::<PyStopAsyncIteration>(py);
-        match self.stage {
-            Stage::ClosingFunction | Stage::ClosingRequest if is_stop && self.shield.is_some() => {
-                self.leave_shield(py)?;
-                match self.close_next(py) {
-                    Ok(next) => Ok(next),
-                    Err(error) => self.fail(py, error),
-                }
-            }
-            Stage::Solving if self.solver.as_mut().is_some_and(|solver| solver.take_entering()) && is_stop => {
-                self.fail(py, no_yield())
-            }
-            _ => self.fail(py, error),
-        }
+        let was_entering = self.solver.as_mut().is_some_and(|solver| solver.take_entering());
+        let is_stop = was_entering && error.is_instance_of::<PyStopAsyncIteration>(py);
+        self.fail(py, if is_stop { no_yield() } else { error })
     }
 
     /// The request has failed: what is entered is unwound, and the exception handlers of the application answer.
     #[cold]
     #[inline(never)]
     fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
-        self.leave_shield(py)?;
         if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
             return Err(error);
         }
         let is_exception = error.is_instance_of::<PyException>(py);
         if self.stage == Stage::Receiving && is_exception {
             let plan = self.plan(py)?;
-            let arguments = (error.value(py), &plan.get().route, &self.channels.scope);
+            let arguments = (error.value(py), &plan.get().operation, &self.channels.scope);
             error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
         }
         let is_sent = self.stage == Stage::ClosingRequest;

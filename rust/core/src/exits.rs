@@ -3,7 +3,7 @@
 //! Here is how they end when all goes well; when not, Python unwinds them (`native.unwind`).
 //! Source: FastAPI behaviour, `routing.request_response` (two exit stacks) and `contextlib` (a generator as a context).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,10 +18,31 @@ pub(crate) enum Lifetime {
     Request,
 }
 
-/// A generator at its `yield`.
+/// What has to be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An async generator at its `yield`.
+    Async,
+    /// A generator at its `yield`.
+    Plain,
+    /// The cancel scope that was entered before the first async generator, and protects the ends of all.
+    Scope,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Plain => "plain",
+            Self::Scope => "scope",
+        }
+    }
+}
+
+/// A generator at its `yield`, or the cancel scope around them.
 pub(crate) struct Exit {
-    pub(crate) generator: Py<PyAny>,
-    pub(crate) is_async: bool,
+    pub(crate) object: Py<PyAny>,
+    pub(crate) kind: Kind,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -37,28 +58,37 @@ impl Exits {
         Self(has_generators.then(Arc::default))
     }
 
+    fn lock(&self) -> Option<MutexGuard<'_, Vec<Exit>>> {
+        self.0.as_ref().map(|exits| exits.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(crate) fn push(&self, exit: Exit) {
-        if let Some(exits) = &self.0 {
-            exits.lock().unwrap_or_else(PoisonError::into_inner).push(exit);
+        if let Some(mut exits) = self.lock() {
+            exits.push(exit);
         }
     }
 
-    /// Take the generator of this lifetime that was entered last.
+    /// The cancel scope, if it is entered.
+    pub(crate) fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.lock()?.iter().find(|exit| exit.kind == Kind::Scope).map(|exit| exit.object.clone_ref(py))
+    }
+
+    /// Take what of this lifetime was entered last.
     pub(crate) fn pop(&self, lifetime: Lifetime) -> Option<Exit> {
-        let mut exits = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exits = self.lock()?;
         let last = exits.iter().rposition(|exit| exit.lifetime == lifetime)?;
         Some(exits.remove(last))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|exits| exits.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+        self.lock().is_none_or(|exits| exits.is_empty())
     }
 
-    /// Take all generators of this lifetime as a list of `(generator, is_async)`, in the order of their entry.
+    /// Take all of this lifetime as a list of `(object, kind)`, in the order of their entry.
     pub(crate) fn drain<'py>(&self, py: Python<'py>, lifetime: Lifetime) -> PyResult<Bound<'py, PyList>> {
         let mut taken = Vec::new();
         while let Some(exit) = self.pop(lifetime) {
-            taken.push((exit.generator, exit.is_async));
+            taken.push((exit.object, exit.kind.word()));
         }
         taken.reverse();
         PyList::new(py, taken)

@@ -66,15 +66,15 @@ imported!(
     body_values, "ferroapi._request.native", "body_values"
 );
 imported!(
-    /// `(error, route, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
+    /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
     body_failure, "ferroapi._request.native", "body_failure"
 );
 imported!(
-    /// `(errors, body, route, scope) -> RequestValidationError`.
+    /// `(errors, body, operation, scope) -> RequestValidationError`.
     request_invalid, "ferroapi._request.native", "request_invalid"
 );
 imported!(
-    /// `(error, content, route, scope) -> ResponseValidationError`.
+    /// `(error, content, operation, scope) -> ResponseValidationError`.
     response_invalid, "ferroapi._request.native", "response_invalid"
 );
 imported!(
@@ -115,11 +115,15 @@ imported!(
     unwind, "ferroapi._request.native", "unwind"
 );
 imported!(
-    /// `() -> CancelScope`, entered: no cancellation reaches the code until it is left.
-    shield, "ferroapi._request.native", "shield"
+    /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
+    enter_scope, "ferroapi._request.native", "enter_scope"
 );
 imported!(
-    /// `(callable) -> awaitable`: run the end of a generator in a worker thread, whatever the limiter says.
+    /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
+    close_async, "ferroapi._request.native", "close_async"
+);
+imported!(
+    /// `(callable) -> awaitable of bool`: run the end of a generator in a worker thread, whatever the limiter says.
     run_exit, "ferroapi._request.native", "run_exit"
 );
 imported!(form_data, "starlette.datastructures", "FormData");

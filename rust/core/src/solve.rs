@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
-use crate::exits::{Exit, Exits, Lifetime};
+use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::plan::Plan;
 use crate::plan::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
@@ -221,6 +221,7 @@ impl Solver {
                     return self.enter_in_stack(py, node, &arguments).map(Need::Await);
                 }
                 Kind::AsyncGenerator => {
+                    self.enter_scope(py)?;
                     let generator = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
                     let first = generator.call_method0(intern!(py, "__anext__"))?;
                     self.entering = Some(generator.unbind());
@@ -258,7 +259,7 @@ impl Solver {
         if let Some(Step::Call(index)) = plan.steps.get(self.position) {
             if let Some(node) = plan.nodes.get(*index) {
                 if let Some(generator) = self.entering.take() {
-                    self.exits.push(Exit { generator, is_async: true, lifetime: lifetime(node) });
+                    self.exits.push(Exit { object: generator, kind: exits::Kind::Async, lifetime: lifetime(node) });
                 }
                 self.keep(py, *index, node, value);
             }
@@ -458,6 +459,15 @@ impl Solver {
         self.entering.take().is_some()
     }
 
+    /// Enter the cancel scope that protects the ends of async generators, before the first of them.
+    fn enter_scope(&self, py: Python<'_>) -> PyResult<()> {
+        if self.exits.scope(py).is_none() {
+            let object = names::enter_scope(py)?.call0()?.unbind();
+            self.exits.push(Exit { object, kind: exits::Kind::Scope, lifetime: Lifetime::Request });
+        }
+        Ok(())
+    }
+
     /// Run a synchronous generator to its `yield`.
     fn enter(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments, own_context: bool) -> PyResult<Py<PyAny>> {
         let generator = ffi::vectorcall(node.call.bind(py), arguments, Some(node.keywords.bind(py)))?;
@@ -469,7 +479,11 @@ impl Solver {
         }
         match ffi::vectorcall(&next, &arguments, None) {
             Ok(value) => {
-                self.exits.push(Exit { generator: generator.unbind(), is_async: false, lifetime: lifetime(node) });
+                self.exits.push(Exit {
+                    object: generator.unbind(),
+                    kind: exits::Kind::Plain,
+                    lifetime: lifetime(node),
+                });
                 Ok(value.unbind())
             }
             Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),

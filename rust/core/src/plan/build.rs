@@ -60,7 +60,7 @@ struct PlanRecipe {
     strict_content_type: bool,
     answer: AnswerRecipe,
     overrides_provider: Py<PyAny>,
-    route: Py<PyAny>,
+    operation: Py<PyAny>,
 }
 
 fn unknown(what: &'static str, word: &str) -> PyErr {
@@ -279,7 +279,7 @@ impl Plan {
             cache_size: recipe.cache_size,
             answer: answer(py, recipe.answer)?,
             overrides_provider: recipe.overrides_provider,
-            route: recipe.route,
+            operation: recipe.operation,
             nodes,
         })
     }

@@ -104,5 +104,5 @@ pub(crate) struct Plan {
     pub(crate) overrides_provider: Py<PyAny>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
-    pub(crate) route: Py<PyAny>,
+    pub(crate) operation: Py<PyAny>,
 }
