@@ -39,6 +39,23 @@ class Plan:
         """Tell whether no dependency is overridden and nobody put another callable in the endpoint's place."""
 
 @final
+class Shape:
+    """A response model whose JSON is known beforehand, compiled: written without pydantic."""
+
+    def __new__(cls, recipe: Any, exclude_none: bool) -> Self:
+        """Compile a `ferroapi._request.shape.NodeRecipe`.
+
+        Raises:
+            ValueError: the recipe has an unknown word, or lacks a part.
+        """
+
+    def receive(self, value: Any) -> bytes | None:
+        """Return the JSON of what an endpoint returned, None if pydantic must validate it first."""
+
+    def write(self, value: Any) -> bytes | None:
+        """Return the JSON of a validated value, None if pydantic must write it."""
+
+@final
 class Driver:
     """One request under way: an awaitable that the server's task runs."""
 

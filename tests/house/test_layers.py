@@ -86,12 +86,12 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "names", "ffi"),
     ("scope",),
+    ("serialize",),
     ("plan",),
     ("extract", "body"),
     ("validate", "exits"),
     ("solve",),
     ("call",),
-    ("serialize",),
     ("respond",),
     ("answer",),
     ("hop",),

@@ -18,6 +18,7 @@ from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._request.body import BodyRecipe
 from ferroapi._request.response import ResponseRecipe
+from ferroapi._request.shape import response_shape
 from ferroapi._signature import is_as_written
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
@@ -92,6 +93,7 @@ class AnswerRecipe:
     validate: Callable[..., Any] | None = None
     to_json: Callable[..., Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    shape: "_core.Shape | None" = None
     status: int | None = None
     media_type: bytes = b"application/json"
 
@@ -375,6 +377,7 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
             options={**given, "by_alias": recipe.by_alias},
+            shape=response_shape(recipe.field, recipe.serialization),
             status=status,
         )
     plain = recipe.field is None and recipe.response_class is JSONResponse and JSONResponse.render is _RENDER_JSON

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::plan::{Plan, Render};
 use crate::respond::{Ready, carries_body};
+use crate::serialize::shape::Shaped;
 use crate::solve::Solver;
 use crate::{ffi, names, serialize, validate};
 
@@ -58,11 +59,21 @@ pub(crate) fn answer(
                 let body = serialize::encode_json(object)?;
                 return Ready::new(py, recipe, status, &body, added.as_ref()).map(Answer::Ready);
             }
-            Render::Model { validate, to_json, options, values } => {
+            Render::Model { validate, to_json, options, values, shape } => {
+                let shape = shape.as_ref().map(Py::get);
+                let shaped = shape.map_or(Shaped::Unexpected, |shape| shape.receive(object));
+                if let Shaped::Written(body) = &shaped {
+                    return Ready::new(py, recipe, status, body, added.as_ref()).map(Answer::Ready);
+                }
                 let value = match validate::call_validator(validate.bind(py), result.clone_ref(py)) {
                     Ok(value) => value,
                     Err(error) => return Err(invalid(py, plan, solver, &error, result)),
                 };
+                if let (Shaped::Unvalidated, Some(shape)) = (shaped, shape) {
+                    if let Some(body) = shape.write(&value) {
+                        return Ready::new(py, recipe, status, &body, added.as_ref()).map(Answer::Ready);
+                    }
+                }
                 let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
                 arguments.push(value.unbind());
                 arguments.extend(values.iter().map(|value| value.clone_ref(py)));

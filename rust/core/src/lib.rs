@@ -29,5 +29,7 @@ mod _core {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
+    use crate::serialize::shape::Shape;
+    #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
 }

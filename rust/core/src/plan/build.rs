@@ -10,6 +10,7 @@ use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, S
 use super::param::{Absent, Check, Parameter};
 use super::{Answer, BodyMode, Key, Keys, Plan, Render};
 use crate::error::Error;
+use crate::serialize::shape::Shape;
 
 #[derive(FromPyObject)]
 struct ValueRecipe {
@@ -47,6 +48,7 @@ struct AnswerRecipe {
     validate: Option<Py<PyAny>>,
     to_json: Option<Py<PyAny>>,
     options: Py<PyDict>,
+    shape: Option<Py<Shape>>,
     status: Option<u16>,
     media_type: Vec<u8>,
 }
@@ -227,6 +229,7 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
                 to_json,
                 options: PyTuple::new(py, options.keys())?.unbind(),
                 values: options.values().iter().map(Bound::unbind).collect(),
+                shape: recipe.shape,
             }
         }
         (word, _, _) => return Err(unknown("render", word)),

@@ -10,6 +10,8 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use dependency::{Node, Step};
 
+use crate::serialize::shape::Shape;
+
 /// One name that is collected from the request, and where its text is kept.
 #[derive(Debug)]
 pub(crate) struct Key<T> {
@@ -60,6 +62,8 @@ pub(crate) enum Render {
         /// Keyword names after the value, and their constant values.
         options: Py<PyTuple>,
         values: Vec<Py<PyAny>>,
+        /// What writes it without pydantic, for a model whose JSON is known beforehand.
+        shape: Option<Py<Shape>>,
     },
     /// Any other response class: made by Python.
     General,

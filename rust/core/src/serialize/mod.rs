@@ -4,6 +4,7 @@
 mod container;
 mod fallback;
 mod scalar;
+pub(crate) mod shape;
 mod sink;
 mod temporal;
 mod text;

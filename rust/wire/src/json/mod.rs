@@ -3,5 +3,5 @@
 mod number;
 mod string;
 
-pub use number::{write_f64, write_i64, write_u64};
+pub use number::{write_f64, write_f64_shortest, write_i64, write_u64};
 pub use string::write_str;

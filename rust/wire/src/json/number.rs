@@ -27,6 +27,13 @@ pub fn write_f64(number: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a finite number with the same digits as [`write_f64`], in the form in which Rust's JSON libraries print them.
+///
+/// Source: pydantic's `to_json`. What is written for a number that is not finite is not JSON.
+pub fn write_f64_shortest(number: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(zmij::Buffer::new().format(number).as_bytes());
+}
+
 /// Python's exponent has at least two digits: `1e-07`.
 #[cold]
 fn write_two_digit_exponent(mantissa: &str, exponent: &str, out: &mut Vec<u8>) {
@@ -50,7 +57,7 @@ fn write_below_fixed(is_negative: bool, digits: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{write_f64, write_i64, write_u64};
+    use super::{write_f64, write_f64_shortest, write_i64, write_u64};
 
     fn written<N>(write: fn(N, &mut Vec<u8>), number: N) -> String {
         let mut out = Vec::new();
@@ -87,6 +94,21 @@ mod tests {
         ];
         for (number, expected) in table {
             assert_eq!(written(write_f64, number), expected);
+        }
+    }
+
+    #[test]
+    fn write_f64_shortest_prints_as_pydantic() {
+        let table = [
+            (-0.0, "-0.0"),
+            (0.00001, "0.00001"),
+            (1e-7, "1e-7"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+        ];
+        for (number, expected) in table {
+            assert_eq!(written(write_f64_shortest, number), expected);
         }
     }
 

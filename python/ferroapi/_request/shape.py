@@ -1,0 +1,317 @@
+"""A response model's core schema becomes a `_core.Shape`, if its JSON is known beforehand; `plan` asks for it once.
+
+A schema says how values are validated and written. Whatever in one is not known here leaves the model to pydantic.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from inspect import getattr_static
+from typing import Any
+
+from pydantic_core import SchemaSerializer, SchemaValidator
+
+from ferroapi import _core
+from ferroapi._compat import ModelField
+
+_LARGEST = 2048
+"""Types within one response model, above which it is left to pydantic."""
+
+_DEEPEST = 64
+"""Types within each other, likewise."""
+
+_ANYWHERE = {"type", "metadata", "ref"}
+
+_PLAIN: dict[str, tuple[set[str], set[str]]] = {
+    "any": (set(), set()),
+    "none": (set(), set()),
+    "bool": ({"strict"}, set()),
+    "str": (
+        {"strict", "coerce_numbers_to_str", "regex_engine"},
+        {"pattern", "max_length", "min_length", "strip_whitespace", "to_lower", "to_upper", "ascii_only"},
+    ),
+    "int": ({"strict"}, {"multiple_of", "le", "ge", "lt", "gt"}),
+    "float": ({"strict"}, {"allow_inf_nan", "multiple_of", "le", "ge", "lt", "gt"}),
+    "decimal": ({"strict"}, {"allow_inf_nan", "multiple_of", "le", "ge", "lt", "gt", "max_digits", "decimal_places"}),
+    "bytes": ({"strict"}, {"max_length", "min_length"}),
+    "uuid": ({"strict"}, {"version"}),
+    "date": ({"strict"}, {"le", "ge", "lt", "gt", "now_op", "now_utc_offset"}),
+    "time": ({"strict", "microseconds_precision"}, {"le", "ge", "lt", "gt", "tz_constraint"}),
+    "datetime": (
+        {"strict", "microseconds_precision"},
+        {"le", "ge", "lt", "gt", "now_op", "now_utc_offset", "tz_constraint"},
+    ),
+}
+"""Types that hold no others: what a schema may say that leaves a value of the type as it is, and what may refuse it."""
+
+_CONTAINERS: dict[str, tuple[set[str], set[str]]] = {
+    "nullable": ({"schema", "strict"}, set()),
+    "default": (
+        {"schema", "default", "default_factory", "default_factory_takes_data", "validate_default", "strict"},
+        {"on_error", "copy_default"},
+    ),
+    "list": ({"items_schema", "strict", "fail_fast"}, {"min_length", "max_length"}),
+    "dict": ({"keys_schema", "values_schema", "strict", "fail_fast"}, {"min_length", "max_length"}),
+    "tuple": ({"items_schema", "variadic_item_index", "strict", "fail_fast"}, {"min_length", "max_length"}),
+    # Validation makes a new set, whose order may be another.
+    "set": (set(), {"items_schema", "strict", "fail_fast", "min_length", "max_length"}),
+    "frozenset": (set(), {"items_schema", "strict", "fail_fast", "min_length", "max_length"}),
+    "enum": ({"cls", "members", "sub_type", "missing", "strict"}, set()),
+    "literal": ({"expected"}, set()),
+}
+
+_FUNCTIONS = {"function-before", "function-after", "function-wrap"}
+_FUNCTION_KEYS = {"function", "schema", "json_schema_input_schema"}
+
+_MODEL_KEYS = {
+    *("cls", "schema", "config", "custom_init", "root_model", "post_init", "revalidate_instances", "strict", "frozen"),
+    *("generic_origin", "extra_behavior"),
+}
+_FIELDS_KEYS = {"fields", "model_name", "computed_fields", "strict", "extra_behavior", "from_attributes"}
+_FIELD_KEYS = {
+    *("schema", "type", "metadata", "validation_alias", "serialization_alias", "serialization_exclude"),
+    *("frozen", "serialization_exclude_if"),
+}
+
+_HARMLESS_CONFIG = {
+    *("title", "from_attributes", "frozen", "loc_by_alias", "hide_input_in_errors", "validation_error_cause"),
+    *("regex_engine", "cache_strings", "validate_by_alias", "validate_by_name", "serialize_by_alias"),
+}
+"""Settings of a model that neither change a value of the right type nor how it is written."""
+
+_VALIDATING_CONFIG = {
+    *("extra_fields_behavior", "strict", "str_max_length", "str_min_length", "str_strip_whitespace", "str_to_lower"),
+    *("str_to_upper", "allow_inf_nan", "revalidate_instances", "validate_default", "coerce_numbers_to_str"),
+}
+"""Settings of a model that may change or refuse a value, but not how it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecipe:
+    """One type, as `_core.Shape` takes it."""
+
+    kind: str
+    identity: bool
+    items: "list[NodeRecipe]" = field(default_factory=list)
+    choices: list[tuple[Any, Any]] = field(default_factory=list)
+    model: "ModelRecipe | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """What a model's type is made of."""
+
+    model: type[Any]
+    keeps_instances: bool
+    is_open: bool
+    takes_dicts: bool
+    fields: "list[FieldRecipe]"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRecipe:
+    """One field of a model."""
+
+    name: str
+    sources: list[str]
+    key: str
+    node: NodeRecipe
+    has_default: bool
+    default: Any
+    is_excluded: bool
+
+
+class _Unknown(Exception):
+    """A schema says something of which is not known what pydantic makes of it."""
+
+
+def response_shape(model_field: ModelField, serialization: Mapping[str, Any]) -> "_core.Shape | None":
+    """Compile the response model of a route, written with these keywords; None if only pydantic can write it."""
+    adapter = model_field._type_adapter
+    options = {name for name, value in serialization.items() if value not in (None, False)}
+    # A plugin of pydantic's that watches validation must go on seeing it.
+    watched = type(getattr(adapter.validator.validate_python, "__self__", None)) is not SchemaValidator
+    if model_field.config or watched or type(adapter.serializer) is not SchemaSerializer:
+        return None
+    if not options <= {"by_alias", "exclude_none"}:
+        return None
+    try:
+        recipe = _Walk(by_alias=bool(serialization.get("by_alias"))).node(adapter.core_schema)
+    except _Unknown:
+        return None
+    return _core.Shape(recipe, "exclude_none" in options)
+
+
+class _Walk:
+    """One pass over a schema, inside of which types that occur again are known by their references."""
+
+    def __init__(self, *, by_alias: bool) -> None:
+        self.by_alias = by_alias
+        self.definitions: dict[str, Mapping[str, Any]] = {}
+        self.size = 0
+        self.depth = 0
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        self.size += 1
+        self.depth += 1
+        # A type that holds itself is refused here as well.
+        if self.size > _LARGEST or self.depth > _DEEPEST:
+            raise _Unknown
+        yield
+        self.depth -= 1
+
+    def node(self, schema: Mapping[str, Any]) -> NodeRecipe:
+        """Return the recipe of a type.
+
+        Raises:
+            _Unknown: pydantic has to write it.
+        """
+        with self._entered():
+            return self._node(schema)
+
+    def _node(self, schema: Mapping[str, Any]) -> NodeRecipe:
+        kind = schema["type"]
+        if kind == "definitions":
+            self.definitions |= {each["ref"]: each for each in schema["definitions"]}
+            return self.node(schema["schema"])
+        if kind == "definition-ref" and schema.keys() <= {*_ANYWHERE, "schema_ref"}:
+            if schema["schema_ref"] not in self.definitions:
+                raise _Unknown
+            return self.node(self.definitions[schema["schema_ref"]])
+        if kind in _FUNCTIONS and schema.keys() <= _ANYWHERE | _FUNCTION_KEYS:
+            return _validated(self.node(schema["schema"]))
+        if kind == "model":
+            return self._model(schema)
+        if kind in _PLAIN:
+            return NodeRecipe(kind, _identity(schema, *_PLAIN[kind]))
+        if kind in _CONTAINERS:
+            return self._container(kind, schema, _identity(schema, *_CONTAINERS[kind]))
+        raise _Unknown
+
+    def _container(self, kind: str, schema: Mapping[str, Any], identity: bool) -> NodeRecipe:
+        if kind == "default":
+            inner = self.node(schema["schema"])
+            return inner if identity else _validated(inner)
+        if kind == "enum":
+            return NodeRecipe(kind, identity, choices=list(_members(schema["cls"], schema["members"])))
+        if kind == "literal":
+            if not all(type(each) in (str, int) and _is_writable(each) for each in schema["expected"]):
+                raise _Unknown
+            return NodeRecipe(kind, identity, choices=[(each, each) for each in schema["expected"]])
+        if kind == "nullable":
+            items = [self.node(schema["schema"])]
+        elif kind == "dict":
+            items = [self.node(schema.get(each, {"type": "any"})) for each in ("keys_schema", "values_schema")]
+        elif kind == "tuple":
+            items = [self.node(each) for each in schema["items_schema"]]
+            if "variadic_item_index" in schema:
+                if len(items) != 1:
+                    raise _Unknown
+                kind = "tuples"
+        else:
+            items = [self.node(schema.get("items_schema", {"type": "any"}))]
+        return NodeRecipe(kind, identity and all(each.identity for each in items), items)
+
+    def _model(self, schema: Mapping[str, Any]) -> NodeRecipe:
+        config: Mapping[str, Any] = schema.get("config", {})
+        model, inner = schema["cls"], schema["schema"]
+        if not schema.keys() <= _ANYWHERE | _MODEL_KEYS or not config.keys() <= _HARMLESS_CONFIG | _VALIDATING_CONFIG:
+            raise _Unknown
+        extra = {schema.get("extra_behavior"), config.get("extra_fields_behavior")}
+        if schema.get("root_model") or "allow" in extra:
+            raise _Unknown
+        is_strict = bool(schema.get("strict") or config.get("strict"))
+        settings = {schema.get("revalidate_instances", "never"), config.get("revalidate_instances", "never")}
+        is_open = (
+            inner["type"] == "model-fields"
+            and not inner.keys() & {"strict", "from_attributes"}
+            and config.keys() <= _HARMLESS_CONFIG
+            and config.get("validate_by_alias", True)
+            and not any(schema.get(each) for each in ("post_init", "strict", "extra_behavior"))
+            and "extra_behavior" not in inner
+            and _is_made_silently(model)
+        )
+        while inner["type"] in _FUNCTIONS and inner.keys() <= _ANYWHERE | _FUNCTION_KEYS:
+            inner = inner["schema"]
+        if inner["type"] != "model-fields" or not inner.keys() <= _ANYWHERE | _FIELDS_KEYS:
+            raise _Unknown
+        if inner.get("computed_fields") or inner.get("extra_behavior") == "allow":
+            raise _Unknown
+        by_name = bool(config.get("validate_by_name"))
+        fields = [self._field(name, each, by_name=by_name) for name, each in inner["fields"].items()]
+        keeps_instances = not is_strict and settings == {"never"}
+        is_open = is_open and all(each.sources for each in fields)
+        # An `__init__` of its own is called for a dict, and for nothing else.
+        takes_dicts = is_open and not schema.get("custom_init")
+        recipe = ModelRecipe(model, keeps_instances, is_open, takes_dicts, fields)
+        return NodeRecipe("model", keeps_instances or is_open, model=recipe)
+
+    def _field(self, name: str, schema: Mapping[str, Any], *, by_name: bool) -> FieldRecipe:
+        if not schema.keys() <= _FIELD_KEYS or schema.get("serialization_exclude_if") is not None:
+            raise _Unknown
+        inner = schema["schema"]
+        has_default = inner["type"] == "default" and "default" in inner and not inner.get("validate_default")
+        is_excluded = bool(schema.get("serialization_exclude"))
+        alias = schema.get("validation_alias", name)
+        names = [alias, name] if by_name and alias != name else [alias]
+        return FieldRecipe(
+            name=name,
+            # A path of keys, or a choice of them, is left to pydantic.
+            sources=names if isinstance(alias, str) else [],
+            key=schema.get("serialization_alias", name) if self.by_alias else name,
+            # A field that is never written may be of any type.
+            node=self._excluded(inner) if is_excluded else self.node(inner),
+            has_default=has_default,
+            default=inner["default"] if has_default else None,
+            is_excluded=is_excluded,
+        )
+
+    def _excluded(self, schema: Mapping[str, Any]) -> NodeRecipe:
+        before = self.depth
+        try:
+            return self.node(schema)
+        except _Unknown:
+            self.depth = before
+            return NodeRecipe("any", identity=False)
+
+
+def _identity(schema: Mapping[str, Any], harmless: set[str], validating: set[str]) -> bool:
+    """Tell whether a value of exactly the type is always valid, and stays as it is.
+
+    Raises:
+        _Unknown: the schema says something else.
+    """
+    said = schema.keys() - _ANYWHERE
+    if not said <= harmless | validating:
+        raise _Unknown
+    return said <= harmless
+
+
+def _validated(node: NodeRecipe) -> NodeRecipe:
+    """Return the same type for values that a function has to see first."""
+    return NodeRecipe(node.kind, identity=False, items=node.items, choices=node.choices, model=node.model)
+
+
+def _members(model: type[Enum], members: list[Any]) -> Iterator[tuple[Any, Any]]:
+    if getattr_static(model, "value", None) is not Enum.__dict__["value"]:
+        raise _Unknown
+    for member in members:
+        value = member.value
+        if type(value) not in (str, int, bool, type(None)) or not _is_writable(value):
+            raise _Unknown
+        yield member, value
+
+
+def _is_writable(value: Any) -> bool:
+    """Whether a text has no lone surrogate, and a number is of a size that `_core` writes."""
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+def _is_made_silently(model: type[Any]) -> bool:
+    """Whether nothing of the application's runs when an instance is made, or given up."""
+    makers = [base for base in model.__mro__ if "__new__" in base.__dict__]
+    return (makers[0] is object or makers[0].__module__ == "sqlmodel.main") and not hasattr(model, "__del__")

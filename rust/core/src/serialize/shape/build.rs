@@ -1,0 +1,130 @@
+//! Python's description of a response model becomes a `Node`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyString, PyType};
+
+use super::scalar;
+use super::{Field, Kind, Member, Model, Node};
+use crate::error::Error;
+
+/// `ferroapi._request.shape.NodeRecipe`.
+#[derive(FromPyObject)]
+pub(super) struct NodeRecipe {
+    kind: String,
+    identity: bool,
+    items: Vec<NodeRecipe>,
+    choices: Vec<(Py<PyAny>, Py<PyAny>)>,
+    model: Option<ModelRecipe>,
+}
+
+#[derive(FromPyObject)]
+struct ModelRecipe {
+    model: Py<PyType>,
+    keeps_instances: bool,
+    is_open: bool,
+    takes_dicts: bool,
+    fields: Vec<FieldRecipe>,
+}
+
+#[derive(FromPyObject)]
+struct FieldRecipe {
+    name: Py<PyString>,
+    sources: Vec<Py<PyString>>,
+    key: Py<PyString>,
+    node: NodeRecipe,
+    has_default: bool,
+    default: Py<PyAny>,
+    is_excluded: bool,
+}
+
+/// Compile a recipe.
+///
+/// # Errors
+/// `ValueError` for an unknown word, or for a type that lacks its parts.
+pub(super) fn node(recipe: NodeRecipe) -> PyResult<Node> {
+    let mut items = recipe.items.into_iter().map(node).collect::<PyResult<Vec<_>>>()?;
+    let kind = match (recipe.kind.as_str(), items.len(), recipe.model) {
+        ("any", 0, _) => Kind::Any,
+        ("none", 0, _) => Kind::None,
+        ("str", 0, _) => Kind::Str,
+        ("int", 0, _) => Kind::Int,
+        ("float", 0, _) => Kind::Float,
+        ("bool", 0, _) => Kind::Bool,
+        ("datetime", 0, _) => Kind::DateTime,
+        ("date", 0, _) => Kind::Date,
+        ("time", 0, _) => Kind::Time,
+        ("uuid", 0, _) => Kind::Uuid,
+        ("decimal", 0, _) => Kind::Decimal,
+        ("bytes", 0, _) => Kind::Bytes,
+        ("literal", 0, _) => Kind::Literal(literal(recipe.choices)?),
+        ("enum", 0, _) => Kind::Enum(members(recipe.choices)?),
+        ("tuple", _, _) => Kind::Tuple(items.into_boxed_slice()),
+        ("model", 0, Some(recipe)) => Kind::Model(Box::new(model(recipe)?)),
+        (word, count, _) => match (word, count, items.pop(), items.pop()) {
+            ("nullable", 1, Some(item), _) => Kind::Nullable(Box::new(item)),
+            ("list", 1, Some(item), _) => Kind::List(Box::new(item)),
+            ("set", 1, Some(item), _) => Kind::Set(Box::new(item)),
+            ("frozenset", 1, Some(item), _) => Kind::FrozenSet(Box::new(item)),
+            ("tuples", 1, Some(item), _) => Kind::Tuples(Box::new(item)),
+            ("dict", 2, Some(values), Some(keys)) => Kind::Dict(Box::new((keys, values))),
+            _ => return Err(unknown(word)),
+        },
+    };
+    Ok(Node { kind, identity: recipe.identity })
+}
+
+fn unknown(word: &str) -> PyErr {
+    Error::Recipe { what: "type", word: word.to_owned() }.into()
+}
+
+fn model(recipe: ModelRecipe) -> PyResult<Model> {
+    Ok(Model {
+        class: recipe.model,
+        keeps_instances: recipe.keeps_instances,
+        is_open: recipe.is_open,
+        takes_dicts: recipe.takes_dicts,
+        fields: recipe.fields.into_iter().map(field).collect::<PyResult<_>>()?,
+    })
+}
+
+fn field(recipe: FieldRecipe) -> PyResult<Field> {
+    let key = Python::attach(|py| -> PyResult<Box<[u8]>> {
+        let mut key = vec![b','];
+        wire::json::write_str(recipe.key.bind(py).to_str()?, &mut key);
+        key.push(b':');
+        Ok(key.into_boxed_slice())
+    })?;
+    Ok(Field {
+        name: recipe.name,
+        sources: recipe.sources.into_boxed_slice(),
+        key,
+        node: node(recipe.node)?,
+        default: recipe.has_default.then_some(recipe.default),
+        is_excluded: recipe.is_excluded,
+    })
+}
+
+/// The JSON of texts and whole numbers; another value's presence is a mistake of the recipe.
+fn literal(choices: Vec<(Py<PyAny>, Py<PyAny>)>) -> PyResult<Box<[Box<[u8]>]>> {
+    Python::attach(|py| {
+        let texts = choices.into_iter().map(|(choice, _)| {
+            let choice = choice.bind(py);
+            let is_plain = choice.is_exact_instance_of::<PyString>() || choice.is_exact_instance_of::<PyInt>();
+            if is_plain { json(choice) } else { Err(unknown("literal")) }
+        });
+        texts.collect()
+    })
+}
+
+fn members(choices: Vec<(Py<PyAny>, Py<PyAny>)>) -> PyResult<Box<[Member]>> {
+    Python::attach(|py| {
+        let members = choices.into_iter().map(|(member, value)| Ok((member, json(value.bind(py))?)));
+        members.collect()
+    })
+}
+
+fn json(value: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
+    let mut out = Vec::new();
+    scalar::any(value, &mut out).map_err(|_| unknown("choice"))?;
+    Ok(out.into_boxed_slice())
+}
