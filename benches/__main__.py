@@ -129,8 +129,8 @@ def main() -> int:
         if not (options.quick or options.case):
             results[name] = section
             report.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-            if not report.write_readme(results):
-                print(f"README.md has no {report.START} and {report.END}: its figures were left", file=sys.stderr)
+            for page in report.write_pages(results):
+                print(f"{page.name} has no {report.START} and {report.END}: its figures were left", file=sys.stderr)
     if unmeasured and options.only is None:
         print(f"not measured: {', '.join(unmeasured)}", file=sys.stderr)
     return 1 if unmeasured else 0

@@ -12,6 +12,7 @@ from benches.surroundings import ROOT
 
 RESULTS = ROOT / "benches" / "results.json"
 README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "benchmarks.md"
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
@@ -103,6 +104,11 @@ def write_readme(results: dict[str, Any], readme: Path = README) -> bool:
     return True
 
 
+def write_pages(results: dict[str, Any]) -> list[Path]:
+    """Put the tables into the README and into the site's page; return those that have no markers."""
+    return [page for page in (README, PAGE) if not write_readme(results, page)]
+
+
 if __name__ == "__main__":
-    if not write_readme(json.loads(RESULTS.read_text())):
-        raise SystemExit(f"README.md has no {START} and {END}")
+    if unmarked := write_pages(json.loads(RESULTS.read_text())):
+        raise SystemExit(f"no {START} and {END} in {', '.join(page.name for page in unmarked)}")
