@@ -3,9 +3,9 @@
 Registration asks them to decide where a parameter comes from; a request asks only `value_is_sequence`.
 """
 
+import sys
 import types
 import typing
-import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -160,15 +160,12 @@ def is_uploadfile_sequence_annotation(annotation: Any) -> bool:
 
 
 def _pydantic_v1_model_base() -> type[Any] | None:
-    """Return the base class of `pydantic.v1` models, None where that package cannot be imported."""
-    try:
-        with warnings.catch_warnings():
-            # On Python 3.14 the import itself warns, and the user did not ask for it.
-            warnings.simplefilter("ignore", UserWarning)
-            from pydantic import v1
-    except ImportError:
-        return None
-    return v1.BaseModel
+    """Return the base class of `pydantic.v1` models, None where nobody has imported it, so that there are none.
+
+    It is not imported for the question: it is as large as pydantic itself, and on Python 3.14 importing it warns.
+    """
+    base: type[Any] | None = getattr(sys.modules.get("pydantic.v1.main"), "BaseModel", None)
+    return base
 
 
 def is_pydantic_v1_model_instance(obj: Any) -> bool:

@@ -5,7 +5,7 @@ Registration makes the fields, the request path runs their adapters, OpenAPI ask
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, is_dataclass
 from datetime import date, datetime, time, timedelta
@@ -32,6 +32,7 @@ from pydantic_core.core_schema import with_info_plain_validator_function as with
 
 from ferroapi._compat import shared
 from ferroapi._compat.shared import lenient_issubclass
+from ferroapi.openapi._plain_schemas import PlainSchemas, is_json
 from ferroapi.openapi.constants import REF_TEMPLATE
 from ferroapi.types import IncEx, ModelNameMap, UnionType
 
@@ -67,6 +68,27 @@ class GenerateJsonSchema(_GenerateJsonSchema):
             json_schema["contentEncoding"] = "base64"
         self.update_with_validations(json_schema, schema, self.ValidationsMapping.bytes)
         return json_schema
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as JSON has it; most are JSON already, and need no adapter to become it."""
+        return dft if is_json(dft) else super().encode_default(dft)
+
+    def get_defs_ref(self, core_mode_ref: Any) -> Any:
+        """Return the key of a definition, and remember what it was asked for."""
+        self._core_refs.add(core_mode_ref[0])
+        return super().get_defs_ref(core_mode_ref)
+
+    @cached_property
+    def _core_refs(self) -> set[str]:
+        return set()
+
+    def meets(self, core_refs: Mapping[str, str]) -> bool:
+        """Tell whether a definition was made that would be called as one of `core_refs` without being the same."""
+        for core_ref in self._core_refs:
+            name = re.split(r"[:\[]", core_ref)[0].rpartition(".")[2]
+            if core_refs.get(name, core_ref) != core_ref:
+                return True
+        return False
 
 
 # --- A field info taken apart ---
@@ -394,6 +416,23 @@ def _add_models(annotation: Any, known_models: TypeModelSet) -> None:
         get_flat_models_from_model(annotation, known_models)
 
 
+def get_reached_models(fields: Sequence[ModelField]) -> TypeModelSet:
+    """Return what `get_flat_models_from_fields` finds, without making a field for every field of a model."""
+    reached: TypeModelSet = set()
+    waiting: list[Any] = [field.field_info.annotation for field in fields]
+    while waiting:
+        annotation = waiting.pop()
+        if not isinstance(annotation, type) or get_origin(annotation) is not None:
+            waiting += get_args(annotation)
+        elif annotation in _PLAIN_CLASSES or annotation in reached:
+            continue
+        elif issubclass(annotation, BaseModel | Enum):
+            reached.add(annotation)
+            if issubclass(annotation, BaseModel):
+                waiting += [field_info.annotation for field_info in annotation.model_fields.values()]
+    return reached
+
+
 # --- JSON schema ---
 
 _FieldMapping: TypeAlias = dict[tuple[ModelField, Mode], JsonSchemaValue]
@@ -412,10 +451,13 @@ def _annotation_has_computed_fields(annotation: Any, known_models: set[type[Base
 
 
 def _has_computed_fields(field: ModelField) -> bool:
+    if _annotation_has_computed_fields(field.field_info.annotation, set()):
+        return True
+    if _is_plain(field.field_info):
+        return False
+    # A dataclass's are only in its core schema.
     inner_schema: Any = field._type_adapter.core_schema.get("schema", {})
-    return bool(inner_schema.get("computed_fields")) or _annotation_has_computed_fields(
-        field.field_info.annotation, set()
-    )
+    return bool(inner_schema.get("computed_fields"))
 
 
 def _schema_mode(field: ModelField, separate_input_output_schemas: bool) -> Mode:
@@ -451,6 +493,44 @@ def get_definitions(
     The definitions include every model and enum that a field reaches. A description ends at its first form feed, by
     which the author of a model hides the rest of its docstring.
     """
+    plain = PlainSchemas()
+    schemas, others = _describe_plain(fields, plain, separate_input_output_schemas)
+    generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
+    field_mapping, definitions = _generate(generator, others, separate_input_output_schemas)
+    if generator.meets(plain.core_refs):
+        # Two classes of one name: pydantic decides which names keep them apart, and must see all of them.
+        generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
+        schemas, plain = {}, PlainSchemas()
+        field_mapping, definitions = _generate(generator, fields, separate_input_output_schemas)
+    definitions = dict(sorted({**plain.definitions, **definitions}.items()))
+    for definition in definitions.values():
+        if "description" in definition:
+            definition["description"] = definition["description"].split("\f")[0]
+    return {**field_mapping, **schemas}, definitions
+
+
+def _describe_plain(
+    fields: Sequence[ModelField], plain: PlainSchemas, separate_input_output_schemas: bool
+) -> tuple[_FieldMapping, list[ModelField]]:
+    """Return the schemas of the plain fields, and the fields that are left to pydantic."""
+    schemas: _FieldMapping = {}
+    others: list[ModelField] = []
+    for field in fields:
+        adapter: TypeAdapter[Any] | None = field.__dict__.get("_type_adapter")
+        schema = None
+        if type(field) is ModelField and not field.config and (adapter or _is_plain(field.field_info)):
+            schema = plain.of_field(field.field_info, adapter and adapter.core_schema)
+        if schema is None:
+            others.append(field)
+        else:
+            schemas[field, _schema_mode(field, separate_input_output_schemas)] = schema
+    return schemas, others
+
+
+def _generate(
+    generator: GenerateJsonSchema, fields: Sequence[ModelField], separate_input_output_schemas: bool
+) -> tuple[_FieldMapping, dict[str, dict[str, Any]]]:
+    """Return pydantic's schemas of fields and of every model and enum they reach."""
     annotations = {field.field_info.annotation for field in fields}
     described = list(fields)
     modes: tuple[Mode, ...] = ("validation", "serialization")
@@ -461,13 +541,10 @@ def get_definitions(
             for model in models
             if model not in annotations
         ]
-    field_mapping, definitions = GenerateJsonSchema(ref_template=REF_TEMPLATE).generate_definitions(
+    mapping: Any = generator.generate_definitions(
         inputs=[
             (field, _schema_mode(field, separate_input_output_schemas), field._type_adapter.core_schema)
             for field in described
         ]
     )
-    for definition in definitions.values():
-        if "description" in definition:
-            definition["description"] = definition["description"].split("\f")[0]
-    return field_mapping, definitions  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+    return mapping  # type: ignore[no-any-return]

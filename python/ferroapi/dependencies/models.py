@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from types import FunctionType
 from typing import Any, Literal
+from weakref import ref
 
 from ferroapi._compat import ModelField
 from ferroapi.concurrency import _DependencyConcurrency
@@ -122,24 +124,44 @@ def _impartial(func: Callable[..., Any]) -> Callable[..., Any]:
     return func
 
 
+def _plain_flags(call: Any) -> int | None:
+    """Return the code flags of a function that nobody has wrapped or marked, None for any other callable."""
+    return call.__code__.co_flags if type(call) is FunctionType and not call.__dict__ else None
+
+
 def _unwrapped_call(call: Callable[..., Any] | None) -> Any:
     """Return the callable below any partial and any `functools.wraps` decorator, or None for None."""
+    if _plain_flags(call) is not None:
+        return call
     return None if call is None else inspect.unwrap(_impartial(call))
 
 
 class _CallIdentity:
-    """A cache key that is the object itself: callables may be unhashable, or equal and yet of different kinds."""
+    """A cache key that is the object itself: callables may be unhashable, or equal and yet of different kinds.
 
-    __slots__ = ("call",)
+    It does not keep the callable alive where that can be helped: a closure may hold a whole application.
+    """
+
+    __slots__ = ("_key", "_reference")
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
+        self._key = id(call)
+        try:
+            self._reference: Callable[[], Any] = ref(call)
+        except TypeError:
+            self._reference = lambda: call
+
+    @property
+    def call(self) -> Any:
+        """The callable, None after its end."""
+        return self._reference()
 
     def __hash__(self) -> int:
-        return id(self.call)
+        return self._key
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _CallIdentity) and self.call is other.call
+        call = self.call
+        return isinstance(other, _CallIdentity) and call is not None and call is other.call
 
 
 def _call_layers(call: Callable[..., Any]) -> tuple[Callable[..., Any], Any]:
@@ -164,17 +186,25 @@ def _any_layer(call: Callable[..., Any], is_kind: Callable[[Any], bool]) -> bool
 
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_gen_callable_cached(call_identity: _CallIdentity) -> bool:
-    return _any_layer(call_identity.call, inspect.isgeneratorfunction)
+    call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_GENERATOR != 0
+    return _any_layer(call, inspect.isgeneratorfunction)
 
 
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_async_gen_callable_cached(call_identity: _CallIdentity) -> bool:
-    return _any_layer(call_identity.call, inspect.isasyncgenfunction)
+    call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_ASYNC_GENERATOR != 0
+    return _any_layer(call, inspect.isasyncgenfunction)
 
 
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_coroutine_callable_cached(call_identity: _CallIdentity) -> bool:
     call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_COROUTINE != 0
     # Objects that only claim to be coroutine functions (mocks) are judged by their `__call__`.
     if any(inspect.isroutine(layer) and iscoroutinefunction(layer) for layer in _call_layers(call)):
         return True

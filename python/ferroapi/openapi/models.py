@@ -6,6 +6,7 @@ The classes have comments, not docstrings: pydantic would publish a docstring as
 
 from collections.abc import Callable
 from enum import Enum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from pydantic import AnyUrl, BaseModel, Field, GetJsonSchemaHandler
@@ -15,43 +16,44 @@ from typing_extensions import TypedDict, deprecated
 
 from ferroapi.logger import logger
 
-if TYPE_CHECKING:
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # It is in `sys.modules` as None: somebody hides it.
+        return False
+
+
+if TYPE_CHECKING or _is_installed("email_validator"):
+    # pydantic imports the package itself, once a model that holds an address is used.
     from pydantic import EmailStr
 else:
-    try:
-        import email_validator  # noqa: F401  (without it, pydantic's EmailStr only fails once a model uses it)
-        from pydantic import EmailStr
-    except ImportError:
 
-        class EmailStr(str):
-            """Text that stands for an e-mail address when nothing is installed to check it."""
+    class EmailStr(str):
+        """Text that stands for an e-mail address when nothing is installed to check it."""
 
-            __slots__ = ()
+        __slots__ = ()
 
-            @classmethod
-            def validate(cls, v: Any) -> str:
-                """Accept anything, with a log line that says what is missing."""
-                logger.warning(
-                    "email-validator not installed, email fields will be treated as str.\n"
-                    "To install, run: pip install email-validator"
-                )
-                return str(v)
+        @classmethod
+        def validate(cls, v: Any) -> str:
+            """Accept anything, with a log line that says what is missing."""
+            logger.warning(
+                "email-validator not installed, email fields will be treated as str.\n"
+                "To install, run: pip install email-validator"
+            )
+            return str(v)
 
-            @classmethod
-            def _validate(cls, value: Any, _info: Any) -> str:
-                return cls.validate(value)
+        @classmethod
+        def _validate(cls, value: Any, _info: Any) -> str:
+            return cls.validate(value)
 
-            @classmethod
-            def __get_pydantic_core_schema__(
-                cls, source: type[Any], handler: Callable[[Any], CoreSchema]
-            ) -> CoreSchema:
-                return with_info_plain_validator_function(cls._validate)
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: type[Any], handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+            return with_info_plain_validator_function(cls._validate)
 
-            @classmethod
-            def __get_pydantic_json_schema__(
-                cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-            ) -> dict[str, Any]:
-                return {"type": "string", "format": "email"}
+        @classmethod
+        def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+            return {"type": "string", "format": "email"}
 
 
 SchemaType = Literal["array", "boolean", "integer", "null", "number", "object", "string"]
@@ -75,7 +77,8 @@ _SubschemaMap = dict[str, "SchemaOrBool"] | None
 
 # An object of the document that keeps the keys it does not know.
 class BaseModelWithConfig(BaseModel):
-    model_config = {"extra": "allow"}
+    # Most processes use few of these classes, and none before the document is asked for.
+    model_config = {"extra": "allow", "defer_build": True}
 
 
 # What the API is: info, servers, links out.
@@ -476,7 +479,3 @@ class OpenAPI(BaseModelWithConfig):
     security: list[dict[str, list[str]]] | None = None
     tags: list[Tag] | None = None
     externalDocs: ExternalDocumentation | None = None
-
-
-for _model in (Schema, Operation, Encoding):  # the three that named a later class
-    _model.model_rebuild()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.routing import BaseRoute
 
-from ferroapi._compat import get_definitions, get_flat_models_from_fields, get_model_name_map
-from ferroapi.encoders import jsonable_encoder
+from ferroapi._compat import get_definitions, get_model_name_map
+from ferroapi._compat.v2 import get_reached_models
 from ferroapi.openapi._operation import (
     generate_operation_id,
     generate_operation_summary,
@@ -93,7 +93,7 @@ def get_openapi(
     operations = api_route_contexts(routes)
     hooks = api_route_contexts(webhooks or [])
     fields = get_fields_from_routes([*operations, *hooks])
-    model_name_map = get_model_name_map(get_flat_models_from_fields(fields, known_models=set()))
+    model_name_map = get_model_name_map(get_reached_models(fields))
     field_mapping, definitions = get_definitions(
         fields=fields,
         model_name_map=model_name_map,
@@ -135,7 +135,22 @@ def get_openapi(
             externalDocs=external_docs,
         ),
     )
-    return cast("dict[str, Any]", jsonable_encoder(document, by_alias=True, exclude_none=True))
+    return _without_none(document.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _without_none(entries: dict[str, Any]) -> dict[str, Any]:
+    """What `jsonable_encoder(exclude_none=True)` leaves of JSON, at any depth: the model's dump keeps None in dicts."""
+    return {
+        key: _without_none_inside(value)
+        for key, value in entries.items()
+        if value is not None and not key.startswith("_sa")
+    }
+
+
+def _without_none_inside(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_none(value)
+    return [_without_none_inside(each) for each in value] if isinstance(value, list) else value
 
 
 def _given(**entries: Any) -> dict[str, Any]:
