@@ -266,7 +266,14 @@ class FastAPI(ForwardedOperations, Starlette):
             self._direct_router = self.router if is_direct else None
             self._handlers = _exception_handlers_of(stack) if is_direct else None
         router = self._direct_router
-        return None if router is None else router._drive(scope, receive, send, self)
+        if router is None:
+            return None
+        try:
+            return router._drive(scope, receive, send, self)
+        except Exception:
+            # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
+            # does, since the router raises it again inside.
+            return None
 
     def _is_plain(self, stack: ASGIApp) -> bool:
         """Tell whether a built stack is the one that this class builds without any user middleware."""

@@ -696,6 +696,7 @@ _ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
 _METHOD_POINTS: list[PatchPoint] = [
     (APIRoute, "handle", APIRoute.handle),
     (APIRoute, "matches", APIRoute.matches),
+    (Response, "__call__", Response.__call__),
     # How a body is read.
     *((Request, name, getattr(Request, name)) for name in ("stream", "body", "json", "_get_form")),
     (vars(json), "loads", json.loads),

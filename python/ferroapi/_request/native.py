@@ -187,6 +187,19 @@ def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
 # The ends of generators.
 
 
+def open_stacks(scope: Scope) -> tuple[AsyncExitStack, AsyncExitStack]:
+    """Put the exit stacks of request and function scope where user code with a `Request` finds them."""
+    request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
+    function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
+    return request_stack, function_stack
+
+
+async def close_stack(stack: AsyncExitStack) -> bool:
+    """Leave what user code entered in an exit stack."""
+    await stack.__aexit__(None, None, None)
+    return True
+
+
 def enter_scope() -> CancelScope:
     """Return an entered cancel scope; its shield is raised while an async generator ends."""
     return CancelScope().__enter__()
@@ -216,7 +229,7 @@ async def run_exit(closer: Callable[[], bool]) -> bool:
         return await run_sync(closer, limiter=CapacityLimiter(1))
 
 
-Exits = list[tuple[Any, Literal["async", "plain", "scope"]]]
+Exits = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
 """Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
 
 
@@ -246,6 +259,8 @@ def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | None) -> Non
     for entered, kind in exits:
         if kind == "scope":
             stack.push(entered.__exit__)
+        elif kind == "stack":
+            stack.push_async_exit(entered.__aexit__)
         elif kind == "async":
             stack.push_async_exit(partial(_exit_async, entered, scope))
         else:

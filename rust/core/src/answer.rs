@@ -116,7 +116,7 @@ fn invalid(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, error: &PyErr, resu
         if !error.is_instance(py, names::validation_error(py)?) {
             return Ok(error.clone_ref(py));
         }
-        let arguments = (error.value(py), result, &plan.get().operation, &solver.connection.scope);
+        let arguments = (error.clone_ref(py).into_value(py), result, &plan.get().operation, &solver.connection.scope);
         Ok(PyErr::from_value(names::response_invalid(py)?.call1(arguments)?))
     };
     build().unwrap_or_else(|failure| failure)

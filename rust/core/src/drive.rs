@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::answer::{Answer, answer, object_answer};
 use crate::error::Error;
-use crate::exits::{Closer, Exits, Kind, Lifetime};
+use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
@@ -149,7 +149,13 @@ impl Driver {
             channels.send.clone_ref(py),
             None,
         );
-        let exits = Exits::new(plan.get().has_generators);
+        let exits = Exits::new(plan.get().has_generators || plan.get().shows_request);
+        if plan.get().shows_request {
+            let (request, function): (Py<PyAny>, Py<PyAny>) =
+                names::open_stacks(py)?.call1((&channels.scope,))?.extract()?;
+            exits.push(Exit { object: request, kind: Kind::Stack, lifetime: Lifetime::Request });
+            exits.push(Exit { object: function, kind: Kind::Stack, lifetime: Lifetime::Function });
+        }
         let solver = Solver::new(plan.clone_ref(py), connection, collected, exits.clone());
         Ok(Self { plan: Some(plan.clone_ref(py)), solver: Some(Box::new(solver)), exits, ..Self::idle(channels, true) })
     }
@@ -448,6 +454,8 @@ impl Driver {
                     exit.object.call_method1(py, intern!(py, "__exit__"), nothing)?;
                     continue;
                 }
+                Kind::Stack if !exits::is_used(exit.object.bind(py))? => continue,
+                Kind::Stack => names::close_stack(py)?.call1((exit.object,))?,
                 Kind::Async => names::close_async(py)?.call1((exit.object, self.exits.scope(py)))?,
                 Kind::Plain => names::run_exit(py)?.call1((Closer { generator: exit.object },))?,
             };
@@ -466,7 +474,7 @@ impl Driver {
 
     /// The request does not validate: the default answer at once, or the exception for whoever handles it.
     fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.is_native && self.exits.is_empty() {
+        if self.is_native && self.exits.is_idle(py)? {
             let errors = self.solver()?.errors.list(py);
             let response = names::default_refusal(py)?.call1((errors, self.handlers(py)?))?;
             if !response.is_none() {
@@ -516,7 +524,7 @@ impl Driver {
         let is_exception = error.is_instance_of::<PyException>(py);
         if self.stage == Stage::Receiving && is_exception {
             let plan = self.plan(py)?;
-            let arguments = (error.value(py), &plan.get().operation, &self.channels.scope);
+            let arguments = (exception(py, &error), &plan.get().operation, &self.channels.scope);
             error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
         }
         let is_sent = self.stage == Stage::ClosingRequest;
@@ -526,7 +534,7 @@ impl Driver {
                 is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().started.load(Ordering::Acquire))
             }
         };
-        let is_entered = !self.exits.is_empty();
+        let is_entered = !self.exits.is_idle(py)?;
         if !is_exception && !is_entered {
             return Err(error);
         }
@@ -544,7 +552,7 @@ impl Driver {
         self.stage = Stage::Failing;
         let function_exits = self.exits.drain(py, Lifetime::Function)?;
         let request_exits = self.exits.drain(py, Lifetime::Request)?;
-        let failure = (error.value(py), has_started, is_sent, function_exits, request_exits);
+        let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         if !is_exception {
             return Ok(Next::Await(names::unwind(py)?.call1(failure)?.unbind()));
         }
@@ -563,9 +571,14 @@ impl Driver {
 
     /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
     fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
-        let response = names::default_answer(py)?.call1((error.value(py), self.handlers(py)?))?;
+        let response = names::default_answer(py)?.call1((exception(py, error), self.handlers(py)?))?;
         if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
     }
+}
+
+/// The exception object with its traceback, which `PyErr` keeps beside it.
+fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
+    error.clone_ref(py).into_value(py).into_any()
 }
 
 /// What `await object` iterates over.
@@ -594,7 +607,7 @@ fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> PyResult<Sent
     if !iterator.hasattr(intern!(py, "throw"))? {
         return Err(error);
     }
-    match iterator.call_method1(intern!(py, "throw"), (error.value(py),)) {
+    match iterator.call_method1(intern!(py, "throw"), (exception(py, &error),)) {
         Ok(object) => Ok(Sent::Yielded(object)),
         Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => {
             Ok(Sent::Returned(stop.value(py).getattr(intern!(py, "value"))?))

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Plain,
     /// The cancel scope that was entered before the first async generator, and protects the ends of all.
     Scope,
+    /// An exit stack that user code can reach through its `Request`.
+    Stack,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::Async => "async",
             Self::Plain => "plain",
             Self::Scope => "scope",
+            Self::Stack => "stack",
         }
     }
 }
@@ -53,9 +56,9 @@ pub(crate) struct Exit {
 pub(crate) struct Exits(Option<Arc<Mutex<Vec<Exit>>>>);
 
 impl Exits {
-    /// A list for a plan with generators; without any, nothing is allocated.
-    pub(crate) fn new(has_generators: bool) -> Self {
-        Self(has_generators.then(Arc::default))
+    /// A list for a plan that enters something; for any other, nothing is allocated.
+    pub(crate) fn new(enters: bool) -> Self {
+        Self(enters.then(Arc::default))
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Vec<Exit>>> {
@@ -80,8 +83,19 @@ impl Exits {
         Some(exits.remove(last))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_none_or(|exits| exits.is_empty())
+    /// Whether nothing has to be left: no generator waits, and nobody used an exit stack.
+    pub(crate) fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(exits) = self.lock() else { return Ok(true) };
+        let stacks: Option<Vec<Py<PyAny>>> =
+            exits.iter().map(|exit| (exit.kind == Kind::Stack).then(|| exit.object.clone_ref(py))).collect();
+        drop(exits);
+        let Some(stacks) = stacks else { return Ok(false) };
+        for stack in stacks {
+            if is_used(stack.bind(py))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Take all of this lifetime as a list of `(object, kind)`, in the order of their entry.
@@ -93,6 +107,11 @@ impl Exits {
         taken.reverse();
         PyList::new(py, taken)
     }
+}
+
+/// Whether anything was entered in an `AsyncExitStack`.
+pub(crate) fn is_used(stack: &Bound<'_, PyAny>) -> PyResult<bool> {
+    stack.getattr(intern!(stack.py(), "_exit_callbacks"))?.is_truthy()
 }
 
 /// The end of a synchronous generator: a callable for a worker thread.

@@ -115,6 +115,14 @@ imported!(
     unwind, "ferroapi._request.native", "unwind"
 );
 imported!(
+    /// `(scope) -> (AsyncExitStack, AsyncExitStack)`: the exit stacks of request and function scope, put into the scope.
+    open_stacks, "ferroapi._request.native", "open_stacks"
+);
+imported!(
+    /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
+    close_stack, "ferroapi._request.native", "close_stack"
+);
+imported!(
     /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
     enter_scope, "ferroapi._request.native", "enter_scope"
 );

@@ -275,6 +275,9 @@ impl Plan {
         };
         Ok(Self {
             body,
+            shows_request: nodes.iter().any(|node| {
+                node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
+            }),
             has_generators: nodes.iter().any(|node| matches!(node.kind, Kind::Generator | Kind::AsyncGenerator)),
             shares_thread: nodes.iter().filter(|node| matches!(node.kind, Kind::Plain | Kind::Generator)).count() > 1,
             keys,

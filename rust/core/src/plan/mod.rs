@@ -101,6 +101,8 @@ pub(crate) struct Plan {
     pub(crate) cache_size: usize,
     /// Whether any node is called in a worker thread besides another one.
     pub(crate) shares_thread: bool,
+    /// Whether user code receives the `Request`, in whose scope it can reach the exit stacks.
+    pub(crate) shows_request: bool,
     /// Whether any node is a generator, which has to be closed.
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
