@@ -1,0 +1,1 @@
+"""Proof that ferroapi does what FastAPI does."""

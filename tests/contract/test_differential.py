@@ -1,0 +1,184 @@
+"""The same applications and requests under FastAPI and under each of ferroapi's ways to run them: everything is equal.
+
+Applications and requests are drawn by `strategies`. The reference is the real `fastapi`.
+"""
+
+import asyncio
+import functools
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+import ferroapi
+import ferroapi.routing
+from ferroapi._routing.table import native_plan
+
+from .applications import (
+    Application,
+    Builder,
+    Built,
+    Function,
+    Operation,
+    Outcome,
+    Parameter,
+    PassThrough,
+    Request,
+    run,
+)
+from .strategies import applications, requests
+
+WARM_UP = Request("GET", "/a/path/that/no/application/has")
+"""Builds the middleware stack. The native path begins with the second request."""
+
+
+class WrappedRoute(ferroapi.routing.APIRoute):
+    """A route whose handler is wrapped, as packages do it: it runs in handler mode."""
+
+    def get_route_handler(self) -> Any:
+        handler = super().get_route_handler()
+
+        async def wrapped(request: Any) -> Any:
+            return await handler(request)
+
+        return wrapped
+
+
+@contextmanager
+def python_solver() -> Iterator[None]:
+    """Replace a patch point by a wrapper that does the same: requests are conducted in Python."""
+    original = ferroapi.routing.solve_dependencies
+
+    @functools.wraps(original)
+    async def wrapper(**keywords: Any) -> Any:
+        return await original(**keywords)
+
+    ferroapi.routing.solve_dependencies = wrapper
+    try:
+        yield
+    finally:
+        ferroapi.routing.solve_dependencies = original
+
+
+def build(framework: str, description: Application, **options: Any) -> Built | str:
+    """Build an application; the error's text if the framework refuses it."""
+    builder = Builder(framework, description)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return builder.build(**options)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def build_behind_middleware(description: Application) -> Built | str:
+    built = build("ferroapi", description)
+    if isinstance(built, Built):
+        built.app.add_middleware(PassThrough)
+    return built
+
+
+async def answers(built: Built, wanted: list[Request]) -> list[Any]:
+    """The outcomes of requests, one behind the other, after the warm-up."""
+    await run(built, WARM_UP)
+    return [await run(built, request) for request in wanted]
+
+
+def openapi_text(built: Built) -> str:
+    """The OpenAPI document as it is served, or the error that making it raises."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return repr(built.operations.openapi())
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def compare(description: Application, wanted: list[Request]) -> None:
+    """Assert that every way to run an application gives FastAPI's outcome for each request."""
+    reference = build("fastapi", description)
+    variants = {
+        "native": build("ferroapi", description),
+        "handler mode": build("ferroapi", description, route_class=WrappedRoute),
+        "behind middleware": build_behind_middleware(description),
+        "python": build("ferroapi", description),
+    }
+    if isinstance(reference, str):
+        assert variants == dict.fromkeys(variants, reference)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with asyncio.Runner() as runner:
+            expected = runner.run(answers(reference, wanted))
+            for name, built in variants.items():
+                assert isinstance(built, Built), f"{name}: {built}"
+                with python_solver() if name == "python" else warnings.catch_warnings():
+                    found = runner.run(answers(built, wanted))
+                for request, theirs, ours in zip(wanted, expected, found, strict=True):
+                    note(f"{name}: {request}")
+                    assert_equal_outcome(theirs, ours)
+    assert openapi_text(variants["native"]) == openapi_text(reference)  # type: ignore[arg-type]
+
+
+def is_failure_by_input(outcome: Outcome) -> bool:
+    """Whether input alone made FastAPI fail: an error list that holds what JSON cannot say."""
+    raised = outcome.raised or ""
+    return raised.startswith(("UnicodeEncodeError: ", "ValueError: Out of range float values"))
+
+
+def assert_equal_outcome(theirs: Outcome, ours: Outcome) -> None:
+    if is_failure_by_input(theirs) and ours.raised is None:
+        # Decided difference: input never causes a 5xx by itself.
+        assert ours.status in (400, 422)
+        return
+    assert ours.raised == theirs.raised
+    assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
+    assert ours.log == theirs.log
+
+
+def reasons(built: Built) -> list[str]:
+    """For each operation of an application the reason why it is not native, empty if it is."""
+    routes = [*built.operations.router._current_table().entries]
+    return [native_plan(entry.candidate)[1] for entry in routes if entry.compile is not None]
+
+
+NATIVE = Application((Operation("/{p}", "POST", Function("endpoint", "sync", (Parameter("p", "path", "int"),))),))
+
+
+def test_variants_are_what_they_say() -> None:
+    """The plain variant is native, and the two that are asked to stand aside do so."""
+    native, handler = build("ferroapi", NATIVE), build("ferroapi", NATIVE, route_class=WrappedRoute)
+    assert isinstance(native, Built)
+    assert isinstance(handler, Built)
+    assert reasons(native) == [""]
+    assert "get_route_handler" in reasons(handler)[0]
+    assert not ferroapi.routing.is_patched()
+    with python_solver():
+        assert ferroapi.routing.is_patched()
+
+
+@given(applications(simple=True))
+def test_simple_applications_are_native(description: Application) -> None:
+    """What is compared below is mostly the native path: only what is listed here is not."""
+    built = build("ferroapi", description)
+    assert isinstance(built, Built)
+    assert set(reasons(built)) <= {"", "the form has files or models"}
+
+
+@st.composite
+def conversations(draw: st.DrawFn, *, simple: bool) -> tuple[Application, list[Request]]:
+    description = draw(applications(simple=simple))
+    return description, draw(st.lists(requests(description), min_size=2, max_size=6))
+
+
+@given(conversations(simple=True))
+def test_simple_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@given(conversations(simple=False))
+def test_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)

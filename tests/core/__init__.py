@@ -1,0 +1,1 @@
+"""The extension against references: Starlette's router, FastAPI's parameters, Python's `json`."""
