@@ -1,10 +1,7 @@
 """The engine of ferroapi, in Rust: route table, plans, and the driver that runs them. Made by `rust/core`."""
 
 from collections.abc import Generator, Sequence
-from typing import Any, final
-
-from typing_extensions import Self
-
+from typing import Any, Self, final
 
 def encode_json(value: Any) -> bytes:
     """Return the JSON bytes of any object as FastAPI's default response has them.

@@ -6,7 +6,7 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from typing import Any, Literal, Unpack
@@ -43,7 +43,6 @@ from ferroapi._options import (
 from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.native import FAILURE_KEY, answer_as
 from ferroapi._request.plan import PathOperation
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function

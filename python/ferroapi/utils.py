@@ -12,6 +12,7 @@ from ferroapi._compat import (
     Undefined,
     annotation_is_pydantic_v1,
 )
+from ferroapi._compat.shared import pydantic_v1_is_in_use
 from ferroapi.datastructures import DefaultPlaceholder, DefaultType
 from ferroapi.exceptions import FastAPIDeprecationWarning, FastAPIError, PydanticV1NotSupportedError
 
@@ -63,7 +64,7 @@ def create_model_field(
         PydanticV1NotSupportedError: `type_` is a model of `pydantic.v1`.
         FastAPIError: pydantic cannot make a schema for `type_`.
     """
-    if annotation_is_pydantic_v1(type_):
+    if pydantic_v1_is_in_use() and annotation_is_pydantic_v1(type_):
         raise PydanticV1NotSupportedError(
             f"pydantic.v1 models are no longer supported by FastAPI. Please update the response model {type_!r}."
         )

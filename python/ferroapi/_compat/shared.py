@@ -168,6 +168,11 @@ def _pydantic_v1_model_base() -> type[Any] | None:
     return base
 
 
+def pydantic_v1_is_in_use() -> bool:
+    """Tell whether there can be a `pydantic.v1` model at all."""
+    return "pydantic.v1.main" in sys.modules
+
+
 def is_pydantic_v1_model_instance(obj: Any) -> bool:
     """Tell whether a value is an instance of a `pydantic.v1` model."""
     base = _pydantic_v1_model_base()

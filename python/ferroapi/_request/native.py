@@ -27,7 +27,6 @@ from ferroapi._request.context import endpoint_context, request_validation_error
 from ferroapi._request.plan import PathOperation
 from ferroapi._request.response import build_response as _build_response
 from ferroapi._request.session import RESPONSE_NOT_AWAITED
-from ferroapi.background import BackgroundTasks as background_tasks
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _shared_response, _solve_generator
 from ferroapi.dependencies._values import request_params_to_args
@@ -225,8 +224,10 @@ async def close_async(generator: Any, scope: CancelScope) -> bool:
 
 async def run_exit(closer: Callable[[], bool]) -> bool:
     """Run the end of a generator in a worker thread, beside the limiter, which the request may hold already."""
+    has_stopped = False
     with CancelScope(shield=True):
-        return await run_sync(closer, limiter=CapacityLimiter(1))
+        has_stopped = await run_sync(closer, limiter=CapacityLimiter(1))
+    return has_stopped
 
 
 Exits = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
@@ -262,6 +263,7 @@ def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | None) -> Non
         elif kind == "stack":
             stack.push_async_exit(entered.__aexit__)
         elif kind == "async":
+            assert scope is not None, "async generators are entered in a cancel scope"
             stack.push_async_exit(partial(_exit_async, entered, scope))
         else:
             stack.push_async_exit(partial(_exit_sync, entered))
@@ -282,8 +284,10 @@ async def _exit_async(generator: Any, scope: CancelScope, *exception: Any) -> bo
 
 async def _exit_sync(generator: Any, *exception: Any) -> bool:
     manager = contextmanager(lambda: generator)()
+    is_swallowed = False
     with CancelScope(shield=True):
-        return bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+        is_swallowed = bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+    return is_swallowed
 
 
 # Exceptions that no default handler answers.

@@ -1,6 +1,6 @@
 """A path operation's signature becomes a `_core.Plan`: what the Rust driver runs instead of the Python conductor.
 
-Compiled once, at the first request that needs it. Where a plan cannot say what FastAPI does, the reason is kept instead.
+Compiled once, at the first request that needs it. Where a plan cannot say what FastAPI does, the reason is kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -137,7 +137,7 @@ class PathOperation:
         handler.operation = self
 
     def current_plan(self) -> "_core.Plan | None":
-        """Return the plan if it still says what is to be done: no override, no endpoint put in place of the compiled one."""
+        """Return the plan if it still says what is to be done: no override, and the endpoint that was compiled."""
         # A form that Python has read is taken apart by Python.
         plan = None if self.body.is_form else self.compiled[0]
         return plan if plan is not None and plan.is_current() else None
@@ -281,7 +281,7 @@ def _receives_request(dependant: Dependant) -> bool:
 
 
 def _scheme(call: Any) -> tuple[str, str, str] | None:
-    """Return source, name and form of the credentials of a security scheme that is FastAPI's own, None for any other."""
+    """Return source, name and form of the credentials of a scheme that is FastAPI's own, None for any other."""
     kind = type(call)
     if kind not in _SCHEME_CALLS or kind.__call__ is not _SCHEME_CALLS[kind]:
         return None

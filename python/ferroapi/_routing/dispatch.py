@@ -1,7 +1,7 @@
 """How a router finds the route for a request in its table, and how it answers as an included router.
 
-A path operation that has a plan is run by the native driver; everything else is answered in Python. What is declared on a
-router is in `routing`.
+A path operation that has a plan is run by the native driver; everything else is answered in Python. What is declared
+on a router is in `routing`.
 """
 
 from collections.abc import Awaitable, Iterable, Iterator
@@ -44,7 +44,7 @@ class Dispatch(routing.Router):
     _table: Table | None = None
 
     @property
-    def routes(self) -> list[BaseRoute]:  # type: ignore[override]
+    def routes(self) -> list[BaseRoute]:
         """The routes in the order in which they are asked. The list may be edited in place."""
         return self._routes
 
@@ -89,7 +89,7 @@ class Dispatch(routing.Router):
             await self._answer(scope, receive, send)
 
     def _refuses_plainly(self) -> bool:
-        """Tell whether a path that no route answers is a 404 and nothing else: no frontend, no application by default."""
+        """Tell whether a path that no route answers is a 404: no frontend, and no application by default."""
         is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
         return is_default and next(iter(self._iter_low_priority_routes()), None) is None
 
@@ -115,7 +115,8 @@ class Dispatch(routing.Router):
             entry = selection.candidate
             if entry.chain:
                 return answer_included(entry, selection.child_scope, scope, receive, send)
-            return self._handle_match(selection._replace(candidate=entry.candidate), scope, receive, send)
+            chosen: Selection[BaseRoute] = Selection(selection.match, selection.child_scope, entry.candidate)
+            return self._handle_match(chosen, scope, receive, send)
         if (redirect := self._slash_redirect(scope)) is not None:
             return redirect(scope, receive, send)
         if (low_priority := self._match_low_priority(scope)) is not None:

@@ -4,14 +4,24 @@ A declared `APIRoute` and its view through an include (`_EffectiveRouteContext`)
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, IntEnum
+from itertools import zip_longest
 from re import Pattern
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from starlette.convertors import Convertor
+from starlette.convertors import (
+    CONVERTOR_TYPES,
+    Convertor,
+    FloatConvertor,
+    IntegerConvertor,
+    PathConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
 from starlette.responses import Response
-from starlette.routing import BaseRoute, compile_path, get_name
+from starlette.routing import PARAM_REGEX, BaseRoute, compile_path, get_name
 
 from ferroapi import params
 from ferroapi._body_limit import validate_max_body_size
@@ -31,6 +41,8 @@ from ferroapi.dependencies.utils import (
 from ferroapi.sse import EventSourceResponse, ServerSentEvent
 from ferroapi.types import IncEx
 from ferroapi.utils import create_model_field, is_body_allowed_for_status_code
+
+BUILTIN_CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 
 KEPT_OPTIONS = (
     "summary",
@@ -90,6 +102,41 @@ def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[
     dependant.dependencies[:0] = [get_parameterless_sub_dependant(depends=each, path=path) for each in dependencies]
     body_params = _get_flat_body_params(dependant)
     return BuiltDependant(dependant, body_params, _should_embed_body_fields(body_params))
+
+
+class PathTemplate(NamedTuple):
+    """A path with its parameters found, of which a regular expression can be made without fail."""
+
+    path: str
+    path_format: str
+    convertors: dict[str, Convertor[Any]]
+
+    @classmethod
+    def of(cls, path: str) -> "PathTemplate | None":
+        """Return the template of a path, None where `compile_path` must look at it: hosts, mistakes, own convertors."""
+        convertors: dict[str, Convertor[Any]] = {}
+        parts: list[str] = []
+        end = 0
+        for found in PARAM_REGEX.finditer(path):
+            name, kind = found.groups("str")
+            convertor = CONVERTOR_TYPES.get(kind.lstrip(":"))
+            if type(convertor) not in BUILTIN_CONVERTORS or name in convertors:
+                return None
+            convertors[name] = convertor
+            parts += (path[end : found.start()], f"{{{name}}}")
+            end = found.end()
+        return cls(path, "".join(parts) + path[end:], convertors) if path.startswith("/") else None
+
+    def regex(self) -> Pattern[str]:
+        """Return the expression that matches the paths of this template.
+
+        Source: Starlette behaviour, `routing.compile_path`.
+        """
+        pieces = PARAM_REGEX.split(self.path)
+        # Text, name and kind take turns.
+        literals = map(re.escape, pieces[::3])
+        groups = [f"(?P<{name}>{self.convertors[name].regex})" for name in pieces[1::3]]
+        return re.compile("^" + "".join(map("".join, zip_longest(literals, groups, fillvalue=""))) + "$")
 
 
 class BuiltApp(NamedTuple):
@@ -156,6 +203,19 @@ def _description(endpoint: Callable[..., Any], description: str | None) -> str:
     return text.split("\f")[0].strip()
 
 
+class _PathRegex:
+    """The attribute `path_regex`, compiled when somebody asks; assigned to, it is an attribute like any other."""
+
+    def __get__(self, state: Any, owner: Any = None) -> Any:
+        if state is None:
+            return self
+        template: PathTemplate | None = state.__dict__.get("path_template")
+        if template is None:
+            raise AttributeError("path_regex")
+        regex = state.__dict__["path_regex"] = template.regex()
+        return regex
+
+
 class RouteState:
     """The attributes of a path operation. They may be assigned to: OpenAPI and the handlers read them late."""
 
@@ -163,7 +223,10 @@ class RouteState:
     endpoint: Callable[..., Any]
     name: str
     methods: set[str]
-    path_regex: Pattern[str]
+    if TYPE_CHECKING:
+        path_regex: Pattern[str]
+    else:
+        path_regex = _PathRegex()
     path_format: str
     param_convertors: dict[str, Convertor[Any]]
     unique_id: str
@@ -218,7 +281,7 @@ class RouteState:
         self.dependencies = list(options["dependencies"] or [])
         name = options["name"]
         self.name = get_name(endpoint) if name is None else name
-        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self._read_path(path)
         methods = options["methods"]
         self.methods = {"GET"} if methods is None else {method.upper() for method in methods}
         status_code = options["status_code"]
@@ -227,6 +290,20 @@ class RouteState:
         generate = self.generate_unique_id_function
         make_unique_id = generate.value if isinstance(generate, DefaultPlaceholder) else generate
         self.unique_id = self.operation_id or make_unique_id(self)
+
+    def _read_path(self, path: str) -> None:
+        """Set what a path template says.
+
+        Raises:
+            AssertionError: for an unknown convertor.
+            ValueError: for a repeated parameter.
+        """
+        template = PathTemplate.of(path)
+        if template is None:
+            self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        else:
+            self.path_format, self.param_convertors = template.path_format, dict(template.convertors)
+            self.__dict__["path_template"] = template
 
     def note_built(self, app: Any, handler: Any) -> None:
         """Keep an application together with the operation of its handler, if nothing is wrapped around that."""

@@ -181,9 +181,7 @@ async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receiv
     await view.handle(scope, receive, send, entry.chain[-1].include_context.max_body_size)
 
 
-def _entries(
-    candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...], limits_forms: bool
-) -> Iterator[Entry]:
+def _entries(candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...], limits_forms: bool) -> Iterator[Entry]:
     for candidate in candidates:
         if isinstance(candidate, _IncludedRouter):
             if _is_transparent(candidate):
@@ -294,8 +292,7 @@ _INCLUDED_METHODS = {name: getattr(_IncludedRouter, name) for name in _known_met
 def _is_untouched(route: BaseRoute) -> bool:
     """Tell whether a route matches and handles by code that the table reproduces."""
     return all(
-        getattr(type(route), name, None) in known and name not in vars(route)
-        for name, known in _known_methods.items()
+        getattr(type(route), name, None) in known and name not in vars(route) for name, known in _known_methods.items()
     )
 
 
@@ -327,7 +324,8 @@ def explain(router: "Dispatch") -> list[Explanation]:
 
 
 def _explain(entry: Entry) -> Explanation:
-    path = entry.path or getattr(entry.candidate, "path", None) or getattr(entry.candidate, "prefix", "")
+    named = (getattr(entry.candidate, name, None) for name in ("path", "host", "prefix"))
+    path = entry.path or next((str(each) for each in named if each is not None), "")
     methods = tuple(entry.methods or ())
     if entry.compile is None:
         reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"

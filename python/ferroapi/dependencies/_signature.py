@@ -6,11 +6,16 @@ The first step of `_analyze`; it gives no meaning to what it reads.
 import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
-from typing import Any, ForwardRef, get_args, get_origin
+from types import FunctionType
+from typing import Any, ForwardRef, NamedTuple, get_args, get_origin
 
 from ferroapi._compat import evaluate_forwardref
 
 _STREAM_ORIGINS = frozenset({AsyncIterable, AsyncIterator, AsyncGenerator, Iterable, Iterator, Generator})
+
+
+_EMPTY = inspect.Parameter.empty
+_VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def get_typed_signature(call: Callable[..., Any]) -> inspect.Signature:
@@ -27,8 +32,43 @@ def get_typed_signature(call: Callable[..., Any]) -> inspect.Signature:
     )
 
 
+class Parameter(NamedTuple):
+    """A parameter as the analysis needs it; what is absent is `inspect.Parameter.empty`."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+
+def read_parameters(call: Callable[..., Any]) -> list[Parameter]:
+    """Return what `get_typed_signature` finds, without `inspect` where the function says it all itself."""
+    if (annotations := _plain_annotations(call)) is not None and not call.__code__.co_flags & _VARIADIC:
+        code = call.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        positional = call.__defaults__ or ()
+        defaults = dict(zip(names[code.co_argcount - len(positional) :], positional, strict=False))
+        defaults |= call.__kwdefaults__ or {}
+        return [Parameter(name, annotations.get(name, _EMPTY), defaults.get(name, _EMPTY)) for name in names]
+    return [
+        Parameter(each.name, each.annotation, each.default) for each in get_typed_signature(call).parameters.values()
+    ]
+
+
+def _plain_annotations(call: Any) -> dict[str, Any] | None:
+    """Return the annotations of a function that nobody has wrapped or given another signature, if none is a string."""
+    if type(call) is not FunctionType or call.__dict__:
+        return None
+    try:
+        annotations = call.__annotations__
+    except NameError:  # Since Python 3.14 they are evaluated when they are asked for.
+        return None
+    return None if any(type(annotation) is str for annotation in annotations.values()) else annotations
+
+
 def get_typed_return_annotation(call: Callable[..., Any]) -> Any:
     """Return the evaluated return annotation of a callable, None when there is none."""
+    if (annotations := _plain_annotations(call)) is not None:
+        return annotations.get("return")
     annotation = _get_signature(call).return_annotation
     if annotation is inspect.Signature.empty:
         return None

@@ -66,7 +66,7 @@ class OAuth2(_Scheme):
     def __init__(
         self,
         *,
-        flows: OAuthFlowsModel | dict[str, dict[str, Any]] = OAuthFlowsModel(),  # noqa: B008
+        flows: OAuthFlowsModel | dict[str, dict[str, Any]] = OAuthFlowsModel(),
         scheme_name: str | None = None,
         description: str | None = None,
         auto_error: bool = True,
