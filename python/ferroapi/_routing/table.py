@@ -213,8 +213,8 @@ def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedR
         return Entry(path, None, False, True, asked, None, None, None, chain, candidate)
     if isinstance(route, Mount):
         return Entry(path, None, True, True, asked, None, None, None, chain, candidate)
-    methods = sorted(getattr(route, "methods", None) or ()) or None
-    return Entry(path, methods, True, False, asked, None, None, None, chain, candidate)
+    methods: set[str] = getattr(route, "methods", None) or set()
+    return Entry(path, sorted(methods) or None, True, False, asked, None, None, None, chain, candidate)
 
 
 def _operation(
