@@ -40,6 +40,15 @@ def run(script: str, *arguments: str, before: str) -> dict[str, Any]:
 # where FastAPI's own telemetry is on (logfire sets the global providers).
 CASES = [
     pytest.param("run_sentry.py", (), {"driver": 0, "handler": 38}, id="sentry"),
+    pytest.param(
+        "run_sentry.py",
+        ("late",),
+        {"driver": 30, "handler": 0},
+        id="sentry-late",
+        marks=pytest.mark.xfail(
+            strict=True, reason="on 3.11 the driver loses the traceback of a coroutine's exception"
+        ),
+    ),
     pytest.param("run_opentelemetry.py", (), {"driver": 72, "handler": 8}, id="opentelemetry"),
     pytest.param("run_opentelemetry.py", ("global",), {"driver": 36, "handler": 4}, id="opentelemetry-global"),
     pytest.param("run_logfire.py", (), {"driver": 0, "handler": 0}, id="logfire"),
