@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ferroapi import _core
+from ferroapi import _core, background
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
 from ferroapi._request.body import body_error
@@ -44,6 +44,7 @@ FAILURE_KEY = "ferroapi.failure"
 """The scope key under which a failed native request is handed to the application's own middleware stack."""
 
 sub_response = _shared_response
+background_tasks = background.BackgroundTasks
 
 _REPLAYED_START: Message = {"type": "http.response.start"}
 """Tells the middleware that a response had started; the server, which has the real one, never sees it."""
