@@ -3,17 +3,24 @@
 import re
 import sys
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from inspect import Parameter
 from threading import Event
 from types import ModuleType
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 from pydantic import AliasChoices, BaseModel, Field
+from pydantic.fields import FieldInfo
 from starlette.background import BackgroundTasks
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 from typing_extensions import TypeAliasType
+
+from ferroapi.dependencies import _analyze
 
 LISTS = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
 NAMES = ("request", "websocket", "http_connection", "response", "background_tasks", "security_scopes")
@@ -260,3 +267,41 @@ def test_multipart_check(
         with pytest.raises(RuntimeError) as raised:
             ours.utils.ensure_multipart_is_installed()
         assert str(raised.value) == getattr(ours.utils, message)
+
+
+class Item(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize("default", [Parameter.empty, None, 1, "text", [], Item(name="a")])
+@pytest.mark.parametrize("annotation", [str, int, float, bool, bytes, date, Decimal, UUID, Item])
+@pytest.mark.parametrize("is_path_param", [False, True])
+def test_simple_field_is_that_of_the_full_analysis(annotation: Any, default: Any, is_path_param: bool) -> None:
+    simple = _analyze._simple_field("name_of_it", annotation, default, is_path_param)
+    if simple is None:
+        assert annotation is Item and is_path_param
+        return
+    full = _analyze.analyze_param(
+        param_name="name_of_it",
+        annotation=annotation,
+        value=default,
+        path_param_names={"name_of_it"} if is_path_param else set(),
+    ).field
+    assert full is not None
+
+    def parts(field: Any) -> Any:
+        info = field.field_info
+        slots = {name: getattr(info, name, "absent") for name in FieldInfo.__slots__}
+        return type(info), slots, vars(info), field.name, field.mode, field.config
+
+    assert parts(simple) == parts(full)
+    assert parts(simple)[1]["_attributes_set"] == parts(full)[1]["_attributes_set"]
+
+
+def test_simple_fields_share_nothing() -> None:
+    first, second = (_analyze._simple_field("name", int, 1, False) for _ in range(2))
+    assert first is not None and second is not None
+    first.field_info.metadata.append(1)
+    first.field_info._attributes_set["default"] = 2
+    assert second.field_info.metadata == []
+    assert second.field_info._attributes_set["default"] == 1

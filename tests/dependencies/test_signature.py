@@ -94,3 +94,34 @@ def test_stream_item_type_of_a_bare_typing_alias_is_any() -> None:
     from typing import Iterator as BareIterator  # noqa: UP035
 
     assert ours.get_stream_item_type(BareIterator) is Any
+
+
+def plain(a: int, b: "str", /, c: float = 1.5, *, d: bool, e: Any = None) -> int: ...
+def resolved(a: int, b: str, /, c: float = 1.5, *, d: bool, e: Any = None) -> int: ...
+def variadic(a: int, *args: int, **kwargs: str) -> None: ...
+def bare(a, b=1, *, c=2): ...  # type: ignore[no-untyped-def]
+
+
+class Called:
+    def __call__(self, a: int, b: str = "x") -> bytes: ...  # type: ignore[empty-body]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        plain,
+        resolved,
+        variadic,
+        bare,
+        Called(),
+        Called,
+        Called().__call__,
+        functools.partial(resolved, 1),
+        functools.wraps(resolved)(bare),
+    ],
+)
+def test_parameters_are_those_of_the_typed_signature(call: Any) -> None:
+    expected = [
+        (each.name, each.annotation, each.default) for each in ours.get_typed_signature(call).parameters.values()
+    ]
+    assert ours.read_parameters(call) == expected

@@ -120,7 +120,7 @@ class PathTemplate(NamedTuple):
         for found in PARAM_REGEX.finditer(path):
             name, kind = found.groups("str")
             convertor = CONVERTOR_TYPES.get(kind.lstrip(":"))
-            if type(convertor) not in BUILTIN_CONVERTORS or name in convertors:
+            if convertor is None or type(convertor) not in BUILTIN_CONVERTORS or name in convertors:
                 return None
             convertors[name] = convertor
             parts += (path[end : found.start()], f"{{{name}}}")

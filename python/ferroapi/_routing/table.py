@@ -28,6 +28,7 @@ from ferroapi._routing.scope import (
     _get_fastapi_scope,
     _update_scope,
 )
+from ferroapi._routing.state import PathTemplate
 from ferroapi.telemetry._api import _route_selected
 
 if TYPE_CHECKING:
@@ -267,6 +268,10 @@ def native_plan(state: Any, *, limits_forms: bool = False) -> tuple[_core.Plan |
 def _template(route: Any) -> str | None:
     """Return the path template that means what the route's regular expression does, None if there is none."""
     path: str | None = getattr(route, "path", None)
+    own: dict[str, Any] = getattr(route, "__dict__", {})
+    unread: PathTemplate | None = own.get("path_template")
+    if unread is not None and unread.path == path and "path_regex" not in own:
+        return path if route.param_convertors == unread.convertors else None
     regex = getattr(route, "path_regex", None)
     if path is None or regex is None:
         return None

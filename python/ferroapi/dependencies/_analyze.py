@@ -80,6 +80,8 @@ _SPECIAL_TYPES: tuple[tuple[type[Any], str], ...] = (
 
 _SCALAR_CLASSES = frozenset({str, int, float, bool, bytes, date, datetime, time, timedelta, Decimal, UUID})
 _MODEL_CLASS = type(BaseModel)
+# What a copied field info must not share with the original; which of them there are depends on pydantic's version.
+_COLLECTIONS = [name for name in ("metadata", "_attributes_set", "_qualifiers") if name in FieldInfo.__slots__]
 
 
 @dataclass
@@ -248,7 +250,9 @@ def _simple_field(name: str, annotation: Any, value: Any, is_path_param: bool) -
         kind = params.Body
     else:
         return None
-    info = _prototype(kind)._copy()
+    info = copy(_prototype(kind))
+    for collection in _COLLECTIONS:
+        setattr(info, collection, getattr(info, collection).copy())
     info.annotation = info._attributes_set["annotation"] = annotation
     if kind is not params.Path:
         info.default = info._attributes_set["default"] = Undefined if value is inspect.Parameter.empty else value
