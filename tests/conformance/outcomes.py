@@ -15,8 +15,6 @@ _seconds: dict[str, float] = {}
 
 
 def _record(test: str, outcome: str, report: Any) -> None:
-    # xdist adds the suite's only group to the name when it distributes by groups.
-    test = test.removesuffix("@workdir_lock")
     # An error in teardown or a later report of a crashed worker must not hide an earlier failure.
     if _outcomes.get(test) not in {"failed", "error"}:
         _outcomes[test] = outcome

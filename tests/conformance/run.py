@@ -64,22 +64,21 @@ class Cache:
 
 @dataclass(frozen=True)
 class Mode:
-    """How the suite meets ferroapi: where it lies, pytest's plugins, folders to import from, and what may fail."""
+    """How the suite meets ferroapi: where it lies, pytest's plugins, folders to import from, what may fail."""
 
     folder: Path
     plugins: tuple[str, ...]
     imports: tuple[Path, ...]
     expected: Path
-    distribution: str
     tests: str
+    most_workers: int
 
 
 def aliased(cache: Cache) -> Mode:
     """The suite as it is, all of it, under the alias."""
-    # One worker a file: some files of the suite share files on disk.
     imports = (HERE / "site", SOURCE, HERE)
     plugins = ("ferroapi.pytest_plugin", "outcomes")
-    return Mode(cache.suite, plugins, imports, HERE / "expected_failures.toml", "loadfile", "tests")
+    return Mode(cache.suite, plugins, imports, HERE / "expected_failures.toml", "tests", most_workers=99)
 
 
 def migrated(cache: Cache) -> Mode:
@@ -95,11 +94,11 @@ def migrated(cache: Cache) -> Mode:
         raise SystemExit(done.stderr)
     # Without the strings to look at: the suite has many that name telemetry.
     counts, _, rest = done.stderr.partition("\n")
-    print("\n".join([counts, *rest.partition("\nImports ")[1:]]))
-    # By the suite's own groups: two of the tutorial's files make and remove the same folder.
+    print(counts + "".join(rest.partition("\nImports ")[1:]))
+    # In one process: files of the tutorial make and remove the same folder.
     plugins = ("without_fastapi", "outcomes")
     expected = HERE / "expected_failures_migrated.toml"
-    return Mode(cache.migrated, plugins, (SOURCE, HERE), expected, "loadgroup", "tests/test_tutorial")
+    return Mode(cache.migrated, plugins, (SOURCE, HERE), expected, "tests/test_tutorial", most_workers=0)
 
 
 def default_cache() -> Path:
@@ -142,22 +141,16 @@ def build_environment(cache: Cache) -> None:
     complete.touch()
 
 
-def run_suite(cache: Cache, mode: Mode, python: Path, selection: list[str], workers: str) -> dict[str, dict[str, str]]:
+def run_suite(cache: Cache, mode: Mode, python: Path, selection: list[str], workers: int) -> dict[str, dict[str, str]]:
     """Run pytest in the mode's folder and return the outcomes and error messages by test."""
     cache.results.mkdir(parents=True, exist_ok=True)
     outcomes = cache.results / f"outcomes-{os.getpid()}.json"
     plugins = [*mode.plugins, "no:sugar", "no:cacheprovider", "no:codspeed"]
     command = [str(python), "-m", "pytest", *(word for plugin in plugins for word in ("-p", plugin))]
-    command += [
-        f"--timeout={TEST_SECONDS}",
-        "-q",
-        "--tb=short",
-        "--continue-on-collection-errors",
-        "--no-header",
-        "-n",
-        workers,
-    ]
-    command += [f"--dist={mode.distribution}"] if workers != "0" else []
+    command += [f"--timeout={TEST_SECONDS}", "-q", "--tb=short", "--continue-on-collection-errors", "--no-header"]
+    workers = min(workers, mode.most_workers)
+    # One worker a file: some files of the suite share files on disk.
+    command += ["-n", str(workers), *(["--dist=loadfile"] if workers else [])]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(map(str, mode.imports)),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -216,7 +209,9 @@ def main() -> int:
     )
     parser.add_argument("--result", type=Path, help="also write the outcomes to this JSON file")
     parser.add_argument("--suggest", type=Path, help="write the unlisted failures to this file, as entries to explain")
-    parser.add_argument("--workers", default="2", help="pytest-xdist workers (default 2; 0 runs in one process)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="pytest-xdist workers (default 2; 0 runs in one process)"
+    )
     options, selection = parser.parse_known_args()
 
     cache = Cache(options.cache.resolve())
