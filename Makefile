@@ -78,6 +78,10 @@ conformance-openapi: build ## Compare the OpenAPI documents of every application
 bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
 	$(BIN)/python -m benches $(ARGS)
 
+.PHONY: soak
+soak: build ## Make a million requests of every kind and fail where memory grows (minutes; ARGS="--requests 100000 --each")
+	$(BIN)/python -m benches.soak $(ARGS)
+
 .PHONY: bench-gate
 bench-gate: build ## Fail where a request takes 3% more instructions than committed (needs valgrind; ARGS=--update)
 	$(BIN)/python -m benches.python.instructions $(ARGS)
