@@ -419,7 +419,11 @@ class Builder:
         return self._result(function, shown, number)
 
     def _use(self, function: Function, kind: str, value: Any) -> None:
-        if kind == "response":
+        if kind in ("request", "connection"):
+            keys = sorted(key for key in value.scope if key != "ferroapi")
+            self.log.append(("scope", keys, value.path_params, str(value.url), value.scope["root_path"]))
+            self.log.append(("route", getattr(value.scope["route"], "path", None), value.scope["endpoint"].__name__))
+        elif kind == "response":
             value.headers.append(f"x-{function.name}", "set")
             value.set_cookie(f"from-{function.name}", "1")
             if "status" in function.does:
@@ -427,6 +431,15 @@ class Builder:
         elif kind == "background":
             value.add_task(self._background, function, "first")
             value.add_task(self._sync_background, function, "second")
+
+    async def _read(self, request: Any) -> None:
+        """Read the body again, as code does that looks at the raw request."""
+        try:
+            self.log.append(("read", await request.body()))
+            self.log.append(("read", await request.json()))
+            self.log.append(("read", await request.form()))
+        except Exception as error:
+            self.log.append(("not read", type(error).__name__, str(error)))
 
     async def _background(self, function: Function, which: str) -> None:
         self.log.append(("background", function.name, which, in_loop()))
@@ -453,7 +466,10 @@ class Builder:
         async def call(**values: Any) -> Any:
             if "suspends" in function.does:
                 await asyncio.sleep(0)
-            return self._begin(function, values)
+            result = self._begin(function, values)
+            if "reads" in function.does and "the_request" in values:
+                await self._read(values["the_request"])
+            return result
 
         return call
 

@@ -191,6 +191,7 @@ def functions(
                     "status",
                     "background",
                     "suspends",
+                    "reads",
                     "swallows",
                     "transforms",
                     "after: raises http",

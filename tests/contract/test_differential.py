@@ -5,12 +5,14 @@ Applications and requests are drawn by `strategies`. The reference is the real `
 
 import asyncio
 import functools
+import importlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from hypothesis import given, note
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ferroapi
@@ -27,9 +29,12 @@ from .applications import (
     Parameter,
     PassThrough,
     Request,
+    Special,
     run,
 )
 from .strategies import applications, requests
+
+FRAMEWORKS = ("fastapi", "ferroapi")
 
 WARM_UP = Request("GET", "/a/path/that/no/application/has")
 """Builds the middleware stack. The native path begins with the second request."""
@@ -118,8 +123,7 @@ def compare(description: Application, wanted: list[Request]) -> None:
                 with python_solver() if name == "python" else warnings.catch_warnings():
                     found = runner.run(answers(built, wanted))
                 for request, theirs, ours in zip(wanted, expected, found, strict=True):
-                    note(f"{name}: {request}")
-                    assert_equal_outcome(theirs, ours)
+                    assert_equal_outcome(theirs, ours, f"{name}: {request}")
     assert openapi_text(variants["native"]) == openapi_text(reference)  # type: ignore[arg-type]
 
 
@@ -129,14 +133,14 @@ def is_failure_by_input(outcome: Outcome) -> bool:
     return raised.startswith(("UnicodeEncodeError: ", "ValueError: Out of range float values"))
 
 
-def assert_equal_outcome(theirs: Outcome, ours: Outcome) -> None:
+def assert_equal_outcome(theirs: Outcome, ours: Outcome, where: str = "") -> None:
     if is_failure_by_input(theirs) and ours.raised is None:
         # Decided difference: input never causes a 5xx by itself.
         assert ours.status in (400, 422)
         return
-    assert ours.raised == theirs.raised
-    assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
-    assert ours.log == theirs.log
+    assert ours.raised == theirs.raised, where
+    assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body), where
+    assert ours.log == theirs.log, where
 
 
 def reasons(built: Built) -> list[str]:
@@ -174,11 +178,74 @@ def conversations(draw: st.DrawFn, *, simple: bool) -> tuple[Application, list[R
     return description, draw(st.lists(requests(description), min_size=2, max_size=6))
 
 
+# Each example builds five applications: minutes on a busy machine.
+@pytest.mark.timeout(3600)
 @given(conversations(simple=True))
 def test_simple_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
     compare(*conversation)
 
 
+@pytest.mark.timeout(3600)
+@settings(max_examples=max(200, settings().max_examples))
 @given(conversations(simple=False))
 def test_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
     compare(*conversation)
+
+
+# Found by the tests above, each in its smallest form.
+
+
+def one(endpoint: Function, path: str = "/", method: str = "GET", **options: Any) -> Application:
+    return Application((Operation(path, method, endpoint, tuple(options.items())),))
+
+
+def test_text_parameter_gets_the_error_of_what_a_convertor_made() -> None:
+    """`{p:int}` makes an `int`, which a parameter declared as `str` refuses."""
+    endpoint = Function("endpoint", "async", (Parameter("p", "path", "str"),))
+    compare(one(endpoint, "/{p:int}"), [Request("GET", "/1")])
+
+
+def test_background_tasks_are_given_and_run() -> None:
+    endpoint = Function("endpoint", "async", (Special("the_background", "background"),))
+    compare(one(endpoint), [Request("GET", "/")])
+
+
+def test_a_request_shows_the_scope_that_fastapi_shows() -> None:
+    """The exit stacks and exception handlers are in the scope of native requests too, where code can see them."""
+    endpoint = Function("endpoint", "async", (Special("the_request", "request"),))
+    compare(one(endpoint), [Request("GET", "/")])
+
+
+@pytest.mark.parametrize("path", ["/failing", "/upload", "/nowhere"])
+def test_an_endpoint_may_call_the_router_again(path: str) -> None:
+    """As batch endpoints do: exception handlers and exit stacks of the outer request serve the inner one."""
+
+    def batch_application(framework: str) -> Built:
+        fastapi = importlib.import_module(framework)
+        log: list[Any] = []
+        app = fastapi.FastAPI(openapi_url=None)
+
+        @app.get("/failing")
+        async def failing() -> None:
+            raise fastapi.HTTPException(404, "by the inner endpoint")
+
+        @app.get("/upload")
+        async def upload(file: Annotated[fastapi.UploadFile | None, fastapi.File()] = None) -> bool:
+            return file is None
+
+        @app.get("/batch")
+        async def batch(request: fastapi.Request, path: str) -> None:
+            async def send(message: Any) -> None:
+                log.append((message.get("status"), message.get("body")))
+
+            scope = {**request.scope, "path": path, "raw_path": path.encode()}
+            try:
+                await request.app.router(scope, request.receive, send)
+            except Exception as error:
+                log.append(repr(error))
+
+        return Built(app, log, app)
+
+    request = Request("GET", "/batch", b"path=" + path.encode())
+    theirs, ours = (asyncio.run(answers(batch_application(framework), [request])) for framework in FRAMEWORKS)
+    assert_equal_outcome(theirs[0], ours[0])

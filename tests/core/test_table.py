@@ -18,6 +18,8 @@ from .asgi import answers, http_scope, websocket_scope
 
 FRAMEWORKS = ("fastapi", "ferroapi")
 
+pytestmark = pytest.mark.timeout(3600)  # Each example builds two applications: minutes on a busy machine.
+
 
 class HexConvertor(Convertor[int]):
     """A convertor that only Starlette's regular expressions know."""
@@ -243,3 +245,11 @@ def test_table_selects_the_route_of_the_linear_scan(
             assert selected.match == expected.match
             if not selected.candidate.chain:
                 assert selected.child_scope.get("path_params") == expected.child_scope.get("path_params")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_routes_that_cannot_be_compiled_are_met_by_the_middleware(framework: str) -> None:
+    """A parameter named twice through an include is found out by a request: 500, and the server sees the error."""
+    twice = (Place("router", "/{o}", (), (Place("router", "/{o}", (), (Place("operation", "/a"),)),)),)
+    answer = answers(build(framework, twice), [http_scope("/x")])[0]
+    assert (answer.status, answer.raised) == (500, "ValueError: Duplicated param name o at path /{o}/{o}/a")

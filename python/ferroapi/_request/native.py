@@ -188,9 +188,19 @@ def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
 
 
 def open_stacks(scope: Scope) -> tuple[AsyncExitStack, AsyncExitStack]:
-    """Put the exit stacks of request and function scope where user code with a `Request` finds them."""
+    """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
+
+    That are the exit stacks, of which those of request and function scope are returned, and the exception handlers:
+    code that calls the router again with this scope depends on them.
+    """
     request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
     function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
+    # None unless the driver has gone past the application's middleware, which would have put them there.
+    handlers = getattr(scope.get("app"), "_handlers", None)
+    if handlers is not None:
+        scope["starlette.exception_handlers"] = handlers
+        outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
+        request_stack.push_async_exit(outermost)
     return request_stack, function_stack
 
 
