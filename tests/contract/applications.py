@@ -229,6 +229,8 @@ class Application:
     router_dependencies: tuple[int, ...] = ()
     handlers: tuple[str, ...] = ()
     middleware: str | None = None
+    overrides: tuple[tuple[int, int], ...] = ()
+    """Dependencies that are overridden, each with what takes its place."""
     mounted: bool = False
     """Whether all of this is mounted into another application."""
 
@@ -308,6 +310,8 @@ class Builder:
         dependencies = [fastapi.Depends(self._dependency(number)) for number in description.router_dependencies]
         for outer, inner, prefix in zip([app, *routers], routers, description.prefixes, strict=False):
             outer.include_router(inner, prefix=prefix, dependencies=dependencies if outer is app else None)
+        for overridden, instead in description.overrides:
+            app.dependency_overrides[self._dependency(overridden)] = self._dependency(instead)
         if description.middleware == "asgi":
             app.add_middleware(PassThrough)
         elif description.middleware == "http":

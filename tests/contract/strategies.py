@@ -274,8 +274,14 @@ def applications(draw: st.DrawFn, *, simple: bool = False) -> Application:
     if simple:
         return described
     kinds_of_handler = ["custom", "value", "http", "status 404", "validation", "any"]
+    overrides: tuple[tuple[int, int], ...] = ()
+    if known > 1 and now_and_then(draw, times=6):
+        # An earlier dependency takes the place of a later one, since a circle would never end.
+        later = draw(st.integers(1, known - 1))
+        overrides = ((later, draw(st.integers(0, later - 1))),)
     return replace(
         described,
+        overrides=overrides,
         prefixes=draw(st.sampled_from([(), (), ("/in",), ("/{outer}", "/b")])),
         router_dependencies=tuple(draw(st.lists(st.integers(0, known - 1), max_size=1))) if known else (),
         handlers=tuple(draw(st.lists(st.sampled_from(kinds_of_handler), unique=True, max_size=2))),

@@ -190,8 +190,8 @@ def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
 def open_stacks(scope: Scope) -> tuple[AsyncExitStack, AsyncExitStack]:
     """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
 
-    That are the exit stacks, of which those of request and function scope are returned, and the exception handlers:
-    code that calls the router again with this scope depends on them.
+    These are the exit stacks, of which those of request and function scope are returned, and the exception handlers.
+    Code that calls the router again with this scope depends on them.
     """
     request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
     function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
