@@ -224,13 +224,12 @@ class _Walk:
             raise _Unknown
         is_strict = bool(schema.get("strict") or config.get("strict"))
         settings = {schema.get("revalidate_instances", "never"), config.get("revalidate_instances", "never")}
-        is_open = (
+        is_made_plainly = (
             inner["type"] == "model-fields"
-            and not inner.keys() & {"strict", "from_attributes"}
+            and not inner.keys() & {"strict", "from_attributes", "extra_behavior"}
             and config.keys() <= _HARMLESS_CONFIG
             and config.get("validate_by_alias", True)
             and not any(schema.get(each) for each in ("post_init", "strict", "extra_behavior"))
-            and "extra_behavior" not in inner
             and _is_made_silently(model)
         )
         while inner["type"] in _FUNCTIONS and inner.keys() <= _ANYWHERE | _FUNCTION_KEYS:
@@ -242,11 +241,13 @@ class _Walk:
         by_name = bool(config.get("validate_by_name"))
         fields = [self._field(name, each, by_name=by_name) for name, each in inner["fields"].items()]
         keeps_instances = not is_strict and settings == {"never"}
-        is_open = is_open and all(each.sources for each in fields)
+        is_made_plainly = is_made_plainly and all(each.sources for each in fields)
+        # Instances of the generic class that the model comes from are read as dicts of their names.
+        is_open = is_made_plainly and "generic_origin" not in schema
         # An `__init__` of its own is called for a dict, and for nothing else.
-        takes_dicts = is_open and not schema.get("custom_init")
+        takes_dicts = is_made_plainly and not schema.get("custom_init")
         recipe = ModelRecipe(model, keeps_instances, is_open, takes_dicts, fields)
-        return NodeRecipe("model", keeps_instances or is_open, model=recipe)
+        return NodeRecipe("model", keeps_instances or is_open or takes_dicts, model=recipe)
 
     def _field(self, name: str, schema: Mapping[str, Any], *, by_name: bool) -> FieldRecipe:
         if not schema.keys() <= _FIELD_KEYS or schema.get("serialization_exclude_if") is not None:

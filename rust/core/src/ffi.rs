@@ -5,7 +5,8 @@
 )]
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// What an awaitable answered when it was resumed.
 pub(crate) enum Sent<'py> {
@@ -69,4 +70,38 @@ pub(crate) fn send<'py>(iterator: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>)
 pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: a type check on a live reference.
     unsafe { pyo3::ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// An instance's `__dict__`, whatever its class has under that name.
+///
+/// # Errors
+/// `AttributeError` if it has none.
+#[inline]
+pub(crate) fn instance_dict<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the object is live; without a context the function only finds the dict, or makes it.
+    let dict = unsafe { pyo3::ffi::PyObject_GenericGetDict(instance.as_ptr(), std::ptr::null_mut()) };
+    // SAFETY: it returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(instance.py(), dict) }
+}
+
+/// The value of a dict's next entry, if its key is this very object.
+///
+/// `position` is 0 for the first entry, and otherwise what the call before left there.
+#[inline]
+pub(crate) fn next_value<'py>(
+    dict: &Bound<'py, PyDict>,
+    position: &mut isize,
+    key: &Py<PyString>,
+) -> Option<Bound<'py, PyAny>> {
+    with_critical_section(dict, || {
+        let (mut found, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the dict is live, and the pointers are to places of this function. A position that is out of date,
+        // since the dict was changed, finds another entry or none.
+        let more = unsafe { pyo3::ffi::PyDict_Next(dict.as_ptr(), position, &raw mut found, &raw mut value) };
+        if more == 0 || found != key.as_ptr() {
+            return None;
+        }
+        // SAFETY: a borrowed reference to the value of an entry that is there until the section ends.
+        Some(unsafe { Borrowed::from_ptr(dict.py(), value) }.to_owned())
+    })
 }

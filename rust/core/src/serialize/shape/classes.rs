@@ -3,6 +3,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString, PyType};
 
 use super::Model;
@@ -125,12 +126,15 @@ fn is_readable(value: &Bound<'_, PyAny>) -> Result<bool, Surprise> {
 struct ClassDicts<'py>(Vec<Bound<'py, PyAny>>);
 
 impl<'py> ClassDicts<'py> {
-    fn new(class: &Bound<'py, PyType>) -> Result<Self, Surprise> {
-        let name = intern!(class.py(), "__dict__");
-        let of_type = class.py().get_type::<PyType>().getattr(name)?;
-        let read = of_type.get_item(name)?.getattr(intern!(class.py(), "__get__"))?;
+    fn new(class: &Bound<'py, PyType>) -> PyResult<Self> {
+        static READ: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = class.py();
         // By the getter of `type` itself: a class may have an attribute of that name.
-        let dicts = class.mro().iter().map(|base| read.call1((base,))).collect::<PyResult<_>>()?;
+        let read = READ.get_or_try_init(py, || -> PyResult<Py<PyAny>> {
+            let of_type = py.get_type::<PyType>().getattr("__dict__")?;
+            Ok(of_type.get_item("__dict__")?.getattr("__get__")?.unbind())
+        })?;
+        let dicts = class.mro().iter_borrowed().map(|base| read.bind(py).call1((base,))).collect::<PyResult<_>>()?;
         Ok(ClassDicts(dicts))
     }
 
@@ -156,15 +160,15 @@ impl<'py> ClassDicts<'py> {
 
     /// How an attribute is read without running code, if it can be.
     fn read(&self, name: &Bound<'py, PyString>, asks_class: bool) -> PyResult<Option<Read>> {
+        static SLOT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let py = name.py();
         let plain = if asks_class { Read::Entry } else { Read::Attribute };
         let Some(attribute) = self.lookup(name)? else { return Ok(Some(plain)) };
         let kind = attribute.get_type();
-        let kind_name = kind.name()?;
-        if kind.is(py.import("types")?.getattr(intern!(py, "MemberDescriptorType"))?) {
+        if kind.is(SLOT.import(py, "types", "MemberDescriptorType")?) {
             return Ok(Some(Read::Attribute));
         }
-        let kind_dicts = ClassDicts::new(&kind).map_err(|_| pyo3::exceptions::PyTypeError::new_err(()))?;
+        let kind_dicts = ClassDicts::new(&kind)?;
         let has = |method: &Bound<'py, PyString>| kind_dicts.lookup(method).map(|found| found.is_some());
         if !has(intern!(py, "__get__"))? {
             return Ok(Some(plain));
@@ -172,7 +176,7 @@ impl<'py> ClassDicts<'py> {
         if !has(intern!(py, "__set__"))? && !has(intern!(py, "__delete__"))? {
             return Ok(Some(Read::Entry));
         }
-        if kind_name == "InstrumentedAttribute" && is_mapped(&attribute, name)? {
+        if kind.name()? == "InstrumentedAttribute" && is_mapped(&attribute, name)? {
             return Ok(Some(Read::Entry));
         }
         Ok(None)

@@ -1,13 +1,13 @@
 //! The walk over a value beside its type: what is valid and written, until the first thing that is not as expected.
 //! Runs no code of the application's: what would, is a surprise.
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 use pyo3::{CastError, PyTypeCheck};
 
 use super::classes::{Access, Classes, Read};
 use super::{Field, Kind, Model, Node, moment, scalar};
+use crate::ffi;
 
 /// Room for a small answer, in bytes.
 const FIRST_CAPACITY: usize = 1024;
@@ -73,7 +73,8 @@ impl<'shape, 'py> Writer<'shape, 'py> {
                 }
             }
             Kind::Model(model) => self.model::<VALID>(model, value),
-            Kind::List(item) => self.list::<VALID>(item, exact(value)?),
+            // Of a list of the application's own, too, pydantic reads only what is in it.
+            Kind::List(item) => self.list::<VALID>(item, value.cast::<PyList>()?),
             Kind::Dict(types) => self.dict::<VALID>(types, exact(value)?),
             Kind::DateTime => moment::datetime(value, out),
             Kind::Enum(members) => {
@@ -89,9 +90,9 @@ impl<'shape, 'py> Writer<'shape, 'py> {
             Kind::Bytes => scalar::bytes(value, out),
             Kind::None => scalar::none(value, out),
             Kind::Any => self.any(value, 0),
-            Kind::Set(item) => self.items::<VALID>(item, exact::<PySet>(value)?.iter()),
-            Kind::FrozenSet(item) => self.items::<VALID>(item, exact::<PyFrozenSet>(value)?.iter()),
-            Kind::Tuples(item) => self.items::<VALID>(item, exact::<PyTuple>(value)?.iter()),
+            Kind::Set(item) => self.items::<VALID>(item, exact::<PySet>(value)?),
+            Kind::FrozenSet(item) => self.items::<VALID>(item, exact::<PyFrozenSet>(value)?),
+            Kind::Tuples(item) => self.items::<VALID>(item, exact::<PyTuple>(value)?),
             Kind::Tuple(items) => self.tuple::<VALID>(items, exact(value)?),
         }
     }
@@ -120,15 +121,11 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         Ok(())
     }
 
-    fn items<const VALID: bool>(
-        &mut self,
-        item: &'shape Node,
-        values: impl Iterator<Item = Bound<'py, PyAny>>,
-    ) -> Written {
+    fn items<const VALID: bool>(&mut self, item: &'shape Node, values: &Bound<'py, PyAny>) -> Written {
         let start = self.out.len();
-        for value in values {
+        for value in values.try_iter()? {
             self.out.push(b',');
-            self.write::<VALID>(item, &value)?;
+            self.write::<VALID>(item, &value?)?;
         }
         self.close(start, *b"[]");
         Ok(())
@@ -236,26 +233,38 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         written
     }
 
-    /// Writes the entries of an instance's `__dict__` that are fields, which must be all fields in their order.
+    /// Writes the entries of an instance's `__dict__`, which nearly always are the fields and nothing else.
     fn entries(&mut self, model: &'shape Model, value: &Bound<'py, PyAny>) -> Written {
-        let values = value.getattr(intern!(value.py(), "__dict__"))?;
+        let values = ffi::instance_dict(value)?;
+        let values = exact::<PyDict>(&values)?;
+        if values.len() != model.fields.len() {
+            return self.chosen_entries(model, values);
+        }
         let start = self.out.len();
-        let mut items = Items::new(exact(&values)?);
+        let mut position = 0;
+        for field in &model.fields {
+            let Some(value) = ffi::next_value(values, &mut position, &field.name) else {
+                self.out.truncate(start);
+                return self.chosen_entries(model, values);
+            };
+            self.entry(field, &value)?;
+        }
+        self.close(start, *b"{}");
+        Ok(())
+    }
+
+    /// Writes those entries that are fields, which must be all fields in their order.
+    #[cold]
+    fn chosen_entries(&mut self, model: &'shape Model, values: &Bound<'py, PyDict>) -> Written {
+        let start = self.out.len();
+        let mut items = Items::new(values);
         let mut fields = model.fields.iter();
         let mut next = fields.next();
         while let Some((key, value)) = items.next()? {
             match next {
                 Some(field) if is_name(&key, field)? => {
                     next = fields.next();
-                    let before = self.out.len();
-                    if field.is_excluded {
-                        continue;
-                    }
-                    self.out.extend_from_slice(&field.key);
-                    self.write::<true>(&field.node, &value)?;
-                    if self.exclude_none && value.is_none() {
-                        self.out.truncate(before);
-                    }
+                    self.entry(field, &value)?;
                 }
                 // What a subclass adds is not written; fields in another order are.
                 _ => {
@@ -272,6 +281,13 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         }
         self.close(start, *b"{}");
         Ok(())
+    }
+
+    /// Writes a field of an instance.
+    #[inline]
+    fn entry(&mut self, field: &'shape Field, value: &Bound<'py, PyAny>) -> Written {
+        // What is never written may be anything.
+        if field.is_excluded { Ok(()) } else { self.field::<true>(field, value) }
     }
 
     /// Writes the model that validation would make of a dict.
@@ -307,15 +323,11 @@ impl<'shape, 'py> Writer<'shape, 'py> {
             let found = match self.classes.read(index, position) {
                 Some(Read::Attribute) => value.getattr(source)?,
                 Some(Read::Entry) => {
-                    if entries.is_none() {
-                        entries = Some(
-                            value
-                                .getattr(intern!(value.py(), "__dict__"))?
-                                .cast_into_exact::<PyDict>()
-                                .map_err(|_| Surprise)?,
-                        );
-                    }
-                    entries.as_ref().ok_or(Surprise)?.get_item(source)?.ok_or(Surprise)?
+                    let entries = match &entries {
+                        Some(entries) => entries,
+                        None => entries.insert(ffi::instance_dict(value)?),
+                    };
+                    exact::<PyDict>(entries)?.get_item(source)?.ok_or(Surprise)?
                 }
                 None => return Err(Surprise),
             };
@@ -325,6 +337,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         Ok(())
     }
 
+    #[inline]
     fn field<const VALID: bool>(&mut self, field: &'shape Field, value: &Bound<'py, PyAny>) -> Written {
         let before = self.out.len();
         self.out.extend_from_slice(&field.key);
