@@ -569,6 +569,13 @@ class Varied:
         return core_schema.tuple_schema(items, variadic_item_index=1)
 
 
+class Wrapped:
+    """Marks a model that is made of something else than its fields."""
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> core_schema.CoreSchema:
+        return core_schema.model_schema(Inner, core_schema.any_schema())
+
+
 def deep() -> Any:
     annotation: Any = int
     for _ in range(100):
@@ -592,7 +599,17 @@ def deep() -> Any:
             Pair,
             RootModel[int],
         ),
-        *(Oversized, Tupled, Valued, SecretStr, datetime.timedelta, int | str, type[int], Annotated[Any, Varied()]),
+        *(
+            Oversized,
+            Tupled,
+            Valued,
+            SecretStr,
+            datetime.timedelta,
+            int | str,
+            type[int],
+            Annotated[Any, Varied()],
+            Annotated[Any, Wrapped()],
+        ),
         *(Annotated[int, PlainSerializer(str)], Literal[Size.SMALL], Literal[2**64], complex, list[Extra]),
         create_model("Wide", **{f"f{index}": (int, 1) for index in range(3000)}),  # type: ignore[call-overload]
         deep(),

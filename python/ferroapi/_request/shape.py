@@ -177,9 +177,7 @@ class _Walk:
             self.definitions |= {each["ref"]: each for each in schema["definitions"]}
             return self.node(schema["schema"])
         if kind == "definition-ref" and schema.keys() <= {*_ANYWHERE, "schema_ref"}:
-            if schema["schema_ref"] not in self.definitions:
-                raise _Unknown
-            return self.node(self.definitions[schema["schema_ref"]])
+            return self.node(self.definitions.get(schema["schema_ref"], {"type": "undefined"}))
         if kind in _FUNCTIONS and schema.keys() <= _ANYWHERE | _FUNCTION_KEYS:
             return _validated(self.node(schema["schema"]))
         if kind == "model":
