@@ -1,6 +1,8 @@
 """The schemas that are read off core schemas, beside those of pydantic's generator."""
 
+import copy
 import datetime
+import json
 import uuid
 from collections.abc import Sequence
 from enum import Enum
@@ -9,11 +11,12 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 from pydantic.dataclasses import dataclass
 
 from ferroapi import FastAPI
 from ferroapi._compat import ModelField, v2
+from ferroapi.openapi import utils
 from ferroapi.params import Body, Query
 from ferroapi.utils import create_model_field
 
@@ -250,3 +253,27 @@ def test_document_leaves_out_none_and_keeps_it_in_lists() -> None:
     assert operation["x-list"] == [None, {"b": 1}]
     assert not {"x-none", "_sa_state"} & operation.keys()
     assert "default" not in operation["parameters"][0]["schema"]
+
+
+def test_document_in_parts_is_the_document_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = FastAPI(openapi_tags=[{"name": "a"}], servers=[{"url": "/"}])
+    for index, model in enumerate([*MODELS, *MODELS]):
+        app.add_api_route(f"/{index}", lambda: None, response_model=model, name=f"name{index}")
+    in_parts = app.openapi()
+    monkeypatch.setattr(utils, "_PART", 1)
+    app.openapi_schema = None
+    assert app.openapi() == in_parts
+    at_once = utils._written(copy.deepcopy(in_parts))
+    assert at_once == in_parts
+    assert json.dumps(at_once) == json.dumps(in_parts)
+
+
+def test_invalid_document_names_all_that_is_wrong() -> None:
+    class Wrong(BaseModel):
+        model_config = ConfigDict(json_schema_extra={"required": 1})
+
+    app = FastAPI(servers=[{"url": None}])
+    app.add_api_route("/", lambda: None, response_model=Wrong)
+    with pytest.raises(ValidationError) as caught:
+        app.openapi()
+    assert {error["loc"][0] for error in caught.value.errors()} == {"servers", "components"}

@@ -4,9 +4,11 @@
 `_parameters`, `_security`, `_operation`; their names that others import are re-exported here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import ValidationError
 from starlette.routing import BaseRoute
 
 from ferroapi._compat import get_definitions, get_model_name_map
@@ -123,34 +125,84 @@ def get_openapi(
     paths = paths_of(operations)
     webhook_paths = paths_of(hooks)
     components = _given(schemas=dict(sorted(definitions.items())), securitySchemes=security_schemes)
-    document = OpenAPI(
-        openapi=openapi_version,
-        info=cast(Any, info),
-        paths={**paths},
-        **_given(
-            servers=servers,
-            components=components,
-            webhooks=webhook_paths,
-            tags=tags,
-            externalDocs=external_docs,
-        ),
+    return _checked(
+        {
+            "openapi": openapi_version,
+            "info": info,
+            "paths": paths,
+            **_given(
+                servers=servers,
+                components=components,
+                webhooks=webhook_paths,
+                tags=tags,
+                externalDocs=external_docs,
+            ),
+        }
     )
-    return _without_none(document.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-def _without_none(entries: dict[str, Any]) -> dict[str, Any]:
-    """What `jsonable_encoder(exclude_none=True)` leaves of JSON, at any depth: the model's dump keeps None in dicts."""
-    return {
-        key: _without_none_inside(value)
-        for key, value in entries.items()
-        if value is not None and not key.startswith("_sa")
-    }
+def _checked(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as `models.OpenAPI` reads and writes it.
+
+    Its two long mappings go through in parts, since a model of a whole large document takes many times its memory.
+
+    Raises:
+        pydantic.ValidationError: for what makes no valid document.
+    """
+    components = document.get("components", {})
+    schemas = components.get("schemas", {})
+    head = document | {"paths": {}}
+    if schemas:
+        head["components"] = components | {"schemas": {}}
+    try:
+        written = _written(head)
+        for part in _parts(document["paths"]):
+            written["paths"] |= _written(_BARE | {"paths": part})["paths"]
+        for part in _parts(schemas):
+            described = _written(_BARE | {"paths": {}, "components": {"schemas": part}})
+            written["components"]["schemas"] |= described["components"]["schemas"]
+    except ValidationError:
+        # A part does not know what is wrong with the others.
+        return _written(document)
+    return written
 
 
-def _without_none_inside(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _without_none(value)
-    return [_without_none_inside(each) for each in value] if isinstance(value, list) else value
+_BARE: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "", "version": ""}}
+_PART = 32  # entries
+
+
+def _parts(mapping: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    entries = iter(mapping.items())
+    while part := dict(islice(entries, _PART)):
+        yield part
+
+
+def _written(document: dict[str, Any]) -> dict[str, Any]:
+    entries = OpenAPI(**document).model_dump(mode="json", by_alias=True, exclude_none=True)
+    _drop_none(entries)
+    return entries
+
+
+def _drop_none(entries: dict[str, Any]) -> None:
+    """Leave what `jsonable_encoder(exclude_none=True)` leaves of JSON, at any depth: a dump keeps None in dicts."""
+    dropped = []
+    for key, value in entries.items():
+        if value is None or key.startswith("_sa"):
+            dropped.append(key)
+        elif isinstance(value, dict):
+            _drop_none(value)
+        elif isinstance(value, list):
+            _drop_none_inside(value)
+    for key in dropped:
+        del entries[key]
+
+
+def _drop_none_inside(items: list[Any]) -> None:
+    for item in items:
+        if isinstance(item, dict):
+            _drop_none(item)
+        elif isinstance(item, list):
+            _drop_none_inside(item)
 
 
 def _given(**entries: Any) -> dict[str, Any]:
