@@ -12,6 +12,7 @@ from typing import Any
 
 import fastapi
 import pytest
+from pydantic import BaseModel
 
 # The command line is not an interface; the WSGI middleware warns on import that Starlette will remove it.
 SKIPPED_MODULES = ("fastapi.cli", "fastapi.__main__", "fastapi.middleware.wsgi")
@@ -185,6 +186,9 @@ def shape(value: Any) -> list[tuple[str, str, str]] | str:
     if isinstance(value, property):
         return "property"
     try:
+        if isinstance(value, type) and issubclass(value, BaseModel):
+            # Some of ours are built on first use, and only then know their fields.
+            value.model_rebuild()
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return "no signature"

@@ -603,6 +603,16 @@ def test_encode_json_honours_a_replaced_encoder(kind: type, value: Any, monkeypa
     assert encode_json([value]) == b'[["replaced"]]'
 
 
+@pytest.fixture
+def kept_encoders() -> Iterator[None]:
+    """Put the encoders back in their order, which a key that comes back alone would lose."""
+    kept = dict(encoders.ENCODERS_BY_TYPE)
+    yield
+    encoders.ENCODERS_BY_TYPE.clear()
+    encoders.ENCODERS_BY_TYPE.update(kept)
+
+
+@pytest.mark.usefixtures("kept_encoders")
 def test_encode_json_honours_a_removed_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(encoders.ENCODERS_BY_TYPE, datetime.date)
     monkeypatch.setattr(encoders, "encoders_by_class_tuples", {lambda value: "grouped": (datetime.date,)})

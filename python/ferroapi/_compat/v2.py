@@ -31,8 +31,8 @@ from pydantic_core import Url as Url
 from pydantic_core.core_schema import with_info_plain_validator_function as with_info_plain_validator_function
 
 from ferroapi._compat import shared
+from ferroapi._compat.plain_schemas import PlainSchemas, is_json
 from ferroapi._compat.shared import lenient_issubclass
-from ferroapi.openapi._plain_schemas import PlainSchemas, is_json
 from ferroapi.openapi.constants import REF_TEMPLATE
 from ferroapi.types import IncEx, ModelNameMap, UnionType
 

@@ -256,7 +256,11 @@ def _simple_field(name: str, annotation: Any, value: Any, is_path_param: bool) -
     info = _new_like(_prototype(kind))
     info.annotation = info._attributes_set["annotation"] = annotation
     if kind is not params.Path:
-        info.default = info._attributes_set["default"] = Undefined if value is inspect.Parameter.empty else value
+        if value is inspect.Parameter.empty:
+            info.default = Undefined
+            info._attributes_set.pop("default", None)
+        else:
+            info.default = info._attributes_set["default"] = value
     info.alias = name
     return create_model_field(name=name, type_=annotation, field_info=info)
 
