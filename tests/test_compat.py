@@ -231,4 +231,6 @@ def test_names_equal_reference() -> None:
     def names(module: Any) -> set[str]:
         return {name for name in vars(module) if not name.startswith("__")}
 
-    assert names(compat) == names(fastapi._compat)
+    # A module of a package is a name in it once it is imported; ours is divided further.
+    own_modules = {"describe", "plain_schemas"}
+    assert names(compat) - own_modules == names(fastapi._compat)
