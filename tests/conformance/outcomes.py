@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 _outcomes: dict[str, str] = {}
 _messages: dict[str, str] = {}
@@ -52,3 +53,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     document = {"outcomes": _outcomes, "messages": _messages, "seconds": {k: round(v, 3) for k, v in _seconds.items()}}
     Path(os.environ["CONFORMANCE_OUTCOMES"]).write_text(json.dumps(document, indent=1, sort_keys=True))
+
+
+class _Together(LoadFileScheduling):
+    """One worker a file, and one for a folder whose files share a folder on disk."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return file.rpartition("/")[0] if "/test_custom_docs_ui/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return _Together(config, log)
