@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from starlette.responses import JSONResponse
@@ -50,8 +50,7 @@ class Unplannable(Exception):
     """A path operation that no plan can run; its text is the reason that `explain` prints."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRecipe:
+class ValueRecipe(NamedTuple):
     """One parameter or body field, as `_core.Plan` takes it."""
 
     name: str
@@ -64,8 +63,7 @@ class ValueRecipe:
     field: ModelField
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRecipe:
+class NodeRecipe(NamedTuple):
     """One dependency, or the endpoint, as `_core.Plan` takes it."""
 
     call: Callable[..., Any]
@@ -98,8 +96,7 @@ class AnswerRecipe:
     media_type: bytes = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRecipe:
+class PlanRecipe(NamedTuple):
     """A whole path operation, as `_core.Plan` takes it."""
 
     nodes: list[NodeRecipe]

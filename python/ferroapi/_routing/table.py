@@ -4,9 +4,8 @@ Rebuilt when any route list or route has changed. Without the table a router ask
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from starlette.convertors import (
     FloatConvertor,
@@ -96,8 +95,7 @@ class RouteList(list[BaseRoute]):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One place in the table, as `_core.RouteTable` takes it; `chain` and `candidate` are for the way back."""
 
     path: str | None
@@ -119,8 +117,7 @@ class Entry:
         return getattr(self.candidate, "path_format", None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(NamedTuple):
     """A view, asked as its router asks it."""
 
     matches: Callable[[Scope], tuple[Match, Scope]]
@@ -311,8 +308,7 @@ def _is_operation(route: BaseRoute) -> bool:
     return hasattr(route, "app_as_built")
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """How one route is run."""
 
     path: str

@@ -75,10 +75,28 @@ _SubschemaList = list["SchemaOrBool"] | None
 _SubschemaMap = dict[str, "SchemaOrBool"] | None
 
 
+# The signature of a class that pydantic has not built yet; being asked for it is a reason to build it.
+class _SignatureOnDemand:
+    def __get__(self, instance: Any, owner: type[BaseModel]) -> Any:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        owner.model_rebuild()
+        return owner.__signature__
+
+
 # An object of the document that keeps the keys it does not know.
 class BaseModelWithConfig(BaseModel):
     # Most processes use few of these classes, and none before the document is asked for.
     model_config = {"extra": "allow", "defer_build": True}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not cls.__pydantic_complete__:
+            cls.__signature__ = _SignatureOnDemand()  # type: ignore[assignment]
+
+
+BaseModelWithConfig.__signature__ = _SignatureOnDemand()  # type: ignore[assignment]
 
 
 # What the API is: info, servers, links out.
