@@ -22,6 +22,7 @@ from typing_extensions import deprecated
 
 from ferroapi import routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
+from ferroapi._imported import imported_names
 from ferroapi._operations import ForwardedOperations
 from ferroapi._options import (
     APPLICATION_DEFAULTS,
@@ -470,3 +471,7 @@ class FastAPI(ForwardedOperations, Starlette):
             return func
 
         return decorator
+
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

@@ -1,12 +1,13 @@
 """`Path()` to `Security()`, as written in signatures: functions that return Any, so that any annotation type-checks."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
 from ferroapi import params
 from ferroapi._compat import Undefined
+from ferroapi._imported import imported_names
 from ferroapi._options import (
     BODY_DEFAULTS,
     FILE_DEFAULTS,
@@ -83,3 +84,7 @@ def Security(
 ) -> Any:
     """Declare a dependency that needs OAuth `scopes`."""
     return params.Security(dependency, scopes=scopes, use_cache=use_cache)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

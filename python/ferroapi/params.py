@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.fields import FieldInfo
 from typing_extensions import Unpack
 
 from ferroapi._compat import Undefined
+from ferroapi._imported import imported_names
 from ferroapi._options import (
     BODY_DEFAULTS,
     FILE_DEFAULTS,
@@ -216,3 +217,7 @@ class Security(Depends):
     """A dependency that needs OAuth scopes."""
 
     scopes: Sequence[str] | None = None
+
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from starlette import routing
 from starlette._utils import is_async_callable
@@ -27,6 +27,7 @@ from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
+from ferroapi._imported import imported_names
 from ferroapi._operations import PathOperations
 from ferroapi._options import (
     ADD_ROUTE_DEFAULTS,
@@ -709,3 +710,7 @@ def is_patched() -> bool:
     """Tell whether a function that a request passes has been replaced in this module."""
     names = globals()
     return any(names[name] is not original for name, original in _PATCH_POINTS.items())
+
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

@@ -12,6 +12,7 @@ from ferroapi._compat import (
     Undefined,
     annotation_is_pydantic_v1,
 )
+from ferroapi._compat import v2 as v2
 from ferroapi._compat.shared import pydantic_v1_is_in_use
 from ferroapi.datastructures import DefaultPlaceholder, DefaultType
 from ferroapi.exceptions import FastAPIDeprecationWarning, FastAPIError, PydanticV1NotSupportedError

@@ -5,9 +5,10 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import fastapi
@@ -21,6 +22,42 @@ KNOWN_DIFFERENCES: dict[str, str] = {
     "fastapi.__version__": "ferroapi's own; FastAPI's is __fastapi_version__, and __version__ under the alias",
     "fastapi.encoders.encoders_by_class_tuples": "a plain dict: nothing is ever missing from it",
     "fastapi.routing._EffectiveRouteContext": "made by ferroapi only; what packages use of it is its attributes",
+}
+
+NOT_IMPORTABLE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "fastapi.dependencies.utils._extract_form_body",
+            "fastapi.dependencies.utils._extract_form_items",
+            "fastapi.dependencies.utils._extract_form_model",
+            "fastapi.dependencies.utils._get_form_model",
+            "fastapi.dependencies.utils._get_multidict_extras",
+            "fastapi.dependencies.utils._get_multidict_value",
+            "fastapi.dependencies.utils._is_empty_file_input",
+            "fastapi.dependencies.utils._is_form_model_supplied",
+            "fastapi.dependencies.utils._is_json_field",
+            "fastapi.dependencies.utils._request_param_model_to_args",
+            "fastapi.dependencies.utils._validate_value_with_model_field",
+            "fastapi.openapi.utils._get_api_route_for_openapi",
+            "fastapi.routing._build_response_args",
+            "fastapi.routing._endpoint_context_cache",
+            "fastapi.routing._frontend_scope_specificity",
+            "fastapi.routing._populate_api_route_state",
+            "fastapi.sse._split_sse_lines",
+        ),
+        "a private step of work that is cut into other steps here",
+    ),
+    **dict.fromkeys(
+        (
+            "fastapi.responses._OrjsonModule",
+            "fastapi.responses._UjsonModule",
+            "fastapi.routing._RouteWithPath",
+        ),
+        "a private protocol for type checkers only",
+    ),
+    "fastapi.openapi.models.email_validator": "the package itself, which need not be installed",
+    "fastapi.routing._T": "a type variable",
+    "fastapi.utils.fastapi": "the package itself",
 }
 
 # Names outside the reference that published packages import, from a scan of 119 code bases.
@@ -158,6 +195,24 @@ def public_names() -> Iterator[str]:
                         yield f"{module}.{name}.{attribute}"
 
 
+def is_of_the_language(value: Any) -> bool:
+    """Tell whether a value comes from the standard library, or from what stands in for a newer one."""
+    root = owner_of(value).partition(".")[0]
+    return root in sys.stdlib_module_names or root in ("typing_extensions", "annotated_doc")
+
+
+def owner_of(value: Any) -> str:
+    return str(value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "fastapi"))
+
+
+def held_names() -> Iterator[str]:
+    """Yield the dotted name of everything that a module of FastAPI holds, whether it defines it or imports it."""
+    for module in modules():
+        for name, value in vars(importlib.import_module(module)).items():
+            if not name.startswith("__") and not is_of_the_language(value):
+                yield f"{module}.{name}"
+
+
 def resolve(dotted: str) -> Any:
     """Return what a dotted name stands for, importing as much of it as is a module."""
     parts = dotted.split(".")
@@ -231,6 +286,27 @@ def test_public_name_has_the_same_signature(name: str) -> None:
 @pytest.mark.parametrize("name", cases(f"fastapi.{name}" for name in INTERNAL_NAMES + INTERNAL_ATTRIBUTES))
 def test_internal_name_has_the_same_signature(name: str) -> None:
     assert_same(name)
+
+
+@pytest.mark.parametrize("name", list(held_names()))
+def test_name_that_a_module_merely_holds_can_be_imported(name: str) -> None:
+    """Packages import from wherever they once saw a name, such as `fastapi.routing.jsonable_encoder`."""
+    module, _, attribute = name.rpartition(".")
+    ours = importlib.import_module(module.replace("fastapi", "ferroapi", 1))
+    assert hasattr(ours, attribute) is (name not in NOT_IMPORTABLE), NOT_IMPORTABLE.get(name)
+
+
+def test_module_holds_the_same_foreign_objects() -> None:
+    """A name that FastAPI imports from another package stands for the same object here."""
+    named = (name for name in held_names() if isinstance(resolve(name), type | FunctionType | ModuleType))
+    foreign = [name for name in named if name not in NOT_IMPORTABLE and "fastapi" not in owner_of(resolve(name))]
+    assert "fastapi.routing.run_in_threadpool" in foreign
+    assert [name for name in foreign if resolve(name.replace("fastapi", "ferroapi", 1)) is not resolve(name)] == []
+
+
+def test_module_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match=r"module 'ferroapi\.routing' has no attribute 'no_such_name'"):
+        resolve("ferroapi.routing.no_such_name")
 
 
 def test_package_exports_the_same_names_in_the_same_order() -> None:

@@ -3,6 +3,8 @@
 Only re-exports: the work is done in `_signature`, `_analyze`, `_field`, `_values`, `_body`, `_body_field`, `_solve`.
 """
 
+from typing import TYPE_CHECKING
+
 from ferroapi._compat import ModelField as ModelField
 from ferroapi._compat import Undefined as Undefined
 from ferroapi._compat import evaluate_forwardref as evaluate_forwardref
@@ -11,6 +13,7 @@ from ferroapi._compat import get_missing_field_error as get_missing_field_error
 from ferroapi._compat import is_scalar_field as is_scalar_field
 from ferroapi._compat import lenient_issubclass as lenient_issubclass
 from ferroapi._compat import value_is_sequence as value_is_sequence
+from ferroapi._imported import imported_names
 from ferroapi.background import BackgroundTasks as BackgroundTasks
 from ferroapi.concurrency import asynccontextmanager as asynccontextmanager
 from ferroapi.concurrency import contextmanager_in_threadpool as contextmanager_in_threadpool
@@ -50,3 +53,6 @@ from ferroapi.exceptions import DependencyScopeError as DependencyScopeError
 from ferroapi.security.oauth2 import SecurityScopes as SecurityScopes
 from ferroapi.utils import create_model_field as create_model_field
 from ferroapi.utils import get_path_param_names as get_path_param_names
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from ferroapi._compat import get_definitions, get_model_name_map
 from ferroapi._compat.v2 import get_reached_models
+from ferroapi._imported import imported_names
 from ferroapi.openapi._operation import (
     generate_operation_id,
     generate_operation_summary,
@@ -208,3 +209,7 @@ def _drop_none_inside(items: list[Any]) -> None:
 def _given(**entries: Any) -> dict[str, Any]:
     """The entries that have something to say."""
     return {name: value for name, value in entries.items() if value}
+
+
+if not TYPE_CHECKING:
+    __getattr__ = imported_names(__name__)

@@ -10,6 +10,7 @@ from starlette.status import HTTP_401_UNAUTHORIZED
 from ferroapi.exceptions import HTTPException
 from ferroapi.openapi.models import HTTPBase as HTTPBaseModel
 from ferroapi.openapi.models import HTTPBearer as HTTPBearerModel
+from ferroapi.security.base import SecurityBase as SecurityBase
 from ferroapi.security.base import _Scheme
 from ferroapi.security.utils import get_authorization_scheme_param
 

@@ -9,6 +9,7 @@ from ferroapi.exceptions import HTTPException
 from ferroapi.openapi.models import OAuth2 as OAuth2Model
 from ferroapi.openapi.models import OAuthFlows as OAuthFlowsModel
 from ferroapi.param_functions import Form
+from ferroapi.security.base import SecurityBase as SecurityBase
 from ferroapi.security.base import _Scheme
 from ferroapi.security.utils import get_authorization_scheme_param
 

@@ -5,6 +5,7 @@ from starlette.requests import HTTPConnection
 from starlette.status import HTTP_401_UNAUTHORIZED
 
 from ferroapi.openapi.models import OpenIdConnect as OpenIdConnectModel
+from ferroapi.security.base import SecurityBase as SecurityBase
 from ferroapi.security.base import _Scheme
 
 

@@ -1,0 +1,140 @@
+"""Names that FastAPI's modules hold only because they import them, or work with them: packages import those too.
+
+Each is found when somebody asks for it, so ferroapi's own modules import what they use and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+_UPLOADS = "is_uploadfile_or_nonable_uploadfile_annotation is_uploadfile_sequence_annotation"
+_BYTES = "is_bytes_or_nonable_bytes_annotation is_bytes_sequence_annotation"
+_SEQUENCES = "field_annotation_is_sequence field_annotation_is_scalar_sequence sequence_types serialize_sequence_value"
+
+# For each module, where its names come from: "name", or "name=name there".
+_SOURCES: dict[str, dict[str, str]] = {
+    "ferroapi.applications": {
+        "ferroapi._form_limits": "_FormLimits",
+        "ferroapi.datastructures": "Default",
+        "ferroapi.exceptions": "FastAPIDeprecationWarning",
+        "ferroapi.telemetry": "TelemetryConfig",
+        "ferroapi.types": "IncEx",
+        "ferroapi.utils": "generate_unique_id",
+        "starlette.routing": "BaseRoute",
+        "starlette.types": "ExceptionHandler Lifespan",
+    },
+    "ferroapi.dependencies.utils": {
+        "ferroapi": "params",
+        "ferroapi._compat": f"RequiredParam copy_field_info create_body_model field_annotation_is_scalar {_UPLOADS} "
+        f"{_BYTES} {_SEQUENCES}",
+        "ferroapi.concurrency": "_asynccontextmanager_with_shielded_exit _contextmanager_with_concurrency_limit "
+        "_DependencyConcurrency",
+        "ferroapi.dependencies._body": "_add_form_union_validators _normalize_form_model",
+        "ferroapi.dependencies._body_field": "_apply_form_body_schema _get_form_model_schema",
+        "ferroapi.dependencies._field": "_get_form_union_models",
+        "ferroapi.dependencies._signature": "_STREAM_ORIGINS",
+        "ferroapi.dependencies.models": "_get_cache_key _get_computed_scope _get_oauth_scopes _is_async_gen_callable "
+        "_is_coroutine_callable _is_gen_callable _UsesScopesCache",
+        "ferroapi.logger": "logger",
+        "ferroapi.types": "DependencyCacheKey UnionType",
+        "anyio": "CancelScope",
+        "pydantic": "AliasChoices AliasPath BaseModel BeforeValidator ConfigDict GetJsonSchemaHandler "
+        "GetPydanticSchema Json Tag",
+        "pydantic.fields": "FieldInfo",
+        "pydantic_core": "CoreSchema",
+        "starlette.background": "StarletteBackgroundTasks=BackgroundTasks",
+        "starlette.concurrency": "run_in_threadpool",
+        "starlette.datastructures": "FormData Headers ImmutableMultiDict QueryParams UploadFile",
+        "starlette.requests": "HTTPConnection Request",
+        "starlette.responses": "Response",
+        "starlette.websockets": "WebSocket",
+        "typing_inspection.typing_objects": "is_typealiastype",
+    },
+    "ferroapi.openapi.utils": {
+        "ferroapi": "routing",
+        "ferroapi._compat": "ModelField get_flat_models_from_fields get_schema_from_model_field lenient_issubclass",
+        "ferroapi.datastructures": "DefaultPlaceholder _Unset",
+        "ferroapi.dependencies.models": "Dependant _get_cache_key _get_oauth_scopes _get_security_scheme "
+        "_is_security_scheme _UsesScopesCache",
+        "ferroapi.dependencies.utils": "_get_flat_fields_from_params _get_param_aliases _get_param_model "
+        "get_flat_params",
+        "ferroapi.encoders": "jsonable_encoder",
+        "ferroapi.exceptions": "FastAPIDeprecationWarning",
+        "ferroapi.openapi.constants": "METHODS_WITH_BODY REF_PREFIX",
+        "ferroapi.params": "Body ParamTypes",
+        "ferroapi.sse": "_SSE_EVENT_SCHEMA",
+        "ferroapi.types": "DependencyCacheKey ModelNameMap",
+        "ferroapi.utils": "deep_dict_update generate_operation_id_for_path is_body_allowed_for_status_code",
+        "starlette.responses": "JSONResponse Response",
+    },
+    "ferroapi.param_functions": {
+        "ferroapi.datastructures": "_Unset",
+        "ferroapi.openapi.models": "Example",
+        "pydantic": "AliasChoices AliasPath Discriminator",
+    },
+    "ferroapi.params": {
+        "ferroapi.exceptions": "FastAPIDeprecationWarning",
+        "ferroapi.openapi.models": "Example",
+        "pydantic": "AliasChoices AliasPath Discriminator",
+    },
+    "ferroapi.routing": {
+        "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
+        "ferroapi._compat": "lenient_issubclass",
+        "ferroapi._request.stream": "_normalize_non_finite_floats",
+        "ferroapi._routing.frontend": "_FrontendRoute _FrontendStaticFiles _frontend_dependency_endpoint "
+        "_frontend_path_specificity _get_resolved_absolute_path _is_frontend_navigation_request "
+        "_iter_accept_media_types",
+        "ferroapi._routing.lifespan": "_AsyncLiftContextManager _wrap_gen_lifespan_context",
+        "ferroapi._routing.scope": "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY _FASTAPI_FORM_LIMITS_KEY "
+        "_FASTAPI_FRONTEND_PATH_KEY _FASTAPI_FRONTEND_SPECIFICITY_KEY _FASTAPI_INCLUDED_ROUTER_KEY "
+        "_FASTAPI_SCOPE_KEY _SCOPE_MISSING _apply_router_form_limits _get_fastapi_scope _get_scope_included_router "
+        "_resolve_form_limits _update_scope",
+        "ferroapi._routing.state": "_build_dependant_with_parameterless_dependencies=build_dependant",
+        "ferroapi.dependencies.utils": "_get_body_field _get_flat_body_params _should_embed_body_fields get_dependant "
+        "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation",
+        "ferroapi.encoders": "jsonable_encoder",
+        "ferroapi.exceptions": "EndpointContext RequestValidationError ResponseValidationError "
+        "WebSocketRequestValidationError",
+        "ferroapi.sse": "KEEPALIVE_COMMENT EventSourceResponse ServerSentEvent format_sse_event",
+        "ferroapi.telemetry._api": "_route_selected _run_sync_endpoint _validation_failed",
+        "ferroapi.utils": "create_model_field generate_unique_id is_body_allowed_for_status_code",
+        "": "anyio",
+        "anyio.abc": "ObjectReceiveStream",
+        "starlette._exception_handler": "wrap_app_handling_exceptions",
+        "starlette._utils": "get_route_path",
+        "starlette.concurrency": "iterate_in_threadpool run_in_threadpool",
+        "starlette.datastructures": "URL URLPath",
+        "starlette.middleware.body_limit": "MAX_BODY_SIZE_SCOPE_KEY",
+        "starlette.responses": "RedirectResponse StreamingResponse",
+        "starlette.routing": "NoMatchFound",
+        "starlette.staticfiles": "StaticFiles",
+        "starlette.types": "AppType Lifespan",
+    },
+}
+
+
+def _entries(sources: dict[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    for source, names in sources.items():
+        for entry in names.split():
+            name, _, name_there = entry.partition("=")
+            yield name, (source, name_there or name)
+
+
+def imported_names(module: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module: it finds the names that are in FastAPI's module of the same name as well.
+
+    Raises:
+        AttributeError: by that function, for any other name.
+    """
+    names = dict(_entries(_SOURCES[module]))
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
+        source, name_there = names[name]
+        if not source:
+            return import_module(name_there)
+        found = import_module(source)
+        return getattr(found, name_there) if hasattr(found, name_there) else import_module(f"{source}.{name_there}")
+
+    return find
