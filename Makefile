@@ -75,7 +75,8 @@ conformance-openapi: build ## Compare the OpenAPI documents of every application
 	$(BIN)/python tests/conformance/openapi.py $(ARGS)
 
 .PHONY: bench
-bench: build ## Measure ferroapi beside FastAPI and raw ASGI, into benches/results.json and the README
+bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and the README (ARGS=--peers: others too)
+	$(if $(filter --peers,$(ARGS)),$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers)
 	$(BIN)/python -m benches $(ARGS)
 
 .PHONY: soak

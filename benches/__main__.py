@@ -10,7 +10,7 @@ from typing import Any
 from benches import report
 from benches.surroundings import ROOT, surroundings
 
-SECTIONS = ("in_process", "server", "startup")
+SECTIONS = ("in_process", "server", "load", "startup")
 
 
 def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
-    from benches.http.run import GOALS, Effort, load_command, run
+    from benches.http.pinned import Effort, load_command
+    from benches.http.run import GOALS, run
 
     effort = Effort(rounds=1, seconds=2) if options.quick else Effort()
     rows = []
@@ -62,6 +63,31 @@ def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
         )
     command = " ".join(load_command(0, effort.seconds, "REQUEST.lua", "http://127.0.0.1:PORT/"))
     return {"unit": "requests/s", "rounds": effort.rounds, "command": command, "rows": rows}
+
+
+def _measure_load(options: argparse.Namespace) -> dict[str, Any]:
+    from benches.http.pinned import Effort, load_command
+    from benches.load.run import run
+
+    effort = Effort(rounds=1, seconds=2) if options.quick else Effort()
+    made, loads = run(options.case, effort, options.peers, _progress)
+    rows = [
+        {
+            "name": loaded.case.name,
+            "path": loaded.case.path,
+            "figures": loaded.medians,
+            "rounds": loaded.rounds,
+            "ratio": f"{loaded.medians['ferroapi'] / loaded.medians['fastapi']:.3g}x FastAPI",
+        }
+        for loaded in loads
+    ]
+    return {
+        "unit": "requests/s",
+        "database": f"{made.kind} {made.version}",
+        "rounds": effort.rounds,
+        "command": " ".join(load_command(0, effort.seconds, "REQUEST.lua", "http://127.0.0.1:PORT/PATH")),
+        "rows": rows,
+    }
 
 
 def _measure_startup(options: argparse.Namespace) -> dict[str, Any]:
@@ -85,7 +111,12 @@ def _measure_startup(options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-_MEASURES = {"in_process": _measure_in_process, "server": _measure_server, "startup": _measure_startup}
+_MEASURES = {
+    "in_process": _measure_in_process,
+    "server": _measure_server,
+    "load": _measure_load,
+    "startup": _measure_startup,
+}
 
 
 def _progress(each: Any) -> None:

@@ -59,6 +59,13 @@ def _server(section: dict[str, Any]) -> str:
     return _table(head, rows)
 
 
+def _load(section: dict[str, Any]) -> str:
+    names = list(dict.fromkeys(name for row in section["rows"] for name in row["figures"]))
+    rows = [[row["name"], *(f"{row['figures'][name]:,.0f}" for name in names), row["ratio"]] for row in section["rows"]]
+    shown = ("FastAPI" if name == "fastapi" else name for name in names)
+    return _table((f"TechEmpower's test types on {section['database']}, requests a second", *shown, "ratio"), rows)
+
+
 def _startup(section: dict[str, Any]) -> str:
     rows = []
     for row in section["rows"]:
@@ -67,7 +74,7 @@ def _startup(section: dict[str, Any]) -> str:
     return _table(("start-up and memory", "ferroapi", "FastAPI", "ratio", "goal"), rows)
 
 
-_SECTIONS = {"in_process": _in_process, "server": _server, "startup": _startup}
+_SECTIONS = {"in_process": _in_process, "server": _server, "load": _load, "startup": _startup}
 
 
 def section_table(name: str, section: dict[str, Any]) -> str:

@@ -6,17 +6,10 @@ Each round starts a new server for each contender and case, compares its answer,
 import asyncio
 import http.client
 import json
-import os
 import pickle
-import re
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,9 +17,8 @@ from pathlib import Path
 
 from benches.cases.exchange import Answer, ask
 from benches.cases.table import CASES, Case
-from benches.surroundings import ROOT
-
-CONNECTIONS = 32
+from benches.http.peers import PEERS
+from benches.http.pinned import Effort, Unusable, cores, load, script_of, serving
 
 # Name of the case: the goal against the raw application or against FastAPI.
 GOALS = {
@@ -40,19 +32,6 @@ GOALS = {
 CONTENDERS = ("raw", "ferroapi", "fastapi")
 
 
-class Unusable(RuntimeError):
-    """This machine or a contender cannot be measured; the text says why."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to load each contender, and how often."""
-
-    rounds: int = 3
-    seconds: int = 5
-    warm_up: int = 1
-
-
 @dataclass
 class Served:
     """Requests a second of each contender, one figure a round."""
@@ -64,38 +43,6 @@ class Served:
     def medians(self) -> dict[str, float]:
         """The figure that is quoted for each contender."""
         return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
-
-
-def _cores() -> tuple[int, int]:
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise Unusable("the server and the load need a core each, and this machine has one")
-    return cores[-1], cores[0]
-
-
-@contextmanager
-def _server(contender: str, case: Case, answer: Path, core: int) -> Iterator[int]:
-    """Run a server and yield its port. Connections made before it serves wait in the socket."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(2048)
-        descriptor = listening.fileno()
-        command = [
-            sys.executable,
-            "-m",
-            "benches.http.serve",
-            contender,
-            case.name,
-            str(answer),
-            str(core),
-            str(descriptor),
-        ]
-        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor])
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def _check(port: int, case: Case, expected: Answer, contender: str) -> None:
@@ -113,39 +60,12 @@ def _check(port: int, case: Case, expected: Answer, contender: str) -> None:
         raise Unusable(f"{case.name}: {contender} answers {status} {body[:200]!r}")
 
 
-def _script(case: Case) -> str:
-    """Return the request as a script for wrk, which makes it once and repeats it."""
-    request = case.request
-    lines = [f'wrk.method = "{request.method}"']
-    if request.body:
-        lines.append("wrk.body = " + json.dumps(request.body.decode()))
-    lines += [
-        f"wrk.headers[{json.dumps(name.decode())}] = {json.dumps(value.decode())}" for name, value in request.headers
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def load_command(core: int, seconds: int, script: Path | str, url: str) -> list[str]:
-    """Return the command that loads a server."""
-    return ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
-
-
-def _load(core: int, seconds: int, script: Path, url: str) -> float:
-    finished = subprocess.run(load_command(core, seconds, script, url), capture_output=True, text=True, check=True)
-    failures = re.search(r"(Non-2xx or 3xx responses|Socket errors).*", finished.stdout)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", finished.stdout)
-    if failures or rate is None:
-        raise Unusable(f"wrk says: {failures[0] if failures else finished.stdout}")
-    return float(rate[1])
-
-
-def _peers() -> list[str]:
-    from benches.http.peers import PEERS
-
-    missing = [name for name in PEERS if find_spec(name) is None]
-    if missing:
+def installed(peers: Iterable[str]) -> list[str]:
+    """Return which of these frameworks are installed, and print which are not."""
+    found = [name for name in peers if find_spec(name) is not None]
+    if missing := [name for name in peers if name not in found]:
         print(f"not installed, so not measured: {', '.join(missing)} (pip install --group peers)")
-    return [name for name in PEERS if name not in missing]
+    return found
 
 
 def run(names: list[str], effort: Effort, peers: bool, report: Callable[[Served], None]) -> list[Served]:
@@ -154,12 +74,7 @@ def run(names: list[str], effort: Effort, peers: bool, report: Callable[[Served]
     Raises:
         Unusable: a tool or a core is missing, or an answer is wrong.
     """
-    for tool in ("wrk", "taskset"):
-        if shutil.which(tool) is None:
-            raise Unusable(
-                f"{tool} is not installed (Debian: apt-get install {'wrk' if tool == 'wrk' else 'util-linux'})"
-            )
-    server_core, load_core = _cores()
+    server_core, load_core = cores()
     served = []
     with tempfile.TemporaryDirectory() as folder:
         script, answer = Path(folder, "request.lua"), Path(folder, "answer.pickle")
@@ -168,18 +83,18 @@ def run(names: list[str], effort: Effort, peers: bool, report: Callable[[Served]
                 continue
             expected = asyncio.run(ask(case.build(import_module("fastapi")), case.request))
             answer.write_bytes(pickle.dumps(expected))
-            script.write_text(_script(case))
-            contenders = [*CONTENDERS, *(_peers() if peers and case.name == "json" else [])]
+            script.write_text(script_of(case.request))
+            contenders = [*CONTENDERS, *(installed(PEERS) if peers and case.name == "json" else [])]
             figures = Served(case, {name: [] for name in contenders})
             for _ in range(effort.rounds):
                 for contender in contenders:
-                    with _server(contender, case, answer, server_core) as port:
+                    with serving("benches.http.serve", (contender, case.name, str(answer)), server_core) as port:
                         _check(port, case, expected, contender)
                         url = f"http://127.0.0.1:{port}{case.request.path}"
                         if case.request.query:
                             url += f"?{case.request.query}"
-                        _load(load_core, effort.warm_up, script, url)
-                        figures.rounds[contender].append(_load(load_core, effort.seconds, script, url))
+                        load(load_core, effort.warm_up, script, url)
+                        figures.rounds[contender].append(load(load_core, effort.seconds, script, url))
             report(figures)
             served.append(figures)
     return served

@@ -1,0 +1,93 @@
+"""A server on one core and wrk on another, as every figure on a server is taken."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benches.cases.exchange import Request
+from benches.surroundings import ROOT
+
+CONNECTIONS = 32
+
+
+class Unusable(RuntimeError):
+    """This machine or a contender cannot be measured; the text says why."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to load each contender, in seconds, and how often."""
+
+    rounds: int = 3
+    seconds: int = 5
+    warm_up: int = 1
+
+
+def cores() -> tuple[int, int]:
+    """Return the core of the server and the core of the load.
+
+    Raises:
+        Unusable: a tool is missing, or this machine has one core.
+    """
+    for tool in ("wrk", "taskset"):
+        if shutil.which(tool) is None:
+            package = "wrk" if tool == "wrk" else "util-linux"
+            raise Unusable(f"{tool} is not installed (Debian: apt-get install {package})")
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise Unusable("the server and the load need a core each, and this machine has one")
+    return usable[-1], usable[0]
+
+
+@contextmanager
+def serving(module: str, arguments: Sequence[str], core: int) -> Iterator[int]:
+    """Run `module` on a core, with a socket that listens, and yield its port. Connections made early wait there."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(2048)
+        descriptor = listening.fileno()
+        command = [sys.executable, "-m", module, *arguments, str(core), str(descriptor)]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor])
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def script_of(request: Request) -> str:
+    """Return the request as a script for wrk, which makes it once and repeats it."""
+    lines = [f'wrk.method = "{request.method}"']
+    if request.body:
+        lines.append("wrk.body = " + json.dumps(request.body.decode()))
+    lines += [
+        f"wrk.headers[{json.dumps(name.decode())}] = {json.dumps(value.decode())}" for name, value in request.headers
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def load_command(core: int, seconds: int, script: Path | str, url: str) -> list[str]:
+    """Return the command that loads a server."""
+    return ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
+
+
+def load(core: int, seconds: int, script: Path, url: str) -> float:
+    """Load a server and return requests a second.
+
+    Raises:
+        Unusable: a request failed or was refused.
+    """
+    finished = subprocess.run(load_command(core, seconds, script, url), capture_output=True, text=True, check=True)
+    failures = re.search(r"(Non-2xx or 3xx responses|Socket errors).*", finished.stdout)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", finished.stdout)
+    if failures or rate is None:
+        raise Unusable(f"wrk says: {failures[0] if failures else finished.stdout}")
+    return float(rate[1])
