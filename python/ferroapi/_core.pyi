@@ -103,3 +103,17 @@ class RouteTable:
 
     def select(self, scope: dict[str, Any]) -> int | None:
         """Return the index of the entry that answers `scope`, a full match before a partial one."""
+
+@final
+class Gate:
+    """The way from the server to the driver of an application that nothing stands before."""
+
+    def __new__(cls, table: RouteTable, application: Any) -> Self:
+        """Open the way to the table of the application's router."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no route has changed since the table was made."""
+
+    def enter(self, scope: Any, receive: Any, send: Any) -> Driver | None:
+        """Return the driver of a request, None if the application must look closer."""

@@ -20,7 +20,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import deprecated
 
-from ferroapi import routing
+from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
 from ferroapi._imported import imported_names
 from ferroapi._operations import ForwardedOperations
@@ -45,6 +45,7 @@ from ferroapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from ferroapi.openapi.docs import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from ferroapi.openapi.utils import get_openapi
 from ferroapi.params import Depends
+from ferroapi.telemetry._api import observes_without_import
 from ferroapi.telemetry._asgi import ExceptionTelemetryMiddleware, NativeTelemetry, _legacy_otel
 from ferroapi.types import DecoratedCallable
 
@@ -95,6 +96,9 @@ _ROUTER_OPTIONS = (
     "form_limits",
 )
 """Options that the application's own router takes."""
+
+_GATED = frozenset({"middleware_stack", "router", "root_path", "max_body_size", "_telemetry", "_native_telemetry"})
+"""Attributes that say what stands between the server and the router: assigning one closes the gate."""
 
 _DOCUMENT_SETTINGS = (
     "title",
@@ -214,10 +218,16 @@ class FastAPI(ForwardedOperations, Starlette):
         self._native_telemetry = NativeTelemetry(self._telemetry)
         self.user_middleware = list(settings["middleware"] or [])
         self.middleware_stack: ASGIApp | None = None
+        self._gate: _core.Gate | None = None
         self._judged_stack: ASGIApp | None = None
         self._direct_router: routing.APIRouter | None = None
         self._handlers: tuple[Any, Any] | None = None
         self.setup()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _GATED:
+            self.__dict__["_gate"] = None
 
     # The stack.
 
@@ -244,6 +254,14 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
+        gate = self._gate
+        if gate is not None and (driver := gate.enter(scope, receive, send)) is not None:
+            await driver
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what does not pass the gate: the first request, and all that something stands before."""
         if self.root_path:
             scope["root_path"] = self.root_path
         if scope["type"] == "lifespan":
@@ -269,7 +287,10 @@ class FastAPI(ForwardedOperations, Starlette):
         router = self._direct_router
         if router is None:
             return None
+        gate = self._gate
         try:
+            if not (gate and gate.is_current or self.root_path or observes_without_import(self._telemetry)):
+                self._gate = router._gate(self)
             return router._drive(scope, receive, send, self)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and

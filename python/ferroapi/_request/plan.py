@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
@@ -39,6 +39,8 @@ _LARGEST_GRAPH = 4096
 _IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
 
 _RENDER_JSON = JSONResponse.render if is_as_written(JSONResponse, "render") else None
+
+_TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
 _BEARERS = (OAuth2PasswordBearer, OAuth2AuthorizationCodeBearer)
 _KEYS = {APIKeyHeader: "header", APIKeyQuery: "query", APIKeyCookie: "cookie"}
@@ -377,5 +379,21 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
             shape=response_shape(recipe.field, recipe.serialization),
             status=status,
         )
-    plain = recipe.field is None and recipe.response_class is JSONResponse and JSONResponse.render is _RENDER_JSON
-    return AnswerRecipe("json" if plain else "general", status=status)
+    if recipe.field is None and recipe.response_class is JSONResponse and JSONResponse.render is _RENDER_JSON:
+        return AnswerRecipe("json", status=status)
+    if recipe.field is None and recipe.response_class in _TEXT_RESPONSES and _renders_text(recipe.response_class):
+        media_type = f"{recipe.response_class.media_type}; charset=utf-8".encode("latin-1")
+        return AnswerRecipe("text", status=status, media_type=media_type)
+    return AnswerRecipe("general", status=status)
+
+
+def _renders_text(response_class: type[Response]) -> bool:
+    """Tell whether a text response is what Starlette makes of it: UTF-8, and the two headers that say so."""
+    makers = ("__init__", "render", "init_headers", "__call__")
+    media_type = response_class.media_type or ""
+    return (
+        all(is_as_written(response_class, name) for name in makers)
+        and response_class.charset == "utf-8"
+        and media_type.startswith("text/")
+        and "charset=" not in media_type.lower()
+    )

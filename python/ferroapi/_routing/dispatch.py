@@ -109,6 +109,11 @@ class Dispatch(routing.Router):
             return None
         return table.core.drive(scope, receive, send, application)
 
+    def _gate(self, application: Any) -> _core.Gate | None:
+        """Return the gate through which requests of an application go to this router's table, None if others see them."""
+        table = self._current_table()
+        return _core.Gate(table.core, application) if table.is_bare else None
+
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""
         if (selection := self._current_table().select(scope)) is not None:

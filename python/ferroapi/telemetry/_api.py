@@ -187,6 +187,13 @@ def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
     return False
 
 
+def observes_without_import(config: TelemetryConfig) -> bool:
+    """Tell whether a signal may have a provider although nobody has imported opentelemetry."""
+    return bool(_named_providers()) or any(
+        config.get(signal.option, True) and config.get(signal.provider_option) is not None for signal in _SIGNALS
+    )
+
+
 # --- The telemetry of the running request ---
 
 

@@ -4,7 +4,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
 use crate::plan::{Plan, Render};
@@ -35,7 +35,7 @@ pub(crate) fn answer(
     native: bool,
 ) -> PyResult<Answer> {
     let object = result.bind(py);
-    if object.is_instance(names::response(py)?)? {
+    if !is_data(object) && object.is_instance(names::response(py)?)? {
         return given_response(py, solver, object, native);
     }
     let recipe = &plan.get().answer;
@@ -81,12 +81,25 @@ pub(crate) fn answer(
                 let body = body.cast::<PyBytes>()?;
                 return Ready::new(py, recipe, status, body.as_bytes(), added.as_ref()).map(Answer::Ready);
             }
+            Render::Text => {
+                // A text with a lone surrogate is encoded by Python, which says what is wrong.
+                if let Some(text) = object.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
+                    return Ready::new(py, recipe, status, text.as_bytes(), added.as_ref()).map(Answer::Ready);
+                }
+            }
             Render::General => {}
         }
     }
     let build = names::build_response(py)?;
     let (response, background) = (&solver.response, &solver.background);
     Ok(Answer::Build(build.call1((plan, result, response, background, &solver.connection.scope))?.unbind()))
+}
+
+/// Whether `object` is of a class that no response is of, at a glance.
+fn is_data(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyDict>()
+        || object.is_exact_instance_of::<PyList>()
+        || object.is_exact_instance_of::<PyString>()
 }
 
 /// A response that the endpoint made itself.

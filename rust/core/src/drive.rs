@@ -110,6 +110,14 @@ impl Recorder {
     }
 }
 
+/// Where running has led to.
+enum Outcome<'py> {
+    /// Something is suspended on this object.
+    Yielded(Bound<'py, PyAny>),
+    /// The request is over; this is what awaiting the driver gives.
+    Returned(Py<PyAny>),
+}
+
 /// How a suspended driver is resumed.
 enum Input<'py> {
     Value(Bound<'py, PyAny>),
@@ -193,13 +201,13 @@ impl Driver {
         Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
     }
 
-    /// Run until something suspends (its yielded object) or the request is over (`StopIteration` with the result).
-    fn advance<'py>(&mut self, py: Python<'py>, input: Input<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Run until something suspends, or the request is over.
+    fn advance<'py>(&mut self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
         let mut next = match (self.awaiting.take(), input) {
             (Some(awaiting), input) => match resume(awaiting.bind(py), input) {
                 Ok(Sent::Yielded(object)) => {
                     self.awaiting = Some(awaiting);
-                    return Ok(object);
+                    return Ok(Outcome::Yielded(object));
                 }
                 Ok(Sent::Returned(value)) => self.proceed(py, value.unbind()),
                 Err(error) => Err(error),
@@ -213,7 +221,7 @@ impl Driver {
                 Ok(Next::Await(object)) => object,
                 Ok(Next::Done(value)) => {
                     self.stage = Stage::Finished;
-                    return Err(PyStopIteration::new_err((value,)));
+                    return Ok(Outcome::Returned(value));
                 }
                 Err(error) => {
                     self.stage = Stage::Finished;
@@ -225,7 +233,7 @@ impl Driver {
             next = match sent {
                 Ok((Sent::Yielded(object), iterator)) => {
                     self.awaiting = Some(iterator.unbind());
-                    return Ok(object);
+                    return Ok(Outcome::Yielded(object));
                 }
                 Ok((Sent::Returned(value), _)) => self.proceed(py, value.unbind()),
                 Err(error) => Err(error),
@@ -597,6 +605,14 @@ fn iterator(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
+/// What `send` and `throw` give: the object, or `StopIteration` with the result.
+fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
+    match outcome {
+        Outcome::Yielded(object) => Ok(object),
+        Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
+    }
+}
+
 /// Pass a value or an exception on to what is awaited.
 fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> PyResult<Sent<'py>> {
     let py = iterator.py();
@@ -626,12 +642,17 @@ impl Driver {
         slf
     }
 
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, Input::Value(py.None().into_bound(py)))
+    /// `None` ends the iteration without an exception object, as a coroutine that returns `None` does.
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.advance(py, Input::Value(py.None().into_bound(py)))? {
+            Outcome::Yielded(object) => Ok(Some(object)),
+            Outcome::Returned(value) if value.is_none(py) => Ok(None),
+            Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
+        }
     }
 
     fn send<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, Input::Value(value))
+        self.advance(py, Input::Value(value)).and_then(yielded)
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]
@@ -648,7 +669,7 @@ impl Driver {
             (Ok(class), None) => class.call0()?,
             (Err(_), _) => kind,
         };
-        self.advance(py, Input::Error(PyErr::from_value(error)))
+        self.advance(py, Input::Error(PyErr::from_value(error))).and_then(yielded)
     }
 
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {

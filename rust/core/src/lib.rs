@@ -7,8 +7,10 @@ mod error;
 mod exits;
 mod extract;
 mod ffi;
+mod gate;
 mod hop;
 mod names;
+mod patches;
 mod plan;
 mod respond;
 mod scope;
@@ -26,6 +28,8 @@ mod _core {
     use crate::answer::encode_json;
     #[pymodule_export]
     use crate::drive::{Driver, respond};
+    #[pymodule_export]
+    use crate::gate::Gate;
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]

@@ -13,6 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
 use crate::drive::{Channels, Driver};
+use crate::patches::{PatchPoint, Patches};
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
 use crate::{body, names};
@@ -60,14 +61,6 @@ struct Listing {
     asked: Vec<usize>,
 }
 
-/// A name that the ecosystem replaces at run time, and what it is when nobody did.
-struct PatchPoint {
-    /// A module's globals, or a class.
-    namespace: Py<PyAny>,
-    name: Py<PyString>,
-    original: Py<PyAny>,
-}
-
 /// A router's routes, compiled.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct RouteTable {
@@ -75,7 +68,7 @@ pub(crate) struct RouteTable {
     http: Listing,
     websocket: Listing,
     router: Py<PyAny>,
-    patch_points: Vec<PatchPoint>,
+    patches: Patches,
     /// Whether a path that no entry answers is refused in Starlette's own way: nothing stands in for missing routes.
     refuses: bool,
     epoch: u64,
@@ -226,20 +219,6 @@ impl RouteTable {
         Ok(Some(Driver::refusing(channels, refusal)))
     }
 
-    fn is_patched(&self, py: Python<'_>) -> PyResult<bool> {
-        for point in &self.patch_points {
-            let namespace = point.namespace.bind(py);
-            let current = match namespace.cast_exact::<PyDict>() {
-                Ok(globals) => globals.get_item(&point.name)?,
-                Err(_) => Some(namespace.getattr(&point.name)?),
-            };
-            if !current.is_some_and(|current| current.is(&point.original)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn update_scope(
         &self,
         scope: &Bound<'_, PyDict>,
@@ -296,12 +275,13 @@ impl RouteTable {
     /// Compile a router's entries; `patch_points` are `(namespace, name, original)`.
     #[new]
     fn new(
+        py: Python<'_>,
         entries: Vec<EntryRecipe>,
         router: Py<PyAny>,
-        patch_points: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+        patch_points: Vec<PatchPoint>,
         refuses: bool,
         epoch: u64,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let (mut http, mut websocket) = (Listing::default(), Listing::default());
         for (index, recipe) in entries.iter().enumerate() {
             if recipe.http {
@@ -311,18 +291,15 @@ impl RouteTable {
                 websocket.add(index, recipe);
             }
         }
-        Self {
+        Ok(Self {
             entries: entries.into_iter().map(|recipe| Entry { recipe, plan: OnceLock::new() }).collect(),
             http,
             websocket,
             router,
-            patch_points: patch_points
-                .into_iter()
-                .map(|(namespace, name, original)| PatchPoint { namespace, name, original })
-                .collect(),
+            patches: Patches::new(py, patch_points)?,
             refuses,
             epoch,
-        }
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -337,12 +314,12 @@ impl RouteTable {
                 visit.call(plan)?;
             }
         }
-        self.patch_points.iter().try_for_each(|point| visit.call(&point.namespace))
+        self.patches.visit(&visit)
     }
 
     /// Whether no route has changed since the table was made.
     #[getter]
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         self.epoch == EPOCH.load(Ordering::Acquire)
     }
 
@@ -354,7 +331,7 @@ impl RouteTable {
 
     /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
     #[pyo3(signature = (scope, receive, send, application=None))]
-    fn drive(
+    pub(crate) fn drive(
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
@@ -376,7 +353,7 @@ impl RouteTable {
         };
         let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if self.is_patched(py)? || !plan.get().is_current(py)? || !body::is_readable(plan.get(), view)? {
+        if !self.patches.are_absent(py)? || !plan.get().is_current(py)? || !body::is_readable(plan.get(), view)? {
             return Ok(None);
         }
         let Some(path_params) = selected.path_params(scope, &self.http)? else {

@@ -221,6 +221,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
 fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
     let render = match (recipe.render.as_str(), recipe.validate, recipe.to_json) {
         ("json", _, _) => Render::Json,
+        ("text", _, _) => Render::Text,
         ("general", _, _) => Render::General,
         ("model", Some(validate), Some(to_json)) => {
             let options = recipe.options.bind(py);

@@ -65,6 +65,8 @@ pub(crate) enum Render {
         /// What writes it without pydantic, for a model whose JSON is known beforehand.
         shape: Option<Py<Shape>>,
     },
+    /// A text response of Starlette's; what is not a `str` is made by Python.
+    Text,
     /// Any other response class: made by Python.
     General,
 }
@@ -72,7 +74,7 @@ pub(crate) enum Render {
 impl Render {
     /// Whether the driver renders the body itself, on whatever thread it is.
     pub(crate) fn is_native(&self) -> bool {
-        !matches!(self, Self::General)
+        !matches!(self, Self::Text | Self::General)
     }
 }
 

@@ -1,0 +1,70 @@
+//! The way from the server to the driver when nothing stands between them: no user middleware, limit or telemetry.
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::drive::Driver;
+use crate::table::RouteTable;
+
+/// The open gate of one application; whoever changes what stands between has to take it away.
+#[pyclass(frozen, module = "ferroapi._core")]
+pub(crate) struct Gate {
+    table: Py<RouteTable>,
+    application: Py<PyAny>,
+    /// `sys.modules`: nobody observes a request while `opentelemetry` is not imported.
+    modules: Py<PyDict>,
+}
+
+#[pymethods]
+impl Gate {
+    /// A gate to `table`, the one of the application's own router.
+    #[new]
+    fn new(py: Python<'_>, table: Py<RouteTable>, application: Py<PyAny>) -> PyResult<Self> {
+        let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
+        Ok(Self { table, application, modules: modules.unbind() })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.table)?;
+        visit.call(&self.application)
+    }
+
+    /// Whether no route has changed since the table was made.
+    #[getter]
+    fn is_current(&self) -> bool {
+        self.table.get().is_current()
+    }
+
+    /// The driver of the request, or `None` if the application must look closer.
+    fn enter(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+    ) -> PyResult<Option<Driver>> {
+        let Ok(dict) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let table = self.table.get();
+        if !table.is_current()
+            || !is_http(dict)?
+            || dict.contains(intern!(py, "fastapi.telemetry"))?
+            || self.modules.bind(py).contains(intern!(py, "opentelemetry"))?
+        {
+            return Ok(None);
+        }
+        match table.drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
+            // The application meets the same error again, inside its middleware stack.
+            Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+            driver => driver,
+        }
+    }
+}
+
+fn is_http(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+    let http = intern!(scope.py(), "http");
+    let Some(kind) = scope.get_item(intern!(scope.py(), "type"))? else { return Ok(false) };
+    Ok(kind.is(http) || kind.cast::<PyString>().is_ok_and(|kind| kind == "http"))
+}
