@@ -117,3 +117,19 @@ class Gate:
 
     def enter(self, scope: Any, receive: Any, send: Any) -> Driver | None:
         """Return the driver of a request, None if the application must look closer."""
+
+@final
+class WorkQueue:
+    """What a worker thread reads in place of a `queue.Queue`: the engine's calls, which `get` runs, and AnyIO's items."""
+
+    def __new__(cls, locals: Any) -> Self:
+        """Make a queue for threads whose own data AnyIO keeps in `locals`."""
+
+    def put_nowait(self, item: Any) -> None:
+        """Append an item that `get` returns."""
+
+    def get(self) -> Any:
+        """Run the engine's calls until there is another item, and return that."""
+
+    def task_done(self) -> None:
+        """Do nothing: nobody joins this queue."""

@@ -87,7 +87,7 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "names", "ffi"),
     ("scope",),
-    ("serialize",),
+    ("serialize", "worker"),
     ("plan",),
     ("extract", "body"),
     ("validate", "exits"),

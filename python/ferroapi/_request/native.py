@@ -233,14 +233,6 @@ async def close_async(generator: Any, scope: CancelScope) -> bool:
     return True
 
 
-async def run_exit(closer: Callable[[], bool]) -> bool:
-    """Run the end of a generator in a worker thread, beside the limiter, which the request may hold already."""
-    has_stopped = False
-    with CancelScope(shield=True):
-        has_stopped = await run_sync(closer, limiter=CapacityLimiter(1))
-    return has_stopped
-
-
 Exits = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
 """Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
 

@@ -21,6 +21,7 @@ use crate::plan::{BodyMode, Plan};
 use crate::respond::{Ready, message_type};
 use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver, no_yield};
+use crate::worker::{self, Called, Terms};
 use crate::{body, names};
 
 /// Where a request is: what the awaitable that it waits for was started for.
@@ -366,10 +367,14 @@ impl Driver {
 
     fn hop(&mut self, py: Python<'_>) -> PyResult<Next> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
-        let hop = Py::new(py, Hop::new(self.plan(py)?, solver, self.is_native))?;
+        let plan = self.plan(py)?;
+        let hop = Py::new(py, Hop::new(plan.clone_ref(py), solver, self.is_native))?;
         self.hop = Some(hop.clone_ref(py));
         self.stage = Stage::Hopping;
-        Ok(Next::Await(names::run_sync(py)?.call1((hop,))?.unbind()))
+        match worker::call(py, hop.into_bound(py).into_any(), Terms::Limited, &plan.get().pace)? {
+            Called::Awaiting(awaitable) => Ok(Next::Await(awaitable)),
+            Called::Returned(_) => self.landed(py),
+        }
     }
 
     fn landed(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -403,8 +408,8 @@ impl Driver {
     }
 
     fn close_function_scope(&mut self, py: Python<'_>) -> PyResult<Next> {
+        self.stage = Stage::ClosingFunction;
         if let Some(closing) = self.close_next(py, Lifetime::Function)? {
-            self.stage = Stage::ClosingFunction;
             return Ok(closing);
         }
         match self.answer.take() {
@@ -465,7 +470,14 @@ impl Driver {
                 Kind::Stack if !exits::is_used(exit.object.bind(py))? => continue,
                 Kind::Stack => names::close_stack(py)?.call1((exit.object,))?,
                 Kind::Async => names::close_async(py)?.call1((exit.object, self.exits.scope(py)))?,
-                Kind::Plain => names::run_exit(py)?.call1((Closer { generator: exit.object },))?,
+                Kind::Plain => {
+                    let closer = Bound::new(py, Closer { generator: exit.object })?.into_any();
+                    match worker::call(py, closer, Terms::Unlimited, &self.plan(py)?.get().closing_pace)? {
+                        Called::Awaiting(ending) => ending.into_bound(py),
+                        Called::Returned(stopped) if stopped.is_truthy(py)? => continue,
+                        Called::Returned(_) => return Err(not_stopped()),
+                    }
+                }
             };
             return Ok(Some(Next::Await(ending.unbind())));
         }
@@ -475,7 +487,7 @@ impl Driver {
     /// A generator has ended (`stopped` is true), or has yielded again.
     fn closed(&mut self, py: Python<'_>, stopped: &Bound<'_, PyAny>) -> PyResult<Next> {
         if !stopped.is_truthy()? {
-            return Err(PyRuntimeError::new_err("generator didn't stop"));
+            return Err(not_stopped());
         }
         if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
     }
@@ -526,6 +538,9 @@ impl Driver {
     #[cold]
     #[inline(never)]
     fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
+        if let Some(hop) = self.hop.take() {
+            hop.get().abandon();
+        }
         if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
             return Err(error);
         }
@@ -587,6 +602,11 @@ impl Driver {
 /// The exception object with its traceback, which `PyErr` keeps beside it.
 fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
+}
+
+/// The error of a generator that yielded again, in `contextlib`'s words.
+fn not_stopped() -> PyErr {
+    PyRuntimeError::new_err("generator didn't stop")
 }
 
 /// What `await object` iterates over.

@@ -18,6 +18,7 @@ mod serialize;
 mod solve;
 mod table;
 mod validate;
+mod worker;
 
 use pyo3::pymodule;
 
@@ -36,4 +37,6 @@ mod _core {
     use crate::serialize::shape::Shape;
     #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
+    #[pymodule_export]
+    use crate::worker::WorkQueue;
 }

@@ -45,7 +45,7 @@ imported_type!(redirect_response, "starlette.responses", "RedirectResponse");
 // standard library and anyio
 imported!(json_loads, "json", "loads");
 imported!(uuid, "uuid", "UUID");
-imported!(run_sync, "anyio.to_thread", "run_sync");
+imported!(check_cancelled, "anyio.from_thread", "check_cancelled");
 imported!(copy_context, "contextvars", "copy_context");
 
 // ferroapi: the cold half of the native path (python/ferroapi/_request/native.py)
@@ -130,13 +130,31 @@ imported!(
     /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
     close_async, "ferroapi._request.native", "close_async"
 );
-imported!(
-    /// `(callable) -> awaitable of bool`: run the end of a generator in a worker thread, whatever the limiter says.
-    run_exit, "ferroapi._request.native", "run_exit"
-);
 imported!(form_data, "starlette.datastructures", "FormData");
 imported!(
     /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
     form_limit_error, "ferroapi._request.native", "form_limit_error"
 );
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
+
+// ferroapi: worker threads (python/ferroapi/_request/workers.py)
+imported!(
+    /// `(is_limited) -> Loan | None`: a worker thread for one call, if none has to be started.
+    borrow_thread, "ferroapi._request.workers", "borrow"
+);
+imported!(
+    /// `(callable, is_limited) -> awaitable`: the call made by `AnyIO`.
+    run_sync, "ferroapi._request.workers", "run_sync"
+);
+imported!(
+    /// `(loan)`: the end of a loan after a call that was waited for in place.
+    return_thread, "ferroapi._request.anyio_pool", "return_thread"
+);
+imported!(
+    /// `(loan) -> (schedule, settle, future)`: how the thread tells the event loop.
+    thread_report, "ferroapi._request.anyio_pool", "report"
+);
+imported!(
+    /// `(loan, future) -> awaitable`: the result of a call that is under way.
+    await_thread, "ferroapi._request.anyio_pool", "wait"
+);

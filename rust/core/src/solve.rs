@@ -2,6 +2,8 @@
 //!
 //! Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -17,12 +19,15 @@ use crate::plan::param::Parameter;
 use crate::{extract, ffi, names, validate};
 
 /// Where the solver is being run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'hop> {
     /// On the event loop: plain callables are not called here.
     Loop,
     /// In a worker thread: coroutine functions are not called here.
-    Thread,
+    Thread {
+        /// Whether the request has failed meanwhile, so that nothing more is called for it.
+        is_abandoned: &'hop AtomicBool,
+    },
 }
 
 /// What the solver needs before it can go on.
@@ -167,7 +172,8 @@ impl Solver {
     ///
     /// # Errors
     /// Whatever the called code raises.
-    pub(crate) fn run(&mut self, py: Python<'_>, place: Place) -> PyResult<Need> {
+    pub(crate) fn run(&mut self, py: Python<'_>, place: Place<'_>) -> PyResult<Need> {
+        let mut has_called = false;
         let plan = self.plan.clone_ref(py);
         let plan = plan.get();
         while let Some(step) = plan.steps.get(self.position) {
@@ -203,14 +209,27 @@ impl Solver {
                 continue;
             }
             let conducted = self.stacks.is_some();
-            let wanted = match node.kind {
-                Kind::Plain => Place::Thread,
-                Kind::Generator if !conducted => Place::Thread,
-                _ => Place::Loop,
+            let is_for_thread = match node.kind {
+                Kind::Plain => true,
+                Kind::Generator => !conducted,
+                _ => false,
             };
-            if wanted != place {
-                self.ready = Some(arguments);
-                return Ok(if wanted == Place::Thread { Need::Thread } else { Need::Loop });
+            match place {
+                Place::Thread { is_abandoned } if is_for_thread => {
+                    // Between two calls the request may be cancelled, as if each were a hop of its own.
+                    if has_called {
+                        if is_abandoned.load(Ordering::Acquire) {
+                            return Ok(Need::Thread);
+                        }
+                        names::check_cancelled(py)?.call0()?;
+                    }
+                    has_called = true;
+                }
+                Place::Loop if !is_for_thread => {}
+                _ => {
+                    self.ready = Some(arguments);
+                    return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
+                }
             }
             match node.kind {
                 Kind::Coroutine => {

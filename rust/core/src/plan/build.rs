@@ -11,6 +11,7 @@ use super::param::{Absent, Check, Parameter};
 use super::{Answer, BodyMode, Key, Keys, Plan, Render};
 use crate::error::Error;
 use crate::serialize::shape::Shape;
+use crate::worker::Pace;
 
 #[derive(FromPyObject)]
 struct ValueRecipe {
@@ -285,6 +286,8 @@ impl Plan {
             steps,
             cache_size: recipe.cache_size,
             answer: answer(py, recipe.answer)?,
+            pace: Pace::default(),
+            closing_pace: Pace::default(),
             overrides_provider: recipe.overrides_provider,
             operation: recipe.operation,
             nodes,

@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use dependency::{Node, Step};
 
 use crate::serialize::shape::Shape;
+use crate::worker::Pace;
 
 /// One name that is collected from the request, and where its text is kept.
 #[derive(Debug)]
@@ -108,6 +109,9 @@ pub(crate) struct Plan {
     /// Whether any node is a generator, which has to be closed.
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
+    /// How long its calls in worker threads take, and those that end generators.
+    pub(crate) pace: Pace,
+    pub(crate) closing_pace: Pace,
     /// What holds `dependency_overrides`, or `None`.
     pub(crate) overrides_provider: Py<PyAny>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
