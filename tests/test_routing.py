@@ -8,6 +8,7 @@ import fastapi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Match, Mount, NoMatchFound, Route, Router
@@ -468,3 +469,70 @@ def test_url_path_for_finds_routes_by_name() -> None:
     assert app.url_path_for("outer:inner", x="1") == "/p/m/1"
     with pytest.raises(NoMatchFound):
         app.url_path_for("missing")
+
+
+# How often the application's own matching code is called.
+
+
+def counting_application(framework: Any, calls: list[Any]) -> Any:
+    """An application whose router and routes note each time they are asked whether they match."""
+
+    class NotingRouter(framework.APIRouter):  # type: ignore[misc]
+        def matches(self, scope: Any) -> Any:
+            calls.append(("router", scope["path"]))
+            return super().matches(scope)
+
+    class NotingRoute(framework.routing.APIRoute):  # type: ignore[misc]
+        def matches(self, scope: Any) -> Any:
+            match, child_scope = super().matches(scope)
+            calls.append(("route", scope["path"], match.name))
+            return match, child_scope
+
+    app = framework.FastAPI(openapi_url=None)
+    router, inner = NotingRouter(prefix="/r", route_class=NotingRoute), NotingRouter()
+    router.add_api_route("/x/{a}", lambda a: a, methods=["GET"])
+    inner.add_api_route("/x/{a}", lambda a: a, methods=["POST"])
+    router.include_router(inner, prefix="/q")
+    app.include_router(router)
+    app.router.add_api_route("/own", lambda: None, route_class_override=NotingRoute)
+    app.add_api_route("/{rest:path}", lambda rest: rest, methods=["GET"])
+    return app
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("path", ["/r/x/1", "/r/q/x/1", "/r/q/x/1/", "/r/none", "/own", "/own/", "/elsewhere"])
+def test_overridden_matches_is_called_as_often_as_by_fastapi(method: str, path: str) -> None:
+    """It may count, log or draw lots: a request must not ask again what it has asked."""
+    seen = []
+    for framework in (fastapi, ferroapi):
+        calls: list[Any] = []
+        client = TestClient(counting_application(framework, calls))
+        statuses = [client.request(method, path).status_code for _ in range(2)]
+        seen.append((statuses, calls))
+    assert seen[0] == seen[1]
+
+
+def test_custom_convertor_converts_once_and_leaves_later_routes_native() -> None:
+    class Month(Convertor[str]):
+        regex = "[0-9]{4}-[0-9]{2}"
+
+        def convert(self, value: str) -> str:
+            converted.append(value)
+            return value
+
+        def to_string(self, value: str) -> str:
+            return value
+
+    converted: list[str] = []
+    register_url_convertor("month_counted", Month())
+    try:
+        app = FastAPI(openapi_url=None)
+        app.add_api_route("/{month:month_counted}", lambda month: month)
+        app.add_api_route("/{other}", lambda other: other)
+        client = client_of(app)
+        assert client.get("/warm-up").json() == "warm-up"
+        assert [client.get(path).json() for path in ("/2024-05", "/other")] == ["2024-05", "other"]
+    finally:
+        del CONVERTOR_TYPES["month_counted"]
+    assert converted == ["2024-05"]
+    assert [(row.path, row.mode) for row in app.explain()][1:] == [("/{other}", "native")]

@@ -101,8 +101,11 @@ class RouteTable:
     def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Driver | None:
         """Return the driver of the path operation that answers `scope`, None if Python must answer."""
 
-    def select(self, scope: dict[str, Any]) -> int | None:
-        """Return the index of the entry that answers `scope`, a full match before a partial one."""
+    def select(self, scope: dict[str, Any]) -> tuple[int, Any] | None:
+        """Return the index of the entry that answers `scope`, a full match before a partial one.
+
+        With it comes what its `matches` returned, if that had to be asked; None otherwise.
+        """
 
 @final
 class Gate:

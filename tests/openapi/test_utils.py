@@ -188,3 +188,13 @@ def test_callbacks_that_are_no_path_operations_are_left_out() -> None:
     app = FastAPI()
     app.get("/", callbacks=[Route("/plain", lambda request: None)])(lambda: None)
     assert app.openapi()["paths"]["/"]["get"]["callbacks"] == {}
+
+
+def test_duplicate_operation_id_is_reported_in_the_module_where_fastapi_reports_it() -> None:
+    """A warning filter may name the module."""
+    app = FastAPI()
+    for path in ("/a", "/b"):
+        app.add_api_route(path, lambda: None, operation_id="same")
+    with pytest.warns(UserWarning, match="Duplicate Operation ID same") as caught:
+        app.openapi()
+    assert [warning.filename for warning in caught] == [utils.__file__]

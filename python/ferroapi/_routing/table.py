@@ -14,7 +14,7 @@ from starlette.convertors import (
     StringConvertor,
     UUIDConvertor,
 )
-from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute, compile_path
+from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRoute, compile_path
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
@@ -95,6 +95,10 @@ class RouteList(list[BaseRoute]):
         return self
 
 
+Might = Callable[[Scope, str], Any]
+"""Tells from a scope and the path in it, without the application's code, whether a route could answer."""
+
+
 class Entry(NamedTuple):
     """One place in the table, as `_core.RouteTable` takes it; `chain` and `candidate` are for the way back."""
 
@@ -103,6 +107,7 @@ class Entry(NamedTuple):
     http: bool
     websocket: bool
     route: Any
+    might: Might | None
     compile: Callable[[], _core.Plan | None] | None
     scope_items: dict[str, Any] | None
     fastapi_items: dict[str, Any] | None
@@ -144,13 +149,14 @@ class Table:
         if type(scope) is not dict:
             return first_match(self.entries, scope, ask=_ask_entry)
         try:
-            index = self.core.select(scope)
+            found = self.core.select(scope)
         except UnicodeEncodeError:
             # A path with a lone surrogate cannot be looked up.
             return first_match(self.entries, scope, ask=_ask_entry)
-        if index is None:
+        if found is None:
             return None
-        match, child_scope = self.entries[index].route.matches(scope)
+        index, answer = found
+        match, child_scope = answer or self.entries[index].route.matches(scope)
         if match != Match.NONE:
             return Selection(match, child_scope, self.entries[index])
         return first_match(self.entries, scope, ask=_ask_entry)
@@ -197,22 +203,43 @@ def _entries(candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...], limi
             yield _plain(candidate, candidate, candidate, chain)
 
 
-def _asked(asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
-    """Return an entry whose turn it is to be asked, since only its own code knows what it matches."""
-    return Entry(None, None, True, True, asked, None, None, None, chain, candidate)
+def _asked(asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...], might: Might | None = None) -> Entry:
+    """Return an entry whose turn it is to be asked, since only its own code knows what it matches.
+
+    It is asked once a request, unless `might` says that it need not be.
+    """
+    return Entry(None, None, True, True, asked, might, None, None, None, chain, candidate)
+
+
+def _without_template(
+    route: BaseRoute, state: Any, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]
+) -> Entry:
+    """Return an entry for a route that no path template describes: a host, convertors of the application, any code."""
+    might: Might | None = None
+    if type(route) is Host and _is_untouched(route):
+
+        def might(scope: Scope, path: str) -> Any:
+            return asked.matches(scope)[0] != Match.NONE
+
+    elif (expression := getattr(state, "path_regex", None)) is not None and _is_untouched(route):
+
+        def might(scope: Scope, path: str) -> Any:
+            return expression.match(path)
+
+    return _asked(asked, candidate, chain, might)
 
 
 def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
     """Return an entry for Starlette's own routes, found by their path and answered by Python."""
     path = _template(route)
     if path is None or not _is_untouched(route):
-        return _asked(asked, candidate, chain)
+        return _without_template(route, route, asked, candidate, chain)
     if isinstance(route, WebSocketRoute):
-        return Entry(path, None, False, True, asked, None, None, None, chain, candidate)
+        return Entry(path, None, False, True, asked, None, None, None, None, chain, candidate)
     if isinstance(route, Mount):
-        return Entry(path, None, True, True, asked, None, None, None, chain, candidate)
+        return Entry(path, None, True, True, asked, None, None, None, None, chain, candidate)
     methods: set[str] = getattr(route, "methods", None) or set()
-    return Entry(path, sorted(methods) or None, True, False, asked, None, None, None, chain, candidate)
+    return Entry(path, sorted(methods) or None, True, False, asked, None, None, None, None, chain, candidate)
 
 
 def _operation(
@@ -220,7 +247,7 @@ def _operation(
 ) -> Entry:
     path = _template(state)
     if path is None or not _is_untouched(route):
-        return _asked(asked, state, chain)
+        return _without_template(route, state, asked, state, chain)
     fastapi_items = None
     if chain:
         fastapi_items = {
@@ -233,6 +260,7 @@ def _operation(
         True,
         False,
         asked,
+        None,
         partial(_native_plan_only, state, limits_forms),
         {"endpoint": state.endpoint, "route": route},
         fastapi_items,
@@ -287,7 +315,7 @@ def know(*classes: type[BaseRoute]) -> None:
         known.update(getattr(cls, name) for cls in classes)
 
 
-know(Route, WebSocketRoute, Mount)
+know(Route, WebSocketRoute, Mount, Host)
 _INCLUDED_METHODS = {name: getattr(_IncludedRouter, name) for name in _known_methods}
 
 

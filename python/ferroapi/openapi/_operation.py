@@ -130,7 +130,10 @@ def get_openapi_path(
             separate_input_output_schemas=separate_input_output_schemas,
         )
     )
-    operations = {method.lower(): _describe(path, method) for method in route.methods}
+    operations: JsonObject = {}
+    # A comprehension is a stack frame of its own before Python 3.12, which a warning from inside would have to count.
+    for method in route.methods:
+        operations[method.lower()] = _describe(path, method)
     return operations, security_schemes, path.definitions
 
 
@@ -168,7 +171,8 @@ def get_openapi_operation_metadata(*, route: "RouteState", method: str, operatio
     """
     operation_id = route.operation_id or route.unique_id
     if operation_id in operation_ids:
-        warnings.warn(_duplicate_id_message(operation_id, route.endpoint), stacklevel=1)
+        # Reported in `openapi.utils`, above `_describe` and `get_openapi_path`: filters name that module.
+        warnings.warn(_duplicate_id_message(operation_id, route.endpoint), stacklevel=4)
     operation_ids.add(operation_id)
     parts = {
         "tags": route.tags,

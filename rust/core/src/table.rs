@@ -38,6 +38,8 @@ struct EntryRecipe {
     websocket: bool,
     /// What is asked by `matches(scope)`.
     route: Py<PyAny>,
+    /// For an entry that is asked: `might(scope, path)` says, without the application's code, that it could answer.
+    might: Option<Py<PyAny>>,
     /// For a path operation: `compile() -> Plan | None`.
     compile: Option<Py<PyAny>>,
     /// For a path operation: what the scope gets.
@@ -74,11 +76,11 @@ pub(crate) struct RouteTable {
     epoch: u64,
 }
 
-/// What was found: an entry, and the template and texts it was found by, if it was by those.
-struct Selected<'p> {
+/// What was found: an entry, and what it answered if it was asked.
+struct Selected<'py> {
     entry: usize,
     is_full: bool,
-    matched: Option<(usize, Captures<'p>)>,
+    answer: Option<Bound<'py, PyAny>>,
 }
 
 impl Entry {
@@ -94,17 +96,20 @@ impl Entry {
     }
 }
 
-impl Selected<'_> {
-    /// The path parameters of a match, behind those of the mounts around it.
-    fn path_params<'py>(&self, scope: &Bound<'py, PyDict>, listing: &Listing) -> PyResult<Option<Bound<'py, PyDict>>> {
+impl Listing {
+    /// The path parameters of a match by a template, behind those of the mounts around it.
+    fn path_params<'py>(
+        &self,
+        scope: &Bound<'py, PyDict>,
+        found: usize,
+        captures: &Captures<'_>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let py = scope.py();
         let params = match scope.get_item(intern!(py, "path_params"))? {
             Some(outer) => outer.cast::<PyDict>()?.copy()?,
             None => PyDict::new(py),
         };
-        let matched = self.matched.as_ref();
-        let matched = matched.and_then(|(at, captures)| Some((listing.routes.template(*at)?, captures)));
-        if let Some((template, captures)) = matched {
+        if let Some(template) = self.routes.template(found) {
             for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
                 match convert(py, convertor, text)? {
                     Some(value) => params.set_item(name, value)?,
@@ -114,9 +119,7 @@ impl Selected<'_> {
         }
         Ok(Some(params))
     }
-}
 
-impl Listing {
     fn add(&mut self, index: usize, recipe: &EntryRecipe) {
         let template = recipe.path.as_deref().map(Template::parse);
         if let Some(Ok(template)) = template {
@@ -139,36 +142,30 @@ impl RouteTable {
         }
     }
 
-    fn find<'p>(
+    /// The entry that answers, full match first; entries that only Python can match are asked in their turn.
+    fn find<'py>(
         &self,
-        scope: &Bound<'_, PyDict>,
+        scope: &Bound<'py, PyDict>,
         listing: &Listing,
-        path: &'p str,
+        path: &str,
         method: &str,
-    ) -> PyResult<Option<Selected<'p>>> {
+    ) -> PyResult<Option<Selected<'py>>> {
         let mut best = match listing.routes.find(path, method) {
-            Find::Full(found) => Some((found, true)),
-            Find::Partial(found) => Some((found, false)),
+            Find::Full(found) => Some(Selected { entry: *found.value, is_full: true, answer: None }),
+            Find::Partial(found) => Some(Selected { entry: *found.value, is_full: false, answer: None }),
             Find::None => None,
-        }
-        .map(|(found, is_full)| Selected {
-            entry: *found.value,
-            is_full,
-            matched: Some((found.index, found.captures)),
-        });
-        for index in &listing.asked {
-            let before = best.as_ref().is_none_or(|best| *index < best.entry);
+        };
+        for &entry in &listing.asked {
+            let before = best.as_ref().is_none_or(|best| entry < best.entry);
             if !before && best.as_ref().is_some_and(|best| best.is_full) {
                 break;
             }
-            match self.ask(scope, *index)? {
-                Asked::Full => return Ok(Some(Selected { entry: *index, is_full: true, matched: None })),
+            let (asked, answer) = self.ask(scope, entry)?;
+            let answer = Some(answer);
+            match asked {
+                Asked::Full => return Ok(Some(Selected { entry, is_full: true, answer })),
                 Asked::Partial if before => {
-                    best = best.filter(|best| best.is_full).or(Some(Selected {
-                        entry: *index,
-                        is_full: false,
-                        matched: None,
-                    }));
+                    best = best.filter(|best| best.is_full).or(Some(Selected { entry, is_full: false, answer }));
                 }
                 _ => {}
             }
@@ -177,15 +174,30 @@ impl RouteTable {
     }
 
     /// Ask a route that only Python can match.
-    fn ask(&self, scope: &Bound<'_, PyDict>, index: usize) -> PyResult<Asked> {
-        let Some(entry) = self.entries.get(index) else { return Ok(Asked::No) };
+    fn ask<'py>(&self, scope: &Bound<'py, PyDict>, index: usize) -> PyResult<(Asked, Bound<'py, PyAny>)> {
         let py = scope.py();
-        let matched = entry.recipe.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?.get_item(0)?;
-        Ok(match matched.getattr(intern!(py, "value"))?.extract::<u8>()? {
+        let Some(entry) = self.entries.get(index) else { return Ok((Asked::No, py.None().into_bound(py))) };
+        let answer = entry.recipe.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?;
+        let asked = match answer.get_item(0)?.getattr(intern!(py, "value"))?.extract::<u8>()? {
             2 => Asked::Full,
             1 => Asked::Partial,
             _ => Asked::No,
-        })
+        };
+        Ok((asked, answer))
+    }
+
+    /// Whether an entry that only Python can match might answer before the entry `limit`.
+    ///
+    /// The driver leaves such a request to Python, so that the application's code is asked there, and asked once.
+    fn might_be_asked(&self, scope: &Bound<'_, PyDict>, limit: Option<usize>, path: &str) -> PyResult<bool> {
+        for index in self.http.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
+            let might = self.entries.get(*index).and_then(|entry| entry.recipe.might.as_ref());
+            let Some(might) = might else { return Ok(true) };
+            if might.bind(scope.py()).call1((scope, path))?.is_truthy()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The driver that refuses a path which no route answers, unless a redirect or something of the router's own might.
@@ -305,8 +317,9 @@ impl RouteTable {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.router)?;
         for entry in &self.entries {
-            let EntryRecipe { route, compile, scope_items, fastapi_items, .. } = &entry.recipe;
+            let EntryRecipe { route, might, compile, scope_items, fastapi_items, .. } = &entry.recipe;
             visit.call(route)?;
+            visit.call(might)?;
             visit.call(compile)?;
             visit.call(scope_items)?;
             visit.call(fastapi_items)?;
@@ -348,23 +361,33 @@ impl RouteTable {
             Some(root_path) => route_path(path, root_path.to_str()?),
         };
         let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
-        let Some(selected) = self.find(scope, &self.http, path, method.to_str()?)? else {
-            return self.refuse(scope, path, method.to_str()?, channels);
+        let (found, index) = match self.http.routes.find(path, method.to_str()?) {
+            Find::Full(found) => {
+                let index = *found.value;
+                (found, index)
+            }
+            Find::None if !self.might_be_asked(scope, None, path)? => {
+                return self.refuse(scope, path, method.to_str()?, channels);
+            }
+            Find::None | Find::Partial(_) => return Ok(None),
         };
-        let Some(entry) = self.entries.get(selected.entry).filter(|_| selected.is_full) else { return Ok(None) };
+        if self.might_be_asked(scope, Some(index), path)? {
+            return Ok(None);
+        }
+        let Some(entry) = self.entries.get(index) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
         if !self.patches.are_absent(py)? || !plan.get().is_current(py)? || !body::is_readable(plan.get(), view)? {
             return Ok(None);
         }
-        let Some(path_params) = selected.path_params(scope, &self.http)? else {
+        let Some(path_params) = self.http.path_params(scope, found.index, &found.captures)? else {
             return Ok(None);
         };
         self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
         Driver::native(py, plan, channels, Some(&path_params)).map(Some)
     }
 
-    /// The index of the entry that answers `scope`, full match first, or `None`.
-    fn select(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<usize>> {
+    /// The index of the entry that answers `scope`, full match first, with what it answered if it was asked, or `None`.
+    fn select<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
         let view = Scope(scope);
         let Some(listing) = self.listing(&view.kind()?) else { return Ok(None) };
         let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
@@ -376,6 +399,6 @@ impl RouteTable {
             Some(method) => method.to_str()?,
             None => "",
         };
-        Ok(self.find(scope, listing, path, method)?.map(|selected| selected.entry))
+        Ok(self.find(scope, listing, path, method)?.map(|selected| (selected.entry, selected.answer)))
     }
 }
