@@ -73,6 +73,33 @@ class Driver:
         """Give the request up."""
 
 @final
+class Stream:
+    """A streaming response on its way: an awaitable that sends the start, a message for each chunk, and the end."""
+
+    def __new__(cls, response: Any, send: Any) -> Self:
+        """Stream the `body_iterator` of a response object.
+
+        Raises:
+            AttributeError: when it is awaited, for a chunk that is neither text nor bytes.
+        """
+
+    def __await__(self) -> Generator[Any, Any]: ...
+    def __iter__(self) -> Generator[Any, Any]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any:
+        """Resume with a value.
+
+        Raises:
+            StopIteration: all is sent.
+        """
+
+    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
+        """Resume with an exception."""
+
+    def close(self) -> None:
+        """Give the stream up."""
+
+@final
 class RouteTable:
     """A router's routes, compiled: finds the route of a scope in a time that does not grow with their number."""
 

@@ -77,6 +77,10 @@ class ServerSentEvent(BaseModel):
         return self
 
 
+def _lines(text: str) -> list[str]:
+    return _LINE_END.split(text) if "\n" in text or "\r" in text else [text]
+
+
 def format_sse_event(
     *,
     data_str: str | None = None,
@@ -91,11 +95,11 @@ def format_sse_event(
     """
     lines: list[str] = []
     if comment is not None:
-        lines += [f": {line}" for line in _LINE_END.split(comment)]
+        lines += [f": {line}" for line in _lines(comment)]
     if event is not None:
         lines.append(f"event: {event}")
     if data_str is not None:
-        lines += [f"data: {line}" for line in _LINE_END.split(data_str)]
+        lines += [f"data: {line}" for line in _lines(data_str)]
     if id is not None:
         lines.append(f"id: {id}")
     if retry is not None:

@@ -86,6 +86,7 @@ PYTHON_DEFERRED = {
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
     ("error", "names", "ffi"),
+    ("awaitable",),
     ("scope",),
     ("serialize", "worker"),
     ("plan",),
@@ -94,7 +95,7 @@ RUST_CORE = (
     ("solve",),
     ("call",),
     ("respond",),
-    ("answer",),
+    ("answer", "stream"),
     ("hop",),
     ("drive",),
     ("table",),

@@ -3,7 +3,7 @@
 Each function is imported by name in `rust/core/src/names.rs`. The hot half is the driver itself.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -42,6 +42,15 @@ from ferroapi.exceptions import FastAPIError, RequestValidationError, ResponseVa
 
 FAILURE_KEY = "ferroapi.failure"
 """The scope key under which a failed native request is handed to the application's own middleware stack."""
+
+
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+_step = anext(_nothing())
+AsyncGeneratorStep = type(_step)
+_step.close()  # type: ignore[attr-defined]  # typeshed knows it as an awaitable only
 
 sub_response = _shared_response
 background_tasks = background.BackgroundTasks

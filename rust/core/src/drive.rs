@@ -2,16 +2,13 @@
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use pyo3::exceptions::{
-    PyBaseException, PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration, PyTypeError,
-};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyType};
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::answer::{Answer, answer, object_answer};
+use crate::awaitable::{Input, Outcome, exception, iterator, resume, yielded};
 use crate::error::Error;
 use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
@@ -21,6 +18,7 @@ use crate::plan::{BodyMode, Plan};
 use crate::respond::{Ready, message_type};
 use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver, no_yield};
+use crate::stream::Recorder;
 use crate::worker::{self, Called, Terms};
 use crate::{body, names};
 
@@ -92,37 +90,6 @@ pub(crate) struct Driver {
     refusal: Option<PyErr>,
     stage: Stage,
     awaiting: Option<Py<PyAny>>,
-}
-
-/// The `send` that a response object is given, which notes whether the response has started.
-#[pyclass(frozen, module = "ferroapi._core")]
-struct Recorder {
-    send: Py<PyAny>,
-    started: AtomicBool,
-}
-
-#[pymethods]
-impl Recorder {
-    fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        if message_type(message)? == "http.response.start" {
-            self.started.store(true, Ordering::Release);
-        }
-        self.send.bind(message.py()).call1((message,))
-    }
-}
-
-/// Where running has led to.
-enum Outcome<'py> {
-    /// Something is suspended on this object.
-    Yielded(Bound<'py, PyAny>),
-    /// The request is over; this is what awaiting the driver gives.
-    Returned(Py<PyAny>),
-}
-
-/// How a suspended driver is resumed.
-enum Input<'py> {
-    Value(Bound<'py, PyAny>),
-    Error(PyErr),
 }
 
 impl Driver {
@@ -431,8 +398,15 @@ impl Driver {
             solver.background = None;
         }
         let Channels { scope, receive, send, .. } = &self.channels;
-        let recorder = Py::new(py, Recorder { send: send.clone_ref(py), started: AtomicBool::new(false) })?;
+        let recorder = Py::new(py, Recorder::new(send.clone_ref(py)))?;
         self.recorder = Some(recorder.clone_ref(py));
+        let class = response.bind(py).get_type();
+        if class.is(names::streaming_response(py)?) {
+            return names::send_stream(py)?
+                .call1((response, scope, receive, recorder))
+                .map(Bound::unbind)
+                .map(Next::Await);
+        }
         response.call1(py, (scope, receive, recorder)).map(Next::Await)
     }
 
@@ -553,9 +527,7 @@ impl Driver {
         let is_sent = self.stage == Stage::ClosingRequest;
         let has_started = match self.stage {
             Stage::Starting | Stage::Sending | Stage::Background => true,
-            _ => {
-                is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().started.load(Ordering::Acquire))
-            }
+            _ => is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().has_started()),
         };
         let is_entered = !self.exits.is_idle(py)?;
         if !is_exception && !is_entered {
@@ -599,57 +571,9 @@ impl Driver {
     }
 }
 
-/// The exception object with its traceback, which `PyErr` keeps beside it.
-fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
-    error.clone_ref(py).into_value(py).into_any()
-}
-
 /// The error of a generator that yielded again, in `contextlib`'s words.
 fn not_stopped() -> PyErr {
     PyRuntimeError::new_err("generator didn't stop")
-}
-
-/// What `await object` iterates over.
-fn iterator(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    if ffi::is_coroutine(&object) {
-        return Ok(object);
-    }
-    let py = object.py();
-    match object.call_method0(intern!(py, "__await__")) {
-        Ok(iterator) => Ok(iterator),
-        Err(_) if !object.hasattr(intern!(py, "__await__"))? => {
-            let name = object.get_type().name()?;
-            Err(PyTypeError::new_err(format!("object {name} can't be used in 'await' expression")))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What `send` and `throw` give: the object, or `StopIteration` with the result.
-fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match outcome {
-        Outcome::Yielded(object) => Ok(object),
-        Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
-    }
-}
-
-/// Pass a value or an exception on to what is awaited.
-fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> PyResult<Sent<'py>> {
-    let py = iterator.py();
-    let error = match input {
-        Input::Value(value) => return ffi::send(iterator, &value),
-        Input::Error(error) => error,
-    };
-    if !iterator.hasattr(intern!(py, "throw"))? {
-        return Err(error);
-    }
-    match iterator.call_method1(intern!(py, "throw"), (exception(py, &error),)) {
-        Ok(object) => Ok(Sent::Yielded(object)),
-        Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => {
-            Ok(Sent::Returned(stop.value(py).getattr(intern!(py, "value"))?))
-        }
-        Err(error) => Err(error),
-    }
 }
 
 #[pymethods]
@@ -683,13 +607,8 @@ impl Driver {
         value: Option<Bound<'py, PyAny>>,
         _traceback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let error = match (kind.cast::<PyType>(), value) {
-            (Ok(_), Some(value)) if value.is_instance_of::<PyBaseException>() => value,
-            (Ok(class), Some(value)) => class.call1((value,))?,
-            (Ok(class), None) => class.call0()?,
-            (Err(_), _) => kind,
-        };
-        self.advance(py, Input::Error(PyErr::from_value(error))).and_then(yielded)
+        let input = Input::thrown(kind, value)?;
+        self.advance(py, input).and_then(yielded)
     }
 
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {

@@ -1,6 +1,7 @@
 //! The extension module `ferroapi._core`: the list of what it exports, nothing else.
 
 mod answer;
+mod awaitable;
 mod body;
 mod drive;
 mod error;
@@ -16,6 +17,7 @@ mod respond;
 mod scope;
 mod serialize;
 mod solve;
+mod stream;
 mod table;
 mod validate;
 mod worker;
@@ -35,6 +37,8 @@ mod _core {
     use crate::plan::Plan;
     #[pymodule_export]
     use crate::serialize::shape::Shape;
+    #[pymodule_export]
+    use crate::stream::Stream;
     #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
     #[pymodule_export]

@@ -41,9 +41,12 @@ imported_type!(json_response, "starlette.responses", "JSONResponse");
 imported_type!(plain_text_response, "starlette.responses", "PlainTextResponse");
 imported_type!(html_response, "starlette.responses", "HTMLResponse");
 imported_type!(redirect_response, "starlette.responses", "RedirectResponse");
+imported_type!(streaming_response, "starlette.responses", "StreamingResponse");
 
 // standard library and anyio
 imported!(json_loads, "json", "loads");
+imported!(aiter, "builtins", "aiter");
+imported!(anext, "builtins", "anext");
 imported!(uuid, "uuid", "UUID");
 imported!(check_cancelled, "anyio.from_thread", "check_cancelled");
 imported!(copy_context, "contextvars", "copy_context");
@@ -157,4 +160,12 @@ imported!(
 imported!(
     /// `(loan, future) -> awaitable`: the result of a call that is under way.
     await_thread, "ferroapi._request.anyio_pool", "wait"
+);
+imported_type!(
+    /// The class of what `__anext__` of an async generator returns: it is its own iterator.
+    async_generator_step, "ferroapi._request.native", "AsyncGeneratorStep"
+);
+imported!(
+    /// `(response, scope, receive, send) -> awaitable`: what calling a `StreamingResponse` does.
+    send_stream, "ferroapi._request.sending", "send_stream"
 );

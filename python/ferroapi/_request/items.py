@@ -1,0 +1,133 @@
+"""One item of a stream as bytes: JSON of the declared type or of anything, and the event around it.
+
+Made once a route; `stream` and `events` call what is made here for each item.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from ferroapi._compat import ModelField
+from ferroapi._compat.v2 import _regenerate_error_with_loc
+from ferroapi._request.response import ResponseRecipe
+from ferroapi._request.shape import response_shape
+from ferroapi.encoders import jsonable_encoder
+from ferroapi.exceptions import EndpointContext, ResponseValidationError
+from ferroapi.sse import ServerSentEvent, format_sse_event
+
+DescribeEndpoint = Callable[[], EndpointContext]
+ItemSerializer = Callable[[Any, DescribeEndpoint], bytes]
+"""Turns one item into bytes; what it is given besides says where the endpoint is written, if the item is refused."""
+
+_SCALARS = frozenset((str, int, bool, type(None)))
+
+
+def _normalize_non_finite_floats(data: Any) -> Any:
+    """Return JSON-compatible data with `None` for NaN and infinities; dictionary keys stay."""
+    match data:
+        case float():
+            return data if math.isfinite(data) else None
+        case dict():
+            return {key: _normalize_non_finite_floats(value) for key, value in data.items()}
+        case list():
+            return [_normalize_non_finite_floats(value) for value in data]
+        case _:
+            return data
+
+
+def _is_plain(data: Any) -> bool:
+    """Whether `jsonable_encoder` would return an equal object, with nothing in it to normalize."""
+    kind = type(data)
+    if kind in _SCALARS:
+        return True
+    if kind is dict:
+        # The encoder leaves out what SQLAlchemy keeps in an instance's dict.
+        return all(type(key) is str and key[:3] != "_sa" and _is_plain(value) for key, value in data.items())
+    if kind is list:
+        return all(map(_is_plain, data))
+    return kind is float and math.isfinite(data)
+
+
+def _dump_untyped(data: Any) -> str:
+    return json.dumps(data if _is_plain(data) else _normalize_non_finite_floats(jsonable_encoder(data)))
+
+
+def _serialize_untyped(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
+    return _dump_untyped(item).encode()
+
+
+def item_serializer(recipe: ResponseRecipe) -> ItemSerializer:
+    """Return the function that turns one streamed item into JSON bytes.
+
+    Raises:
+        ResponseValidationError: by that function, for an item that is not of the declared type.
+    """
+    field = recipe.stream_item_field
+    if field is None:
+        return _serialize_untyped
+    keywords = recipe.serialization
+    if type(field) is not ModelField:
+        return _by_methods(field, keywords)
+    adapter = field._type_adapter
+    validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
+    shape = response_shape(field, keywords)
+    options = {name: value for name, value in keywords.items() if value not in (None, False)}
+    options["by_alias"] = recipe.by_alias
+
+    def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
+        if shape is not None and (written := shape.receive(item)) is not None:
+            return written
+        try:
+            value = validate(item, from_attributes=True)
+        except ValidationError as error:
+            errors = _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=("response",))
+            refused = ResponseValidationError(errors=errors, body=item, endpoint_ctx=describe_endpoint())
+        else:
+            return to_json(value, **options)
+        # Outside of the `except`: its traceback does not show the error that it is made of.
+        raise refused
+
+    return serialize
+
+
+def _by_methods(field: Any, keywords: dict[str, Any]) -> ItemSerializer:
+    """Return the serializer for a field of a class of its own, whose methods are called."""
+
+    def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
+        value, errors = field.validate(item, {}, loc=("response",))
+        if errors:
+            raise ResponseValidationError(errors=errors, body=item, endpoint_ctx=describe_endpoint())
+        written: bytes = field.serialize_json(value, **keywords)
+        return written
+
+    return serialize
+
+
+def event_serializer(serialize_item: ItemSerializer) -> ItemSerializer:
+    """Return the function that turns one item, or one `ServerSentEvent`, into the bytes of an event."""
+
+    def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
+        if not isinstance(item, ServerSentEvent):
+            data = serialize_item(item, describe_endpoint)
+            if b"\n" in data or b"\r" in data:
+                return format_sse_event(data_str=data.decode())
+            return b"data: " + data + b"\n\n"
+        return format_sse_event(
+            data_str=_event_data(item), event=item.event, id=item.id, retry=item.retry, comment=item.comment
+        )
+
+    return serialize
+
+
+def _event_data(event: ServerSentEvent) -> str | None:
+    if event.raw_data is not None:
+        return event.raw_data
+    if event.data is None:
+        return None
+    if hasattr(event.data, "model_dump_json"):
+        dumped: str = event.data.model_dump_json()
+        return dumped
+    return _dump_untyped(event.data)
