@@ -97,6 +97,29 @@ pub(crate) fn instance_dict<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound
     unsafe { Bound::from_owned_ptr_or_err(instance.py(), dict) }
 }
 
+/// A dict's next entry; `position` is 0 for the first, and otherwise what the call before left there.
+///
+/// Measured: without `PyO3`'s own count of what is left, an entry takes 40 instructions less of 300.
+#[inline]
+pub(crate) fn next_entry<'py>(
+    dict: &Bound<'py, PyDict>,
+    position: &mut isize,
+) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    with_critical_section(dict, || {
+        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the dict is live, and the pointers are to places of this function. A position that is out of date,
+        // since the dict was changed, finds another entry or none.
+        if unsafe { pyo3::ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) } == 0 {
+            return None;
+        }
+        // SAFETY: a borrowed reference to the key of an entry that is there until the section ends.
+        let key = unsafe { Borrowed::from_ptr(dict.py(), key) }.to_owned();
+        // SAFETY: the same for its value.
+        let value = unsafe { Borrowed::from_ptr(dict.py(), value) }.to_owned();
+        Some((key, value))
+    })
+}
+
 /// The value of a dict's next entry, if its key is this very object.
 ///
 /// `position` is 0 for the first entry, and otherwise what the call before left there.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::dict::BoundDictIterator;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
 
 use super::fallback::encode_key;
 use super::sink::Sink;
+use crate::ffi;
 
 /// How the names begin under which `SQLAlchemy` keeps its own state.
 const HIDDEN: &str = "_sa";
@@ -97,26 +97,29 @@ enum Progress<'py> {
 /// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
 struct Items<'py> {
     dict: Bound<'py, PyDict>,
-    iterator: BoundDictIterator<'py>,
+    position: isize,
     size: usize,
+    /// How many entries are to come.
+    left: usize,
 }
 
 impl<'py> Items<'py> {
     fn new(dict: Bound<'py, PyDict>) -> Self {
-        Items { iterator: dict.iter(), size: dict.len(), dict }
+        Items { position: 0, size: dict.len(), left: dict.len(), dict }
     }
 
-    /// The checks come before `PyO3`'s own, which panic.
     #[expect(clippy::inline_always, reason = "a call for each item of every object, with its result in memory")]
     #[inline(always)]
     fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         if self.dict.len() != self.size {
             return Err(changed("dictionary changed size during iteration"));
         }
-        let item = self.iterator.next();
-        // The count of what is left has gone below zero.
-        if self.iterator.len() > self.size {
-            return Err(changed("dictionary keys changed during iteration"));
+        let item = ffi::next_entry(&self.dict, &mut self.position);
+        if item.is_some() {
+            let Some(left) = self.left.checked_sub(1) else {
+                return Err(changed("dictionary keys changed during iteration"));
+            };
+            self.left = left;
         }
         Ok(item)
     }
@@ -146,14 +149,21 @@ impl<'py> DictFrame<'py> {
     #[inline]
     fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
         while let Some((key, value)) = self.items.next()? {
-            let text = key.cast_exact::<PyString>().ok();
-            if let Some(text) = text.and_then(|text| text.to_str().ok()) {
+            let name = key.cast_exact::<PyString>().ok();
+            if let Some(known) = sink.keys.as_ref().and_then(|keys| keys.find(&key)) {
+                // The first entry has no comma before it.
+                sink.out.extend_from_slice(known.get(usize::from(self.empty)..).unwrap_or_default());
+                self.empty = false;
+            } else if let Some((name, text)) = name.and_then(|name| Some((name, name.to_str().ok()?))) {
                 if text.starts_with(HIDDEN) {
                     continue;
                 }
                 self.separate(sink);
                 sink.string(text);
                 sink.out.push(b':');
+                if let Some(keys) = &mut sink.keys {
+                    keys.keep(name, text);
+                }
             } else {
                 if is_hidden(&key)? {
                     continue;

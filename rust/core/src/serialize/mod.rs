@@ -3,6 +3,7 @@
 //! Source: `jsonable_encoder` of FastAPI, then `JSONResponse.render` of Starlette.
 mod container;
 mod fallback;
+mod keys;
 mod scalar;
 pub(crate) mod shape;
 mod sink;
@@ -41,7 +42,7 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 /// Those of [`encode_json`].
 pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), frames: Vec::new() };
+    let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), frames: Vec::new(), objects: 0 };
     let mut result = encoder.run(value);
     if result.is_ok() {
         result = encoder.sink.finish(value.py(), start);
@@ -57,6 +58,8 @@ pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> P
 struct Encoder<'py> {
     sink: Sink,
     frames: Vec<Frame<'py>>,
+    /// How many objects were opened inside others.
+    objects: usize,
 }
 
 impl<'py> Encoder<'py> {
@@ -91,6 +94,11 @@ impl<'py> Encoder<'py> {
                 self.sink.out.extend_from_slice(b"{}");
                 return Ok(true);
             }
+            // The second object inside another value is likely to be like the first.
+            if self.objects == 1 && self.sink.keys.is_none() {
+                self.sink.keys = Some(Box::default());
+            }
+            self.objects += usize::from(!self.frames.is_empty());
             Frame::Dict(DictFrame::open(dict.clone(), &mut self.sink))
         } else if let Ok(list) = value.cast_exact::<PyList>() {
             if list.is_empty() {

@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use super::keys::Keys;
 use super::types::Types;
 
 /// The JSON text under construction.
@@ -13,12 +14,14 @@ pub(super) struct Sink {
     pub(super) rejected: Option<PyErr>,
     /// Whether `out` holds a lone surrogate in its three-byte form, which no UTF-8 text may.
     pub(super) surrogates: bool,
+    /// Keys that come again and again, once there are objects beside each other.
+    pub(super) keys: Option<Box<Keys>>,
 }
 
 impl Sink {
     /// Continues the text in `out`.
     pub(super) fn new(out: Vec<u8>) -> Self {
-        Sink { out, rejected: None, surrogates: false }
+        Sink { out, rejected: None, surrogates: false, keys: None }
     }
 
     /// Writes what `json.dumps` makes of a value that needs no more encoding, or notes why it makes nothing.

@@ -18,7 +18,9 @@ pub fn write_f64(number: f64, out: &mut Vec<u8>) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format(number);
     // Python and the crate choose the same digits and, but for two things, the same form.
-    if let Some((mantissa, exponent)) = text.split_once('e') {
+    if (1e-4..1e15).contains(&number.abs()) {
+        out.extend_from_slice(text.as_bytes());
+    } else if let Some((mantissa, exponent)) = text.split_once('e') {
         write_two_digit_exponent(mantissa, exponent, out);
     } else if let Some(digits) = text.trim_start_matches('-').strip_prefix("0.0000") {
         write_below_fixed(number.is_sign_negative(), digits, out);
