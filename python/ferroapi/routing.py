@@ -308,6 +308,8 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
     Its attributes may be assigned to. Subclasses may override `get_route_handler`, `handle` and `matches`.
     """
 
+    _is_assigned_at_once = True
+
     @expands(RouteOptions, ROUTE_DEFAULTS, **_ROUTE_TYPES)
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
         settings: dict[str, Any] = {**ROUTE_DEFAULTS, **options}

@@ -114,5 +114,7 @@ def get_value_or_default(
     *extra_items: DefaultPlaceholder | DefaultType,
 ) -> DefaultPlaceholder | DefaultType:
     """Return the first item that somebody chose; the first item, a placeholder, when nobody chose one."""
-    chosen = (item for item in (first_item, *extra_items) if not isinstance(item, DefaultPlaceholder))
-    return next(chosen, first_item)
+    for item in (first_item, *extra_items):
+        if not isinstance(item, DefaultPlaceholder):
+            return item
+    return first_item

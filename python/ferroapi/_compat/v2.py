@@ -154,7 +154,7 @@ _PLAIN_CONTAINERS = frozenset({Union, UnionType, list, dict, set, frozenset})
 
 def _is_plain_annotation(annotation: Any) -> bool:
     """Tell whether pydantic certainly builds an adapter for an annotation, so that building it can wait."""
-    if annotation is Any or annotation is None:
+    if annotation is Any or annotation is None or (type(annotation) is type and annotation in _PLAIN_CLASSES):
         return True
     if isinstance(annotation, type) and get_origin(annotation) is None:
         if issubclass(annotation, BaseModel):
@@ -168,7 +168,7 @@ def _is_plain(field_info: FieldInfo) -> bool:
     return (
         not field_info.metadata
         and field_info.discriminator is None
-        and isinstance(field_info.validation_alias, str | None)
+        and (field_info.validation_alias is None or isinstance(field_info.validation_alias, str))
         and _is_plain_annotation(field_info.annotation)
     )
 

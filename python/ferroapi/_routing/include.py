@@ -174,6 +174,7 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     """A path operation seen through its includes. The endpoint is read again on first use: the path may name more."""
 
     original_route: "APIRoute"
+    _is_assigned_at_once = True
 
     def __init__(self, original_route: "APIRoute", include_context: _RouterIncludeContext) -> None:
         self.original_route = original_route

@@ -197,9 +197,30 @@ def _additional_response_fields(responses: Mapping[int | str, Any], unique_id: s
     return fields
 
 
+def _read_path(path: str) -> dict[str, Any]:
+    """Return the attributes that a path says.
+
+    Raises:
+        AssertionError: for an unknown convertor.
+        ValueError: for a repeated parameter.
+    """
+    template = PathTemplate.of(path)
+    if template is None:
+        return dict(zip(("path_regex", "path_format", "param_convertors"), compile_path(path), strict=True))
+    return {
+        "path_template": template,
+        "path_format": template.path_format,
+        "param_convertors": dict(template.convertors),
+    }
+
+
 def _description(endpoint: Callable[..., Any], description: str | None) -> str:
     """Return the declared description or the docstring, up to a form feed."""
-    text = description or inspect.cleandoc(endpoint.__doc__ or "")
+    text = description or endpoint.__doc__
+    if not text:
+        return ""
+    if not description:
+        text = inspect.cleandoc(text)
     return text.split("\f")[0].strip()
 
 
@@ -271,39 +292,34 @@ class RouteState:
             ValueError: for a `max_body_size` that is no size.
             AssertionError, ValueError: for a path that cannot be compiled.
         """
-        for name in KEPT_OPTIONS:
-            setattr(self, name, options[name])
-        validate_max_body_size(self.max_body_size)
-        self.path = path
-        self.endpoint = endpoint
-        self.tags = options["tags"] or []
-        self.responses = options["responses"] or {}
-        self.dependencies = list(options["dependencies"] or [])
-        name = options["name"]
-        self.name = get_name(endpoint) if name is None else name
-        self._read_path(path)
-        methods = options["methods"]
-        self.methods = {"GET"} if methods is None else {method.upper() for method in methods}
-        status_code = options["status_code"]
-        self.status_code = int(status_code) if isinstance(status_code, IntEnum) else status_code
-        self.description = _description(endpoint, options["description"])
+        validate_max_body_size(options["max_body_size"])
+        name, methods, status_code = options["name"], options["methods"], options["status_code"]
+        self._assign(
+            {kept: options[kept] for kept in KEPT_OPTIONS}
+            | {
+                "path": path,
+                "endpoint": endpoint,
+                "tags": options["tags"] or [],
+                "responses": options["responses"] or {},
+                "dependencies": list(options["dependencies"] or []),
+                "name": get_name(endpoint) if name is None else name,
+                "methods": {"GET"} if methods is None else {method.upper() for method in methods},
+                "status_code": int(status_code) if isinstance(status_code, IntEnum) else status_code,
+                "description": _description(endpoint, options["description"]),
+            }
+            | _read_path(path)
+        )
         generate = self.generate_unique_id_function
         make_unique_id = generate.value if isinstance(generate, DefaultPlaceholder) else generate
         self.unique_id = self.operation_id or make_unique_id(self)
 
-    def _read_path(self, path: str) -> None:
-        """Set what a path template says.
-
-        Raises:
-            AssertionError: for an unknown convertor.
-            ValueError: for a repeated parameter.
-        """
-        template = PathTemplate.of(path)
-        if template is None:
-            self.path_regex, self.path_format, self.param_convertors = compile_path(path)
-        else:
-            self.path_format, self.param_convertors = template.path_format, dict(template.convertors)
-            self.__dict__["path_template"] = template
+    def _assign(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes: those of a class of ours together, those of another one by one, which that may look at."""
+        if "_is_assigned_at_once" in type(self).__dict__:
+            self.__dict__.update(attributes)
+            return
+        for name, value in attributes.items():
+            setattr(self, name, value)
 
     def note_built(self, app: Any, handler: Any) -> None:
         """Keep an application together with the operation of its handler, if nothing is wrapped around that."""
@@ -324,24 +340,31 @@ class RouteState:
             AssertionError: for a response that must be a dictionary or must not have a body, or no callable endpoint.
             FastAPIError: for a response model that pydantic cannot serialize.
         """
-        self.response_fields = _additional_response_fields(self.responses, self.unique_id)
+        response_fields = _additional_response_fields(self.responses, self.unique_id)
         assert callable(self.endpoint), "An endpoint must be a callable"
         built = build_dependant(self.path_format, self.endpoint, self.dependencies)
-        self.dependant = built.dependant
-        self._embed_body_fields = built.embed_body_fields
-        self.body_field = _get_body_field(
+        body_field = _get_body_field(
             body_params=built.body_params, name=self.unique_id, embed_body_fields=built.embed_body_fields
         )
         is_generator = _is_async_gen_callable(self.endpoint) or _is_gen_callable(self.endpoint)
-        self.is_sse_stream = is_generator and lenient_issubclass(self.response_class, EventSourceResponse)
-        self.is_json_stream = is_generator and isinstance(self.response_class, DefaultPlaceholder)
         shape = resolve_response_shape(self.endpoint, response_model, self.response_class, is_generator=is_generator)
-        self.response_model = shape.response_model
-        self.stream_item_type = stream_item_type or shape.stream_item_type
-        if self.response_model:
+        item_type = stream_item_type or shape.stream_item_type
+        if shape.response_model:
             _assert_body_allowed(self.status_code)
-        self.response_field = _serialization_field("Response_" + self.unique_id, self.response_model)
-        self.stream_item_field = _serialization_field("StreamItem_" + self.unique_id, self.stream_item_type)
+        self._assign(
+            {
+                "response_fields": response_fields,
+                "dependant": built.dependant,
+                "_embed_body_fields": built.embed_body_fields,
+                "body_field": body_field,
+                "is_sse_stream": is_generator and lenient_issubclass(self.response_class, EventSourceResponse),
+                "is_json_stream": is_generator and isinstance(self.response_class, DefaultPlaceholder),
+                "response_model": shape.response_model,
+                "stream_item_type": item_type,
+                "response_field": _serialization_field("Response_" + self.unique_id, shape.response_model),
+                "stream_item_field": _serialization_field("StreamItem_" + self.unique_id, item_type),
+            }
+        )
 
 
 def empty_state() -> dict[str, Any]:

@@ -86,11 +86,11 @@ def _should_embed_body_fields(fields: list[ModelField]) -> bool:
     if not fields:
         return False
     # One parameter may be asked for by several dependencies; it still is one.
-    if len({field.name for field in fields}) > 1:
-        return True
     first, *others = fields
+    if any(field.name != first.name for field in others):
+        return True
     info = first.field_info
-    if request_field(first).form_models:
+    if isinstance(info, params.Form) and request_field(first).form_models:
         return not all(
             request_field(other).form_models and other.field_info.annotation is info.annotation for other in others
         )

@@ -25,7 +25,9 @@ def _get_body_field(*, body_params: list[ModelField], name: str, embed_body_fiel
     if not body_params:
         return None
     first = body_params[0]
-    form_params = [field for field in body_params if request_field(field).form_models]
+    form_params = [
+        field for field in body_params if isinstance(field.field_info, params.Form) and request_field(field).form_models
+    ]
     if not embed_body_fields and not any(request_field(field).is_nullable for field in form_params):
         return first
     body_model = create_body_model(

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from types import FunctionType
-from typing import Any, ForwardRef, NamedTuple, get_args, get_origin
+from typing import Any, ForwardRef, get_args, get_origin
 
 from ferroapi._compat import evaluate_forwardref
 
@@ -32,12 +32,8 @@ def get_typed_signature(call: Callable[..., Any]) -> inspect.Signature:
     )
 
 
-class Parameter(NamedTuple):
-    """A parameter as the analysis needs it; what is absent is `inspect.Parameter.empty`."""
-
-    name: str
-    annotation: Any
-    default: Any
+Parameter = tuple[str, Any, Any]
+"""Name, annotation and default of a parameter; what is absent is `inspect.Parameter.empty`."""
 
 
 def read_parameters(call: Callable[..., Any]) -> list[Parameter]:
@@ -48,10 +44,8 @@ def read_parameters(call: Callable[..., Any]) -> list[Parameter]:
         positional = call.__defaults__ or ()
         defaults = dict(zip(names[code.co_argcount - len(positional) :], positional, strict=False))
         defaults |= call.__kwdefaults__ or {}
-        return [Parameter(name, annotations.get(name, _EMPTY), defaults.get(name, _EMPTY)) for name in names]
-    return [
-        Parameter(each.name, each.annotation, each.default) for each in get_typed_signature(call).parameters.values()
-    ]
+        return [(name, annotations.get(name, _EMPTY), defaults.get(name, _EMPTY)) for name in names]
+    return [(each.name, each.annotation, each.default) for each in get_typed_signature(call).parameters.values()]
 
 
 def _plain_annotations(call: Any) -> dict[str, Any] | None:
@@ -62,7 +56,7 @@ def _plain_annotations(call: Any) -> dict[str, Any] | None:
         annotations = call.__annotations__
     except NameError:  # Since Python 3.14 they are evaluated when they are asked for.
         return None
-    return None if any(type(annotation) is str for annotation in annotations.values()) else annotations
+    return None if str in map(type, annotations.values()) else annotations
 
 
 def get_typed_return_annotation(call: Callable[..., Any]) -> Any:
