@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from .applications import Built, Outcome, Request, run
+from .drawn import Built, Outcome, Request, run
 
 JSON = ((b"content-type", b"application/json"),)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
+import fastapi.routing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +20,10 @@ import ferroapi
 import ferroapi.routing
 from ferroapi._routing.table import native_plan
 
-from .applications import (
+from .drawn import (
     Application,
-    Builder,
     Built,
+    Dependence,
     Function,
     Operation,
     Outcome,
@@ -32,6 +33,7 @@ from .applications import (
     Special,
     run,
 )
+from .drawn.build import Builder
 from .strategies import applications, requests
 
 FRAMEWORKS = ("fastapi", "ferroapi")
@@ -70,6 +72,8 @@ def python_solver() -> Iterator[None]:
 
 def build(framework: str, description: Application, **options: Any) -> Built | str:
     """Build an application; the error's text if the framework refuses it."""
+    # It is by identity, and functions of earlier examples are gone.
+    fastapi.routing._endpoint_context_cache.clear()
     builder = Builder(framework, description)
     try:
         with warnings.catch_warnings():
@@ -167,7 +171,7 @@ def test_variants_are_what_they_say() -> None:
         assert ferroapi.routing.is_patched()
 
 
-@given(applications(simple=True))
+@given(applications("simple"))
 def test_simple_applications_are_native(description: Application) -> None:
     """What is compared below is mostly the native path: only what is listed here is not."""
     built = build("ferroapi", description)
@@ -176,22 +180,63 @@ def test_simple_applications_are_native(description: Application) -> None:
 
 
 @st.composite
-def conversations(draw: st.DrawFn, *, simple: bool) -> tuple[Application, list[Request]]:
-    description = draw(applications(simple=simple))
+def conversations(draw: st.DrawFn, *features: str) -> tuple[Application, list[Request]]:
+    description = draw(applications(*features))
     return description, draw(st.lists(requests(description), min_size=2, max_size=6))
 
 
-# Each example builds five applications: minutes on a busy machine.
+def share(number: int, of: int) -> settings:
+    """A part of the profile's examples: each example builds five applications."""
+    return settings(max_examples=settings().max_examples * number // of)
+
+
+# Together twice the profile's number of examples: 10,000 in a deep run, which takes minutes.
 @pytest.mark.timeout(3600)
-@given(conversations(simple=True))
+@share(1, of=2)
+@given(conversations("simple"))
 def test_simple_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
     compare(*conversation)
 
 
 @pytest.mark.timeout(3600)
-@settings(max_examples=max(200, settings().max_examples))
-@given(conversations(simple=False))
+@share(1, of=2)
+@given(conversations())
 def test_applications_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@pytest.mark.timeout(3600)
+@share(1, of=4)
+@given(conversations("files"))
+def test_forms_with_files_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@pytest.mark.timeout(3600)
+@share(1, of=5)
+@given(conversations("streams"))
+def test_streams_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@pytest.mark.timeout(3600)
+@share(1, of=5)
+@given(conversations("sockets"))
+def test_sockets_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@pytest.mark.timeout(3600)
+@share(1, of=5)
+@given(conversations("surroundings"))
+def test_middleware_and_limits_answer_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
+    compare(*conversation)
+
+
+@pytest.mark.timeout(3600)
+@share(1, of=5)
+@given(conversations("files", "streams", "surroundings"))
+def test_all_of_it_at_once_answers_as_under_fastapi(conversation: tuple[Application, list[Request]]) -> None:
     compare(*conversation)
 
 
@@ -217,6 +262,18 @@ def test_a_request_shows_the_scope_that_fastapi_shows() -> None:
     """The exit stacks and exception handlers are in the scope of native requests too, where code can see them."""
     endpoint = Function("endpoint", "async", (Special("the_request", "request"),))
     compare(one(endpoint), [Request("GET", "/")])
+
+
+def test_of_two_dependencies_that_cannot_be_the_later_is_reported() -> None:
+    inner = Function("dependency_0", "generator")
+    outer = [
+        Function(f"dependency_{number}", "generator", (Dependence("needs", 0, scope="function"),)) for number in (1, 2)
+    ]
+    operation = Operation("/", "GET", Function("endpoint", "async"), dependencies=(1, 2))
+    description = Application((operation,), (inner, *outer))
+    refused = build("ferroapi", description)
+    assert "dependency_2" in str(refused)
+    assert refused == build("fastapi", description)
 
 
 @pytest.mark.parametrize("path", ["/failing", "/upload", "/nowhere"])

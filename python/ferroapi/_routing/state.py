@@ -99,7 +99,9 @@ def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[
     Source: FastAPI behaviour, `routing._build_dependant_with_parameterless_dependencies`.
     """
     dependant = get_dependant(path=path, call=call, scope="function")
-    dependant.dependencies[:0] = [get_parameterless_sub_dependant(depends=each, path=path) for each in dependencies]
+    # Read from the last one: the error of a graph with two mistakes is that of the later.
+    for each in reversed(dependencies):
+        dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=each, path=path))
     body_params = _get_flat_body_params(dependant)
     return BuiltDependant(dependant, body_params, _should_embed_body_fields(body_params))
 
