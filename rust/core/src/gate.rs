@@ -14,8 +14,19 @@ use crate::table::RouteTable;
 pub(crate) struct Gate {
     table: Py<RouteTable>,
     application: Py<PyAny>,
-    /// `sys.modules`: nobody observes a request while `opentelemetry` is not imported.
+    /// `sys.modules`.
     modules: Py<PyDict>,
+}
+
+impl Gate {
+    /// Whether telemetry has somewhere to go: not while `opentelemetry` is not imported, else the application knows.
+    fn is_observed(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.modules.bind(py).contains(intern!(py, "opentelemetry"))? {
+            return Ok(false);
+        }
+        let telemetry = self.application.bind(py).getattr(intern!(py, "_native_telemetry"))?;
+        telemetry.call_method0(intern!(py, "enabled"))?.is_truthy()
+    }
 }
 
 #[pymethods]
@@ -51,7 +62,7 @@ impl Gate {
         if !table.is_current()
             || !is_http(dict)?
             || dict.contains(intern!(py, "fastapi.telemetry"))?
-            || self.modules.bind(py).contains(intern!(py, "opentelemetry"))?
+            || self.is_observed(py)?
         {
             return Ok(None);
         }

@@ -1,0 +1,135 @@
+"""The gate between the server and the driver: it is shut as soon as something stands between them again."""
+
+import asyncio
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.routing import Route
+
+from ferroapi import FastAPI, _core
+from ferroapi.routing import APIRouter
+
+from .asgi import Answer, ask, http_scope
+
+
+def application(framework: str = "ferroapi") -> Any:
+    app = importlib.import_module(framework).FastAPI(openapi_url=None)
+
+    @app.get("/here")
+    async def here() -> str:
+        return "as written"
+
+    return app
+
+
+def opened() -> FastAPI:
+    app: FastAPI = application()
+    for _ in range(2):
+        assert requested(app).status == 200
+    assert app._gate is not None
+    return app
+
+
+def requested(app: Any, path: str = "/here") -> Answer:
+    return asyncio.run(ask(app, http_scope(path)))
+
+
+def test_gate_lets_the_second_request_pass_without_the_middleware_stack() -> None:
+    app = opened()
+    assert app._gate is not None
+    driver = app._gate.enter(http_scope("/here"), None, None)
+    assert isinstance(driver, _core.Driver)
+    driver.close()
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_another_middleware_stack_is_asked_from_then_on(framework: str) -> None:
+    app = application(framework)
+    before = requested(app)
+
+    async def stack(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+
+    app.middleware_stack = stack
+    assert (before.status, requested(app).status) == (200, 299)
+
+
+def another_router(app: Any) -> None:
+    app.router = APIRouter()
+    app.middleware_stack = None
+
+
+def removed_routes(app: Any) -> None:
+    del app.router.routes[:]
+
+
+@pytest.mark.parametrize("change", [another_router, removed_routes])
+def test_routes_that_are_gone_are_not_found(change: Callable[[Any], None]) -> None:
+    app = opened()
+    change(app)
+    assert requested(app).status == 404
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_root_path_set_later_is_stripped(framework: str) -> None:
+    app = application(framework)
+    assert requested(app, "/prefix/here").status == 404
+    app.root_path = "/prefix"
+    assert requested(app, "/prefix/here").status == 200
+    assert requested(app).status == 200
+
+
+def test_route_added_later_is_found() -> None:
+    app = opened()
+    app.get("/there")(lambda: "there")
+    assert requested(app, "/there").body == b'"there"'
+    assert app._gate is not None
+    assert app._gate.is_current
+
+
+def test_telemetry_that_becomes_possible_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package may import opentelemetry and install a provider after the first request."""
+    app = opened()
+    asked: list[str] = []
+
+    def enabled() -> bool:
+        asked.append("asked")
+        return False
+
+    monkeypatch.setattr(app._native_telemetry, "enabled", enabled)
+    monkeypatch.setitem(sys.modules, "opentelemetry", types.ModuleType("opentelemetry"))
+    assert requested(app).status == 200
+    assert asked == ["asked"]
+    monkeypatch.setattr(app._native_telemetry, "enabled", lambda: True)
+    assert app._gate is not None
+    assert app._gate.enter(http_scope("/here"), None, None) is None
+
+
+def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes are watched by their version, which changes when a base of theirs is modified."""
+    app = opened()
+    original = Route.handle
+    handled: list[str] = []
+
+    async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        handled.append(scope["path"])
+        await original(self, scope, receive, send)
+
+    assert app._gate is not None
+    assert app._gate.enter(http_scope("/here"), None, None) is not None
+    monkeypatch.setattr(Route, "handle", handle)
+    assert app._gate.enter(http_scope("/here"), None, None) is None
+    assert requested(app).body == b'"as written"'
+    monkeypatch.undo()
+    assert app._gate.enter(http_scope("/here"), None, None) is not None
+
+
+@pytest.mark.parametrize("scope", [{}, {"type": "lifespan"}, {"type": 1}, {"type": "websocket", "path": "/here"}])
+def test_scope_of_anything_but_http_is_left_to_the_application(scope: dict[str, Any]) -> None:
+    app = opened()
+    assert app._gate is not None
+    assert app._gate.enter(scope, None, None) is None
