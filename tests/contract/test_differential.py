@@ -176,7 +176,7 @@ def test_simple_applications_are_native(description: Application) -> None:
     """What is compared below is mostly the native path: only what is listed here is not."""
     built = build("ferroapi", description)
     assert isinstance(built, Built)
-    assert set(reasons(built)) <= {"", "the form has files or models"}
+    assert set(reasons(built)) <= {"", "the form has models, or files as bytes"}
 
 
 @st.composite

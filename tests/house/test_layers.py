@@ -104,7 +104,7 @@ RUST_CORE = (
 RUST_WIRE = (
     ("percent", "latin1", "convertor", "captures"),
     ("query",),
-    ("cookie", "form", "media_type", "json", "pattern"),
+    ("cookie", "form", "media_type", "multipart", "json", "pattern"),
     ("template",),
     ("node",),
     ("routes",),

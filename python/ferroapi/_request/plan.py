@@ -208,7 +208,7 @@ class _Graph:
             return "none"
         if self.is_form:
             if not all(_is_form_value(request_field(each)) for each in dependant.body_params):
-                raise Unplannable("the form has files or models")
+                raise Unplannable("the form has models, or files as bytes")
             return "form"
         return "whole" if _is_whole_body(dependant.body_params, self.embed_body_fields) else "embedded"
 
@@ -260,9 +260,10 @@ class _Graph:
 
 
 def _is_form_value(facts: RequestField) -> bool:
-    """Whether a body field is text of a form, or all the texts under its name."""
-    is_text = isinstance(facts.info, params.Form) and not isinstance(facts.info, params.File)
-    return is_text and not facts.form_models and facts.is_repeated == facts.is_sequence
+    """Whether a body field is a text or a file of a form, or all those under its name."""
+    is_bytes = facts.is_file_bytes or facts.is_file_bytes_sequence
+    is_form = isinstance(facts.info, params.Form) and not is_bytes
+    return is_form and not facts.form_models and facts.is_repeated == facts.is_sequence
 
 
 def _kind(dependant: Dependant) -> str:
@@ -327,9 +328,9 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
     aliases = facts.aliases
     adapter = model_field._type_adapter
     absent, default = _absent(model_field)
-    # A JSON body can hold anything, and the path what its convertors make; everywhere else there is text, of which a
-    # plain `str` takes any.
-    is_json = isinstance(facts.info, params.Body) and not isinstance(facts.info, params.Form)
+    # A JSON body can hold anything, a form files, and the path what its convertors make; everywhere else there is text,
+    # of which a plain `str` takes any.
+    is_body = isinstance(facts.info, params.Body)
     takes_text = not many and source != "path" and _takes_any_text(adapter.core_schema)
     return ValueRecipe(
         name=model_field.name,
@@ -338,7 +339,7 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
         many=many,
         absent=absent,
         default=default,
-        validate=adapter.validator.validate_python if is_json or not takes_text else None,
+        validate=adapter.validator.validate_python if is_body or not takes_text else None,
         field=model_field,
     )
 

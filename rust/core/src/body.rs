@@ -1,11 +1,12 @@
-//! What the bytes of a body are: JSON by content type, or raw.
+//! What the bytes of a body are: JSON by content type, a multipart form, or raw.
 //!
 //! Source: FastAPI behaviour, `routing.get_request_handler` (reading the body) and `Request.json`.
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use wire::media_type::{self, FormKind};
+use wire::multipart;
 
 use crate::names;
 use crate::plan::{BodyMode, Plan};
@@ -19,13 +20,68 @@ pub(crate) fn is_json(scope: Scope<'_, '_>, strict: bool) -> PyResult<bool> {
     Ok(media_type::is_json(content_type.as_bytes()))
 }
 
-/// Whether the driver reads a body of this kind: any for JSON, a url-encoded one for a form.
+/// Whether the driver reads a body of this kind: any for JSON, a url-encoded or multipart one for a form.
 pub(crate) fn is_readable(plan: &Plan, scope: Scope<'_, '_>) -> PyResult<bool> {
     if plan.body != BodyMode::Form {
         return Ok(true);
     }
+    Ok(matches!(form_kind(scope)?, FormKind::UrlEncoded | FormKind::Multipart))
+}
+
+/// Whether a body is a multipart form.
+pub(crate) fn is_multipart(scope: Scope<'_, '_>) -> PyResult<bool> {
+    Ok(form_kind(scope)? == FormKind::Multipart)
+}
+
+fn form_kind(scope: Scope<'_, '_>) -> PyResult<FormKind> {
     let content_type = scope.header(b"content-type")?;
-    Ok(content_type.is_some_and(|value| media_type::form_kind(value.as_bytes()) == FormKind::UrlEncoded))
+    Ok(content_type.map_or(FormKind::Neither, |value| media_type::form_kind(value.as_bytes())))
+}
+
+/// The largest multipart body that is read here, in bytes: none of its fields exceeds a limit, none of its files is spooled.
+pub(crate) const LARGEST_MULTIPART: usize = 1024 * 1024;
+
+/// The largest numbers of fields and of files. Source: the defaults of Starlette's `Request.form`.
+const MOST_ITEMS: usize = 1000;
+
+/// The items of a multipart form, `(name, text or file)`; nothing if Starlette's parser has to read it.
+pub(crate) fn multipart_items<'py>(
+    scope: Scope<'_, 'py>,
+    body: &Bound<'py, PyBytes>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = body.py();
+    let Some(content_type) = scope.header(b"content-type")? else { return Ok(None) };
+    let Some(boundary) = multipart::boundary(content_type.as_bytes()) else { return Ok(None) };
+    let parts = match multipart::parts(body.as_bytes(), boundary) {
+        Some(parts) if parts.len() <= MOST_ITEMS && body.as_bytes().len() <= LARGEST_MULTIPART => parts,
+        _ => return Ok(None),
+    };
+    let recipes = PyList::empty(py);
+    for part in parts {
+        let value = match part.file_name {
+            None => utf8_or_latin1(py, part.content).into_any(),
+            Some(file_name) => {
+                let headers = part
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (PyBytes::new(py, &name.to_ascii_lowercase()), PyBytes::new(py, value)));
+                let headers: Vec<_> = headers.collect();
+                let content = PyBytes::new(py, part.content);
+                (utf8_or_latin1(py, file_name), content, headers).into_pyobject(py)?.into_any()
+            }
+        };
+        recipes.append((utf8_or_latin1(py, part.name), value))?;
+    }
+    let items = names::multipart_items(py)?.call1((recipes,))?;
+    Ok((!items.is_none()).then_some(items))
+}
+
+/// Source: Starlette, `formparsers._user_safe_decode`.
+fn utf8_or_latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => PyString::new(py, text),
+        Err(_) => PyString::new(py, &bytes.iter().copied().map(char::from).collect::<String>()),
+    }
 }
 
 /// Parse JSON as `json.loads` does: pydantic-core's parser, and the standard library's for whatever it refuses.

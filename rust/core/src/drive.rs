@@ -29,6 +29,8 @@ enum Stage {
     Matched,
     /// `receive()`: a piece of the body.
     Receiving,
+    /// Starlette's parser of a multipart form.
+    Parsing,
     /// A dependency, or the endpoint.
     Solving,
     /// A worker thread.
@@ -47,6 +49,8 @@ enum Stage {
     Background,
     /// The end of a generator of request scope.
     ClosingRequest,
+    /// The end of the files of a form.
+    ClosingFiles,
     /// The exception handlers answer.
     Failing,
     /// Nothing more will happen.
@@ -82,6 +86,8 @@ pub(crate) struct Driver {
     /// The generators that wait at their `yield`.
     exits: Exits,
     chunks: Vec<Py<PyBytes>>,
+    /// The files of a multipart form, closed after everything else.
+    files: Option<Py<PyAny>>,
     /// What is sent once the generators of function scope are closed.
     answer: Option<Answer>,
     ready: Option<Ready>,
@@ -102,6 +108,7 @@ impl Driver {
             hop: None,
             exits: Exits::default(),
             chunks: Vec::new(),
+            files: None,
             answer: None,
             ready: None,
             recorder: None,
@@ -214,6 +221,10 @@ impl Driver {
         match self.stage {
             Stage::Matched => self.start(py),
             Stage::Receiving => self.received(py, value.bind(py)),
+            Stage::Parsing => {
+                self.files = self.solver()?.take_multipart(value.bind(py), true)?;
+                self.solve(py)
+            }
             Stage::Solving => self.solved(py, value),
             Stage::Hopping => self.landed(py),
             Stage::Building => {
@@ -224,7 +235,7 @@ impl Driver {
             Stage::Starting => self.send_body(py),
             Stage::Sending => self.run_background(py),
             Stage::Calling | Stage::Background => self.finish(py),
-            Stage::Failing => Ok(Next::Done(py.None())),
+            Stage::ClosingFiles | Stage::Failing => Ok(Next::Done(py.None())),
             Stage::Finished => Err(Error::Resumed.into()),
         }
     }
@@ -269,10 +280,41 @@ impl Driver {
         }
         let more = message.get_item(intern!(py, "more_body"))?;
         if more.map_or(Ok(false), |more| more.is_truthy())? {
-            return self.receive(py);
+            let is_form = self.plan(py)?.get().body == BodyMode::Form;
+            return if is_form && self.is_large(py)? { self.parse_by_starlette(py, true) } else { self.receive(py) };
+        }
+        if self.plan(py)?.get().body == BodyMode::Form && body::is_multipart(Scope(self.channels.scope.bind(py)))? {
+            return self.parse_multipart(py);
         }
         self.parse(py)?;
         self.solve(py)
+    }
+
+    /// Whether what was received so far is a multipart form that is not kept in memory as a whole.
+    fn is_large(&self, py: Python<'_>) -> PyResult<bool> {
+        let received: usize = self.chunks.iter().map(|chunk| chunk.as_bytes(py).len()).sum();
+        Ok(received > body::LARGEST_MULTIPART && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+    }
+
+    fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
+        let items = match self.chunks.as_slice() {
+            [only] => body::multipart_items(Scope(self.channels.scope.bind(py)), only.bind(py))?,
+            chunks => {
+                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
+                body::multipart_items(Scope(self.channels.scope.bind(py)), &PyBytes::new(py, &whole))?
+            }
+        };
+        let Some(items) = items else { return self.parse_by_starlette(py, false) };
+        self.chunks.clear();
+        self.files = self.solver()?.take_multipart(&items, false)?;
+        self.solve(py)
+    }
+
+    fn parse_by_starlette(&mut self, py: Python<'_>, has_more: bool) -> PyResult<Next> {
+        self.stage = Stage::Parsing;
+        let Channels { scope, receive, .. } = &self.channels;
+        let arguments = (scope, std::mem::take(&mut self.chunks), has_more, receive);
+        names::read_multipart(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
     }
 
     fn parse(&mut self, py: Python<'_>) -> PyResult<()> {
@@ -429,7 +471,12 @@ impl Driver {
 
     fn finish(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::ClosingRequest;
-        Ok(self.close_next(py, Lifetime::Request)?.unwrap_or_else(|| Next::Done(py.None())))
+        if let Some(closing) = self.close_next(py, Lifetime::Request)? {
+            return Ok(closing);
+        }
+        let Some(files) = self.files.take() else { return Ok(Next::Done(py.None())) };
+        self.stage = Stage::ClosingFiles;
+        Ok(Next::Await(names::close_files(py)?.call1((files,))?.unbind()))
     }
 
     /// Run the generator that was entered last from its `yield` to its end; nothing if there is none left.
@@ -519,18 +566,18 @@ impl Driver {
             return Err(error);
         }
         let is_exception = error.is_instance_of::<PyException>(py);
-        if self.stage == Stage::Receiving && is_exception {
+        if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
             let plan = self.plan(py)?;
             let arguments = (exception(py, &error), &plan.get().operation, &self.channels.scope);
             error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
         }
-        let is_sent = self.stage == Stage::ClosingRequest;
+        let is_sent = matches!(self.stage, Stage::ClosingRequest | Stage::ClosingFiles);
         let has_started = match self.stage {
             Stage::Starting | Stage::Sending | Stage::Background => true,
             _ => is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().has_started()),
         };
         let is_entered = !self.exits.is_idle(py)?;
-        if !is_exception && !is_entered {
+        if !is_exception && !is_entered && self.files.is_none() {
             return Err(error);
         }
         if is_exception && !is_entered && !has_started {
@@ -548,12 +595,16 @@ impl Driver {
         let function_exits = self.exits.drain(py, Lifetime::Function)?;
         let request_exits = self.exits.drain(py, Lifetime::Request)?;
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
-        if !is_exception {
-            return Ok(Next::Await(names::unwind(py)?.call1(failure)?.unbind()));
+        let failing = if is_exception {
+            let Channels { scope, receive, send, application } = &self.channels;
+            names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?
+        } else {
+            names::unwind(py)?.call1(failure)?
+        };
+        match self.files.take() {
+            None => Ok(Next::Await(failing.unbind())),
+            Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
         }
-        let Channels { scope, receive, send, application } = &self.channels;
-        let arguments = ((scope, receive, send), failure, application);
-        Ok(Next::Await(names::answer_failure(py)?.call1(arguments)?.unbind()))
     }
 
     /// The exception handlers by class and by status that are in charge of this request, if any are.

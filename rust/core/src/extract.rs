@@ -2,6 +2,7 @@
 //!
 //! Source: Starlette's `QueryParams` (last wins), `Headers` (first wins) and `HTTPConnection.cookies` (last wins).
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use smallvec::SmallVec;
@@ -123,6 +124,36 @@ pub(crate) fn form(
         pairs.push((name.into_owned(), value.into_owned()));
     }
     Ok(Ok(pairs))
+}
+
+/// Collect the fields and files of a form from its items, `(name, text or file)`.
+///
+/// An empty field counts as absent, and so does a file that has neither a name nor content; the last of several is the one.
+///
+/// Source: FastAPI behaviour, `dependencies.utils._get_multidict_value`.
+pub(crate) fn form_items(plan: &Plan, items: &Bound<'_, PyAny>, collected: &mut Collected) -> PyResult<()> {
+    for item in items.try_iter()? {
+        let (name, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = item?.extract()?;
+        let name = name.to_string_lossy();
+        for key in plan.keys.form.iter().filter(|key| key.text == name) {
+            let is_blank = match value.cast::<PyString>() {
+                Ok(text) => !key.many && text.len()? == 0,
+                Err(_) => is_empty_file(&value)?,
+            };
+            if !is_blank {
+                keep(collected, key.slot, key.many, value.clone())?;
+            } else if let (false, Some(place)) = (key.many, collected.get_mut(key.slot)) {
+                *place = None;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a browser sends for a file input that was left blank.
+fn is_empty_file(file: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = file.py();
+    Ok(file.getattr(intern!(py, "filename"))?.eq("")? && file.getattr(intern!(py, "size"))?.eq(0)?)
 }
 
 /// The limits of a form that nobody gave others. Source: the defaults of Starlette's `Request.form`.

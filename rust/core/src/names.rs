@@ -169,3 +169,25 @@ imported!(
     /// `(response, scope, receive, send) -> awaitable`: what calling a `StreamingResponse` does.
     send_stream, "ferroapi._request.sending", "send_stream"
 );
+
+// ferroapi: multipart forms (python/ferroapi/_request/multipart.py)
+imported!(
+    /// `(parts) -> items | None`: the items of a form, unless Starlette's parser has to read it.
+    multipart_items, "ferroapi._request.multipart", "multipart_items"
+);
+imported!(
+    /// `(scope, chunks, has_more, receive) -> awaitable of FormData`: the form as Starlette's parser reads it.
+    read_multipart, "ferroapi._request.multipart", "read_multipart"
+);
+imported!(
+    /// `(items) -> list`: the files among them.
+    uploads, "ferroapi._request.multipart", "uploads"
+);
+imported!(
+    /// `(files) -> awaitable`.
+    close_files, "ferroapi._request.multipart", "close_files"
+);
+imported!(
+    /// `(awaitable, files) -> awaitable`: close the files when something else is done.
+    close_files_after, "ferroapi._request.multipart", "close_files_after"
+);

@@ -62,14 +62,26 @@ pub(crate) struct Connection {
     pub(crate) body_bytes: Option<Py<PyAny>>,
     /// The same, parsed.
     pub(crate) body_json: Option<Py<PyAny>>,
-    /// The pairs of a form that was read instead.
+    /// The pairs of a url-encoded form that was read instead.
     pub(crate) form: Option<Vec<(String, String)>>,
+    /// The items of a multipart form.
+    items: Option<Py<PyAny>>,
     form_data: Option<Py<PyAny>>,
 }
 
 impl Connection {
     pub(crate) fn new(scope: Py<PyDict>, receive: Py<PyAny>, send: Py<PyAny>, request: Option<Py<PyAny>>) -> Self {
-        Self { scope, receive, send, request, body_bytes: None, body_json: None, form: None, form_data: None }
+        Self {
+            scope,
+            receive,
+            send,
+            request,
+            body_bytes: None,
+            body_json: None,
+            form: None,
+            items: None,
+            form_data: None,
+        }
     }
 
     /// The one `Request` of this connection.
@@ -98,6 +110,9 @@ impl Connection {
     pub(crate) fn form_data(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         if let (None, Some(pairs)) = (&self.form_data, self.form.take()) {
             self.form_data = Some(names::form_data(py)?.call1((pairs,))?.unbind());
+        }
+        if let (None, Some(items)) = (&self.form_data, self.items.take()) {
+            self.form_data = Some(names::form_data(py)?.call1((items,))?.unbind());
         }
         Ok(self.form_data.as_ref().map(|form| form.clone_ref(py)))
     }
@@ -146,6 +161,17 @@ impl Solver {
             position: 0,
             ready: None,
         }
+    }
+
+    /// Take a multipart form, as its items, or as the `FormData` that Starlette's parser has made; its files are returned.
+    pub(crate) fn take_multipart(&mut self, form: &Bound<'_, PyAny>, is_parsed: bool) -> PyResult<Option<Py<PyAny>>> {
+        let py = form.py();
+        let items = if is_parsed { form.call_method0(intern!(py, "multi_items"))? } else { form.clone() };
+        extract::form_items(self.plan.get(), &items, &mut self.collected)?;
+        let files = names::uploads(py)?.call1((&items,))?;
+        let place = if is_parsed { &mut self.connection.form_data } else { &mut self.connection.items };
+        *place = Some(form.clone().unbind());
+        Ok(files.is_truthy()?.then(|| files.unbind()))
     }
 
     /// Take a url-encoded form.

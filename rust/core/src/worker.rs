@@ -96,13 +96,11 @@ impl Ticket {
     /// Put down the outcome for a thread that watches; it comes back with the report that a task needs instead.
     fn land(&self, outcome: PyResult<Py<PyAny>>) -> Option<(Report, PyResult<Py<PyAny>>)> {
         let mut flight = self.lock();
-        match std::mem::replace(&mut *flight, Flight::Left) {
-            Flight::Awaited(report) => Some((report, outcome)),
-            _ => {
-                *flight = Flight::Landed(outcome);
-                None
-            }
+        if let Flight::Awaited(report) = std::mem::replace(&mut *flight, Flight::Left) {
+            return Some((report, outcome));
         }
+        *flight = Flight::Landed(outcome);
+        None
     }
 
     /// Wait in place; without the interpreter's lock.

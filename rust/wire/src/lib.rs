@@ -9,6 +9,7 @@
 //! | [`cookie`] | the pairs of a Cookie header | Starlette, `requests.cookie_parser` |
 //! | [`media_type`] | what a Content-Type names | `email.message.Message`, python-multipart |
 //! | [`form`] | the pairs of a url-encoded body | Starlette, `formparsers.FormParser` |
+//! | [`multipart`] | the parts of a multipart body | python-multipart, Starlette, `formparsers.MultiPartParser` |
 //! | [`json`] | text and numbers as JSON | `json.dumps(ensure_ascii=False)`, `float.__repr__` |
 //!
 //! Header and query bytes are latin-1 text, as in ASGI; paths are `str`.
@@ -21,6 +22,7 @@ pub mod form;
 pub mod json;
 mod latin1;
 pub mod media_type;
+pub mod multipart;
 mod node;
 mod pattern;
 pub mod percent;

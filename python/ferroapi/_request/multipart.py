@@ -1,0 +1,92 @@
+"""Multipart forms of native requests: uploaded files of parts that the engine found, Starlette's parser for all else.
+
+The engine's half is `rust/wire/src/multipart.rs`; what is validated and called afterwards is the same either way.
+"""
+
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from starlette import formparsers, requests
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope
+
+from ferroapi._signature import is_as_written
+
+Part = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
+"""A field's name, and its text or its file: name, content, headers."""
+Item = tuple[str, str | UploadFile]
+
+# Names that Starlette finds in its modules, where they may have been replaced too.
+_names: Any = formparsers
+_names_of_requests: Any = requests
+_METHODS = ("__init__", "parse", "on_part_data", "on_part_end", "on_headers_finished")
+_PARSER = formparsers.MultiPartParser
+_IS_KNOWN = all(is_as_written(_PARSER, name) for name in _METHODS)
+_WRITTEN = [vars(_PARSER).get(name) for name in _METHODS]
+
+
+def _is_replaced() -> bool:
+    """Whether somebody put something in the place of Starlette's parser."""
+    return (
+        not _IS_KNOWN
+        or _names_of_requests.MultiPartParser is not _PARSER
+        or [vars(_PARSER).get(name) for name in _METHODS] != _WRITTEN
+    )
+
+
+def multipart_items(parts: list[Part]) -> list[Item] | None:
+    """Return the items of a form, None where Starlette's parser has to read it: a large file, or a replaced parser."""
+    if _is_replaced():
+        return None
+    spool_max_size = _PARSER.spool_max_size
+    items: list[Item] = []
+    for name, value in parts:
+        if isinstance(value, str):
+            items.append((name, value))
+            continue
+        filename, content, headers = value
+        if spool_max_size and len(content) > spool_max_size:
+            return None
+        file = _names.SpooledTemporaryFile(max_size=spool_max_size)
+        file.write(content)
+        file.seek(0)
+        upload = _names.UploadFile(file=file, size=len(content), filename=filename, headers=Headers(raw=headers))
+        items.append((name, upload))
+    return items
+
+
+async def read_multipart(scope: Scope, chunks: list[bytes], has_more: bool, receive: Receive) -> FormData:
+    """Return a form as Starlette's parser reads it, from the chunks that were received already and those to come.
+
+    Raises:
+        HTTPException: 400, the form is malformed or exceeds a limit.
+    """
+    pending = iter(chunks)
+
+    async def replay() -> Message:
+        chunk = next(pending, None)
+        if chunk is not None:
+            return {"type": "http.request", "body": chunk, "more_body": True}
+        return await receive() if has_more else {"type": "http.request", "body": b"", "more_body": False}
+
+    return await Request(scope, replay).form()
+
+
+def uploads(items: Iterable[Item]) -> list[UploadFile]:
+    """Return the files among the items of a form."""
+    return [value for _, value in items if isinstance(value, UploadFile)]
+
+
+async def close_files(files: list[UploadFile]) -> None:
+    """Close the files of a form, in the order in which they came."""
+    for file in files:
+        await file.close()
+
+
+async def close_files_after(awaitable: Awaitable[None], files: list[UploadFile]) -> None:
+    """Close the files of a form when the failure of its request has been answered."""
+    try:
+        await awaitable
+    finally:
+        await close_files(files)
