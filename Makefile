@@ -14,6 +14,8 @@ CONSTRAINTS := tests/conformance/requirements.txt
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
+TARGETS ?= $(notdir $(basename $(wildcard rust/fuzz/targets/*.rs)))
+FUZZ_SECONDS ?= 60
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 LINTED := python tests benches examples
@@ -57,10 +59,17 @@ test: build ## Run the Rust tests and the Python tests, and print the counts (AR
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "rust: %d passed, %d failed\n", passed, failed }' target/cargo-test.log
 	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
 
+# `hypothesis` is the mark that its plugin gives to every property; `tests/house/test_properties.py` sees that all have it.
 .PHONY: test-deep
-test-deep: build ## Run the tests with 5,000 random examples for each property (long)
-	cargo test --locked --release --workspace --exclude ferroapi-core
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --timeout 1800 $(ARGS)
+test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
+	PROPTEST_CASES=100000 cargo test --locked --release --workspace --exclude ferroapi-core
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis --numprocesses 2 --dist worksteal --timeout 3000 $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## Feed the parsers of rust/wire with libFuzzer (nightly, `cargo install cargo-fuzz`; TARGETS=, FUZZ_SECONDS=)
+	for target in $(TARGETS); do \
+		cargo +nightly fuzz run --fuzz-dir rust/fuzz --features libfuzzer $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 .PHONY: conformance
 conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a part, see tests/conformance/README.md)

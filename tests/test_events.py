@@ -156,7 +156,7 @@ def assert_equal(script: Script, backend: str = "asyncio") -> None:
     assert ferroapi == fastapi
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=max(60, settings().max_examples // 5))
 @given(
     st.builds(
         Script,

@@ -168,7 +168,7 @@ requests = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4)
 @given(declared=routes, included=routes, requests=requests)
 def test_dispatch_answers_as_fastapi_does(
     declared: list[tuple[str, str]], included: list[tuple[str, str]], requests: list[tuple[str, str]]

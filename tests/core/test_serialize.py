@@ -426,14 +426,14 @@ values = st.recursive(
 
 
 @given(values)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=max(500, settings().max_examples))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_encode_json_as_upstream_for_any_value(value: Any) -> None:
     assert_same(lambda: value)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=max(1000, settings().max_examples))
 def test_encode_json_prints_floats_as_python(number: float) -> None:
     assert encode_json(number) == repr(number).encode()
 

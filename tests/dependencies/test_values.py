@@ -127,7 +127,7 @@ def outcome(framework: Framework, fields: Any, mapping: Any) -> Any:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("declaration", [declare.__name__ for declare in DECLARATIONS])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=max(40, settings().max_examples // 10))
 @given(items=ITEMS)
 def test_values_and_errors_are_those_of_fastapi(source: str, declaration: str, items: list[tuple[str, str]]) -> None:
     ours, theirs = (
@@ -138,7 +138,7 @@ def test_values_and_errors_are_those_of_fastapi(source: str, declaration: str, i
 
 
 @pytest.mark.parametrize("convert", [True, False])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=max(40, settings().max_examples // 10))
 @given(items=ITEMS)
 def test_header_model_spelling_is_that_of_fastapi(convert: bool, items: list[tuple[str, str]]) -> None:
     def declare(p: Any) -> Callable[..., Any]:
