@@ -168,6 +168,8 @@ def _is_plain(field_info: FieldInfo) -> bool:
     return (
         not field_info.metadata
         and field_info.discriminator is None
+        # Pydantic refuses a field with both, once it makes one of this.
+        and (field_info.default_factory is None or field_info.default is Undefined)
         and (field_info.validation_alias is None or isinstance(field_info.validation_alias, str))
         and _is_plain_annotation(field_info.annotation)
     )
