@@ -9,13 +9,17 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
+import fastapi
 import pytest
 
-from .asgi import Answer, ask, http_scope
+import ferroapi
+
+from .asgi import Answer, answers, ask, http_scope
 
 FRAMEWORKS = ("fastapi", "ferroapi")
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
@@ -552,3 +556,23 @@ def test_concurrent_requests_do_not_share_anything() -> None:
         return [answer.body for answer in await asyncio.gather(*(ask(app, scope) for scope in scopes))]
 
     assert asyncio.run(main("ferroapi")) == [b"true"] * 40
+
+
+@pytest.mark.parametrize("manager", [contextmanager, asynccontextmanager])
+def test_dependency_that_gives_no_generator_fails_as_under_fastapi(manager: Any) -> None:
+    """A context manager declared as a dependency looks like a generator function, and is none."""
+    failures = []
+    for framework in (fastapi, ferroapi):
+
+        def plain() -> Any:
+            yield
+
+        async def asynchronous() -> Any:
+            yield
+
+        dependency = manager(plain if manager is contextmanager else asynchronous)
+        app = framework.FastAPI(openapi_url=None)
+        app.add_api_route("/", lambda value: value, dependencies=[framework.Depends(dependency)])
+        failures.append(answers(app, [http_scope("/", query=b"value=1")])[0].raised)
+    assert failures[0] == failures[1]
+    assert failures[0].startswith("TypeError")

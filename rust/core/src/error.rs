@@ -12,6 +12,8 @@ pub(crate) enum Error {
     Message { key: &'static str, expected: &'static str },
     /// A plan was built with an unknown word for `what`.
     Recipe { what: &'static str, word: String },
+    /// A dependency with `yield` gave an object of this class, which is no iterator, or no async one.
+    Iterator { class: String, kind: &'static str },
     /// The driver was resumed in a state in which nothing awaits.
     Resumed,
 }
@@ -24,6 +26,7 @@ impl From<Error> for PyErr {
                 PyTypeError::new_err(format!("ASGI message: {key:?} must be {expected}"))
             }
             Error::Recipe { what, word } => PyValueError::new_err(format!("unknown {what}: {word:?}")),
+            Error::Iterator { class, kind } => PyTypeError::new_err(format!("'{class}' object is not {kind}")),
             Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
         }
     }

@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
+use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::plan::Plan;
@@ -268,7 +269,9 @@ impl Solver {
                 Kind::AsyncGenerator => {
                     self.enter_scope(py)?;
                     let generator = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
-                    let first = generator.call_method0(intern!(py, "__anext__"))?;
+                    let first = generator
+                        .call_method0(intern!(py, "__anext__"))
+                        .map_err(|error| unless_iterator(&generator, error, "__anext__", "an async iterator"))?;
                     self.entering = Some(generator.unbind());
                     return Ok(Need::Await(first.unbind()));
                 }
@@ -516,7 +519,9 @@ impl Solver {
     /// Run a synchronous generator to its `yield`.
     fn enter(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments, own_context: bool) -> PyResult<Py<PyAny>> {
         let generator = ffi::vectorcall(node.call.bind(py), arguments, Some(node.keywords.bind(py)))?;
-        let mut next = generator.getattr(intern!(py, "__next__"))?;
+        let mut next = generator
+            .getattr(intern!(py, "__next__"))
+            .map_err(|error| unless_iterator(&generator, error, "__next__", "an iterator"))?;
         let mut arguments = Arguments::new();
         if own_context {
             arguments.push(next.unbind());
@@ -569,6 +574,15 @@ fn lifetime(node: &Node) -> Lifetime {
 /// The error of a generator that ended before its `yield`, in `contextlib`'s words.
 pub(crate) fn no_yield() -> PyErr {
     PyRuntimeError::new_err("generator didn't yield")
+}
+
+/// The error of a dependency with `yield` that gave no generator, as one wrapped by `contextmanager` does.
+#[cold]
+fn unless_iterator(generator: &Bound<'_, PyAny>, error: PyErr, method: &str, kind: &'static str) -> PyErr {
+    match (generator.hasattr(method), generator.get_type().name()) {
+        (Ok(false), Ok(class)) => Error::Iterator { class: class.to_string(), kind }.into(),
+        _ => error,
+    }
 }
 
 /// ASCII text without the white space that `str.strip` removes.
