@@ -128,6 +128,9 @@ class RouteTable:
     def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Driver | None:
         """Return the driver of the path operation that answers `scope`, None if Python must answer."""
 
+    def connect(self, scope: Any, application: Any = None) -> Plan | None:
+        """Return the plan of the websocket endpoint that answers `scope`, None if Python must answer."""
+
     def select(self, scope: dict[str, Any]) -> tuple[int, Any] | None:
         """Return the index of the entry that answers `scope`, a full match before a partial one.
 

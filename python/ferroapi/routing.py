@@ -46,7 +46,7 @@ from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._request.items import event_serializer, item_serializer
-from ferroapi._request.plan import PathOperation
+from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function
 from ferroapi._request.response import serialize_response as serialize_response
@@ -262,6 +262,9 @@ _ROUTE_TYPES: dict[str, Any] = {
 """Types that are wider where a router passes options on than where a user writes them."""
 
 
+_WEBSOCKET_POINTS = (websocket_session, get_websocket_app)
+
+
 class APIWebSocketRoute(routing.WebSocketRoute):
     """A websocket endpoint with dependencies and validated parameters."""
 
@@ -289,6 +292,22 @@ class APIWebSocketRoute(routing.WebSocketRoute):
                 embed_body_fields=self._embed_body_fields,
             )
         )
+        is_as_written = (websocket_session, get_websocket_app) == _WEBSOCKET_POINTS
+        operation = WebSocketOperation(self.dependant, dependency_overrides_provider) if is_as_written else None
+        self._built = self.app, self.dependant, operation
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        _core.routes_changed()
+
+    def websocket_plan(self) -> tuple[_core.Plan | None, str]:
+        """Return the plan that runs this route, or None with the reason why Python does."""
+        app, dependant, operation = self._built
+        if operation is None:
+            return None, "websocket_session or get_websocket_app is replaced"
+        if self.app is not app or self.dependant is not dependant:
+            return None, "the route's application was replaced"
+        return operation.compiled
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path, and name this route in the scope."""
@@ -710,12 +729,17 @@ _ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
 _METHOD_POINTS: list[PatchPoint] = [
     (APIRoute, "handle", APIRoute.handle),
     (APIRoute, "matches", APIRoute.matches),
+    (APIWebSocketRoute, "handle", APIWebSocketRoute.handle),
+    (APIWebSocketRoute, "matches", APIWebSocketRoute.matches),
     (Response, "__call__", Response.__call__),
     # How a body is read.
     *((Request, name, getattr(Request, name)) for name in ("stream", "body", "json", "_get_form")),
     (vars(json), "loads", json.loads),
     # Which may have been replaced before this module was imported; nothing is identical to None then.
-    (routing.Route, "handle", routing.Route.handle if is_as_written(routing.Route, "handle") else None),
+    *(
+        (route, "handle", route.handle if is_as_written(route, "handle") else None)
+        for route in (routing.Route, routing.WebSocketRoute)
+    ),
 ]
 know(APIRoute, APIWebSocketRoute)
 

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 from starlette.requests import HTTPConnection, Request
-from starlette.websockets import WebSocket
 
 from ferroapi._compat import Undefined
 from ferroapi.dependencies.models import Dependant
@@ -76,7 +75,7 @@ def request_validation_error(
 
 
 def websocket_validation_error(
-    errors: Sequence[Any], dependant: Dependant, websocket: WebSocket
+    errors: Sequence[Any], dependant: Dependant, websocket: HTTPConnection
 ) -> WebSocketRequestValidationError:
     """Return the error of a websocket whose parameters do not validate, and tell telemetry."""
     error = WebSocketRequestValidationError(errors, endpoint_ctx=endpoint_context(dependant, websocket))

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.background import BackgroundTasks
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,8 +23,8 @@ from ferroapi import _core, background
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
 from ferroapi._request.body import body_error
-from ferroapi._request.context import endpoint_context, request_validation_error
-from ferroapi._request.plan import PathOperation
+from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import build_response as _build_response
 from ferroapi._request.session import RESPONSE_NOT_AWAITED
 from ferroapi.dependencies._body import request_body_to_args
@@ -111,8 +111,12 @@ def body_failure(error: Exception, operation: PathOperation, scope: Scope) -> Ex
     return failure
 
 
-def request_invalid(errors: list[Any], body: Any, operation: PathOperation, scope: Scope) -> Exception:
-    """Return the error of a request whose values do not validate."""
+def request_invalid(
+    errors: list[Any], body: Any, operation: PathOperation | WebSocketOperation, scope: Scope
+) -> Exception:
+    """Return the error of a request, or of a websocket, whose values do not validate."""
+    if isinstance(operation, WebSocketOperation):
+        return websocket_validation_error(errors, operation.dependant, HTTPConnection(scope))
     return request_validation_error(errors, body, operation.dependant, Request(scope))
 
 

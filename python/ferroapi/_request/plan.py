@@ -108,7 +108,7 @@ class PlanRecipe(NamedTuple):
     strict_content_type: bool
     answer: AnswerRecipe
     overrides_provider: Any
-    operation: "PathOperation"
+    operation: "PathOperation | WebSocketOperation"
 
 
 @dataclass(eq=False)
@@ -168,6 +168,40 @@ class PathOperation:
         )
 
 
+@dataclass(eq=False)
+class WebSocketOperation:
+    """What a websocket route was made of, and the plan made of it: it ends with the call of the endpoint."""
+
+    dependant: Dependant
+    dependency_overrides_provider: Any
+
+    @cached_property
+    def compiled(self) -> "tuple[_core.Plan | None, str]":
+        """The plan, or None with the reason why there is none."""
+        try:
+            return _core.Plan(self._recipe()), ""
+        except Unplannable as reason:
+            return None, str(reason)
+
+    def _recipe(self) -> PlanRecipe:
+        if _kind(self.dependant) != "coroutine":
+            raise Unplannable("the endpoint is no coroutine function")
+        if any(each.body_params for each in (self.dependant, *_below(self.dependant))):
+            raise Unplannable("a websocket has no body")
+        graph = _Graph(embed_body_fields=False, is_form=False, is_websocket=True)
+        graph.visit(self.dependant)
+        return PlanRecipe(
+            nodes=graph.nodes,
+            steps=graph.steps,
+            cache_size=len(graph.slots),
+            body="unread",
+            strict_content_type=True,
+            answer=AnswerRecipe("nothing"),
+            overrides_provider=self.dependency_overrides_provider,
+            operation=self,
+        )
+
+
 def _below(dependant: Dependant) -> Iterator[Dependant]:
     for sub_dependant in dependant.dependencies:
         yield sub_dependant
@@ -177,9 +211,10 @@ def _below(dependant: Dependant) -> Iterator[Dependant]:
 class _Graph:
     """The dependency graph, flattened in call order."""
 
-    def __init__(self, embed_body_fields: bool, is_form: bool) -> None:
+    def __init__(self, embed_body_fields: bool, is_form: bool, is_websocket: bool = False) -> None:
         self.embed_body_fields = embed_body_fields
         self.is_form = is_form
+        self.is_websocket = is_websocket
         self.nodes: list[NodeRecipe] = []
         self.steps: list[tuple[int, int | None]] = []
         self.slots: dict[Any, int] = {}
@@ -218,8 +253,10 @@ class _Graph:
             raise Unplannable("a dependency has no callable")
         if dependant.concurrency is not None:
             raise Unplannable("a dependency has a concurrency limit")
-        if dependant.websocket_param_name is not None:
+        if dependant.websocket_param_name is not None and not self.is_websocket:
             raise Unplannable("a parameter is a WebSocket")
+        if dependant.request_param_name is not None and self.is_websocket:
+            raise Unplannable("a parameter of a websocket is a Request")
         fields = [
             *dependant.path_params,
             *dependant.query_params,
@@ -303,6 +340,9 @@ def _specials(dependant: Dependant) -> Iterator[tuple[str, str, Any]]:
         yield dependant.http_connection_param_name, "request", None
     if dependant.request_param_name:
         yield dependant.request_param_name, "request", None
+    if dependant.websocket_param_name:
+        # The connection that stands in the request's place is the websocket.
+        yield dependant.websocket_param_name, "request", None
     if dependant.background_tasks_param_name:
         yield dependant.background_tasks_param_name, "background_tasks", None
     if dependant.response_param_name:

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
+from ferroapi._request.connection import run_connection
 from ferroapi._request.native import FAILURE_KEY, answer_as
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
@@ -102,11 +103,14 @@ class Dispatch(routing.Router):
 
         With `application` nothing stands between the driver and the server; its middleware meets exceptions afterwards.
         """
-        if scope["type"] != "http" or "fastapi.telemetry" in scope:
+        if scope["type"] == "lifespan" or "fastapi.telemetry" in scope:
             return None
         table = self._current_table()
         if application is not None and not table.is_bare:
             return None
+        if scope["type"] == "websocket":
+            plan = table.core.connect(scope, application)
+            return None if plan is None else run_connection(plan, scope, receive, send, application)
         return table.core.drive(scope, receive, send, application)
 
     def _gate(self, application: Any) -> _core.Gate | None:

@@ -235,11 +235,35 @@ def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedR
     if path is None or not _is_untouched(route):
         return _without_template(route, route, asked, candidate, chain)
     if isinstance(route, WebSocketRoute):
-        return Entry(path, None, False, True, asked, None, None, None, None, chain, candidate)
+        return _websocket(path, route, asked, candidate, chain)
     if isinstance(route, Mount):
         return Entry(path, None, True, True, asked, None, None, None, None, chain, candidate)
     methods: set[str] = getattr(route, "methods", None) or set()
     return Entry(path, sorted(methods) or None, True, False, asked, None, None, None, None, chain, candidate)
+
+
+def _websocket(
+    path: str, route: WebSocketRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]
+) -> Entry:
+    if not hasattr(route, "websocket_plan"):
+        return Entry(path, None, False, True, asked, None, None, None, None, chain, candidate)
+    compile = partial(_websocket_plan_only, route)
+    scope_items = {"endpoint": route.endpoint, "route": route}
+    return Entry(
+        path, None, False, True, asked, None, compile, scope_items, _include_notes(chain, candidate), chain, candidate
+    )
+
+
+def _websocket_plan_only(route: Any) -> _core.Plan | None:
+    plan: _core.Plan | None = route.websocket_plan()[0]
+    return plan
+
+
+def _include_notes(chain: tuple[_IncludedRouter, ...], view: Any) -> dict[str, Any] | None:
+    """Return what includes leave in the scope for a route that was reached through them."""
+    if not chain:
+        return None
+    return {_FASTAPI_INCLUDED_ROUTER_KEY: chain[-1], _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: view}
 
 
 def _operation(
@@ -248,12 +272,6 @@ def _operation(
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, asked, state, chain)
-    fastapi_items = None
-    if chain:
-        fastapi_items = {
-            _FASTAPI_INCLUDED_ROUTER_KEY: chain[-1],
-            _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: state,
-        }
     return Entry(
         path,
         sorted(state.methods) or None,
@@ -263,7 +281,7 @@ def _operation(
         None,
         partial(_native_plan_only, state, limits_forms),
         {"endpoint": state.endpoint, "route": route},
-        fastapi_items,
+        _include_notes(chain, state),
         chain,
         state,
     )
@@ -359,6 +377,10 @@ def _explain(entry: Entry) -> Explanation:
     if entry.compile is None:
         reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"
         return Explanation(path, methods, "python", reason)
-    limited = isinstance(entry.compile, partial) and entry.compile.args[1]
-    plan, reason = native_plan(entry.candidate, limits_forms=limited)
+    if entry.websocket:
+        route = getattr(entry.candidate, "route", entry.candidate)
+        plan, reason = route.websocket_plan()
+    else:
+        limited = isinstance(entry.compile, partial) and entry.compile.args[1]
+        plan, reason = native_plan(entry.candidate, limits_forms=limited)
     return Explanation(path, methods, "native" if plan is not None else "handler", reason)

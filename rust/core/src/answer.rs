@@ -87,7 +87,7 @@ pub(crate) fn answer(
                     return Ready::new(py, recipe, status, text.as_bytes(), added.as_ref()).map(Answer::Ready);
                 }
             }
-            Render::General => {}
+            Render::General | Render::Nothing => {}
         }
     }
     let build = names::build_response(py)?;

@@ -14,7 +14,7 @@ use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
-use crate::plan::{BodyMode, Plan};
+use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::{Ready, message_type};
 use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver, no_yield};
@@ -398,6 +398,9 @@ impl Driver {
 
     fn render(&mut self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Next> {
         let (plan, is_native) = (self.plan(py)?, self.is_native);
+        if matches!(plan.get().answer.render, Render::Nothing) {
+            return Ok(Next::Done(py.None()));
+        }
         let answer = answer(py, &plan, self.solver()?, result, is_native)?;
         self.respond(py, answer)
     }

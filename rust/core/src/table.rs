@@ -189,8 +189,14 @@ impl RouteTable {
     /// Whether an entry that only Python can match might answer before the entry `limit`.
     ///
     /// The driver leaves such a request to Python, so that the application's code is asked there, and asked once.
-    fn might_be_asked(&self, scope: &Bound<'_, PyDict>, limit: Option<usize>, path: &str) -> PyResult<bool> {
-        for index in self.http.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
+    fn might_be_asked(
+        &self,
+        listing: &Listing,
+        scope: &Bound<'_, PyDict>,
+        limit: Option<usize>,
+        path: &str,
+    ) -> PyResult<bool> {
+        for index in listing.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
             let might = self.entries.get(*index).and_then(|entry| entry.recipe.might.as_ref());
             let Some(might) = might else { return Ok(true) };
             if might.bind(scope.py()).call1((scope, path))?.is_truthy()? {
@@ -366,12 +372,12 @@ impl RouteTable {
                 let index = *found.value;
                 (found, index)
             }
-            Find::None if !self.might_be_asked(scope, None, path)? => {
+            Find::None if !self.might_be_asked(&self.http, scope, None, path)? => {
                 return self.refuse(scope, path, method.to_str()?, channels);
             }
             Find::None | Find::Partial(_) => return Ok(None),
         };
-        if self.might_be_asked(scope, Some(index), path)? {
+        if self.might_be_asked(&self.http, scope, Some(index), path)? {
             return Ok(None);
         }
         let Some(entry) = self.entries.get(index) else { return Ok(None) };
@@ -384,6 +390,39 @@ impl RouteTable {
         };
         self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
         Driver::native(py, plan, channels, Some(&path_params)).map(Some)
+    }
+
+    /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
+    /// Python must answer.
+    #[pyo3(signature = (scope, application=None))]
+    fn connect(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        application: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Py<Plan>>> {
+        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let view = Scope(scope);
+        let (path, root_path) = (view.path()?, view.root_path()?);
+        let Ok(path) = path.to_str() else { return Ok(None) };
+        let path = match &root_path {
+            None => path,
+            Some(root_path) => route_path(path, root_path.to_str()?),
+        };
+        let Find::Full(found) = self.websocket.routes.find(path, "") else { return Ok(None) };
+        if self.might_be_asked(&self.websocket, scope, Some(*found.value), path)? {
+            return Ok(None);
+        }
+        let Some(entry) = self.entries.get(*found.value) else { return Ok(None) };
+        let Some(plan) = entry.plan(py)? else { return Ok(None) };
+        if !self.patches.are_absent(py)? || !plan.get().is_current(py)? {
+            return Ok(None);
+        }
+        let Some(path_params) = self.websocket.path_params(scope, found.index, &found.captures)? else {
+            return Ok(None);
+        };
+        self.update_scope(scope, entry, &path_params, application.as_ref())?;
+        Ok(Some(plan.clone_ref(py)))
     }
 
     /// The index of the entry that answers `scope`, full match first, with what it answered if it was asked, or `None`.

@@ -224,6 +224,7 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
         ("json", _, _) => Render::Json,
         ("text", _, _) => Render::Text,
         ("general", _, _) => Render::General,
+        ("nothing", _, _) => Render::Nothing,
         ("model", Some(validate), Some(to_json)) => {
             let options = recipe.options.bind(py);
             Render::Model {

@@ -70,12 +70,14 @@ pub(crate) enum Render {
     Text,
     /// Any other response class: made by Python.
     General,
+    /// There is no response: the endpoint of a websocket has sent what it had to send.
+    Nothing,
 }
 
 impl Render {
     /// Whether the driver renders the body itself, on whatever thread it is.
     pub(crate) fn is_native(&self) -> bool {
-        !matches!(self, Self::Text | Self::General)
+        !matches!(self, Self::Text | Self::General | Self::Nothing)
     }
 }
 
