@@ -399,7 +399,7 @@ impl RouteTable {
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
-        application: Option<Py<PyAny>>,
+        application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Py<Plan>>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
         let view = Scope(scope);
@@ -421,7 +421,7 @@ impl RouteTable {
         let Some(path_params) = self.websocket.path_params(scope, found.index, &found.captures)? else {
             return Ok(None);
         };
-        self.update_scope(scope, entry, &path_params, application.as_ref())?;
+        self.update_scope(scope, entry, &path_params, application.map(Bound::as_unbound))?;
         Ok(Some(plan.clone_ref(py)))
     }
 
