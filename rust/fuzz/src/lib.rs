@@ -4,13 +4,13 @@
 //! (`make fuzz`) and the properties in `tests/any_bytes.rs` run the same functions.
 #![expect(clippy::missing_panics_doc, reason = "to panic is what a check is for")]
 use wire::media_type::{self, MediaType};
-use wire::{Find, Methods, Routes, Template, cookie, form, json, percent, query};
+use wire::{Find, Methods, Routes, Template, cookie, form, json, multipart, percent, query};
 
 /// A check and the name of its target.
 pub type Check = (&'static str, fn(&[u8]));
 
 /// Every check, in the order a request meets them.
-pub const CHECKS: [Check; 9] = [
+pub const CHECKS: [Check; 10] = [
     ("template", template),
     ("routes", routes),
     ("percent", percent),
@@ -18,6 +18,7 @@ pub const CHECKS: [Check; 9] = [
     ("cookie", cookie),
     ("media_type", media_type),
     ("form", form),
+    ("multipart", multipart),
     ("json_string", json_string),
     ("json_number", json_number),
 ];
@@ -91,6 +92,24 @@ pub fn media_type(bytes: &[u8]) {
 pub fn form(bytes: &[u8]) {
     let limits = form::Limits { fields: 3, field_size: 1000 };
     assert!(form::pairs(bytes, limits).take_while(Result::is_ok).count() <= 3);
+}
+
+/// The parts of a body are those of the body that is made of them, and a boundary is that of a multipart form.
+pub fn multipart(bytes: &[u8]) {
+    if multipart::boundary(bytes).is_some() {
+        assert_eq!(media_type::form_kind(bytes), media_type::FormKind::Multipart);
+    }
+    let mut body = Vec::new();
+    let Some(parts) = multipart::parts(bytes, b"x") else { return };
+    for part in &parts {
+        body.extend_from_slice(b"--x\r\n");
+        for (name, value) in &part.headers {
+            body.extend_from_slice(&[name, &b": "[..], value, b"\r\n"].concat());
+        }
+        body.extend_from_slice(&[b"\r\n", part.content, b"\r\n"].concat());
+    }
+    body.extend_from_slice(b"--x--");
+    assert_eq!(multipart::parts(&body, b"x").as_ref(), Some(&parts));
 }
 
 /// Text becomes one JSON string: two quotes around it, no control character in it, and nothing is lost.
