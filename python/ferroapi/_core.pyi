@@ -100,6 +100,15 @@ class Stream:
         """Give the stream up."""
 
 @final
+class CrossOriginSend:
+    """The `send` of a request that came through a `CORSMiddleware`: it adds what the class adds to a response."""
+
+    def __call__(self, message: Any) -> Any: ...
+
+def cross_origin(layer: Any, scope: Any, send: Any) -> CrossOriginSend | None:
+    """Return the `send` for what is below a `CORSMiddleware`, None if the middleware itself must see the request."""
+
+@final
 class RouteTable:
     """A router's routes, compiled: finds the route of a scope in a time that does not grow with their number."""
 

@@ -4,7 +4,9 @@ The server calls it first. What a route is and how it answers is in `routing`.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from starlette.applications import Starlette
@@ -23,6 +25,8 @@ from typing_extensions import deprecated
 from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
 from ferroapi._imported import imported_names
+from ferroapi._middleware.chain import Chain, serve_of
+from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations
 from ferroapi._options import (
     APPLICATION_DEFAULTS,
@@ -126,22 +130,20 @@ _DEFAULT_EXCEPTION_HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
 )
 
 
-_PLAIN_STACK: tuple[type, ...] = (
-    ServerErrorMiddleware,
-    ExceptionTelemetryMiddleware,
-    AppBodyLimitMiddleware,
-    ExceptionMiddleware,
-    AsyncExitStackMiddleware,
-)
-"""The layers around the router, outermost first, when there is no user middleware."""
+_OUTER_STACK: tuple[type, ...] = (ServerErrorMiddleware, ExceptionTelemetryMiddleware, AppBodyLimitMiddleware)
+"""The layers around the user's middleware, outermost first."""
+
+_INNER_STACK: tuple[type, ...] = (ExceptionMiddleware, AsyncExitStackMiddleware)
+"""The layers between the user's middleware and the router."""
 
 
-def _exception_handlers_of(stack: Any) -> tuple[Any, Any]:
-    """Return the handlers by class and by status of a plain stack, which its `ExceptionMiddleware` keeps."""
-    layer = stack
-    while not isinstance(layer, ExceptionMiddleware):
-        layer = layer.app
-    return layer._exception_handlers, layer._status_handlers
+_DEEPEST_STACK = 1_000
+"""Layers that are looked at: a stack may lead back into itself."""
+
+
+def _is_made_of(layers: list[Any], classes: tuple[type, ...]) -> bool:
+    """Tell whether these are layers of these very classes, and nobody has replaced how they are called."""
+    return tuple(map(type, layers)) == classes and all(is_as_written(cls, "__call__") for cls in classes)
 
 
 def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
@@ -221,7 +223,9 @@ class FastAPI(ForwardedOperations, Starlette):
         self._gate: _core.Gate | None = None
         self._judged_stack: ASGIApp | None = None
         self._direct_router: routing.APIRouter | None = None
+        self._chain: Chain | None = None
         self._handlers: tuple[Any, Any] | None = None
+        self._entrance: ASGIApp = self.router
         self.setup()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -274,19 +278,16 @@ class FastAPI(ForwardedOperations, Starlette):
             await super().__call__(scope, receive, send)
 
     def _drive(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
-        """Return the native driver of a request if no middleware has to see it, None otherwise.
+        """Return what runs a request natively, None if the middleware stack has to as it is.
 
-        The driver hands an exception to the middleware stack, which meets it where it would have met it.
+        An exception is handed to the middleware, which meets it where it would have met it.
         """
         stack = self.middleware_stack
         if stack is None or stack is not self._judged_stack:
-            self._judged_stack = stack
-            is_direct = stack is not None and self._is_plain(stack)
-            self._direct_router = self.router if is_direct else None
-            self._handlers = _exception_handlers_of(stack) if is_direct else None
+            self._judge(stack)
         router = self._direct_router
         if router is None:
-            return None
+            return None if self._chain is None or scope["type"] != "http" else self._chain(scope, receive, send)
         gate = self._gate
         try:
             if not (gate and gate.is_current or self.root_path or observes_without_import(self._telemetry)):
@@ -297,21 +298,44 @@ class FastAPI(ForwardedOperations, Starlette):
             # does, since the router raises it again inside.
             return None
 
-    def _is_plain(self, stack: ASGIApp) -> bool:
-        """Tell whether a built stack is the one that this class builds without any user middleware."""
+    def _judge(self, stack: Any) -> None:
+        """Decide how much of a built stack a request can go past."""
+        self._judged_stack = stack
+        self._direct_router = self._chain = self._handlers = None
         layers: list[Any] = []
-        layer: Any = stack
-        while layer is not self.router and hasattr(layer, "app") and len(layers) < len(_PLAIN_STACK) + 1:
+        layer = stack
+        while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
             layers.append(layer)
             layer = layer.app
+        outer, inner = layers[: len(_OUTER_STACK)], layers[len(_OUTER_STACK) :]
+        if self.max_body_size is not None or not _is_made_of(outer, _OUTER_STACK):
+            return
+        known = list(takewhile(serve_of, inner))
+        rest = inner[len(known) :]
+        if layer is self.router and _is_made_of(rest, _INNER_STACK) and self._is_router_as_written():
+            self._handlers = rest[0]._exception_handlers, rest[0]._status_handlers
+            if known:
+                self._entrance = rest[0]
+                self._chain = Chain(self, stack, outer, known, self._enter)
+            else:
+                self._entrance = stack
+                self._direct_router = self.router
+        elif known:
+            self._chain = Chain(self, stack, outer, known, known[-1].app)
+
+    def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Run a request that has come through the user's middleware."""
+        driver = None
+        # The user's middleware has the scope in its hands, too.
+        scope["starlette.exception_handlers"] = self._handlers
+        with suppress(Exception):
+            driver = self.router._drive(scope, receive, send, self)
+        return self._entrance(scope, receive, send) if driver is None else driver
+
+    def _is_router_as_written(self) -> bool:
         router = self.router
-        return (
-            layer is router
-            and tuple(map(type, layers)) == _PLAIN_STACK
-            and all(is_as_written(cls, "__call__") for cls in (Starlette, Router, *_PLAIN_STACK))
-            and self.max_body_size is None
-            and type(router).__call__ is Router.__call__
-        )
+        is_written = is_as_written(Starlette, "__call__") and is_as_written(Router, "__call__")
+        return is_written and type(router).__call__ is Router.__call__
 
     def _is_observed(self, scope: Scope) -> bool:
         """Tell whether this application is the one that reports a connection to telemetry."""
@@ -335,11 +359,16 @@ class FastAPI(ForwardedOperations, Starlette):
         )
 
     def explain(self) -> list[Explanation]:
-        """Return a row for each route: its path, its methods, and whether it runs natively or why it does not.
+        """Return a row for each middleware and each route: its name or path, and whether it runs natively or why not.
 
         Path operations are compiled by this, as by their first request.
         """
-        return explain(self.router)
+        return [*self._explain_middleware(), *explain(self.router)]
+
+    def _explain_middleware(self) -> Iterator[Explanation]:
+        for name, reason in explain_middleware(each.cls for each in self.user_middleware):
+            reason = reason if self.max_body_size is None else "the body size is limited"
+            yield Explanation(name, (), "python" if reason else "native", reason)
 
     # Documentation.
 

@@ -31,10 +31,11 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": f"routing _routing.dispatch _routing.table openapi.* middleware.* _operations _options _signature "
-    f"_imported _body_limit exception_handlers params telemetry._* requests responses {SMALL}",
+    "applications": "routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* _operations "
+    f"_options _signature _imported _body_limit exception_handlers params telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"_imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
+    "_middleware.*": "_middleware.* _core",
     "_routing.table": "_core _routing.* _request.plan telemetry._*",
     "_routing.dispatch": "_core _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
@@ -95,7 +96,7 @@ RUST_CORE = (
     ("solve",),
     ("call",),
     ("respond",),
-    ("answer", "stream"),
+    ("answer", "stream", "cross_origin"),
     ("hop",),
     ("drive",),
     ("table",),

@@ -327,8 +327,8 @@ def _failing(failure: Failure) -> ASGIApp:
 async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure, application: Any) -> None:
     """Let the exception handlers answer for a native request that failed.
 
-    With `application` the request had come straight from the server: it enters the application's middleware now, which
-    meets the exception where it would have met it. Otherwise the middleware is around this call already.
+    With `application` the request had come past the application's own middleware: it enters that now, which meets the
+    exception where it would have met it. Otherwise the middleware is around this call already.
 
     Raises:
         Exception: what no handler took.
@@ -344,7 +344,7 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
         await answer_as(failing, scope, receive, send_once)
     else:
         scope[FAILURE_KEY] = failing
-        await application.middleware_stack(scope, receive, send_once)
+        await application._entrance(scope, receive, send_once)
 
 
 async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

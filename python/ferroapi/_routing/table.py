@@ -355,7 +355,7 @@ def _is_operation(route: BaseRoute) -> bool:
 
 
 class Explanation(NamedTuple):
-    """How one route is run."""
+    """How one route, or one middleware, is run."""
 
     path: str
     methods: tuple[str, ...]

@@ -3,6 +3,7 @@
 mod answer;
 mod awaitable;
 mod body;
+mod cross_origin;
 mod drive;
 mod error;
 mod exits;
@@ -29,6 +30,8 @@ use pyo3::pymodule;
 mod _core {
     #[pymodule_export]
     use crate::answer::encode_json;
+    #[pymodule_export]
+    use crate::cross_origin::{CrossOriginSend, cross_origin};
     #[pymodule_export]
     use crate::drive::{Driver, respond};
     #[pymodule_export]

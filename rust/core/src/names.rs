@@ -134,6 +134,7 @@ imported!(
     close_async, "ferroapi._request.native", "close_async"
 );
 imported!(form_data, "starlette.datastructures", "FormData");
+imported!(headers, "starlette.datastructures", "Headers");
 imported!(
     /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
     form_limit_error, "ferroapi._request.native", "form_limit_error"

@@ -1,0 +1,1 @@
+"""Starlette's middleware, run without what a request cannot observe."""

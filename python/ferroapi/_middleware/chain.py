@@ -1,0 +1,205 @@
+"""A built middleware stack, run from layer to layer: what each layer of Starlette's does, without its surroundings.
+
+The stack itself stays as it was built. A layer that is not known runs as it is, and so does what is below it.
+"""
+
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from copy import copy
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+from starlette._utils import parse_host_header
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ferroapi import _core
+from ferroapi._middleware import scopes
+from ferroapi._middleware.exchange import Application, Exchange
+from ferroapi._middleware.headers import header
+
+Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
+"""Runs one layer around an application that is not the layer's own `app`."""
+
+
+async def _serve_function(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    loop = _get_running_loop()
+    # Without a loop of asyncio it is trio; a factory may start tasks in another way.
+    if loop is None or loop.get_task_factory() is not None:
+        await layer(scope, receive, send)
+        return
+    exchange = Exchange(below, (scope, receive, send), loop)
+    try:
+        response = await layer.dispatch_func(exchange.request, exchange.call_next)
+        await exchange.respond(response, scope, send)
+    except BaseException as error:
+        await exchange.abandon(error)
+    await exchange.finish()
+
+
+def _serve_cross_origin(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    outgoing = _core.cross_origin(layer, scope, send)
+    # A preflight request goes no further.
+    if outgoing is None:
+        return layer(scope, receive, send)  # type: ignore[no-any-return]
+    return below(scope, receive, outgoing)
+
+
+def _serve_compressed(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    responder: IdentityResponder
+    if b"gzip" in (header(scope, b"accept-encoding") or b""):
+        responder = GZipResponder(
+            below,
+            layer.minimum_size,
+            compresslevel=layer.compresslevel,
+            thread_minimum_size=layer.thread_minimum_size,
+            exclude_content_types=layer.exclude_content_types,
+        )
+    else:
+        responder = IdentityResponder(below, layer.minimum_size, exclude_content_types=layer.exclude_content_types)
+    return responder(scope, receive, send)
+
+
+def _serve_trusted(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    if layer.allow_any or _is_trusted(layer.allowed_hosts, header(scope, b"host")):
+        return below(scope, receive, send)
+    return layer(scope, receive, send)  # type: ignore[no-any-return]
+
+
+def _is_trusted(allowed_hosts: list[str], given: bytes | None) -> bool:
+    parsed = None if given is None else parse_host_header(given.decode("latin-1"))
+    if parsed is None:
+        return False
+    host = parsed.host.lower()
+    return any(host == each or (each.startswith("*") and host.endswith(each[1:])) for each in allowed_hosts)
+
+
+def _serve_secure(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    if scope["scheme"] in ("http", "ws"):
+        return layer(scope, receive, send)  # type: ignore[no-any-return]
+    return below(scope, receive, send)
+
+
+_KNOWN: dict[type, tuple[Serve, tuple[str, ...]]] = {
+    BaseHTTPMiddleware: (_serve_function, ()),
+    CORSMiddleware: (
+        _serve_cross_origin,
+        ("is_allowed_origin", "simple_response", "send", "allow_explicit_origin"),
+    ),
+    GZipMiddleware: (_serve_compressed, ()),
+    TrustedHostMiddleware: (_serve_trusted, ()),
+    HTTPSRedirectMiddleware: (_serve_secure, ()),
+}
+"""How each of Starlette's classes is run, and the methods besides `__call__` that this stands for."""
+
+
+def _method(cls: type, name: str) -> Any:
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    method = vars(owner)[name]
+    return method.__func__ if isinstance(method, staticmethod) else method
+
+
+def _is_written(cls: type, name: str) -> bool:
+    method = _method(cls, name)
+    return isinstance(method, FunctionType) and method.__code__.co_qualname == f"{cls.__qualname__}.{name}"
+
+
+def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
+    """Return how a class of middleware is run, None if that takes code of its own, and the methods this stands for."""
+    mro = cls.__mro__ if isinstance(cls, type) else ()
+    known = next((each for each in mro if each in _KNOWN), None)
+    if known is None or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
+        return None, ()
+    serve, methods = _KNOWN[known]
+    names = ("__call__", *methods)
+    is_own = all(_is_written(known, name) and _method(cls, name) is _method(known, name) for name in names)
+    return (serve if is_own else None), names
+
+
+def serve_of(layer: Any) -> Serve | None:
+    """Return how a layer is run, None if that takes code of its own."""
+    serve, names = _serve_of_class(type(layer))
+    return None if getattr(layer, "__dict__", {}).keys() & names else serve
+
+
+def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each class of middleware, outermost first, and why it runs as it is; empty if it need not."""
+    blocking = None
+    for cls in classes:
+        name = getattr(cls, "__name__", type(cls).__name__)
+        if blocking is not None:
+            yield name, f"it is below {blocking}"
+        elif _serve_of_class(cls)[0] is None:
+            blocking = name
+            yield name, "it is called in a way of its own"
+        else:
+            yield name, ""
+
+
+class Chain:
+    """The layers of one stack from the outermost to the innermost that is known, and what is below."""
+
+    __slots__ = ("_application", "_call", "_outer", "_points", "_stack")
+
+    def __init__(self, application: Any, stack: Any, outer: list[Any], layers: list[Any], below: Application) -> None:
+        self._application = application
+        self._stack = stack
+        self._outer = outer
+        # Judged once, but for the method that packages replace.
+        self._points = tuple({(type(layer), type(layer).__call__) for layer in layers})
+        call = below
+        for layer in reversed(layers):
+            serve = serve_of(layer)
+            assert serve is not None, "the chain ends above the first layer that is not known"
+            call = partial(serve, layer, call)
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        scope["app"] = self._application
+        for cls, call in self._points:
+            if cls.__call__ is not call:
+                await self._stack(scope, receive, send)
+                return
+        has_started = False
+
+        def watch_start(message: Message) -> Awaitable[None]:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+            return send(message)
+
+        try:
+            await self._call(scope, receive, watch_start)
+        except Exception as error:
+            await self._escape(error, has_started, (scope, receive, send))
+
+    async def _escape(self, error: Exception, has_started: bool, channels: tuple[Scope, Receive, Send]) -> None:
+        """Let the layers around the user's meet an exception, where they would have met it.
+
+        Raises:
+            Exception: the error, when they have answered.
+        """
+        scope, receive, send = channels
+
+        async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+            if has_started:
+                await send(started)
+            raise error
+
+        async def send_once(message: Message) -> None:
+            if message is not started:
+                await send(message)
+
+        started: Message = {"type": "http.response.start"}
+        app: ASGIApp = fail
+        for layer in reversed(self._outer):
+            around: Any = copy(layer)
+            around.app = app
+            app = around
+        await app(scope, receive, send_once)
