@@ -12,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import surroundings
 
-
 ABANDONED = {"/sync", "/waits", "/scoped", "/opened-sync", "/file", "/stream", "/slow-stream", "/broken-stream"}
 """What goes on after a second `call_next` has failed: how far it comes is nobody's promise."""
 
