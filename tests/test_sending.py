@@ -203,7 +203,10 @@ ENDING: list[Chunks] = [
 LASTING: list[Chunks] = [cleaning_up, stubborn, failing_in_cleanup]
 
 
-def application(framework: str, log: list[Any], chunks: Chunks, *, background_fails: bool = False) -> Any:
+def application(
+    framework: str, log: list[Any], chunks: Chunks, *, background_fails: bool = False, yields: bool = False
+) -> Any:
+    """An application whose endpoint returns a streaming response, or is a generator of its chunks."""
     fastapi = importlib.import_module(framework)
     app = fastapi.FastAPI(openapi_url=None)
 
@@ -221,10 +224,22 @@ def application(framework: str, log: list[Any], chunks: Chunks, *, background_fa
         if background_fails:
             raise Failure("in the background")
 
-    @app.get("/")
-    async def endpoint(_: Annotated[str, fastapi.Depends(resource)], tasks: fastapi.BackgroundTasks) -> Any:
-        tasks.add_task(task)
-        return StreamingResponse(chunks(log), status_code=203, headers={"x-a": "b"}, media_type="text/plain")
+    Resource = Annotated[str, fastapi.Depends(resource)]
+
+    if yields:
+
+        @app.get("/", response_class=StreamingResponse)
+        async def generator(_: Resource, tasks: fastapi.BackgroundTasks) -> AsyncIterator[Any]:
+            tasks.add_task(task)
+            async for chunk in chunks(log):
+                yield chunk
+
+    else:
+
+        @app.get("/")
+        async def endpoint(_: Resource, tasks: fastapi.BackgroundTasks) -> Any:
+            tasks.add_task(task)
+            return StreamingResponse(chunks(log), status_code=203, headers={"x-a": "b"}, media_type="text/plain")
 
     @app.exception_handler(Failure)
     async def handler(request: Any, error: Failure) -> Any:
@@ -267,6 +282,7 @@ def logs(
     backend: str = "asyncio",
     around: Around = alone,
     background_fails: bool = False,
+    yields: bool = False,
     **client_options: Any,
 ) -> list[list[Any]]:
     """The log of each contender."""
@@ -276,7 +292,7 @@ def logs(
         log: list[Any] = []
 
         async def serve(framework: str, log: list[Any]) -> None:
-            app = application(framework, log, chunks, background_fails=background_fails)
+            app = application(framework, log, chunks, background_fails=background_fails, yields=yields)
             await ask(app, http_scope("/nowhere", "TRACE"))
             client = Client(log, **client_options)
             prepare(client)
@@ -324,6 +340,26 @@ def test_stream_ends_with_a_client_that_leaves(
 
     results = logs(monkeypatch, chunks, prepare, leaves_after=leaves_after)
     assert_equal(results)
+
+
+GENERATED = [chunks for chunks in (*ENDING, *LASTING) if chunks is not in_threads]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("leaves_after", [1, 2])
+@pytest.mark.parametrize("chunks", GENERATED)
+def test_generator_endpoint_ends_with_a_client_that_leaves(
+    monkeypatch: pytest.MonkeyPatch, chunks: Chunks, leaves_after: int
+) -> None:
+    assert_equal(logs(monkeypatch, chunks, yields=True, leaves_after=leaves_after))
+
+
+@pytest.mark.parametrize("version", ["2.3", "2.4"])
+@pytest.mark.parametrize("chunks", [chunks for chunks in GENERATED if chunks not in LASTING])
+def test_generator_endpoint_sends_what_starlette_sends(
+    monkeypatch: pytest.MonkeyPatch, chunks: Chunks, version: str
+) -> None:
+    assert_equal(logs(monkeypatch, chunks, yields=True, version=version))
 
 
 @pytest.mark.parametrize("version", ["2.3", "2.4"])

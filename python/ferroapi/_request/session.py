@@ -12,10 +12,12 @@ from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ferroapi._request.plan import PathOperation
+from ferroapi._request.sending import send_stream
 from ferroapi.exceptions import FastAPIError
 
 RESPONSE_NOT_AWAITED = (
@@ -40,6 +42,9 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
         Callable[[Request], Awaitable[Response]],
         func if is_async_callable(func) else functools.partial(cast(Any, run_in_threadpool), func),
     )
+    operation: PathOperation | None = getattr(func, "operation", None)
+    # What fails while events are produced cancels the sending, in the same turn only under Starlette's own task group.
+    is_sent_here = operation is not None and not operation.response.is_event_stream
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
@@ -51,7 +56,10 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
                 async with AsyncExitStack() as function_stack:
                     scope["fastapi_function_astack"] = function_stack
                     response = await call(request)
-                await response(scope, receive, send)
+                if is_sent_here and type(response) is StreamingResponse:
+                    await send_stream(response, scope, receive, send)
+                else:
+                    await response(scope, receive, send)
                 is_sent = True
             if not is_sent:
                 raise FastAPIError(RESPONSE_NOT_AWAITED)
