@@ -364,3 +364,23 @@ def test_explain_tells_how_a_websocket_is_run() -> None:
     assert modes["/outer/inner/{name}"] == ("native", "")
     assert modes["/plain"] == ("handler", "the endpoint is no coroutine function")
     assert modes["/http"] == ("handler", "a parameter of a websocket is a Request")
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_websocket_route_that_is_built_by_its_own_code_is_left_to_python(framework: str) -> None:
+    fastapi = importlib.import_module(framework)
+    routing = importlib.import_module(f"{framework}.routing")
+    log: Log = []
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        log.append(scope["route"].path)
+
+    class Route(routing.APIWebSocketRoute):  # type: ignore[misc, name-defined]
+        def __init__(self, path: str) -> None:
+            routing.routing.WebSocketRoute.__init__(self, path, lambda websocket: None)
+            self.app = run
+
+    app = fastapi.FastAPI(openapi_url=None)
+    app.router.routes.append(Route("/own"))
+    asyncio.run(connect(app, log, websocket_scope("/own"), "asyncio"))
+    assert log == ["/own", ("after", "unset")]

@@ -268,6 +268,8 @@ _WEBSOCKET_POINTS = (websocket_session, get_websocket_app)
 class APIWebSocketRoute(routing.WebSocketRoute):
     """A websocket endpoint with dependencies and validated parameters."""
 
+    _built: tuple[ASGIApp, Dependant, WebSocketOperation | None] | None = None
+
     def __init__(
         self,
         path: str,
@@ -302,7 +304,7 @@ class APIWebSocketRoute(routing.WebSocketRoute):
 
     def websocket_plan(self) -> tuple[_core.Plan | None, str]:
         """Return the plan that runs this route, or None with the reason why Python does."""
-        app, dependant, operation = self._built
+        app, dependant, operation = self._built or (None, None, None)
         if operation is None:
             return None, "websocket_session or get_websocket_app is replaced"
         if self.app is not app or self.dependant is not dependant:
