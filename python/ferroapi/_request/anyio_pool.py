@@ -20,7 +20,7 @@ from anyio._backends._asyncio import (
     _threadpool_idle_workers,
 )
 from anyio._core._eventloop import threadlocals
-from anyio.lowlevel import _run_vars
+from anyio.lowlevel import RunVar, _run_vars
 
 from ferroapi import _core
 
@@ -43,6 +43,9 @@ for _function, _used in _NAMES.items():
     _code = getattr(_function, "__func__", _function).__code__
     if not _used <= set(_code.co_names):
         raise ImportError(f"anyio's {_code.co_name} is not as expected")
+
+if "RunVar" not in str(RunVar._current_vars.fget.__annotations__):  # type: ignore[attr-defined]
+    raise ImportError("anyio keeps the variables of an event loop by their names")
 
 
 class Loan(NamedTuple):
