@@ -9,7 +9,6 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from starlette import routing
@@ -45,7 +44,6 @@ from ferroapi._options import (
 from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.items import event_serializer, item_serializer
 from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function
@@ -155,10 +153,6 @@ def get_request_handler(
         exclude_none=response_model_exclude_none,
     )
     is_event_stream = recipe.is_event_stream
-    # Made at the first request: a declaration builds no validator.
-    serializer_of_items = cache(partial(item_serializer, recipe))
-    serializer_of_events = cache(lambda: event_serializer(serializer_of_items()))
-
     operation = PathOperation(
         dependant, body_recipe, recipe, embed_body_fields, is_json_stream, dependency_overrides_provider
     )
@@ -190,11 +184,11 @@ def get_request_handler(
                 dependant,
                 solved,
                 recipe,
-                serialize_event=serializer_of_events(),
+                serialize_event=operation.serialize_event,
                 ping_interval=_PING_INTERVAL,
             )
         if is_json_stream:
-            return json_lines(request, dependant, solved, recipe, serialize_item=serializer_of_items())
+            return json_lines(request, dependant, solved, recipe, serialize_item=operation.serialize_item)
         if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
             return raw_stream(dependant, solved, recipe)
         return await _call_endpoint(request, dependant, solved, recipe, is_coroutine=is_coroutine)

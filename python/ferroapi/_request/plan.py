@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._request.body import BodyRecipe
+from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.shape import response_shape
 from ferroapi._signature import is_as_written
@@ -129,6 +130,16 @@ class PathOperation:
             return _core.Plan(self._recipe()), ""
         except Unplannable as reason:
             return None, str(reason)
+
+    @cached_property
+    def serialize_item(self) -> ItemSerializer:
+        """The function that writes an item of a stream, made at the first request: declaring builds no validator."""
+        return item_serializer(self.response)
+
+    @cached_property
+    def serialize_event(self) -> ItemSerializer:
+        """The function that writes a server-sent event."""
+        return event_serializer(self.serialize_item)
 
     def mark(self, handler: Any) -> None:
         """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""

@@ -81,8 +81,6 @@ _SPECIAL_TYPES: tuple[tuple[type[Any], str], ...] = (
 _SCALAR_CLASSES = frozenset({str, int, float, bool, bytes, date, datetime, time, timedelta, Decimal, UUID})
 _MODEL_CLASS = type(BaseModel)
 _MARKERS = (params.Depends, FieldInfo)
-# Which of them there are depends on pydantic's version.
-_SLOTS = tuple(name for name in FieldInfo.__slots__ if hasattr(FieldInfo(), name))
 
 
 @dataclass
@@ -251,7 +249,7 @@ def _simple_field(name: str, annotation: Any, value: Any, is_path_param: bool) -
         kind = params.Body
     else:
         return None
-    info = _new_like(_prototype(kind))
+    info = _maker(kind)()
     info.annotation = info._attributes_set["annotation"] = annotation
     if kind is not params.Path:
         if value is inspect.Parameter.empty:
@@ -263,35 +261,23 @@ def _simple_field(name: str, annotation: Any, value: Any, is_path_param: bool) -
     return create_model_field(name=name, type_=annotation, field_info=info)
 
 
-def _copier() -> Callable[[FieldInfo, FieldInfo], None]:
-    """Return a function that sets each slot of one field info to that of another.
-
-    It is written out, as the constructor of a dataclass is: a loop over the names would take six times as long.
-    """
-    lines = [f"    target.{name} = source.{name}" for name in _SLOTS]
-    namespace: dict[str, Any] = {}
-    exec("\n".join(("def copy_slots(target, source):", *lines)), namespace)
-    copy_slots: Callable[[FieldInfo, FieldInfo], None] = namespace["copy_slots"]
-    return copy_slots
-
-
-_copy_slots = _copier()
-
-
-def _new_like(prototype: FieldInfo) -> FieldInfo:
-    """Return a copy of its own to edit; `copy.copy` takes the long way of pickling."""
-    info: FieldInfo = object.__new__(type(prototype))
-    _copy_slots(info, prototype)
-    info.metadata = info.metadata.copy()
-    info._attributes_set = info._attributes_set.copy()
-    info.__dict__.update(prototype.__dict__)
-    return info
-
-
 @lru_cache(maxsize=3)
-def _prototype(kind: Any) -> FieldInfo:
-    info: FieldInfo = kind(annotation=None) if kind is params.Path else kind(annotation=None, default=None)
-    return info
+def _maker(kind: Any) -> Callable[[], FieldInfo]:
+    """Return a function that makes field infos of a kind as its constructor does, and shares only constants among them.
+
+    It copies the attributes of one, and is written out, as the constructor of a dataclass is: a loop over the names
+    would take six times as long, and a look into `__dict__` would make a dictionary for each.
+    """
+    prototype = kind(annotation=None) if kind is params.Path else kind(annotation=None, default=None)
+    # Which slots there are depends on pydantic's version.
+    names = [*(name for name in FieldInfo.__slots__ if hasattr(prototype, name)), *vars(prototype)]
+    copied = (f"    info.{name} = prototype.{name}" for name in names)
+    edited = (f"    info.{name} = prototype.{name}.copy()" for name in ("metadata", "_attributes_set"))
+    lines = ("def make():", "    info = new(kind)", *copied, *edited, "    return info")
+    namespace: dict[str, Any] = {"new": object.__new__, "kind": kind, "prototype": prototype}
+    exec("\n".join(lines), namespace)
+    make: Callable[[], FieldInfo] = namespace["make"]
+    return make
 
 
 def add_non_field_param_to_dependency(*, param_name: str, type_annotation: Any, dependant: Dependant) -> bool | None:
