@@ -76,7 +76,20 @@ def script_of(request: Request) -> str:
 
 def load_command(core: int, seconds: int, script: Path | str, url: str) -> list[str]:
     """Return the command that loads a server."""
-    return ["taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url]
+    return [
+        "taskset",
+        "-c",
+        str(core),
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(script),
+        url,
+    ]
 
 
 def load(core: int, seconds: int, script: Path, url: str) -> float:
