@@ -11,6 +11,13 @@ def encode_json(value: Any) -> bytes:
         RecursionError: the value is nested too deeply, or contains itself.
     """
 
+def check_start(message: dict[str, Any]) -> None:
+    """Refuse an `http.response.start` message with no HTTP status or with a control byte in a header.
+
+    Raises:
+        RuntimeError: it must not reach a server.
+    """
+
 def routes_changed() -> None:
     """Note that some route or route list has changed: every table made before is out of date."""
 

@@ -285,6 +285,8 @@ class FastAPI(ForwardedOperations, Starlette):
         stack = self.middleware_stack
         if stack is None or stack is not self._judged_stack:
             self._judge(stack)
+            # Last: another thread that finds it uses what was decided.
+            self._judged_stack = stack
         router = self._direct_router
         if router is None:
             return None if self._chain is None or scope["type"] != "http" else self._chain(scope, receive, send)
@@ -300,7 +302,6 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._judged_stack = stack
         self._direct_router = self._chain = self._handlers = None
         layers: list[Any] = []
         layer = stack

@@ -129,6 +129,11 @@ def _renderable(value: Any, depth: int = 0) -> Any:
             return _renderable(str(value))
 
 
+def close_reason(text: str) -> str:
+    """Return the text cut to the length of a close reason, between two characters."""
+    return text.encode("utf-8", "replace")[:MAXIMUM_CLOSE_REASON].decode("utf-8", "ignore")
+
+
 def _close_reason(errors: Sequence[Any]) -> str:
     """Return `place: message; ...`, cut to the length of a close reason."""
 
@@ -138,5 +143,4 @@ def _close_reason(errors: Sequence[Any]) -> str:
         place = ".".join(str(part) for part in error.get("loc", ()))
         return f"{place}: {error.get('msg', '')}"
 
-    text = "; ".join(line(error) for error in errors[:MAXIMUM_ERRORS])
-    return text.encode("utf-8", "replace")[:MAXIMUM_CLOSE_REASON].decode("utf-8", "ignore")
+    return close_reason("; ".join(line(error) for error in errors[:MAXIMUM_ERRORS]))

@@ -331,6 +331,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self._declare(path, endpoint, settings)
         self._compile(settings["response_model"])
+        self.__dict__.pop("_built", None)
         self.app = self._build_app(self)
 
     def _build_app(self, state: RouteState) -> ASGIApp:

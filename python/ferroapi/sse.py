@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from starlette.responses import StreamingResponse
 
+from ferroapi.openapi._descriptions import SERVER_SENT_EVENT
+
 KEEPALIVE_COMMENT = b": ping\n\n"
 """The comment that keeps idle connections open through proxies."""
 
@@ -75,6 +77,9 @@ class ServerSentEvent(BaseModel):
                 "Use 'data' for JSON-serialized payloads or 'raw_data' for pre-formatted strings."
             )
         return self
+
+
+ServerSentEvent.__doc__ = SERVER_SENT_EVENT
 
 
 def _lines(text: str) -> list[str]:

@@ -43,6 +43,8 @@ PYTHON = {
     "_request.*": f"_request.* {DEPENDENCIES} security.api_key exception_handlers _routing.scope _signature "
     f"_body_limit _form_limits telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
+    "sse": "openapi._descriptions",
+    "openapi._descriptions": "",
     "openapi.docs": "encoders",
     "openapi.models": "logger",
     "openapi.constants": "",
@@ -50,7 +52,7 @@ PYTHON = {
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies.*": f"_imported {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
-    "security.*": "security.base security.utils openapi.models params param_functions exceptions",
+    "security.*": "security.base security.utils openapi.models openapi._descriptions params param_functions exceptions",
     "param_functions": "_imported params _options _signature _compat",
     "params": "_imported _options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",

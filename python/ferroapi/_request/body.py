@@ -17,6 +17,7 @@ from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.context import request_validation_error
+from ferroapi._request.whole_form import read_form
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import RequestValidationError
@@ -50,7 +51,7 @@ def is_json_content_type(content_type: str) -> bool:
 
 async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
     limits = _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), recipe.form_limits)
-    form = await request.form(**limits)
+    form = await read_form(request, limits)
     file_stack.push_async_callback(form.close)
     return form
 

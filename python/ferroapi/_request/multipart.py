@@ -11,6 +11,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
+from ferroapi._request.whole_form import read_form
 from ferroapi._signature import is_as_written
 
 Part = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
@@ -60,7 +61,7 @@ async def read_multipart(scope: Scope, chunks: list[bytes], has_more: bool, rece
     """Return a form as Starlette's parser reads it, from the chunks that were received already and those to come.
 
     Raises:
-        HTTPException: 400, the form is malformed or exceeds a limit.
+        HTTPException: 400, the form is malformed, cut off, or exceeds a limit.
     """
     pending = iter(chunks)
 
@@ -70,7 +71,7 @@ async def read_multipart(scope: Scope, chunks: list[bytes], has_more: bool, rece
             return {"type": "http.request", "body": chunk, "more_body": True}
         return await receive() if has_more else {"type": "http.request", "body": b"", "more_body": False}
 
-    return await Request(scope, replay).form()
+    return await read_form(Request(scope, replay), {})
 
 
 def uploads(items: Iterable[Item]) -> list[UploadFile]:

@@ -26,7 +26,7 @@ from ferroapi._request.body import body_error
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import build_response as _build_response
-from ferroapi._request.session import RESPONSE_NOT_AWAITED
+from ferroapi._request.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _shared_response, _solve_generator
 from ferroapi.dependencies._values import request_params_to_args
@@ -335,9 +335,11 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
     """
     scope, receive, send = channels
 
+    checked = checked_send(send)
+
     async def send_once(message: Message) -> None:
         if message is not _REPLAYED_START:
-            await send(message)
+            await checked(message)
 
     failing = _failing(failure)
     if application is None:

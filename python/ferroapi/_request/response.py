@@ -120,8 +120,9 @@ class ResponseRecipe:
 def response_arguments(status_code: int | None, solved: SolvedDependency) -> dict[str, Any]:
     """Return background and status for a response class; a status set on the injected response wins."""
     arguments: dict[str, Any] = {"background": solved.background_tasks}
-    status = solved.response.status_code or status_code
-    if status:
+    chosen = solved.response.status_code
+    status = chosen or status_code or chosen
+    if status is not None:
         arguments["status_code"] = status
     return arguments
 

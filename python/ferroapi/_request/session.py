@@ -13,11 +13,13 @@ from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ferroapi import _core
 from ferroapi._request.plan import PathOperation
 from ferroapi._request.sending import send_stream
+from ferroapi.exception_handlers import close_reason
 from ferroapi.exceptions import FastAPIError
 
 RESPONSE_NOT_AWAITED = (
@@ -64,16 +66,42 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
             if not is_sent:
                 raise FastAPIError(RESPONSE_NOT_AWAITED)
 
-        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+        await wrap_app_handling_exceptions(answer, request)(scope, receive, checked_send(send))
 
     return app
+
+
+def checked_send(send: Send) -> Send:
+    """Return a `send` that refuses the start of a response that would break or split what a server writes.
+
+    Raises:
+        RuntimeError: by the returned function, with nothing sent yet, so that a clean 500 can be.
+    """
+
+    async def checked(message: Message) -> None:
+        if message["type"] == "http.response.start" and type(message) is dict:
+            _core.check_start(message)
+        await send(message)
+
+    return checked
+
+
+def bounded_close(send: Send) -> Send:
+    """Return a `send` of a WebSocket whose close reasons are text of at most `MAXIMUM_CLOSE_REASON` bytes."""
+
+    async def bounded(message: Message) -> None:
+        if message["type"] == "websocket.close" and message.get("reason"):
+            message = {**message, "reason": close_reason(str(message["reason"]))}
+        await send(message)
+
+    return bounded
 
 
 def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
     """Return an ASGI application that runs a coroutine function with a `WebSocket`."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        session = WebSocket(scope, receive=receive, send=send)
+        session = WebSocket(scope, receive=receive, send=bounded_close(send))
 
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
             async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:

@@ -46,7 +46,8 @@ Solver = Callable[..., Coroutine[Any, Any, SolvedDependency]]
 
 _FALLBACKS = ("auto", "index.html", "404.html", None)
 _NAVIGATION_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-_MEDIA_TYPE_PARAMETER = re.compile(r';\s*([^=;\s]*)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
+# Nothing is matched twice, so that the time is linear in the header's length.
+_MEDIA_TYPE_PARAMETER = re.compile(r';\s*+([^=;\s]*+)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^;]*+)')
 
 
 def _frontend_dependency_endpoint() -> None:
@@ -154,7 +155,9 @@ class _FrontendStaticFiles(StaticFiles):
         """Return the file path that the frontend's match left in the scope."""
         path = read_note(scope, _FASTAPI_FRONTEND_PATH_KEY) or ""
         assert isinstance(path, str)
-        return os.path.normpath(os.path.join(*path.split("/")))
+        parts = path.split("/")
+        # What `join` makes of parts without a separator; it copies the path once for each of them.
+        return os.path.normpath("/".join(filter(None, parts)) if os.sep == "/" else os.path.join(*parts))
 
     async def get_response_for_scope(self, scope: Scope) -> Response:
         """Return the response for a matched request."""
@@ -221,10 +224,10 @@ class _FrontendStaticFiles(StaticFiles):
 
 
 def _quality(parameters: str) -> float:
-    for name, value in _MEDIA_TYPE_PARAMETER.findall(parameters):
-        if name.lower() == "q":
+    for parameter in _MEDIA_TYPE_PARAMETER.finditer(parameters):
+        if parameter[1].lower() == "q":
             try:
-                return float(value.strip().strip('"'))
+                return float(parameter[2].strip().strip('"'))
             except ValueError:
                 return 1.0
     return 1.0
@@ -234,7 +237,7 @@ def _iter_accept_media_types(accept: str) -> Iterator[tuple[str, float]]:
     """Yield the media types of an Accept header with their quality; one that cannot be read is 1."""
     for item in accept.split(","):
         media_type, semicolon, parameters = item.partition(";")
-        yield media_type.strip().lower(), _quality(semicolon + parameters)
+        yield media_type.strip().lower(), _quality(semicolon + parameters) if semicolon else 1.0
 
 
 def _is_frontend_navigation_request(scope: Scope) -> bool:

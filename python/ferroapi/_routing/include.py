@@ -189,7 +189,14 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
         # Only called for what is not set yet, so a compiled context pays nothing for this.
         if name not in COMPILED_ATTRIBUTES:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._compile(self.original_route.response_model, self.original_route.stream_item_type)
+        draft = copy.copy(self)
+        draft._compile(self.original_route.response_model, self.original_route.stream_item_type)
+        # Two threads may both get here. All of them see what the first one published, and never a part of it: the
+        # document looks schemas up by the fields that it has collected before.
+        first = self.__dict__.setdefault("_draft", draft)
+        for attribute in COMPILED_ATTRIBUTES:
+            self.__dict__.setdefault(attribute, first.__dict__[attribute])
+        self.__dict__.pop("_draft", None)
         return self.__dict__[name]
 
     @property
@@ -199,14 +206,13 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     @property
     def app(self) -> ASGIApp:  # type: ignore[override]
         """The ASGI application of the route under the merged settings, built once through `get_route_handler`."""
-        app = self.__dict__.get("_app")
-        if app is None:
+        if "_built" not in self.__dict__:
             token = _effective_route_context_var.set(self)
             try:
-                app = self.__dict__["_app"] = self.original_route._build_app(self)
+                self.original_route._build_app(self)
             finally:
                 _effective_route_context_var.reset(token)
-        return cast(ASGIApp, app)
+        return cast(ASGIApp, self.__dict__["_built"].app)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the full path and the methods.

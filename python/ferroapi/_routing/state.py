@@ -327,7 +327,8 @@ class RouteState:
         """Keep an application together with the operation of its handler, if nothing is wrapped around that."""
         operation = getattr(handler, "operation", None)
         is_own = operation is not None and operation.handler is handler
-        self.__dict__["_built"] = BuiltApp(app, operation if is_own else None)
+        # The first of several threads that build the application of a view sets it for all.
+        self.__dict__.setdefault("_built", BuiltApp(app, operation if is_own else None))
 
     def app_as_built(self) -> BuiltApp | None:
         """Return the application with its operation, None if somebody put another application in its place."""

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.status import HTTP_401_UNAUTHORIZED
 
 from ferroapi.exceptions import HTTPException
+from ferroapi.openapi._descriptions import HTTP_AUTHORIZATION_CREDENTIALS, HTTP_BASIC_CREDENTIALS
 from ferroapi.openapi.models import HTTPBase as HTTPBaseModel
 from ferroapi.openapi.models import HTTPBearer as HTTPBearerModel
 from ferroapi.security.base import SecurityBase as SecurityBase
@@ -22,11 +23,17 @@ class HTTPBasicCredentials(BaseModel):
     password: str
 
 
+HTTPBasicCredentials.__doc__ = HTTP_BASIC_CREDENTIALS
+
+
 class HTTPAuthorizationCredentials(BaseModel):
     """What the other schemes give: the header's scheme as it was written, and what follows it, unchecked."""
 
     scheme: str
     credentials: str
+
+
+HTTPAuthorizationCredentials.__doc__ = HTTP_AUTHORIZATION_CREDENTIALS
 
 
 class HTTPBase(_Scheme):

@@ -7,8 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use smallvec::SmallVec;
 
+use crate::error::Error;
 use crate::plan::{Plan, Render};
-use crate::respond::{Ready, carries_body};
+use crate::respond::{Ready, carries_body, check_response};
 use crate::serialize::shape::Shaped;
 use crate::solve::Solver;
 use crate::{ffi, names, serialize, validate};
@@ -42,11 +43,14 @@ pub(crate) fn answer(
     let sub_response = solver.response.as_ref().map(|response| response.bind(py));
     let status = match sub_response {
         None => recipe.status,
-        Some(response) => response
-            .getattr(intern!(py, "status_code"))?
-            .extract::<Option<u16>>()?
-            .filter(|status| *status != 0)
-            .or(recipe.status),
+        Some(response) => {
+            let chosen = response.getattr(intern!(py, "status_code"))?;
+            match chosen.extract::<Option<u16>>() {
+                Ok(Some(0) | None) => recipe.status.or_else(|| (!chosen.is_none()).then_some(0)),
+                Ok(status) => status,
+                Err(_) => return Err(Error::Status { status: chosen.to_string() }.into()),
+            }
+        }
     };
     let status = status.unwrap_or(200);
     if native && carries_body(status) {
@@ -118,6 +122,9 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
         if let Some(ready) = Ready::of_plain_response(response)? {
             return Ok(Answer::Ready(ready));
         }
+    }
+    if native {
+        check_response(response)?;
     }
     Ok(Answer::Object(response.clone().unbind()))
 }

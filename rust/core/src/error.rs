@@ -14,6 +14,10 @@ pub(crate) enum Error {
     Recipe { what: &'static str, word: String },
     /// A dependency with `yield` gave an object of this class, which is no iterator, or no async one.
     Iterator { class: String, kind: &'static str },
+    /// A response whose status is no HTTP status.
+    Status { status: String },
+    /// A response header, named `name`, with a control byte in its name or value.
+    Header { name: String },
     /// The driver was resumed in a state in which nothing awaits.
     Resumed,
 }
@@ -27,6 +31,10 @@ impl From<Error> for PyErr {
             }
             Error::Recipe { what, word } => PyValueError::new_err(format!("unknown {what}: {word:?}")),
             Error::Iterator { class, kind } => PyTypeError::new_err(format!("'{class}' object is not {kind}")),
+            Error::Status { status } => PyRuntimeError::new_err(format!("the response has no HTTP status: {status}")),
+            Error::Header { name } => {
+                PyRuntimeError::new_err(format!("the response has a control byte in its header {name:?}"))
+            }
             Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
         }
     }

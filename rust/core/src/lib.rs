@@ -39,6 +39,8 @@ mod _core {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
+    use crate::respond::check_start;
+    #[pymodule_export]
     use crate::serialize::shape::Shape;
     #[pymodule_export]
     use crate::stream::Stream;

@@ -4,8 +4,9 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString};
 
+use crate::error::Error;
 use crate::names;
 use crate::plan::Answer;
 
@@ -26,12 +27,14 @@ impl Ready {
         body: &[u8],
         added: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        check_status(status.into())?;
         let length = PyBytes::new(py, itoa::Buffer::new().format(body.len()).as_bytes());
         let headers = PyList::new(
             py,
             [(&answer.content_length, length).into_pyobject(py)?.as_any(), answer.content_type.bind(py).as_any()],
         )?;
         if let Some(added) = added {
+            check_headers(added)?;
             headers.call_method1(intern!(py, "extend"), (added,))?;
         }
         Ok(Self {
@@ -56,6 +59,7 @@ impl Ready {
         if !plain || !response.getattr(intern!(py, "background"))?.is_none() {
             return Ok(None);
         }
+        check_response(response)?;
         Ok(Some(Self {
             status: response.getattr(intern!(py, "status_code"))?.unbind(),
             headers: response.getattr(intern!(py, "raw_headers"))?.unbind(),
@@ -79,6 +83,62 @@ impl Ready {
         message.set_item(intern!(py, "body"), &self.body)?;
         Ok(message)
     }
+}
+
+/// Refuse a response object whose status or headers must not reach a server.
+///
+/// # Errors
+/// `RuntimeError`, before anything is sent. An object that does not show what it will send is left to the server.
+pub(crate) fn check_response(response: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = response.py();
+    if let Some(status) = response.getattr_opt(intern!(py, "status_code"))? {
+        check_status_object(&status)?;
+    }
+    response.getattr_opt(intern!(py, "raw_headers"))?.map_or(Ok(()), |headers| check_headers(&headers))
+}
+
+/// Refuse an `http.response.start` message whose status or headers must not reach a server.
+///
+/// # Errors
+/// `RuntimeError`.
+#[pyfunction]
+pub(crate) fn check_start(message: &Bound<'_, PyDict>) -> PyResult<()> {
+    let py = message.py();
+    if let Some(status) = message.get_item(intern!(py, "status"))? {
+        check_status_object(&status)?;
+    }
+    message.get_item(intern!(py, "headers"))?.map_or(Ok(()), |headers| check_headers(&headers))
+}
+
+fn check_status_object(status: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !status.is_instance_of::<PyInt>() {
+        return Ok(());
+    }
+    match status.extract::<i64>() {
+        Ok(number) => check_status(number),
+        Err(_) => Err(Error::Status { status: status.to_string() }.into()),
+    }
+}
+
+/// Source: RFC 9110, section 15: three digits; servers differ in what they do with others.
+fn check_status(status: i64) -> PyResult<()> {
+    if (100..=999).contains(&status) { Ok(()) } else { Err(Error::Status { status: status.to_string() }.into()) }
+}
+
+/// Source: RFC 9110, section 5.5: a line end or a NUL would end the header, and begin another or the body.
+fn check_headers(headers: &Bound<'_, PyAny>) -> PyResult<()> {
+    let Ok(headers) = headers.cast::<PyList>() else { return Ok(()) };
+    for header in headers {
+        let Ok((name, value)) = header.extract::<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>() else { continue };
+        if has_control_byte(name.as_bytes()) || has_control_byte(value.as_bytes()) {
+            return Err(Error::Header { name: String::from_utf8_lossy(name.as_bytes()).into_owned() }.into());
+        }
+    }
+    Ok(())
+}
+
+fn has_control_byte(text: &[u8]) -> bool {
+    text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
 /// Whether a response of this status carries the body that was rendered for it, with its length.

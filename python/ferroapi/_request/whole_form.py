@@ -1,0 +1,96 @@
+"""Read a multipart form where FastAPI reads one: the parsing is Starlette's, what is refused is decided here.
+
+Differs from FastAPI on purpose, see docs/differences.md: half a form is no form, and not every codec is a charset.
+"""
+
+import codecs
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any
+
+import starlette.requests
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from ferroapi._signature import is_as_written
+
+TRUNCATED = "The multipart body ends before its closing boundary."
+
+_REPLACEMENT = "latin-1"
+"""What stands for a charset that is no text, as Starlette has it for one that Python does not know."""
+
+# Names of the charsets that browsers send and read, and what Python calls the Unicode encodings.
+# Source: WHATWG Encoding Standard, 4.2 Names and labels.
+_CHARSETS = frozenset(
+    codecs.lookup(name).name
+    for name in (
+        *("ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
+        *(f"iso8859-{part}" for part in range(1, 17) if part != 12),
+        *(f"cp{page}" for page in (437, 850, 852, 866, 874, 932, 949, 950, *range(1250, 1259))),
+        *("koi8-r", "koi8-u", "mac-roman", "mac-cyrillic", "tis-620"),
+        *("gb2312", "gbk", "gb18030", "big5", "big5hkscs", "euc-jp", "iso2022-jp", "shift-jis", "euc-kr"),
+    )
+)
+
+
+class _WholeFormParser(MultiPartParser):
+    """Starlette's parser, which also notes whether the body came to its end."""
+
+    _has_begun = False
+    _has_ended = False
+
+    def on_part_begin(self) -> None:
+        """Decode names and values by a charset, or as Starlette does where the client's is unknown."""
+        self._has_begun = True
+        if self._charset not in _CHARSETS:
+            self._charset = _REPLACEMENT
+        super().on_part_begin()
+
+    def on_end(self) -> None:
+        """Note the closing boundary."""
+        self._has_ended = True
+        super().on_end()
+
+    async def parse(self) -> FormData:
+        """Return the form.
+
+        Raises:
+            MultiPartException: the body is not multipart, goes past a limit, or is cut off.
+        """
+        form = await super().parse()
+        if self._has_begun and not self._has_ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException(TRUNCATED)
+        return form
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether a form is multipart, and nobody put something else in the place of `request.form()` or its parser."""
+    main_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (
+        main_type == "multipart/form-data"
+        and request._form is None
+        and vars(starlette.requests)["MultiPartParser"] is MultiPartParser
+        and is_as_written(type(request), "form")
+        and is_as_written(type(request), "_get_form")
+    )
+
+
+async def read_form(request: Request, limits: Mapping[str, Any]) -> FormData:
+    """Return the form of a request, and keep it there for `request.form()`.
+
+    Raises:
+        HTTPException: 400, the form is malformed, goes past a limit, or is a multipart body that is cut off.
+    """
+    if not _is_ours(request):
+        return await request.form(**limits)
+    try:
+        async with aclosing(request.stream()) as stream:
+            form = await _WholeFormParser(request.headers, stream, **limits).parse()
+    except MultiPartException as error:
+        raise HTTPException(status_code=400, detail=error.message) from error
+    request._form = form
+    return form
