@@ -209,7 +209,7 @@ def test_only_charsets_decode_a_form(charset: bytes, value: bytes, theirs_reads:
 def test_a_control_byte_in_a_header_is_one_clean_500(path: str, value: bytes, native: bool) -> None:
     theirs, ours = outcomes(Request("GET", path, b"value=" + value), native)
     assert theirs.status == (400 if "exception" in path else 200)
-    assert (ours.status, ours.log) == (500, ["start", "body"])
+    assert (ours.status, ours.log.count("start"), ours.body) == (500, 1, b"Internal Server Error")
     assert ours.raised == 'RuntimeError: the response has a control byte in its header "x-value"'
     assert b"x-value" not in dict(ours.headers)
 
@@ -228,7 +228,7 @@ def test_any_other_header_is_as_under_fastapi(path: str, value: bytes, native: b
 def test_a_status_that_is_none_is_one_clean_500(path: str, value: int, native: bool) -> None:
     theirs, ours = outcomes(Request("GET", path, b"value=%d" % value), native)
     assert theirs.status == value
-    assert (ours.status, ours.log) == (500, ["start", "body"])
+    assert (ours.status, ours.log.count("start"), ours.body) == (500, 1, b"Internal Server Error")
     assert ours.raised == f"RuntimeError: the response has no HTTP status: {value}"
 
 
