@@ -60,6 +60,21 @@ test: build ## Run the Rust tests and the Python tests, and print the counts (AR
 	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
 
 # `hypothesis` is the mark that its plugin gives to every property; `tests/house/test_properties.py` sees that all have it.
+VERSIONS ?= 3.12 3.13 3.14
+
+.PHONY: test-versions
+test-versions: ## Run the Python tests on each other Python that is found, and name those that are not (VERSIONS=, ARGS=)
+	@for version in $(VERSIONS); do \
+		found=; \
+		for python in "python$$version" "$$HOME/.pyenv/versions/$$version".*/bin/python; do \
+			"$$python" -c 'import ensurepip, venv' 2>/dev/null && { found=$$python; break; }; \
+		done; \
+		if test -z "$$found"; then echo "::: Python $$version: skipped, not found"; continue; fi; \
+		echo "::: Python $$version: $$found"; \
+		CARGO_TARGET_DIR=target/$$version $(MAKE) build VENV=target/venv-$$version PYTHON="$$found"; \
+		target/venv-$$version/bin/python -m pytest $(ARGS); \
+	done
+
 .PHONY: test-deep
 test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
 	PROPTEST_CASES=100000 cargo test --locked --release --workspace --exclude ferroapi-core

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from ferroapi import _core
 from ferroapi._compat import Undefined
+from ferroapi._request.session import bounded_close
 
 
 async def run_connection(plan: _core.Plan, scope: Scope, receive: Receive, send: Send, application: Any) -> None:
@@ -32,11 +33,11 @@ async def run_connection(plan: _core.Plan, scope: Scope, receive: Receive, send:
             await _run_session(plan, scope, receive, send)
     except Exception as error:
         # A handler of the endpoint's exception may have failed, and have a handler too.
-        await _handle(error, WebSocket(scope, receive, send), scope, receive, send)
+        await _handle(error, WebSocket(scope, receive, bounded_close(send)), scope, receive, send)
 
 
 async def _run_session(plan: _core.Plan, scope: Scope, receive: Receive, send: Send) -> None:
-    session = WebSocket(scope, receive, send)
+    session = WebSocket(scope, receive, bounded_close(send))
     try:
         async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
             scope["fastapi_inner_astack"] = request_stack

@@ -78,10 +78,10 @@ def checked_send(send: Send) -> Send:
         RuntimeError: by the returned function, with nothing sent yet, so that a clean 500 can be.
     """
 
-    async def checked(message: Message) -> None:
+    def checked(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start" and type(message) is dict:
             _core.check_start(message)
-        await send(message)
+        return send(message)
 
     return checked
 
@@ -89,10 +89,10 @@ def checked_send(send: Send) -> Send:
 def bounded_close(send: Send) -> Send:
     """Return a `send` of a WebSocket whose close reasons are text of at most `MAXIMUM_CLOSE_REASON` bytes."""
 
-    async def bounded(message: Message) -> None:
+    def bounded(message: Message) -> Awaitable[None]:
         if message["type"] == "websocket.close" and message.get("reason"):
             message = {**message, "reason": close_reason(str(message["reason"]))}
-        await send(message)
+        return send(message)
 
     return bounded
 
