@@ -19,6 +19,8 @@ from ferroapi.exceptions import FastAPIError, ResponseValidationError
 from ferroapi.routing import APIRoute
 from ferroapi.testclient import TestClient
 
+from .core.asgi import answers, http_scope
+
 
 def client_of(app: FastAPI, **options: Any) -> TestClient:
     return TestClient(app, **options)
@@ -536,3 +538,26 @@ def test_custom_convertor_converts_once_and_leaves_later_routes_native() -> None
         del CONVERTOR_TYPES["month_counted"]
     assert converted == ["2024-05"]
     assert [(row.path, row.mode) for row in app.explain()][1:] == [("/{other}", "native")]
+
+
+# What no server and no careful application would do.
+
+
+def test_scope_of_a_foreign_type_is_not_taken_for_a_request() -> None:
+    ends = []
+    for framework in (fastapi, ferroapi):
+        app = framework.FastAPI(openapi_url=None)
+        app.add_api_route("/{item}", lambda item: item, methods=["GET"])
+        found = answers(app, [http_scope("/item") | {"type": "foreign"}] * 2)
+        ends.append([(each.status, each.raised) for each in found])
+    assert ends[1] == ends[0]
+
+
+@pytest.mark.parametrize("status", ["201", -1, 70_000])
+def test_status_code_that_is_none_fails_as_under_fastapi(status: Any) -> None:
+    ends = []
+    for framework in (fastapi, ferroapi):
+        app = framework.FastAPI(openapi_url=None)
+        app.add_api_route("/", lambda: 1, status_code=status)
+        ends.append([(each.status, each.raised) for each in answers(app, [http_scope("/")] * 2)])
+    assert ends[1] == ends[0]

@@ -80,7 +80,7 @@ _SOURCES: dict[str, dict[str, str]] = {
     "ferroapi.routing": {
         "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
         "ferroapi._compat": "lenient_issubclass",
-        "ferroapi._request.stream": "_normalize_non_finite_floats",
+        "ferroapi._request.items": "_normalize_non_finite_floats",
         "ferroapi._routing.frontend": "_FrontendRoute _FrontendStaticFiles _frontend_dependency_endpoint "
         "_frontend_path_specificity _get_resolved_absolute_path _is_frontend_navigation_request "
         "_iter_accept_media_types",

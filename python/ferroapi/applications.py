@@ -292,7 +292,7 @@ class FastAPI(ForwardedOperations, Starlette):
             return None if self._chain is None or scope["type"] != "http" else self._chain(scope, receive, send)
         gate = self._gate
         try:
-            if not (gate and gate.is_current or self.root_path or observes_without_import(self._telemetry)):
+            if not ((gate and gate.is_current) or self.root_path or observes_without_import(self._telemetry)):
                 self._gate = router._gate(self)
             return router._drive(scope, receive, send, self)
         except Exception:
