@@ -107,6 +107,19 @@ class Stream:
         """Give the stream up."""
 
 @final
+class Recorder:
+    """A `send` that notes whether the response has started."""
+
+    def __new__(cls, send: Any) -> Self:
+        """Pass messages on to `send`."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the start of a response has passed."""
+
+    def __call__(self, message: Any) -> Any: ...
+
+@final
 class CrossOriginSend:
     """The `send` of a request that came through a `CORSMiddleware`: it adds what the class adds to a response."""
 

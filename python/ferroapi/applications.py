@@ -5,8 +5,8 @@ The server calls it first. What a route is and how it answers is in `routing`.
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
 from itertools import takewhile
+from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from starlette.applications import Starlette
@@ -224,6 +224,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self._judged_stack: ASGIApp | None = None
         self._direct_router: routing.APIRouter | None = None
         self._chain: Chain | None = None
+        self._open_chain: Chain | None = None
         self._handlers: tuple[Any, Any] | None = None
         self._entrance: ASGIApp = self.router
         self.setup()
@@ -231,7 +232,7 @@ class FastAPI(ForwardedOperations, Starlette):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _GATED:
-            self.__dict__["_gate"] = None
+            self.__dict__["_gate"] = self.__dict__["_open_chain"] = None
 
     # The stack.
 
@@ -261,6 +262,13 @@ class FastAPI(ForwardedOperations, Starlette):
         gate = self._gate
         if gate is not None and (driver := gate.enter(scope, receive, send)) is not None:
             await driver
+        elif (
+            (chain := self._open_chain) is not None
+            and scope["type"] == "http"
+            and "fastapi.telemetry" not in scope
+            and not ("opentelemetry" in modules and self._native_telemetry.enabled())
+        ):
+            await chain(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -289,7 +297,11 @@ class FastAPI(ForwardedOperations, Starlette):
             self._judged_stack = stack
         router = self._direct_router
         if router is None:
-            return None if self._chain is None or scope["type"] != "http" else self._chain(scope, receive, send)
+            if self._chain is None or scope["type"] != "http":
+                return None
+            if self._open_chain is None and not (self.root_path or observes_without_import(self._telemetry)):
+                self._open_chain = self._chain
+            return self._chain(scope, receive, send)
         gate = self._gate
         try:
             if not ((gate and gate.is_current) or self.root_path or observes_without_import(self._telemetry)):
@@ -326,11 +338,13 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run a request that has come through the user's middleware."""
-        driver = None
         # The user's middleware has the scope in its hands, too.
         scope["starlette.exception_handlers"] = self._handlers
-        with suppress(Exception):
+        try:
             driver = self.router._drive(scope, receive, send, self)
+        except Exception:
+            # As above: the router raises it again, inside the exception handlers.
+            driver = None
         return self._entrance(scope, receive, send) if driver is None else driver
 
     def _is_router_as_written(self) -> bool:

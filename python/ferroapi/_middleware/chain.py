@@ -166,18 +166,11 @@ class Chain:
             if cls.__call__ is not call:
                 await self._stack(scope, receive, send)
                 return
-        has_started = False
-
-        def watch_start(message: Message) -> Awaitable[None]:
-            nonlocal has_started
-            if message["type"] == "http.response.start":
-                has_started = True
-            return send(message)
-
+        recorder = _core.Recorder(send)
         try:
-            await self._call(scope, receive, watch_start)
+            await self._call(scope, receive, recorder)
         except Exception as error:
-            await self._escape(error, has_started, (scope, receive, send))
+            await self._escape(error, recorder.has_started, (scope, receive, send))
 
     async def _escape(self, error: Exception, has_started: bool, channels: tuple[Scope, Receive, Send]) -> None:
         """Let the layers around the user's meet an exception, where they would have met it.

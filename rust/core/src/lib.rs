@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::serialize::shape::Shape;
     #[pymodule_export]
-    use crate::stream::Stream;
+    use crate::stream::{Recorder, Stream};
     #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
     #[pymodule_export]

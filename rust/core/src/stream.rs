@@ -23,18 +23,19 @@ pub(crate) struct Recorder {
     started: AtomicBool,
 }
 
+#[pymethods]
 impl Recorder {
+    #[new]
     pub(crate) fn new(send: Py<PyAny>) -> Self {
         Self { send, started: AtomicBool::new(false) }
     }
 
+    /// Whether the start of a response has passed.
+    #[getter]
     pub(crate) fn has_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }
-}
 
-#[pymethods]
-impl Recorder {
     fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if message_type(message)? == "http.response.start" {
             self.started.store(true, Ordering::Release);
