@@ -245,7 +245,7 @@ class Builder:
         return [upload.file.closed for upload in self.uploads]
 
     def _result(self, function: Function, shown: dict[str, Any], number: int) -> Any:
-        if function.kind in ("stream", "sync stream", "socket"):
+        if function.kind.endswith(("stream", "socket")):
             return None
         return RESULTS[function.result](function, shown, number)
 
@@ -313,7 +313,8 @@ class Builder:
 
         return call
 
-    # When an unfinished stream is closed is up to the garbage collector: only the end of a whole one is logged.
+    # When an unfinished stream is closed is up to the garbage collector, so only the end of a whole one is logged. How
+    # far threads and the producers of events, which are tasks of their own, run ahead of what is sent is not decided.
 
     def _stream(self, function: Function) -> Callable[..., Any]:
         async def call(**values: Any) -> Any:
@@ -322,16 +323,18 @@ class Builder:
                 if "suspends" in function.does:
                     await asyncio.sleep(0)
                 yield item
-            self.log.append(("yielded", function.name, in_loop(), VARIABLE.get(), self._closed_uploads()))
+            if function.kind == "stream":
+                self.log.append(("yielded", function.name, in_loop(), VARIABLE.get(), self._closed_uploads()))
             self._after(function)
 
         return call
+
+    _event_stream = _stream
 
     def _sync_stream(self, function: Function) -> Callable[..., Any]:
         def call(**values: Any) -> Any:
             self._begin(function, values)
             yield from STREAMS[function.result](self.sse)
-            self.log.append(("yielded", function.name, in_loop(), VARIABLE.get(), self._closed_uploads()))
             self._after(function)
 
         return call

@@ -25,5 +25,7 @@ STREAMS: dict[str, Callable[[Any], list[Any]]] = {
     ],
     "event among values": lambda sse: [{"a": 1}, sse.ServerSentEvent(data="text"), "plain"],
 }
+WHOLE = ["items", "texts", "values", "nothing", "item dicts", "events", "event among values"]
+"""The streams that end well, whatever is made of their items."""
 TYPED = ["item", "any", "str", "dict", "list of items", "item or none", "int"]
 """The types that a stream says it yields."""

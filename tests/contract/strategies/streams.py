@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from ..drawn import Operation
-from ..drawn.streams import STREAMS, TYPED
+from ..drawn.streams import STREAMS, TYPED, WHOLE
 from .values import now_and_then
 
 
@@ -49,4 +49,9 @@ def streamed(draw: st.DrawFn, operation: Operation) -> Operation:
             ]
         )
     )
+    if ("response_class", "events") in options and kind == "stream":
+        endpoint = replace(endpoint, kind="event stream")
+    elif ("response_class", "events") in options:
+        # The thread runs ahead of what is sent: how much of it a failure takes back is not decided.
+        endpoint = replace(endpoint, does="returns", result=draw(st.sampled_from(WHOLE)), yields=None)
     return replace(operation, endpoint=endpoint, options=options)
