@@ -31,8 +31,8 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* _operations "
-    f"_options _signature _imported _body_limit exception_handlers params telemetry._* requests responses {SMALL}",
+    "applications": "_core routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* "
+    f"_operations _options _signature _imported _body_limit exception_handlers params telemetry._* requests responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"_imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core",
@@ -89,7 +89,7 @@ PYTHON_DEFERRED = {
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
     ("error", "names", "ffi"),
-    ("awaitable",),
+    ("awaitable", "patches"),
     ("scope",),
     ("serialize", "worker"),
     ("plan",),
@@ -102,6 +102,7 @@ RUST_CORE = (
     ("hop",),
     ("drive",),
     ("table",),
+    ("gate",),
     ("lib",),
 )
 RUST_WIRE = (
