@@ -32,7 +32,8 @@ PYTHON = {
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_core routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* "
-    f"_operations _options _signature _imported _body_limit exception_handlers params telemetry._* requests responses {SMALL}",
+    f"_operations _options _signature _imported _body_limit exception_handlers params telemetry._* requests "
+    f"responses {SMALL}",
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"_imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core",
