@@ -132,6 +132,16 @@ def test_cli_dev_reloads_on_localhost(served: dict[str, object], tmp_path: Path)
     assert (served["host"], served["reload"], served["reload_dirs"]) == ("127.0.0.1", True, [str(tmp_path)])
 
 
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_cli_verbose_says_what_is_imported(served: dict[str, object], tmp_path: Path, command: str) -> None:
+    file = f"spoken_by_{command}.py"
+    write(file)
+    assert "Importing" not in invoke(command, file).output
+    result = invoke(command, file, "-v")
+    assert result.exit_code == 0
+    assert f"Importing spoken_by_{command}:app from {tmp_path / file}" in result.output
+
+
 def test_cli_reads_entrypoint_from_pyproject(served: dict[str, object]) -> None:
     write("package/__init__.py", name="service")
     Path("pyproject.toml").write_text('[tool.fastapi]\nentrypoint = "package:service"\n')

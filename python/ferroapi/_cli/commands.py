@@ -4,6 +4,7 @@ They stand between the shell and uvicorn; requests never pass through here.
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ App = Annotated[str | None, typer.Option(help="Name of the application in its mo
 Entrypoint = Annotated[str | None, typer.Option("--entrypoint", "-e", help="The application as package.module:name.")]
 ProxyHeaders = Annotated[bool, typer.Option(help="Trust X-Forwarded-* of the allowed addresses.")]
 AllowedProxies = Annotated[str | None, typer.Option(help="Addresses whose forwarded headers are trusted, or '*'.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what was imported, and from where.")]
 UseAlias = Annotated[bool, typer.Option("--alias", help="Let `import fastapi` in the application mean ferroapi.")]
 
 
@@ -57,6 +59,7 @@ class _Target:
     app: str | None
     entrypoint: str | None
     use_alias: bool
+    is_verbose: bool = False
 
     def find(self) -> str:
         """`module:name` of the application, imported.
@@ -68,7 +71,11 @@ class _Target:
             # Reload and worker processes inherit the environment, not this process' modules.
             os.environ["FERROAPI_ALIAS"] = "1"
             alias.install()
-        return find_application(self._point())
+        found = find_application(self._point())
+        if self.is_verbose:
+            module = sys.modules[found.partition(":")[0]]
+            typer.echo(f"Importing {found} from {module.__file__}")
+        return found
 
     def _point(self) -> ImportPoint:
         if self.entrypoint is not None:
@@ -109,11 +116,12 @@ def run(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
+    verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
     """Serve an application in production mode, on all addresses."""
     _serve(
-        _Target(path, app, entrypoint, use_alias),
+        _Target(path, app, entrypoint, use_alias, verbose),
         host=host,
         port=port,
         reload=reload,
@@ -138,12 +146,13 @@ def dev(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
+    verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
     """Serve an application in development mode: on localhost, restarting when files change."""
     os.environ.setdefault("FASTAPI_ENV", "development")
     _serve(
-        _Target(path, app, entrypoint, use_alias),
+        _Target(path, app, entrypoint, use_alias, verbose),
         host=host,
         port=port,
         reload=reload,
