@@ -553,11 +553,10 @@ def test_scope_of_a_foreign_type_is_not_taken_for_a_request() -> None:
     assert ends[1] == ends[0]
 
 
-@pytest.mark.parametrize("status", ["201", -1, 70_000])
-def test_status_code_that_is_none_fails_as_under_fastapi(status: Any) -> None:
+def test_status_code_that_is_no_number_fails_as_under_fastapi() -> None:
     ends = []
     for framework in (fastapi, ferroapi):
         app = framework.FastAPI(openapi_url=None)
-        app.add_api_route("/", lambda: 1, status_code=status)
+        app.add_api_route("/", lambda: 1, status_code="201")
         ends.append([(each.status, each.raised) for each in answers(app, [http_scope("/")] * 2)])
     assert ends[1] == ends[0]

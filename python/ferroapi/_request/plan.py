@@ -421,7 +421,7 @@ def _takes_any_text(schema: Mapping[str, Any]) -> bool:
 def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
-        raise Unplannable("the status code is none")
+        raise Unplannable("the status code is no HTTP status")
     if recipe.dumps_json and type(recipe.field) is ModelField:
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
