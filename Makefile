@@ -77,7 +77,7 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 
 .PHONY: test-deep
 test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
-	PROPTEST_CASES=100000 cargo test --locked --release --workspace --exclude ferroapi-core
+	PROPTEST_CASES=20000 cargo test --locked --release --workspace --exclude ferroapi-core
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis --numprocesses 2 --dist worksteal --timeout 3000 $(ARGS)
 
 .PHONY: fuzz
