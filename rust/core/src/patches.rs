@@ -19,7 +19,7 @@ struct Module {
 
 /// The names of one class, which is looked at again only when it or a base of it was modified.
 struct Class {
-    class: Py<PyType>,
+    object: Py<PyType>,
     names: Vec<(Py<PyString>, Py<PyAny>)>,
     /// The version in which nothing was replaced.
     version: AtomicU32,
@@ -50,10 +50,10 @@ impl Patches {
                 }
             } else {
                 let class = namespace.cast::<PyType>()?;
-                match patches.classes.iter_mut().find(|known| known.class.is(class)) {
+                match patches.classes.iter_mut().find(|known| known.object.is(class)) {
                     Some(known) => known.names.push((name, original)),
                     None => patches.classes.push(Class {
-                        class: class.clone().unbind(),
+                        object: class.clone().unbind(),
                         names: vec![(name, original)],
                         version: AtomicU32::new(0),
                     }),
@@ -77,7 +77,7 @@ impl Patches {
             }
         }
         for class in &self.classes {
-            let version = ffi::type_version(class.class.bind(py));
+            let version = ffi::type_version(class.object.bind(py));
             if (version == 0 || version != class.version.load(Ordering::Relaxed)) && !class.is_whole(py, version)? {
                 return Ok(false);
             }
@@ -89,7 +89,7 @@ impl Patches {
         for module in &self.modules {
             visit.call(&module.globals)?;
         }
-        self.classes.iter().try_for_each(|class| visit.call(&class.class))
+        self.classes.iter().try_for_each(|class| visit.call(&class.object))
     }
 }
 
@@ -97,7 +97,7 @@ impl Class {
     #[cold]
     fn is_whole(&self, py: Python<'_>, version: u32) -> PyResult<bool> {
         for (name, original) in &self.names {
-            if !self.class.bind(py).getattr(name)?.is(original) {
+            if !self.object.bind(py).getattr(name)?.is(original) {
                 return Ok(false);
             }
         }
