@@ -182,7 +182,7 @@ class Gate:
 
 @final
 class WorkQueue:
-    """What a worker thread reads in place of a `queue.Queue`: the engine's calls, which `get` runs, and AnyIO's items."""
+    """What a worker thread reads: the engine's calls, which `get` runs, and AnyIO's items, which it returns."""
 
     def __new__(cls, locals: Any) -> Self:
         """Make a queue for threads whose own data AnyIO keeps in `locals`."""

@@ -114,7 +114,7 @@ class Dispatch(routing.Router):
         return table.core.drive(scope, receive, send, application)
 
     def _gate(self, application: Any) -> _core.Gate | None:
-        """Return the gate through which requests of an application go to this router's table, None if others see them."""
+        """Return the gate between a server and this router's table, None if something stands between."""
         table = self._current_table()
         return _core.Gate(table.core, application) if table.is_bare else None
 

@@ -215,18 +215,12 @@ def _without_template(
     route: BaseRoute, state: Any, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]
 ) -> Entry:
     """Return an entry for a route that no path template describes: a host, convertors of the application, any code."""
-    might: Might | None = None
     if type(route) is Host and _is_untouched(route):
-
-        def might(scope: Scope, path: str) -> Any:
-            return asked.matches(scope)[0] != Match.NONE
-
-    elif (expression := getattr(state, "path_regex", None)) is not None and _is_untouched(route):
-
-        def might(scope: Scope, path: str) -> Any:
-            return expression.match(path)
-
-    return _asked(asked, candidate, chain, might)
+        return _asked(asked, candidate, chain, lambda scope, path: asked.matches(scope)[0] != Match.NONE)
+    expression = getattr(state, "path_regex", None)
+    if expression is not None and _is_untouched(route):
+        return _asked(asked, candidate, chain, lambda scope, path: expression.match(path))
+    return _asked(asked, candidate, chain)
 
 
 def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
