@@ -237,18 +237,35 @@ def count_modes() -> Counter[str]:
     if (core := sys.modules.get("ferroapi._core")) is None:
         return modes
     dispatch: Any = sys.modules["ferroapi._routing.dispatch"].Dispatch
-    drive, respond = dispatch._drive, core.respond
+    drive, gate, respond = dispatch._drive, dispatch._gate, core.respond
 
-    def counted_drive(*arguments: Any) -> Any:
-        driver = drive(*arguments)
-        modes["driver"] += driver is not None
+    class CountedGate:
+        def __init__(self, gate: Any) -> None:
+            self.gate = gate
+
+        @property
+        def is_current(self) -> bool:
+            return bool(self.gate.is_current)
+
+        def enter(self, *arguments: Any) -> Any:
+            driver = self.gate.enter(*arguments)
+            modes["driver"] += driver is not None
+            return driver
+
+    def counted_gate(*arguments: Any) -> Any:
+        opened = gate(*arguments)
+        return opened and CountedGate(opened)
+
+    def counted_drive(router: Any, scope: Any, *arguments: Any) -> Any:
+        driver = drive(router, scope, *arguments)
+        modes["driver"] += driver is not None and scope["type"] == "http"
         return driver
 
     def counted_respond(*arguments: Any) -> Any:
         modes["handler"] += 1
         return respond(*arguments)
 
-    dispatch._drive, core.respond = counted_drive, counted_respond
+    dispatch._drive, dispatch._gate, core.respond = counted_drive, counted_gate, counted_respond
     return modes
 
 

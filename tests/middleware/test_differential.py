@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ import surroundings
 
 ABANDONED = {"/sync", "/waits", "/scoped", "/opened-sync", "/file", "/stream", "/slow-stream", "/broken-stream"}
 """What goes on after a second `call_next` has failed: how far it comes is nobody's promise."""
+
+
+BACKGROUND = {"of the middleware", "streamed"}
+"""What two tasks do in worker threads once the response is sent: which thread is first is nobody's promise."""
+
+
+def _without_order_of_threads(seen: surroundings.Seen) -> surroundings.Seen:
+    last = seen.log[-len(BACKGROUND) :]
+    return replace(seen, log=seen.log[: -len(last)] + sorted(last)) if set(last) == BACKGROUND else seen
 
 
 async def _serve_all(framework: str, stack: str, waits: bool) -> list[surroundings.Seen]:
@@ -32,6 +42,6 @@ def test_stack_answers_as_under_fastapi(stack: str, waits: bool) -> None:
     for asked, expected, answered in zip(surroundings.REQUESTS, theirs, ours, strict=True):
         if stack == "calls_twice" and asked.path in ABANDONED:
             continue
-        if answered != expected:
+        if _without_order_of_threads(answered) != _without_order_of_threads(expected):
             different[asked] = (expected, answered)
     assert not different

@@ -187,18 +187,24 @@ def _any_layer(call: Callable[..., Any], is_kind: Callable[[Any], bool]) -> bool
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_gen_callable_cached(call_identity: _CallIdentity) -> bool:
     call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_GENERATOR != 0
     return _any_layer(call, inspect.isgeneratorfunction)
 
 
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_async_gen_callable_cached(call_identity: _CallIdentity) -> bool:
     call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_ASYNC_GENERATOR != 0
     return _any_layer(call, inspect.isasyncgenfunction)
 
 
 @lru_cache(maxsize=_CALLABLE_CLASSIFICATION_CACHE_SIZE)
 def _is_coroutine_callable_cached(call_identity: _CallIdentity) -> bool:
     call = call_identity.call
+    if (flags := _plain_flags(call)) is not None:
+        return flags & inspect.CO_COROUTINE != 0
     # Objects that only claim to be coroutine functions (mocks) are judged by their `__call__`.
     if any(inspect.isroutine(layer) and iscoroutinefunction(layer) for layer in _call_layers(call)):
         return True
@@ -207,20 +213,14 @@ def _is_coroutine_callable_cached(call_identity: _CallIdentity) -> bool:
 
 def _is_gen_callable(call: Callable[..., Any] | None) -> bool:
     """Tell whether calling it makes a generator."""
-    if (flags := _plain_flags(call)) is not None:
-        return flags & inspect.CO_GENERATOR != 0
     return call is not None and _is_gen_callable_cached(_CallIdentity(call))
 
 
 def _is_async_gen_callable(call: Callable[..., Any] | None) -> bool:
     """Tell whether calling it makes an async generator."""
-    if (flags := _plain_flags(call)) is not None:
-        return flags & inspect.CO_ASYNC_GENERATOR != 0
     return call is not None and _is_async_gen_callable_cached(_CallIdentity(call))
 
 
 def _is_coroutine_callable(call: Callable[..., Any] | None) -> bool:
     """Tell whether calling it makes a coroutine, so that it runs on the event loop and not in a worker thread."""
-    if (flags := _plain_flags(call)) is not None:
-        return flags & inspect.CO_COROUTINE != 0
     return call is not None and _is_coroutine_callable_cached(_CallIdentity(call))
