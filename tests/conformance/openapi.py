@@ -1,6 +1,6 @@
 """`make conformance-openapi`: the OpenAPI documents of every application in FastAPI's suite, under both frameworks.
 It runs itself twice, once with the real FastAPI and once with the alias, and compares the texts, key order included.
-It needs an interpreter with FastAPI 0.165.0: `.venv`, which has it as the reference of the tests.
+The real one is the suite's own folder `fastapi`; what its applications import is in the environment of the suite.
 """
 
 import argparse
@@ -102,12 +102,13 @@ def main() -> int:
     if options.dump:
         dump(cache.suite, options.dump, alias=options.alias)
         return 0
+    run.build_environment(cache)
     dumps = []
     with tempfile.TemporaryDirectory() as folder:
         for name, extra in (("fastapi", []), ("ferroapi", ["--alias"])):
             output = Path(folder) / name
             environment = os.environ | {"PYTHONPATH": str(run.SOURCE), "PYTHONHASHSEED": "0"}
-            command = [sys.executable, __file__, "--cache", str(cache.root), "--dump", str(output), *extra]
+            command = [str(cache.python), __file__, "--cache", str(cache.root), "--dump", str(output), *extra]
             subprocess.run(command, check=True, env=environment)
             dumps.append(json.loads(output.read_text(encoding="utf-8")))
     return 1 if compare(*dumps) else 0
