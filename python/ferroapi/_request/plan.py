@@ -3,6 +3,7 @@
 Compiled once, at the first request that needs it. Where a plan cannot say what FastAPI does, the reason is kept.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -112,16 +113,8 @@ class PlanRecipe(NamedTuple):
     operation: "PathOperation | WebSocketOperation"
 
 
-@dataclass(eq=False)
-class PathOperation:
-    """What `get_request_handler` was given, and the plan made of it."""
-
-    dependant: Dependant
-    body: BodyRecipe
-    response: ResponseRecipe
-    embed_body_fields: bool
-    is_json_stream: bool
-    dependency_overrides_provider: Any
+class _Planned(ABC):
+    """What a plan is made of, once, when it is asked for."""
 
     @cached_property
     def compiled(self) -> "tuple[_core.Plan | None, str]":
@@ -130,6 +123,26 @@ class PathOperation:
             return _core.Plan(self._recipe()), ""
         except Unplannable as reason:
             return None, str(reason)
+
+    @abstractmethod
+    def _recipe(self) -> PlanRecipe:
+        """Describe the plan.
+
+        Raises:
+            Unplannable: no plan can run it.
+        """
+
+
+@dataclass(eq=False)
+class PathOperation(_Planned):
+    """What `get_request_handler` was given, and the plan made of it."""
+
+    dependant: Dependant
+    body: BodyRecipe
+    response: ResponseRecipe
+    embed_body_fields: bool
+    is_json_stream: bool
+    dependency_overrides_provider: Any
 
     @cached_property
     def serialize_item(self) -> ItemSerializer:
@@ -180,19 +193,11 @@ class PathOperation:
 
 
 @dataclass(eq=False)
-class WebSocketOperation:
+class WebSocketOperation(_Planned):
     """What a websocket route was made of, and the plan made of it: it ends with the call of the endpoint."""
 
     dependant: Dependant
     dependency_overrides_provider: Any
-
-    @cached_property
-    def compiled(self) -> "tuple[_core.Plan | None, str]":
-        """The plan, or None with the reason why there is none."""
-        try:
-            return _core.Plan(self._recipe()), ""
-        except Unplannable as reason:
-            return None, str(reason)
 
     def _recipe(self) -> PlanRecipe:
         if _kind(self.dependant) != "coroutine":
