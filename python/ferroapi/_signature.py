@@ -117,6 +117,7 @@ def is_as_written(cls: type, name: str) -> bool:
     """
     owner = next(base for base in cls.__mro__ if name in vars(base))
     method = vars(owner)[name]
+    method = method.__func__ if isinstance(method, staticmethod) else method
     # A replacement may carry the name of the original; its code has a name of its own.
     return isinstance(method, types.FunctionType) and method.__code__.co_qualname == f"{owner.__qualname__}.{name}"
 

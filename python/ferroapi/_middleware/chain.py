@@ -7,7 +7,7 @@ from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from copy import copy
 from functools import partial
-from types import FunctionType
+from inspect import getattr_static
 from typing import Any
 
 from starlette._utils import parse_host_header
@@ -22,6 +22,7 @@ from ferroapi import _core
 from ferroapi._middleware import scopes
 from ferroapi._middleware.exchange import Application, Exchange
 from ferroapi._middleware.headers import header
+from ferroapi._signature import is_as_written
 
 Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
 """Runs one layer around an application that is not the layer's own `app`."""
@@ -98,17 +99,6 @@ _KNOWN: dict[type, tuple[Serve, tuple[str, ...]]] = {
 """How each of Starlette's classes is run, and the methods besides `__call__` that this stands for."""
 
 
-def _method(cls: type, name: str) -> Any:
-    owner = next(base for base in cls.__mro__ if name in vars(base))
-    method = vars(owner)[name]
-    return method.__func__ if isinstance(method, staticmethod) else method
-
-
-def _is_written(cls: type, name: str) -> bool:
-    method = _method(cls, name)
-    return isinstance(method, FunctionType) and method.__code__.co_qualname == f"{cls.__qualname__}.{name}"
-
-
 def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
     """Return how a class of middleware is run, None if that takes code of its own, and the methods this stands for."""
     mro = cls.__mro__ if isinstance(cls, type) else ()
@@ -117,7 +107,9 @@ def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
         return None, ()
     serve, methods = _KNOWN[known]
     names = ("__call__", *methods)
-    is_own = all(_is_written(known, name) and _method(cls, name) is _method(known, name) for name in names)
+    is_own = all(
+        is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in names
+    )
     return (serve if is_own else None), names
 
 
