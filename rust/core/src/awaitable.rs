@@ -82,3 +82,9 @@ pub(crate) fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> Py
         Err(error) => Err(error),
     }
 }
+
+/// Give up what is awaited, if it has a way to be told.
+pub(crate) fn close(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
+    let name = intern!(iterator.py(), "close");
+    if iterator.hasattr(name)? { iterator.call_method0(name).map(drop) } else { Ok(()) }
+}

@@ -2,11 +2,13 @@
 //!
 //! Source: FastAPI behaviour, `routing.get_request_handler` (reading the body) and `Request.json`.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use wire::media_type::{self, FormKind};
-use wire::multipart;
+use wire::{latin1, multipart};
 
 use crate::names;
 use crate::plan::{BodyMode, Plan};
@@ -78,10 +80,8 @@ pub(crate) fn multipart_items<'py>(
 
 /// Source: Starlette, `formparsers._user_safe_decode`.
 fn utf8_or_latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => PyString::new(py, text),
-        Err(_) => PyString::new(py, &bytes.iter().copied().map(char::from).collect::<String>()),
-    }
+    let text = std::str::from_utf8(bytes).map_or_else(|_| latin1::decode(bytes), Cow::Borrowed);
+    PyString::new(py, &text)
 }
 
 /// Parse JSON as `json.loads` does: pydantic-core's parser, and the standard library's for whatever it refuses.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::answer::{Answer, answer, object_answer};
-use crate::awaitable::{Input, Outcome, exception, iterator, resume, yielded};
+use crate::awaitable::{Input, Outcome, close, exception, iterator, resume, yielded};
 use crate::error::Error;
 use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
@@ -668,12 +668,7 @@ impl Driver {
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {
         self.stage = Stage::Finished;
         self.solver = None;
-        match self.awaiting.take() {
-            Some(awaiting) if awaiting.bind(py).hasattr(intern!(py, "close"))? => {
-                awaiting.call_method0(py, intern!(py, "close")).map(drop)
-            }
-            _ => Ok(()),
-        }
+        self.awaiting.take().map_or(Ok(()), |awaiting| close(awaiting.bind(py)))
     }
 }
 

@@ -76,7 +76,8 @@ fn headers(plan: &Plan, scope: Scope<'_, '_>, collected: &mut Collected) -> PyRe
         for key in plan.keys.header.iter().filter(|key| key.text == name) {
             let first = collected.get(key.slot).is_some_and(Option::is_none);
             if key.many || first {
-                keep(collected, key.slot, key.many, latin_1(value).into_any())?;
+                let text = wire::latin1::decode(value.as_bytes());
+                keep(collected, key.slot, key.many, PyString::new(value.py(), &text).into_any())?;
             }
         }
         if name == b"cookie" && !plan.keys.cookie.is_empty() {
@@ -158,15 +159,3 @@ fn is_empty_file(file: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// The limits of a form that nobody gave others. Source: the defaults of Starlette's `Request.form`.
 const FORM_LIMITS: wire::form::Limits = wire::form::Limits { fields: 1000, field_size: 1024 * 1024 };
-
-/// Header bytes as text: latin-1, so every byte is a character.
-fn latin_1<'py>(value: &Bound<'py, PyBytes>) -> Bound<'py, PyString> {
-    let bytes = value.as_bytes();
-    match std::str::from_utf8(bytes) {
-        Ok(text) if bytes.is_ascii() => PyString::new(value.py(), text),
-        _ => {
-            let text: String = bytes.iter().copied().map(char::from).collect();
-            PyString::new(value.py(), &text)
-        }
-    }
-}

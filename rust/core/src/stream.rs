@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::{Input, Outcome, iterator, resume, yielded};
+use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
 use crate::error::Error;
 use crate::ffi::{self, Sent};
 use crate::names;
@@ -228,11 +228,6 @@ impl Stream {
 
     fn close(&mut self, py: Python<'_>) -> PyResult<()> {
         self.stage = Stage::Finished;
-        match self.awaiting.take() {
-            Some(awaiting) if awaiting.bind(py).hasattr(intern!(py, "close"))? => {
-                awaiting.call_method0(py, intern!(py, "close")).map(drop)
-            }
-            _ => Ok(()),
-        }
+        self.awaiting.take().map_or(Ok(()), |awaiting| close(awaiting.bind(py)))
     }
 }

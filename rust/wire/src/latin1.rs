@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// The bytes read as latin-1; borrowed when they are ASCII.
-pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
     if bytes.is_ascii() {
         String::from_utf8_lossy(bytes)
     } else {

@@ -20,7 +20,7 @@ pub mod convertor;
 pub mod cookie;
 pub mod form;
 pub mod json;
-mod latin1;
+pub mod latin1;
 pub mod media_type;
 pub mod multipart;
 mod node;
