@@ -11,8 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from benches.cases.exchange import Request
+import uvicorn
+
+from benches.cases.exchange import ASGIApp, Request
 from benches.surroundings import ROOT
 
 CONNECTIONS = 32
@@ -104,3 +107,11 @@ def load(core: int, seconds: int, script: Path, url: str) -> float:
     if failures or rate is None:
         raise Unusable(f"wrk says: {failures[0] if failures else finished.stdout}")
     return float(rate[1])
+
+
+def serve(app: ASGIApp, listening: int, lifespan: Literal["auto", "on"] = "auto") -> None:
+    """Serve on the socket of this file descriptor until terminated, as in production."""
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", lifespan=lifespan, access_log=False, log_level="warning"
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])

@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import json
 import pickle
-import statistics
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from benches.cases.exchange import Answer, ask
 from benches.cases.table import CASES, Case
 from benches.http.peers import PEERS
 from benches.http.pinned import Effort, Unusable, cores, load, script_of, serving
+from benches.rounds import Rounds
 
 # Name of the case: the goal against the raw application or against FastAPI.
 GOALS = {
@@ -33,16 +33,11 @@ CONTENDERS = ("raw", "ferroapi", "fastapi")
 
 
 @dataclass
-class Served:
+class Served(Rounds):
     """Requests a second of each contender, one figure a round."""
 
     case: Case
     rounds: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def medians(self) -> dict[str, float]:
-        """The figure that is quoted for each contender."""
-        return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
 
 
 def _check(port: int, case: Case, expected: Answer, contender: str) -> None:

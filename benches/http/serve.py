@@ -2,16 +2,14 @@
 
 import os
 import pickle
-import socket
 import sys
 from importlib import import_module
 from pathlib import Path
 
-import uvicorn
-
 from benches.cases.exchange import ASGIApp
 from benches.cases.floor import floor
 from benches.cases.table import CASES
+from benches.http.pinned import serve
 
 
 def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
@@ -28,14 +26,7 @@ def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
 def main(contender: str, case_name: str, answer: str, core: str, listening: str) -> None:
     """Serve a case on the socket of file descriptor `listening` until terminated."""
     os.sched_setaffinity(0, {int(core)})
-    config = uvicorn.Config(
-        _application(contender, case_name, Path(answer)),
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(listening))])
+    serve(_application(contender, case_name, Path(answer)), int(listening))
 
 
 if __name__ == "__main__":

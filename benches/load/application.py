@@ -1,8 +1,7 @@
 """The load set's application, written once: `framework`, the imported ferroapi or FastAPI, is the only difference."""
 # mypy: disable-error-code="no-any-return, untyped-decorator"
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 from starlette.responses import HTMLResponse, PlainTextResponse
@@ -16,11 +15,8 @@ def make_application(framework: Any, store: Store) -> ASGIApp:
     """Return the application with a path for each test type."""
     cache = Cache()
 
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
-        async with store.opened():
-            await cache.fill(store)
-            yield
+    def lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+        return cache.kept(store)
 
     app = framework.FastAPI(lifespan=lifespan)
 

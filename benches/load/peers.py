@@ -1,8 +1,8 @@
 """The load set in other frameworks, as each documents it for production: the same store, page and cache."""
 # mypy: disable-error-code="import-not-found, no-any-return, no-untyped-def, untyped-decorator"
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from benches.cases.exchange import ASGIApp
@@ -18,11 +18,8 @@ def _starlette(store: Store) -> ASGIApp:
 
     cache = Cache()
 
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
-        async with store.opened():
-            await cache.fill(store)
-            yield
+    def lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+        return cache.kept(store)
 
     def number(request: Request) -> int:
         return clamped(request.query_params.get("queries", "1"))
@@ -65,11 +62,8 @@ def _litestar(store: Store) -> ASGIApp:
 
     cache = Cache()
 
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
-        async with store.opened():
-            await cache.fill(store)
-            yield
+    def lifespan(app: Any) -> AbstractAsyncContextManager[None]:
+        return cache.kept(store)
 
     @get("/json")
     async def json() -> dict[str, str]:
@@ -111,8 +105,7 @@ def _blacksheep(store: Store) -> ASGIApp:
 
     @app.lifespan
     async def lifespan():
-        async with store.opened():
-            await cache.fill(store)
+        async with cache.kept(store):
             yield
 
     def number(request: Request) -> int:

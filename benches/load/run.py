@@ -5,7 +5,6 @@ The database runs on the core of the load.
 """
 
 import http.client
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from benches.http.pinned import Effort, Unusable, cores, load, script_of, servin
 from benches.http.run import installed
 from benches.load.peers import PEERS
 from benches.load.rules import Answer, Ask, check, check_date_moves
+from benches.rounds import Rounds
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,11 @@ CONTENDERS = ("ferroapi", "fastapi")
 
 
 @dataclass
-class Loaded:
+class Loaded(Rounds):
     """Requests a second of each contender, one figure a round."""
 
     case: Case
     rounds: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def medians(self) -> dict[str, float]:
-        """The figure that is quoted for each contender."""
-        return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
 
 
 def asking(port: int) -> Ask:

@@ -1,13 +1,11 @@
 """The server side of the load set: one uvicorn process on one core, started by `run.py` with a socket that listens."""
 
 import os
-import socket
 import sys
 from importlib import import_module
 
-import uvicorn
-
 from benches.cases.exchange import ASGIApp
+from benches.http.pinned import serve
 from benches.load.application import make_application
 from benches.load.store import Store, store_at
 
@@ -24,15 +22,7 @@ def application(contender: str, store: Store) -> ASGIApp:
 def main(contender: str, url: str, core: str, listening: str) -> None:
     """Serve on the socket of file descriptor `listening`, from the database at `url`, until terminated."""
     os.sched_setaffinity(0, {int(core)})
-    config = uvicorn.Config(
-        application(contender, store_at(url)),
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-    )
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(listening))])
+    serve(application(contender, store_at(url)), int(listening), lifespan="on")
 
 
 if __name__ == "__main__":

@@ -164,10 +164,13 @@ class Cache:
     def __init__(self) -> None:
         self._worlds: dict[int, World] = {}
 
-    async def fill(self, store: Store) -> None:
-        """Read every row."""
-        async with store.session() as session:
-            self._worlds = {key: await session.world(key) for key in range(1, WORLDS + 1)}
+    @asynccontextmanager
+    async def kept(self, store: Store) -> AsyncIterator[None]:
+        """Open the store and read every row, for as long as an application runs."""
+        async with store.opened():
+            async with store.session() as session:
+                self._worlds = {key: await session.world(key) for key in range(1, WORLDS + 1)}
+            yield
 
     def many(self, number: int) -> list[World]:
         """Look so many rows up at random."""

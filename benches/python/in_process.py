@@ -7,7 +7,6 @@ import asyncio
 import gc
 import importlib
 import os
-import statistics
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from benches.cases.exchange import Answer, ASGIApp, Receiver, Request, ask, discard
 from benches.cases.floor import floor
 from benches.cases.table import CASES, Case
+from benches.rounds import Rounds
 
 Sample = Callable[[int], Coroutine[Any, Any, float]]
 """Runs a number of times; returns seconds a time."""
@@ -31,16 +31,11 @@ class Effort:
 
 
 @dataclass
-class Measured:
+class Measured(Rounds):
     """Microseconds a request of each contender: the minimum of each round, in `rounds`; `medians` of those."""
 
     case: Case
     rounds: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def medians(self) -> dict[str, float]:
-        """The figure that is quoted for each contender."""
-        return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
 
 
 class WrongAnswer(RuntimeError):

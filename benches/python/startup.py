@@ -2,11 +2,11 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
 
+from benches.rounds import Rounds
 from benches.surroundings import ROOT
 
 ROUTES = 1_000
@@ -79,16 +79,11 @@ GOALS: dict[str, tuple[str, float | None]] = {
 
 
 @dataclass
-class Started:
+class Started(Rounds):
     """One figure of both frameworks, one value a round."""
 
     name: str
     rounds: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def medians(self) -> dict[str, float]:
-        """The figure that is quoted for each framework."""
-        return {name: statistics.median(rounds) for name, rounds in self.rounds.items()}
 
 
 def _environment() -> dict[str, str]:
