@@ -138,12 +138,13 @@ class RouteTable:
         router: Any,
         patch_points: Sequence[tuple[Any, str, Any]],
         refuses: bool,
+        includes: bool,
         epoch: int,
     ) -> Self:
         """Compile a router's entries.
 
         `patch_points` are names with what stands there when nobody replaced it; `refuses` says that a path which no
-        entry answers is a 404 and nothing else.
+        entry answers is a 404 and nothing else, `includes` that it has been to an included router before.
         """
 
     @property

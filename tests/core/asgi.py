@@ -41,15 +41,15 @@ def websocket_scope(path: str, headers: Headers = ()) -> dict[str, Any]:
     return {**http_scope(path, headers=headers), "type": "websocket", "scheme": "ws", "subprotocols": []}
 
 
-async def ask(app: Any, scope: dict[str, Any], *chunks: bytes) -> Answer:
-    """Serve one connection; a body arrives in these chunks."""
+async def ask(app: Any, scope: dict[str, Any], *chunks: bytes, leaves: bool = False) -> Answer:
+    """Serve one connection; a body arrives in these chunks, and more is to come when the client `leaves`."""
     answer = Answer()
     if scope["type"] == "websocket":
         messages: list[dict[str, Any]] = [{"type": "websocket.connect"}]
     else:
         bodies = chunks or (b"",)
         messages = [
-            {"type": "http.request", "body": body, "more_body": index + 1 < len(bodies)}
+            {"type": "http.request", "body": body, "more_body": leaves or index + 1 < len(bodies)}
             for index, body in enumerate(bodies)
         ]
 

@@ -64,7 +64,9 @@ class Pair:
         storage = (type(value), type(file), file._max_size, file._rolled, file.tell(), file.closed)
         return value.filename, value.size, value.headers.raw, value.content_type, storage, await value.read()
 
-    def ask(self, content_type: bytes, *chunks: bytes) -> dict[str, tuple[Answer, str, list[bool]]]:
+    def ask(
+        self, content_type: bytes, *chunks: bytes, leaves: bool = False
+    ) -> dict[str, tuple[Answer, str, list[bool]]]:
         found = {}
         for framework, app in self.apps.items():
             self.received.clear()
@@ -72,12 +74,12 @@ class Pair:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 scope = http_scope("/", "POST", headers=[(b"content-type", content_type)])
-                answer = asyncio.run(ask(app, scope, *chunks))
+                answer = asyncio.run(ask(app, scope, *chunks, leaves=leaves))
             found[framework] = (answer, repr(self.received), [file.file.closed for file in self.files])
         return found
 
-    def assert_equal(self, content_type: bytes, *chunks: bytes) -> Answer:
-        found = self.ask(content_type, *chunks)
+    def assert_equal(self, content_type: bytes, *chunks: bytes, leaves: bool = False) -> Answer:
+        found = self.ask(content_type, *chunks, leaves=leaves)
         if TRUNCATED.encode() in found["ferroapi"][0].body:
             # Decided otherwise: half a form is no form. `contract/test_decided_differences.py` has the cases.
             assert found["ferroapi"][0].status == 400
@@ -305,9 +307,14 @@ headers = st.one_of(
 )
 
 
-@given(content_type=headers)
-def test_any_content_type_is_read_as_under_fastapi(content_type: bytes) -> None:
-    PAIRS["file and texts"].assert_equal(content_type, WHOLE)
+@given(content_type=headers, leaves=st.booleans())
+def test_any_content_type_is_read_as_under_fastapi(content_type: bytes, leaves: bool) -> None:
+    PAIRS["file and texts"].assert_equal(content_type, WHOLE, leaves=leaves)
+
+
+def test_a_missing_boundary_is_refused_before_the_body_is_read() -> None:
+    answer = PAIRS["texts"].assert_equal(b"multipart/form-data", WHOLE, leaves=True)
+    assert (answer.status, answer.body) == (400, b'{"detail":"Missing boundary in multipart."}')
 
 
 # When files are closed.

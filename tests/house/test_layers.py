@@ -37,7 +37,7 @@ PYTHON = {
     "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
     f"_imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core _signature",
-    "_routing.table": "_core _routing.* _request.plan telemetry._*",
+    "_routing.table": "_core _form_limits _routing.* _request.plan telemetry._*",
     "_routing.dispatch": "_core _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",

@@ -57,11 +57,14 @@ def multipart_items(parts: list[Part]) -> list[Item] | None:
     return items
 
 
-async def read_multipart(scope: Scope, chunks: list[bytes], has_more: bool, receive: Receive) -> FormData:
-    """Return a form as Starlette's parser reads it, from the chunks that were received already and those to come.
+async def read_multipart(scope: Scope, chunks: list[bytes], end: Message | None, receive: Receive) -> FormData:
+    """Return a form as Starlette's parser reads it, from the chunks that were received already and what follows.
+
+    `end` is the message that was received after them; None if more is to be asked for.
 
     Raises:
         HTTPException: 400, the form is malformed, cut off, or exceeds a limit.
+        ClientDisconnect: the client has left, and what it sent until then is no reason to refuse it.
     """
     pending = iter(chunks)
 
@@ -69,7 +72,7 @@ async def read_multipart(scope: Scope, chunks: list[bytes], has_more: bool, rece
         chunk = next(pending, None)
         if chunk is not None:
             return {"type": "http.request", "body": chunk, "more_body": True}
-        return await receive() if has_more else {"type": "http.request", "body": b"", "more_body": False}
+        return await receive() if end is None else end
 
     return await read_form(Request(scope, replay), {})
 

@@ -120,7 +120,12 @@ class Dispatch(routing.Router):
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""
-        if (selection := self._current_table().select(scope)) is not None:
+        table = self._current_table()
+        selection = table.select(scope)
+        if table.has_asked_included(selection):
+            # Each included router that is asked for its turn makes this dictionary.
+            _get_fastapi_scope(scope)
+        if selection is not None:
             entry = selection.candidate
             if entry.chain:
                 return answer_included(entry, selection.child_scope, scope, receive, send)

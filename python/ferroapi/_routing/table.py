@@ -18,10 +18,12 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRou
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
+    _FASTAPI_FORM_LIMITS_KEY,
     _FASTAPI_INCLUDED_ROUTER_KEY,
     _apply_router_form_limits,
     _get_fastapi_scope,
@@ -131,15 +133,17 @@ class _Offer(NamedTuple):
 class Table:
     """A router's entries under `_core.RouteTable`."""
 
-    __slots__ = ("core", "entries", "is_bare", "router")
+    __slots__ = ("core", "entries", "includes", "is_bare", "router")
 
     def __init__(self, router: "Dispatch", patch_points: list[PatchPoint]) -> None:
         # Taken before the routes are read: a change meanwhile makes this table out of date at once.
         epoch = _core.RouteTable.current_epoch()
         self.router = router
         self.is_bare = router._is_bare()
-        self.entries = list(_entries(router.routes, (), bool(router.form_limits)))
-        self.core = _core.RouteTable(self.entries, router, patch_points, router._refuses_plainly(), epoch)
+        self.includes = any(isinstance(route, _IncludedRouter) for route in router.routes)
+        self.entries = list(_entries(router.routes, _Way((), router.form_limits, is_noted=False)))
+        refuses = router._refuses_plainly() and not router.form_limits
+        self.core = _core.RouteTable(self.entries, router, patch_points, refuses, self.includes, epoch)
 
     def select(self, scope: Scope) -> Selection[Entry] | None:
         """Return the entry that answers a scope, a full match before a partial one, with what it adds to the scope.
@@ -160,6 +164,12 @@ class Table:
         if match != Match.NONE:
             return Selection(match, child_scope, self.entries[index])
         return first_match(self.entries, scope, ask=_ask_entry)
+
+    def has_asked_included(self, selection: Selection[Entry] | None) -> bool:
+        """Tell whether an included router was asked before this selection was made."""
+        if selection is None or selection.match != Match.FULL:
+            return self.includes
+        return selection.candidate.fastapi_items is not None
 
 
 def _ask_entry(entry: Entry, scope: Scope) -> tuple[Match, Scope]:
@@ -185,67 +195,103 @@ async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receiv
     await view.handle(scope, receive, send, entry.chain[-1].include_context.max_body_size)
 
 
-def _entries(candidates: Iterable[Any], chain: tuple[_IncludedRouter, ...], limits_forms: bool) -> Iterator[Entry]:
+class _Way(NamedTuple):
+    """What a request has passed when it comes to an entry."""
+
+    chain: tuple[_IncludedRouter, ...]
+    form_limits: _FormLimits
+    """Those of the routers passed, the nearest one's first."""
+    is_noted: bool
+    """Whether an included router was asked before, which leaves its dictionary in the scope."""
+
+    def into(self, included: _IncludedRouter) -> "_Way":
+        limits: _FormLimits = {**self.form_limits, **included.include_context.form_limits}
+        return _Way((*self.chain, included), limits, is_noted=True)
+
+    def notes(self, view: Any, *, limits_forms: bool) -> dict[str, Any] | None:
+        """Return what routers leave in `scope["fastapi"]` for a route, None if no such dictionary is made."""
+        notes: dict[str, Any] = {}
+        if self.chain:
+            notes[_FASTAPI_INCLUDED_ROUTER_KEY] = self.chain[-1]
+            notes[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
+        if limits_forms and self.form_limits:
+            notes[_FASTAPI_FORM_LIMITS_KEY] = self.form_limits
+        return notes if notes or self.is_noted else None
+
+
+def _entries(candidates: Iterable[Any], way: _Way) -> Iterator[Entry]:
     for candidate in candidates:
         if isinstance(candidate, _IncludedRouter):
             if _is_transparent(candidate):
-                limited = limits_forms or bool(candidate.include_context.form_limits)
-                yield from _entries(candidate.effective_candidates(), (*chain, candidate), limited)
+                yield from _entries(candidate.effective_candidates(), way.into(candidate))
             else:
-                yield _asked(candidate, candidate, chain)
+                yield _asked(candidate, candidate, way)
+            way = way._replace(is_noted=True)
         elif isinstance(candidate, _EffectiveAPIRouteContext):
-            yield _operation(candidate, candidate.original_route, chain, _Offer(candidate.offer), limits_forms)
+            yield _operation(candidate, candidate.original_route, _Offer(candidate.offer), way)
         elif isinstance(candidate, _EffectiveRouteContext):
-            yield _plain(candidate.route, _Offer(candidate.offer), candidate, chain)
+            yield _plain(candidate.route, _Offer(candidate.offer), candidate, way)
         elif _is_operation(candidate):
-            yield _operation(candidate, candidate, chain, candidate, limits_forms)
+            yield _operation(candidate, candidate, candidate, way)
         else:
-            yield _plain(candidate, candidate, candidate, chain)
+            yield _plain(candidate, candidate, candidate, way)
 
 
-def _asked(asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...], might: Might | None = None) -> Entry:
+def _asked(asked: Any, candidate: Any, way: _Way, might: Might | None = None) -> Entry:
     """Return an entry whose turn it is to be asked, since only its own code knows what it matches.
 
     It is asked once a request, unless `might` says that it need not be.
     """
-    return Entry(None, None, True, True, asked, might, None, None, None, chain, candidate)
+    return _entry(None, asked, candidate, way, might=might)
 
 
-def _without_template(
-    route: BaseRoute, state: Any, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]
+def _entry(
+    path: str | None,
+    asked: Any,
+    candidate: Any,
+    way: _Way,
+    *,
+    methods: Iterable[str] = (),
+    http: bool = True,
+    websocket: bool = True,
+    might: Might | None = None,
+    compile: Callable[[], _core.Plan | None] | None = None,
+    scope_items: dict[str, Any] | None = None,
 ) -> Entry:
+    allowed = sorted(methods) or None
+    notes = way.notes(candidate, limits_forms=http and compile is not None)
+    return Entry(path, allowed, http, websocket, asked, might, compile, scope_items, notes, way.chain, candidate)
+
+
+def _without_template(route: BaseRoute, state: Any, asked: Any, candidate: Any, way: _Way) -> Entry:
     """Return an entry for a route that no path template describes: a host, convertors of the application, any code."""
     if type(route) is Host and _is_untouched(route):
-        return _asked(asked, candidate, chain, lambda scope, path: asked.matches(scope)[0] != Match.NONE)
+        return _asked(asked, candidate, way, lambda scope, path: asked.matches(scope)[0] != Match.NONE)
     expression = getattr(state, "path_regex", None)
     if expression is not None and _is_untouched(route):
-        return _asked(asked, candidate, chain, lambda scope, path: expression.match(path))
-    return _asked(asked, candidate, chain)
+        return _asked(asked, candidate, way, lambda scope, path: expression.match(path))
+    return _asked(asked, candidate, way)
 
 
-def _plain(route: BaseRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]) -> Entry:
+def _plain(route: BaseRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
     """Return an entry for Starlette's own routes, found by their path and answered by Python."""
     path = _template(route)
     if path is None or not _is_untouched(route):
-        return _without_template(route, route, asked, candidate, chain)
+        return _without_template(route, route, asked, candidate, way)
     if isinstance(route, WebSocketRoute):
-        return _websocket(path, route, asked, candidate, chain)
+        return _websocket(path, route, asked, candidate, way)
     if isinstance(route, Mount):
-        return Entry(path, None, True, True, asked, None, None, None, None, chain, candidate)
+        return _entry(path, asked, candidate, way)
     methods: set[str] = getattr(route, "methods", None) or set()
-    return Entry(path, sorted(methods) or None, True, False, asked, None, None, None, None, chain, candidate)
+    return _entry(path, asked, candidate, way, methods=methods, websocket=False)
 
 
-def _websocket(
-    path: str, route: WebSocketRoute, asked: Any, candidate: Any, chain: tuple[_IncludedRouter, ...]
-) -> Entry:
+def _websocket(path: str, route: WebSocketRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
     if not hasattr(route, "websocket_plan"):
-        return Entry(path, None, False, True, asked, None, None, None, None, chain, candidate)
+        return _entry(path, asked, candidate, way, http=False)
     compile = partial(_websocket_plan_only, route)
     scope_items = {"endpoint": route.endpoint, "route": route}
-    return Entry(
-        path, None, False, True, asked, None, compile, scope_items, _include_notes(chain, candidate), chain, candidate
-    )
+    return _entry(path, asked, candidate, way, http=False, compile=compile, scope_items=scope_items)
 
 
 def _websocket_plan_only(route: Any) -> _core.Plan | None:
@@ -253,31 +299,21 @@ def _websocket_plan_only(route: Any) -> _core.Plan | None:
     return plan
 
 
-def _include_notes(chain: tuple[_IncludedRouter, ...], view: Any) -> dict[str, Any] | None:
-    """Return what includes leave in the scope for a route that was reached through them."""
-    if not chain:
-        return None
-    return {_FASTAPI_INCLUDED_ROUTER_KEY: chain[-1], _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY: view}
-
-
-def _operation(
-    state: Any, route: "APIRoute", chain: tuple[_IncludedRouter, ...], asked: Any, limits_forms: bool
-) -> Entry:
+def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
     path = _template(state)
     if path is None or not _is_untouched(route):
-        return _without_template(route, state, asked, state, chain)
-    return Entry(
+        return _without_template(route, state, asked, state, way)
+    compile = partial(_native_plan_only, state, bool(way.form_limits))
+    scope_items = {"endpoint": state.endpoint, "route": route}
+    return _entry(
         path,
-        sorted(state.methods) or None,
-        True,
-        False,
         asked,
-        None,
-        partial(_native_plan_only, state, limits_forms),
-        {"endpoint": state.endpoint, "route": route},
-        _include_notes(chain, state),
-        chain,
         state,
+        way,
+        methods=state.methods,
+        websocket=False,
+        compile=compile,
+        scope_items=scope_items,
     )
 
 

@@ -266,6 +266,10 @@ impl Driver {
     fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
         let kind = message_type(message)?;
         if kind == "http.disconnect" {
+            if self.is_multipart(py)? {
+                // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
+                return self.parse_by_starlette(py, Some(message.clone()));
+            }
             return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?));
         }
         if kind != "http.request" {
@@ -280,20 +284,24 @@ impl Driver {
         }
         let more = message.get_item(intern!(py, "more_body"))?;
         if more.map_or(Ok(false), |more| more.is_truthy())? {
-            let is_form = self.plan(py)?.get().body == BodyMode::Form;
-            return if is_form && self.is_large(py)? { self.parse_by_starlette(py, true) } else { self.receive(py) };
+            return if self.is_large(py)? { self.parse_by_starlette(py, None) } else { self.receive(py) };
         }
-        if self.plan(py)?.get().body == BodyMode::Form && body::is_multipart(Scope(self.channels.scope.bind(py)))? {
+        if self.is_multipart(py)? {
             return self.parse_multipart(py);
         }
         self.parse(py)?;
         self.solve(py)
     }
 
+    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
+        let is_form = self.plan(py)?.get().body == BodyMode::Form;
+        Ok(is_form && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+    }
+
     /// Whether what was received so far is a multipart form that is not kept in memory as a whole.
     fn is_large(&self, py: Python<'_>) -> PyResult<bool> {
         let received: usize = self.chunks.iter().map(|chunk| chunk.as_bytes(py).len()).sum();
-        Ok(received > body::LARGEST_MULTIPART && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+        Ok(received > body::LARGEST_MULTIPART && self.is_multipart(py)?)
     }
 
     fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -304,16 +312,21 @@ impl Driver {
                 body::multipart_items(Scope(self.channels.scope.bind(py)), &PyBytes::new(py, &whole))?
             }
         };
-        let Some(items) = items else { return self.parse_by_starlette(py, false) };
+        let Some(items) = items else {
+            let end = PyDict::new(py);
+            end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+            return self.parse_by_starlette(py, Some(end.into_any()));
+        };
         self.chunks.clear();
         self.files = self.solver()?.take_multipart(&items, false)?;
         self.solve(py)
     }
 
-    fn parse_by_starlette(&mut self, py: Python<'_>, has_more: bool) -> PyResult<Next> {
+    /// `end` is the message that came after the chunks; none if more is to come.
+    fn parse_by_starlette(&mut self, py: Python<'_>, end: Option<Bound<'_, PyAny>>) -> PyResult<Next> {
         self.stage = Stage::Parsing;
         let Channels { scope, receive, .. } = &self.channels;
-        let arguments = (scope, std::mem::take(&mut self.chunks), has_more, receive);
+        let arguments = (scope, std::mem::take(&mut self.chunks), end, receive);
         names::read_multipart(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
     }
 

@@ -98,6 +98,15 @@ impl<'py> Scope<'_, 'py> {
         })?;
         Ok(found)
     }
+
+    /// Whether routers that the request has passed limit its forms.
+    pub(crate) fn limits_forms(self) -> PyResult<bool> {
+        let py = self.0.py();
+        match self.0.get_item(intern!(py, "fastapi"))? {
+            Some(notes) => notes.cast::<PyDict>()?.contains(intern!(py, "form_limits")),
+            None => Ok(false),
+        }
+    }
 }
 
 /// The part of `path` that routes are matched against: what is left below `root_path`.

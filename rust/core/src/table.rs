@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
@@ -44,7 +44,7 @@ struct EntryRecipe {
     compile: Option<Py<PyAny>>,
     /// For a path operation: what the scope gets.
     scope_items: Option<Py<PyDict>>,
-    /// For a path operation of an included router: what `scope["fastapi"]` gets.
+    /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
     fastapi_items: Option<Py<PyDict>>,
 }
 
@@ -73,6 +73,8 @@ pub(crate) struct RouteTable {
     patches: Patches,
     /// Whether a path that no entry answers is refused in Starlette's own way: nothing stands in for missing routes.
     refuses: bool,
+    /// Whether a request that no entry answers has been to an included router, which makes `scope["fastapi"]`.
+    includes: bool,
     epoch: u64,
 }
 
@@ -233,6 +235,9 @@ impl RouteTable {
         if !scope.contains(intern!(py, "router"))? {
             scope.set_item(intern!(py, "router"), &self.router)?;
         }
+        if self.includes {
+            notes(scope)?;
+        }
         let refusal = PyErr::from_value(names::not_found(py)?.call0()?);
         Ok(Some(Driver::refusing(channels, refusal)))
     }
@@ -256,14 +261,30 @@ impl RouteTable {
         }
         scope.set_item(intern!(py, "path_params"), path_params)?;
         if let Some(items) = &entry.recipe.fastapi_items {
-            let items = items.bind(py);
-            match scope.get_item(intern!(py, "fastapi"))? {
-                Some(known) => known.cast::<PyDict>()?.update(items.as_mapping())?,
-                None => scope.set_item(intern!(py, "fastapi"), items.copy()?)?,
+            let (notes, items) = (notes(scope)?, items.bind(py));
+            let form_limits = intern!(py, "form_limits");
+            let passed = notes.get_item(form_limits)?;
+            notes.update(items.as_mapping())?;
+            if let Some(own) = items.get_item(form_limits)? {
+                // A request gets limits of its own: those around this router, overridden by the entry's.
+                let limits = passed.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
+                limits.update(own.cast::<PyMapping>()?)?;
+                notes.set_item(form_limits, limits)?;
             }
         }
         Ok(())
     }
+}
+
+/// The `fastapi` dictionary of a scope, made if it is not there yet.
+fn notes<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let key = intern!(scope.py(), "fastapi");
+    if let Some(known) = scope.get_item(key)? {
+        return Ok(known.cast_into()?);
+    }
+    let notes = PyDict::new(scope.py());
+    scope.set_item(key, &notes)?;
+    Ok(notes)
 }
 
 enum Asked {
@@ -298,6 +319,7 @@ impl RouteTable {
         router: Py<PyAny>,
         patch_points: Vec<PatchPoint>,
         refuses: bool,
+        includes: bool,
         epoch: u64,
     ) -> PyResult<Self> {
         let (mut http, mut websocket) = (Listing::default(), Listing::default());
@@ -316,6 +338,7 @@ impl RouteTable {
             router,
             patches: Patches::new(py, patch_points)?,
             refuses,
+            includes,
             epoch,
         })
     }
