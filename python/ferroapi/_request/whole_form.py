@@ -6,6 +6,7 @@ Differs from FastAPI on purpose, see docs/differences.md: half a form is no form
 import codecs
 from collections.abc import Mapping
 from contextlib import aclosing
+from functools import cache
 from typing import Any
 
 import starlette.requests
@@ -21,18 +22,22 @@ TRUNCATED = "The multipart body ends before its closing boundary."
 _REPLACEMENT = "latin-1"
 """What stands for a charset that is no text, as Starlette has it for one that Python does not know."""
 
-# Names of the charsets that browsers send and read, and what Python calls the Unicode encodings.
-# Source: WHATWG Encoding Standard, 4.2 Names and labels.
-_CHARSETS = frozenset(
-    codecs.lookup(name).name
-    for name in (
+
+@cache
+def _charsets() -> frozenset[str]:
+    """Return the charsets that browsers send and read, and what Python calls the Unicode encodings.
+
+    Made for the first form that names one: looking a codec up imports it.
+    Source: WHATWG Encoding Standard, 4.2 Names and labels.
+    """
+    names = (
         *("ascii", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
         *(f"iso8859-{part}" for part in range(1, 17) if part != 12),
         *(f"cp{page}" for page in (437, 850, 852, 866, 874, 932, 949, 950, *range(1250, 1259))),
         *("koi8-r", "koi8-u", "mac-roman", "mac-cyrillic", "tis-620"),
         *("gb2312", "gbk", "gb18030", "big5", "big5hkscs", "euc-jp", "iso2022-jp", "shift-jis", "euc-kr"),
     )
-)
+    return frozenset(codecs.lookup(name).name for name in names)
 
 
 class _WholeFormParser(MultiPartParser):
@@ -44,7 +49,7 @@ class _WholeFormParser(MultiPartParser):
     def on_part_begin(self) -> None:
         """Decode names and values by a charset, or as Starlette does where the client's is unknown."""
         self._has_begun = True
-        if self._charset not in _CHARSETS:
+        if self._charset != "utf-8" and self._charset not in _charsets():
             self._charset = _REPLACEMENT
         super().on_part_begin()
 
