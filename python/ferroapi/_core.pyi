@@ -1,7 +1,10 @@
 """The engine of ferroapi, in Rust: route table, plans, and the driver that runs them. Made by `rust/core`."""
 
 from collections.abc import Generator, Sequence
+from contextvars import Context
 from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 def encode_json(value: Any) -> bytes:
     """Return the JSON bytes of any object as FastAPI's default response has them.
@@ -196,3 +199,49 @@ class WorkQueue:
 
     def task_done(self) -> None:
         """Do nothing: nobody joins this queue."""
+
+@disjoint_base
+class Steps:
+    """One call of an application, stepped by hand as if by a task of its own."""
+
+    def __new__(cls, event_loop: Any, application: Any, arguments: tuple[Any, ...]) -> Self:
+        """Prepare the call, in a copy of the context."""
+
+    @property
+    def context(self) -> Context:
+        """The context that the task runs in."""
+
+    @property
+    def task(self) -> Any:
+        """The task, once it is known."""
+
+    @property
+    def coroutine(self) -> Any:
+        """What the application returned, to be resumed; None before and after."""
+
+    @property
+    def pending(self) -> Any:
+        """What it is suspended on, as far as it was stepped by hand."""
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether the task has not made a step itself yet."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the call is over."""
+
+    def begin_as(self, task: Any) -> None:
+        """Begin as `task`, unless the caller handles an exception: the application would see it as its own."""
+
+    def go_on(self) -> bool:
+        """Make a step by hand if nothing is in the way; tell whether one was made."""
+
+    def hand_over(self) -> bool:
+        """Leave the rest to the task; tell whether it has been left to it only now."""
+
+    def begin(self) -> Any:
+        """Call the application, make its first step, and return what it is suspended on."""
+
+    def end(self) -> None:
+        """Take note of the end."""

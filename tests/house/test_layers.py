@@ -91,7 +91,7 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "names", "ffi"),
     ("awaitable", "patches"),
-    ("scope",),
+    ("scope", "steps"),
     ("serialize", "worker"),
     ("plan",),
     ("extract", "body"),

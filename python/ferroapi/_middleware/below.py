@@ -4,13 +4,10 @@ Starlette hands it to a task group. Here the task exists too, and whoever looks 
 without waiting for the event loop to come round.
 """
 
-import asyncio
-from asyncio import _enter_task, _leave_task, current_task
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context, copy_context
-from sys import exception
 from typing import TYPE_CHECKING, Any
 
+from ferroapi import _core
 from ferroapi._middleware import scopes
 
 if TYPE_CHECKING:
@@ -20,28 +17,16 @@ TASK_NAME = "starlette.middleware.base.BaseHTTPMiddleware.__call__.<locals>.call
 """The name that AnyIO gives to the task of Starlette."""
 
 
-async def _awaited(awaitable: Awaitable[None]) -> None:
+async def awaited(awaitable: Awaitable[None]) -> None:
+    """Make a coroutine of an awaitable that is none."""
     await awaitable
 
 
-class Below(Coroutine[Any, Any, None]):
+class Below(_core.Steps, Coroutine[Any, Any, None]):
     """One call of the application below: the coroutine of a task that is stepped by hand until the task itself starts.
 
     `inspect` sees a coroutine that has started, as AnyIO asks before it cancels a task.
     """
-
-    __slots__ = (
-        "_context",
-        "_coroutine",
-        "_exchange",
-        "_pending",
-        "_start",
-        "failure",
-        "has_ended",
-        "is_by_hand",
-        "scope",
-        "task",
-    )
 
     __name__ = "coro"
     __qualname__ = TASK_NAME.removeprefix("starlette.middleware.base.")
@@ -51,114 +36,82 @@ class Below(Coroutine[Any, Any, None]):
     cr_code = None
     cr_await = None
 
-    def __init__(self, exchange: "Exchange", start: Callable[[], Awaitable[None]]) -> None:
-        self._exchange = exchange
-        self._context: Context = copy_context()
-        self._pending: Any = None
-        self.has_ended = False
-        self.is_by_hand = True
-        self.failure: BaseException | None = None
-        self.scope: scopes.Scope | None = None
-        self._coroutine: Any = None
-        self._start = start
-        self.task: asyncio.Task[None] = exchange.loop.create_task(self, name=TASK_NAME, context=self._context)
-        # While the caller handles an exception, steps by hand would see it as theirs.
-        if exception() is None:
-            self._step(self._begin)
+    exchange: "Exchange | None" = None
+    failure: BaseException | None = None
+    scope: scopes.Scope | None = None
 
-    def _begin(self, value: Any) -> Any:
-        awaitable = self._start()
-        is_resumable = hasattr(awaitable, "send") and hasattr(awaitable, "throw")
-        self._coroutine = awaitable if is_resumable else _awaited(awaitable)
-        return self._coroutine.send(value)
+    def begin_for(self, exchange: "Exchange") -> None:
+        """Begin, as a new task."""
+        self.exchange = exchange
+        self.begin_as(exchange.loop.create_task(self, name=TASK_NAME, context=self.context))
 
-    def go_on(self) -> bool:
-        """Make steps by hand for as long as nothing is in the way; tell whether any were made."""
-        pending = self._pending
-        if not self.is_by_hand or self.has_ended or pending is None or not pending.done() or exception() is not None:
-            return False
-        self._step(self._coroutine.send)
-        return True
-
-    def _step(self, step: Callable[[Any], Any]) -> None:
-        loop, task = self._exchange.loop, self.task
-        host = current_task(loop)
-        assert host is not None
-        _leave_task(loop, host)
-        _enter_task(loop, task)
-        try:
-            self._pending = self._context.run(step, None)
-        except StopIteration:
-            self._end()
-        except BaseException as error:
-            self._fail(error)
-        finally:
-            _leave_task(loop, task)
-            _enter_task(loop, host)
-
-    def _fail(self, error: BaseException) -> None:
+    def note_failure(self, error: BaseException) -> None:
+        """Take note of what the application raised, which is its end."""
         if isinstance(error, Exception):
-            self._exchange.error = error
+            if self.exchange is not None:
+                self.exchange.error = error
         else:
             self.failure = error
-        self._end()
+        self.note_end()
 
-    def _end(self) -> None:
-        self.has_ended = True
+    def note_end(self) -> None:
+        """Take note that the application is done, and tell those who wait for it."""
+        self.end()
         if self.scope is not None:
             scopes.release(self.task, self.scope)
-        self._exchange.note_end()
+        # Once told, neither needs the other: what a request leaves behind is freed without a search for cycles.
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.note_end()
 
     def adopt(self) -> None:
         """Put the task under the cancel scope that a task group would have put it under."""
-        if self.scope is None and not self.has_ended:
-            self.scope = scopes.adopt(self.task, self._exchange.host, self._exchange.outer_scope)
+        if self.scope is None and not self.has_ended and self.exchange is not None:
+            self.scope = scopes.adopt(self.task, self.exchange.host, self.exchange.outer_scope)
 
     # What the task calls.
 
     def send(self, value: Any) -> Any:
         if self.has_ended:
             raise StopIteration
-        if self.is_by_hand:
-            self.is_by_hand = False
+        if self.hand_over():
             self.adopt()
             # Bare yields have had their turn of the loop by now.
-            if self._pending is not None:
-                return self._pending
-            if self._coroutine is None:
-                return self._resume(self._begin, None)
-        return self._resume(self._coroutine.send, value)
+            if (pending := self.pending) is not None:
+                return pending
+            if self.coroutine is None:
+                return self._resume(lambda _: self.begin(), None)
+        return self._resume(self.coroutine.send, value)
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:
         if self.has_ended:
             raise StopIteration
-        if self.is_by_hand:
-            self.is_by_hand = False
+        if self.hand_over():
             self.adopt()
             # Cancelled before the task had a chance to wait for this: it does now, and is woken by the cancellation.
-            if self._pending is not None and self._pending.cancel(*error.args[:1]):
-                return self._pending
-            if self._coroutine is None:
-                self._end()
+            if (pending := self.pending) is not None and pending.cancel(*error.args[:1]):
+                return pending
+            if self.coroutine is None:
+                self.note_end()
                 raise error
-        return self._resume(self._coroutine.throw, error)
+        return self._resume(self.coroutine.throw, error)
 
     def _resume(self, step: Callable[[Any], Any], value: Any) -> Any:
         try:
             return step(value)
         except StopIteration:
-            self._end()
+            self.note_end()
             raise
         except Exception as error:
-            self._fail(error)
+            self.note_failure(error)
             raise StopIteration from None
         except BaseException as error:
-            self._fail(error)
+            self.note_failure(error)
             raise
 
     def close(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
+        if (coroutine := self.coroutine) is not None:
+            coroutine.close()
 
     def __await__(self) -> Any:
-        return (yield from self._coroutine.__await__())
+        return (yield from self.coroutine.__await__())

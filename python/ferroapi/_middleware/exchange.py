@@ -7,7 +7,6 @@ import asyncio
 from asyncio import CancelledError, Future, current_task, sleep
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -43,28 +42,17 @@ class Exchange:
     Source: Starlette behaviour, `middleware.base.BaseHTTPMiddleware.__call__`.
     """
 
-    __slots__ = (
-        "_app",
-        "_body",
-        "_finals",
-        "_interrupted",
-        "_is_closed",
-        "_is_raised",
-        "_is_read",
-        "_is_send_closed",
-        "_message",
-        "_over",
-        "_reading",
-        "_runs",
-        "_send",
-        "_waiting",
-        "_wanted",
-        "error",
-        "host",
-        "loop",
-        "outer_scope",
-        "request",
-    )
+    error: Exception | None = None
+    _is_raised = False
+    # What a sender that waits is told by; the receiver's future or `_NEXT` while nobody has anything for it.
+    _wanted: Any = None
+    _message: Message | None = None
+    _is_closed = False
+    _is_send_closed = False
+    _over: Future[None] | None = None
+    _body: AsyncGenerator[Any, None] | None = None
+    _is_read = False
+    _reading: set[asyncio.Task[Any]] | None = None
 
     def __init__(
         self, app: Application, channels: tuple[Scope, Receive, Send], loop: asyncio.AbstractEventLoop
@@ -75,20 +63,10 @@ class Exchange:
         self.loop = loop
         self.host: asyncio.Task[Any] = current_task(loop)  # type: ignore[assignment]
         self.outer_scope = scopes.current_scope(self.host)
-        self.error: Exception | None = None
-        self._is_raised = False
         self._runs: list[Below] = []
         # The messages that were sent and not taken, each with what its sender waits for.
         self._waiting: deque[tuple[Message, Future[None]]] = deque()
         self._finals: list[Future[None]] = []
-        self._wanted: Any = None
-        self._message: Message | None = None
-        self._is_closed = False
-        self._is_send_closed = False
-        self._over: Future[None] | None = None
-        self._body: AsyncGenerator[Any, None] | None = None
-        self._is_read = False
-        self._reading: set[asyncio.Task[Any]] = set()
 
     # What the middleware function does.
 
@@ -102,15 +80,17 @@ class Exchange:
         # What an earlier call has left is taken first.
         self._wanted = None if self._waiting else _NEXT
         was_closed = self._is_send_closed
-        run = Below(self, partial(self._app, self.request.scope, self._receive_below, self._send_below))
+        run = Below(self.loop, self._app, (self.request.scope, self._receive_below, self._send_below))
         self._runs.append(run)
+        run.begin_for(self)
         if was_closed:
             # An earlier call has ended: this one cannot send, and has one turn of the loop to fail.
             await sleep(0)
         info = None
         try:
             while True:
-                message = await self._receive()
+                if (message := self._take()) is None:
+                    message = await self._receive()
                 kind = message["type"]
                 if kind == "http.response.debug":
                     info = message["info"]
@@ -163,7 +143,8 @@ class Exchange:
         is_body = True
         while True:
             try:
-                message = await self._receive()
+                if (message := self._take()) is None:
+                    message = await self._receive()
             except anyio.EndOfStream:
                 break
             if message["type"] == "http.response.pathsend":
@@ -184,7 +165,12 @@ class Exchange:
 
     # What is taken from below.
 
-    async def _receive(self) -> Message:
+    def _take(self) -> Message | None:
+        """Return the next message, None if what is below has to wait for something before.
+
+        Raises:
+            anyio.EndOfStream: there will be none.
+        """
         if self._is_closed:
             raise anyio.ClosedResourceError
         while True:
@@ -201,8 +187,19 @@ class Exchange:
             if self._is_send_closed:
                 raise anyio.EndOfStream
             self._wanted = _NEXT
-            if not any(run.go_on() for run in self._runs):
-                break
+            if not self._go_on():
+                return None
+
+    def _go_on(self) -> bool:
+        """Make a step of what is below if nothing is in the way; tell whether one was made."""
+        for run in self._runs:  # noqa: SIM110 - a generator expression takes longer than the rest
+            if run.go_on():
+                return True
+        return False
+
+    async def _receive(self) -> Message:
+        if (message := self._take()) is not None:
+            return message
         wanted = self._wanted = self.loop.create_future()
         try:
             await wanted
@@ -244,7 +241,10 @@ class Exchange:
         task = current_task(self.loop)
         assert task is not None
         cancelling = task.cancelling()
-        self._reading.add(task)
+        reading = self._reading
+        if reading is None:
+            reading = self._reading = set()
+        reading.add(task)
         try:
             message = await self.request.wrapped_receive()
         except CancelledError:
@@ -256,7 +256,7 @@ class Exchange:
                 raise
             return {"type": "http.disconnect"}
         finally:
-            self._reading.discard(task)
+            reading.discard(task)
         # The task group of Starlette waits at its end: a scope that is cancelled already gets no message.
         await checkpoint_if_cancelled()
         return {"type": "http.disconnect"} if self._is_closed else message
@@ -279,19 +279,28 @@ class Exchange:
             Exception: what comes out of it, if `call_next` has not raised it.
         """
         self._is_closed = True
-        for gate in (*self._finals, *(gate for _, gate in self._waiting)):
+        for gate in self._finals:
             if not gate.done():
                 gate.set_result(None)
-        # One exchange around another waits for the same message, and calls off once.
-        for task in self._reading.difference(_called_off):
-            _called_off.add(task)
-            task.cancel()
-        while any(run.go_on() for run in self._runs):
+        for _, gate in self._waiting:
+            if not gate.done():
+                gate.set_result(None)
+        if self._reading:
+            # One exchange around another waits for the same message, and calls off once.
+            for task in self._reading.difference(_called_off):
+                _called_off.add(task)
+                task.cancel()
+        while self._go_on():
             pass
-        if not all(run.has_ended for run in self._runs):
-            await self._join(None)
-        if (failure := next((run.failure for run in self._runs if run.failure is not None), None)) is not None:
-            raise failure
+        for run in self._runs:
+            if not run.has_ended:
+                await self._join(None)
+                break
+        # The generator holds this object: without it, what a request leaves behind is freed at once.
+        self._body = None
+        for run in self._runs:
+            if run.failure is not None:
+                raise run.failure
         if self.error is not None and not self._is_raised:
             raise self.error
 

@@ -67,6 +67,27 @@ pub(crate) fn send<'py>(iterator: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>)
     })
 }
 
+/// Run something in a `contextvars.Context`, as its `run` does.
+///
+/// Measured: `Context.run` with a method to call makes a `StopIteration` at each end, and takes twice as long.
+///
+/// # Errors
+/// `TypeError` if it is no context, `RuntimeError` if it is entered already, and what is run returns.
+#[inline]
+pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, run: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let py = context.py();
+    // SAFETY: the reference is live, and the function checks its type.
+    if unsafe { pyo3::ffi::PyContext_Enter(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let result = run();
+    // SAFETY: the context was entered above by this thread; what `run` entered it has left.
+    if unsafe { pyo3::ffi::PyContext_Exit(context.as_ptr()) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    result
+}
+
 /// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.
 #[inline]
 pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {

@@ -18,6 +18,7 @@ mod respond;
 mod scope;
 mod serialize;
 mod solve;
+mod steps;
 mod stream;
 mod table;
 mod validate;
@@ -42,6 +43,8 @@ mod _core {
     use crate::respond::check_start;
     #[pymodule_export]
     use crate::serialize::shape::Shape;
+    #[pymodule_export]
+    use crate::steps::Steps;
     #[pymodule_export]
     use crate::stream::{Recorder, Stream};
     #[pymodule_export]

@@ -50,6 +50,10 @@ imported!(anext, "builtins", "anext");
 imported!(uuid, "uuid", "UUID");
 imported!(check_cancelled, "anyio.from_thread", "check_cancelled");
 imported!(copy_context, "contextvars", "copy_context");
+imported!(current_task, "asyncio", "current_task");
+imported!(enter_task, "asyncio", "_enter_task");
+imported!(leave_task, "asyncio", "_leave_task");
+imported!(exception, "sys", "exception");
 
 // ferroapi: the cold half of the native path (python/ferroapi/_request/native.py)
 imported!(
@@ -191,4 +195,10 @@ imported!(
 imported!(
     /// `(awaitable, files) -> awaitable`: close the files when something else is done.
     close_files_after, "ferroapi._request.multipart", "close_files_after"
+);
+
+// ferroapi: middleware functions (python/ferroapi/_middleware/below.py)
+imported!(
+    /// `(awaitable) -> coroutine`: for an awaitable that cannot be resumed itself.
+    awaited, "ferroapi._middleware.below", "awaited"
 );
