@@ -41,7 +41,7 @@ PYTHON = {
     "_routing.dispatch": "_core _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} security.api_key exception_handlers _routing.scope _signature "
+    "_request.*": f"_request.* {DEPENDENCIES} security.* exception_handlers _routing.scope _signature "
     f"_body_limit _form_limits telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
@@ -95,7 +95,7 @@ RUST_CORE = (
     ("serialize", "worker"),
     ("plan",),
     ("extract", "body"),
-    ("validate", "exits"),
+    ("validate", "exits", "credentials"),
     ("solve",),
     ("call",),
     ("respond",),
@@ -109,7 +109,7 @@ RUST_CORE = (
 RUST_WIRE = (
     ("percent", "latin1", "convertor", "captures"),
     ("query",),
-    ("cookie", "form", "media_type", "multipart", "json", "pattern"),
+    ("authorization", "cookie", "form", "media_type", "multipart", "json", "pattern"),
     ("template",),
     ("node",),
     ("routes",),

@@ -32,8 +32,14 @@ from ferroapi.dependencies.models import (
     _is_coroutine_callable,
     _is_gen_callable,
 )
-from ferroapi.security.api_key import APIKeyCookie, APIKeyHeader, APIKeyQuery
-from ferroapi.security.oauth2 import OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
+from ferroapi.security import http, oauth2
+from ferroapi.security.api_key import APIKeyBase, APIKeyCookie, APIKeyHeader, APIKeyQuery
+from ferroapi.security.oauth2 import OAuth2, OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
+from ferroapi.security.open_id_connect_url import OpenIdConnect
+from ferroapi.security.utils import get_authorization_scheme_param
+
+PatchPoint = tuple[Any, str, Any]
+"""A module's globals or a class, a name in it, and what stands there when nobody has replaced it."""
 
 _LARGEST_GRAPH = 4096
 """Occurrences of dependencies in one graph, above which it is left to the Python solver."""
@@ -44,10 +50,32 @@ _RENDER_JSON = JSONResponse.render if is_as_written(JSONResponse, "render") else
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
-_BEARERS = (OAuth2PasswordBearer, OAuth2AuthorizationCodeBearer)
-_KEYS = {APIKeyHeader: "header", APIKeyQuery: "query", APIKeyCookie: "cookie"}
-_SCHEME_CALLS: dict[Any, Any] = {scheme: scheme.__call__ for scheme in (*_BEARERS, *_KEYS)}
-"""The schemes whose credentials are read without a call, with what their call is when nobody replaced it."""
+_FORMS: dict[Any, str] = {
+    APIKeyHeader: "key",
+    APIKeyQuery: "key",
+    APIKeyCookie: "key",
+    OAuth2: "key",
+    OpenIdConnect: "key",
+    OAuth2PasswordBearer: "token",
+    OAuth2AuthorizationCodeBearer: "token",
+    http.HTTPBase: "any",
+    http.HTTPBearer: "bearer",
+    http.HTTPDigest: "digest",
+    http.HTTPBasic: "basic",
+}
+"""The schemes whose credentials are read without a call, with the form of these."""
+
+_SCHEME_POINTS: dict[Any, list[PatchPoint]] = {
+    kind: [(kind, name, getattr(kind, name)) for name in ("__call__", "check_api_key") if hasattr(kind, name)]
+    for kind in _FORMS
+}
+"""The methods in whose place these are read, with what they are when nobody replaced them."""
+
+_HTTP_POINTS: list[PatchPoint] = [
+    (vars(http), name, getattr(http, name))
+    for name in ("HTTPAuthorizationCredentials", "HTTPBasicCredentials", "b64decode", "get_authorization_scheme_param")
+]
+_OAUTH2_POINTS: list[PatchPoint] = [(vars(oauth2), "get_authorization_scheme_param", get_authorization_scheme_param)]
 
 
 class Unplannable(Exception):
@@ -109,6 +137,7 @@ class PlanRecipe(NamedTuple):
     body: str
     strict_content_type: bool
     answer: AnswerRecipe
+    patch_points: list[PatchPoint]
     overrides_provider: Any
     operation: "PathOperation | WebSocketOperation"
 
@@ -187,6 +216,7 @@ class PathOperation(_Planned):
             body="form" if self.body.is_form else "json" if self.body.field else "unread",
             strict_content_type=self.body.strict_content_type,
             answer=_answer(self.response),
+            patch_points=_patch_points(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             operation=self,
         )
@@ -213,6 +243,7 @@ class WebSocketOperation(_Planned):
             body="unread",
             strict_content_type=True,
             answer=AnswerRecipe("nothing"),
+            patch_points=_patch_points(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             operation=self,
         )
@@ -336,11 +367,20 @@ def _receives_request(dependant: Dependant) -> bool:
 def _scheme(call: Any) -> tuple[str, str, str] | None:
     """Return source, name and form of the credentials of a scheme that is FastAPI's own, None for any other."""
     kind = type(call)
-    if kind not in _SCHEME_CALLS or kind.__call__ is not _SCHEME_CALLS[kind]:
+    if kind not in _FORMS or any(getattr(*point[:2]) is not point[2] for point in _SCHEME_POINTS[kind]):
         return None
-    if kind in _BEARERS:
-        return "header", "authorization", "bearer"
-    return _KEYS[kind], call.model.name, "key"
+    if isinstance(call, APIKeyBase):
+        return None if "check_api_key" in vars(call) else (call.model.in_.value, call.model.name, _FORMS[kind])
+    return "header", "authorization", _FORMS[kind]
+
+
+def _patch_points(nodes: list[NodeRecipe]) -> list[PatchPoint]:
+    """Return what must not have been replaced for the credentials of schemes to be what their calls return."""
+    kinds = {type(node.call): None for node in nodes if node.scheme}
+    points = [point for kind in kinds for point in _SCHEME_POINTS[kind]]
+    points += _HTTP_POINTS if any(issubclass(kind, http.HTTPBase) for kind in kinds) else []
+    points += _OAUTH2_POINTS if any(issubclass(kind, OAuth2) for kind in kinds) else []
+    return points
 
 
 def _needs_leaf(facts: RequestField) -> bool:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
+from ferroapi._request.plan import PatchPoint as PatchPoint
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from ferroapi.routing import APIRoute
 
 _CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
-
-
-PatchPoint = tuple[Any, str, Any]
-"""A module's globals or a class, a name in it, and what stands there when nobody has replaced it."""
 
 
 class RouteList(list[BaseRoute]):

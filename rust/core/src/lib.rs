@@ -3,6 +3,7 @@
 mod answer;
 mod awaitable;
 mod body;
+mod credentials;
 mod cross_origin;
 mod drive;
 mod error;

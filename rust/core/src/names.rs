@@ -145,6 +145,10 @@ imported!(
 );
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
 
+// ferroapi: the credentials of security schemes
+imported_type!(authorization_credentials, "ferroapi.security.http", "HTTPAuthorizationCredentials");
+imported_type!(basic_credentials, "ferroapi.security.http", "HTTPBasicCredentials");
+
 // ferroapi: worker threads (python/ferroapi/_request/workers.py)
 imported!(
     /// `(is_limited) -> Loan | None`: a worker thread for one call, if none has to be started.

@@ -12,12 +12,14 @@ use crate::ffi;
 pub(crate) type PatchPoint = (Py<PyAny>, Py<PyString>, Py<PyAny>);
 
 /// The names of one module.
+#[derive(Debug)]
 struct Module {
     globals: Py<PyDict>,
     names: Vec<(Py<PyString>, Py<PyAny>)>,
 }
 
 /// The names of one class, which is looked at again only when it or a base of it was modified.
+#[derive(Debug)]
 struct Class {
     object: Py<PyType>,
     names: Vec<(Py<PyString>, Py<PyAny>)>,
@@ -26,7 +28,7 @@ struct Class {
 }
 
 /// All of them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Patches {
     modules: Vec<Module>,
     classes: Vec<Class>,

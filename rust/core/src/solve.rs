@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyList};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::plan::Plan;
-use crate::plan::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
+use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
 use crate::plan::param::Parameter;
 use crate::{extract, ffi, names, validate};
 
@@ -214,7 +214,7 @@ impl Solver {
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
             if let Some(scheme) = &node.scheme {
-                if let Some(credentials) = self.credentials(py, scheme)? {
+                if let Some(credentials) = scheme.credentials(node.call.bind(py), &self.collected)? {
                     self.keep(py, index, node, credentials);
                     self.position += 1;
                     continue;
@@ -541,22 +541,6 @@ impl Solver {
         }
     }
 
-    /// The credentials of a security scheme, if they are of the plain form.
-    fn credentials(&self, py: Python<'_>, scheme: &Scheme) -> PyResult<Option<Py<PyAny>>> {
-        let Some(Some(value)) = self.collected.get(scheme.slot) else { return Ok(None) };
-        let Ok(text) = value.bind(py).cast::<PyString>() else { return Ok(None) };
-        let text = text.to_str()?;
-        Ok(match scheme.form {
-            Credentials::Key => (!text.is_empty()).then(|| value.clone_ref(py)),
-            Credentials::Bearer => match text.split_once(' ') {
-                Some((word, token)) if word.eq_ignore_ascii_case("bearer") && token.is_ascii() => {
-                    Some(PyString::new(py, strip_ascii(token)).into_any().unbind())
-                }
-                _ => None,
-            },
-        })
-    }
-
     fn enter_in_stack(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments) -> PyResult<Py<PyAny>> {
         let values = keyword_values(py, node, arguments)?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
@@ -583,13 +567,6 @@ fn unless_iterator(generator: &Bound<'_, PyAny>, error: PyErr, method: &str, kin
         (Ok(false), Ok(class)) => Error::Iterator { class: class.to_string(), kind }.into(),
         _ => error,
     }
-}
-
-/// ASCII text without the white space that `str.strip` removes.
-fn strip_ascii(text: &str) -> &str {
-    text.trim_matches(|character: char| {
-        character.is_ascii_whitespace() || matches!(character, '\x0b' | '\x1c'..='\x1f')
-    })
 }
 
 fn keyword_values<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyDict>> {

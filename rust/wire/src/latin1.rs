@@ -14,16 +14,16 @@ pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The bytes without the latin-1 characters at both ends that `str.strip()` takes for white space.
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
-    let Some(start) = bytes.iter().position(|byte| !is_space(*byte)) else {
+    let Some(start) = bytes.iter().position(|byte| !is_space(char::from(*byte))) else {
         return &[];
     };
-    let end = bytes.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+    let end = bytes.iter().rposition(|byte| !is_space(char::from(*byte))).map_or(0, |last| last + 1);
     bytes.get(start..end).unwrap_or_default()
 }
 
 /// Source: CPython, `Py_UNICODE_ISSPACE` below U+0100.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b'\t'..=b'\r' | 0x1c..=0x1f | b' ' | 0x85 | 0xa0)
+pub(crate) fn is_space(character: char) -> bool {
+    matches!(character, '\t'..='\r' | '\x1c'..='\x1f' | ' ' | '\u{85}' | '\u{a0}')
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | [`convertor`], [`template`], [`captures`], [`routes`] | which route a path means, and the texts of its parameters | Starlette, `routing.compile_path` and `Router.app` |
 //! | [`percent`], [`query`] | the pairs of a query string | `urllib.parse.parse_qsl(text, keep_blank_values=True)` |
 //! | [`cookie`] | the pairs of a Cookie header | Starlette, `requests.cookie_parser` |
+//! | [`authorization`] | what an Authorization header carries | FastAPI, `security.http` |
 //! | [`media_type`] | what a Content-Type names | `email.message.Message`, python-multipart |
 //! | [`form`] | the pairs of a url-encoded body | Starlette, `formparsers.FormParser` |
 //! | [`multipart`] | the parts of a multipart body | python-multipart, Starlette, `formparsers.MultiPartParser` |
@@ -15,6 +16,7 @@
 //! Header and query bytes are latin-1 text, as in ASGI; paths are `str`.
 #![forbid(unsafe_code)]
 
+pub mod authorization;
 pub mod captures;
 pub mod convertor;
 pub mod cookie;

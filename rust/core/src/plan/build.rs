@@ -10,6 +10,7 @@ use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, S
 use super::param::{Absent, Check, Parameter};
 use super::{Answer, BodyMode, Key, Keys, Plan, Render};
 use crate::error::Error;
+use crate::patches::{PatchPoint, Patches};
 use crate::serialize::shape::Shape;
 use crate::worker::Pace;
 
@@ -62,6 +63,7 @@ struct PlanRecipe {
     body: String,
     strict_content_type: bool,
     answer: AnswerRecipe,
+    patch_points: Vec<PatchPoint>,
     overrides_provider: Py<PyAny>,
     operation: Py<PyAny>,
 }
@@ -172,7 +174,11 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
             slot: keys.slot(&source, alias.bind(py), false)?,
             form: match form.as_str() {
                 "key" => Credentials::Key,
+                "token" => Credentials::Token,
+                "any" => Credentials::Any,
                 "bearer" => Credentials::Bearer,
+                "digest" => Credentials::Digest,
+                "basic" => Credentials::Basic,
                 _ => return Err(unknown("form of credentials", &form)),
             },
         }),
@@ -289,6 +295,7 @@ impl Plan {
             answer: answer(py, recipe.answer)?,
             pace: Pace::default(),
             closing_pace: Pace::default(),
+            patches: Patches::new(py, recipe.patch_points)?,
             overrides_provider: recipe.overrides_provider,
             operation: recipe.operation,
             nodes,
@@ -299,9 +306,12 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the plan still says what is to be done: no dependency is overridden, and nobody has assigned another
-    /// callable to the endpoint's `Dependant`.
+    /// Whether the plan still says what is to be done: no dependency is overridden, what it does in the place of
+    /// security schemes is what they do, and nobody has assigned another callable to the endpoint's `Dependant`.
     pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.patches.are_absent(py)? {
+            return Ok(false);
+        }
         let provider = self.overrides_provider.bind(py);
         if !provider.is_none() && provider.getattr(intern!(py, "dependency_overrides"))?.is_truthy()? {
             return Ok(false);

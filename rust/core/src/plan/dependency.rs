@@ -20,7 +20,8 @@ pub(crate) enum Kind {
 
 /// A security scheme whose credentials are read without calling it.
 ///
-/// Where they are missing or of another form, the scheme itself is called, which refuses in its own way.
+/// Where they are missing or of another form, the scheme itself is called, which refuses in its own way, unless it is
+/// known to be content without.
 #[derive(Debug)]
 pub(crate) struct Scheme {
     /// Where the header, query parameter or cookie is kept among the collected values.
@@ -34,7 +35,15 @@ pub(crate) enum Credentials {
     /// Any text that is not empty is the key.
     Key,
     /// `Bearer` and a token, which is the value.
+    Token,
+    /// A scheme and what follows it, of which `HTTPAuthorizationCredentials` are made.
+    Any,
+    /// The same, of the scheme `Bearer`.
     Bearer,
+    /// The same, of the scheme `Digest`.
+    Digest,
+    /// `Basic`, with a user and a password in base64, of which `HTTPBasicCredentials` are made.
+    Basic,
 }
 
 /// An argument that is not a parameter of the request.

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use dependency::{Node, Step};
 
+use crate::patches::Patches;
 use crate::serialize::shape::Shape;
 use crate::worker::Pace;
 
@@ -114,6 +115,8 @@ pub(crate) struct Plan {
     /// How long its calls in worker threads take, and those that end generators.
     pub(crate) pace: Pace,
     pub(crate) closing_pace: Pace,
+    /// What it takes for granted of the security schemes whose credentials it reads without calling them.
+    pub(crate) patches: Patches,
     /// What holds `dependency_overrides`, or `None`.
     pub(crate) overrides_provider: Py<PyAny>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.

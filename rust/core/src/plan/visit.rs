@@ -66,6 +66,7 @@ impl Plan {
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.operation)?;
         visit.call(&self.overrides_provider)?;
+        self.patches.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
         if let Render::Model { validate, to_json, values, .. } = &self.answer.render {
             visit.call(validate)?;
