@@ -14,6 +14,12 @@ def encode_json(value: Any) -> bytes:
         RecursionError: the value is nested too deeply, or contains itself.
     """
 
+def is_json_content_type(content_type: bytes, /) -> bool:
+    """Tell whether a Content-Type value names `application/json` or an `application/*+json` type.
+
+    Source: RFC 6838 section 4.2.8 for the suffix; parameters are ignored.
+    """
+
 def check_start(message: dict[str, Any]) -> None:
     """Refuse an `http.response.start` message with no HTTP status or with a control byte in a header.
 

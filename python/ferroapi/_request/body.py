@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.requests import Request
 
-from ferroapi import params
+from ferroapi import _core, params
 from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._form_limits import _FormLimits
@@ -38,17 +38,6 @@ class BodyRecipe:
         return self.field is not None and isinstance(self.field.field_info, params.Form)
 
 
-def is_json_content_type(content_type: str) -> bool:
-    """Tell whether a Content-Type value names `application/json` or an `application/*+json` type.
-
-    Source: RFC 6838 section 4.2.8 for the suffix; parameters are ignored.
-    """
-    main_type, slash, subtype = content_type.partition(";")[0].strip().lower().partition("/")
-    if not slash or "/" in subtype or main_type != "application":
-        return False
-    return subtype == "json" or subtype.endswith("+json")
-
-
 async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
     limits = _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), recipe.form_limits)
     form = await read_form(request, limits)
@@ -61,7 +50,10 @@ async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
     if not content:
         return Undefined
     content_type = request.headers.get("content-type")
-    is_json = is_json_content_type(content_type) if content_type else not recipe.strict_content_type
+    if content_type:
+        is_json = _core.is_json_content_type(content_type.encode("latin-1", "replace"))
+    else:
+        is_json = not recipe.strict_content_type
     return await request.json() if is_json else content
 
 

@@ -14,6 +14,13 @@ use crate::names;
 use crate::plan::{BodyMode, Plan};
 use crate::scope::Scope;
 
+/// Whether a `Content-Type` names `application/json` or an `application/*+json` type.
+#[pyfunction]
+#[pyo3(signature = (content_type, /))]
+pub(crate) fn is_json_content_type(content_type: &[u8]) -> bool {
+    media_type::is_json(content_type)
+}
+
 /// Whether a body under this `Content-Type` is parsed as JSON.
 pub(crate) fn is_json(scope: Scope<'_, '_>, strict: bool) -> PyResult<bool> {
     let Some(content_type) = scope.header(b"content-type")?.filter(|value| !value.as_bytes().is_empty()) else {

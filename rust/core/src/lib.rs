@@ -33,6 +33,8 @@ mod _core {
     #[pymodule_export]
     use crate::answer::encode_json;
     #[pymodule_export]
+    use crate::body::is_json_content_type;
+    #[pymodule_export]
     use crate::cross_origin::{CrossOriginSend, cross_origin};
     #[pymodule_export]
     use crate::drive::{Driver, respond};
