@@ -18,12 +18,11 @@ def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
 
     effort = Effort(rounds=3, samples=3, seconds=0.02) if options.quick else Effort()
     measured = run(options.case, effort, _progress)
-    figures: dict[str, dict[str, float]] = {each.case.name: each.medians for each in measured}
 
     def row(each: Measured) -> dict[str, Any]:
         goal, found = each.case.goal, None
         if goal is not None:
-            found = goal.judge(figures[each.case.name], figures)
+            found = goal.judge(each.medians)
         ratio, met = found or (None, None)
         unit = "x" if goal is None or str(goal).endswith("x") else " of it"
         if ratio is None and "fastapi" in each.medians:

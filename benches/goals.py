@@ -12,17 +12,20 @@ class Times:
     def __str__(self) -> str:
         return f"{self.factor:g}x"
 
-    def judge(self, figures: dict[str, float], others: dict[str, dict[str, float]]) -> tuple[float, bool] | None:
-        """Return how many times faster and whether that is enough, None if FastAPI was not measured."""
-        if "fastapi" not in figures:
-            return None
+    @property
+    def beside(self) -> str | None:
+        """The case that takes turns with this one: none."""
+        return None
+
+    def judge(self, figures: dict[str, float]) -> tuple[float, bool]:
+        """Return how many times faster, and whether that is enough."""
         times = figures["fastapi"] / figures["ferroapi"]
         return times, times >= self.factor
 
 
 @dataclass(frozen=True)
 class Within:
-    """Goal: within `factor` of what pydantic takes alone plus what the case `plus` takes."""
+    """Goal: within `factor` of what pydantic takes alone plus what the case `plus` takes in the same rounds."""
 
     factor: float
     plus: str
@@ -30,17 +33,20 @@ class Within:
     def __str__(self) -> str:
         return f"≤ {self.factor:g} · (pydantic + {self.plus})"
 
-    def judge(self, figures: dict[str, float], others: dict[str, dict[str, float]]) -> tuple[float, bool] | None:
-        """Return the share of that sum and whether it is small enough, None if the other case was not measured."""
-        if self.plus not in others:
-            return None
-        share = figures["ferroapi"] / (figures["pydantic"] + others[self.plus]["ferroapi"])
+    @property
+    def beside(self) -> str | None:
+        """The case that takes turns with this one."""
+        return self.plus
+
+    def judge(self, figures: dict[str, float]) -> tuple[float, bool]:
+        """Return the share of that sum, and whether it is small enough."""
+        share = figures["ferroapi"] / (figures["pydantic"] + figures[self.plus])
         return share, share <= self.factor
 
 
 @dataclass(frozen=True)
 class Flat:
-    """Goal: within `factor` of the case `base`, which has fewer routes."""
+    """Goal: within `factor` of what the case `base`, which has fewer routes, takes in the same rounds."""
 
     factor: float
     base: str
@@ -48,11 +54,14 @@ class Flat:
     def __str__(self) -> str:
         return f"≤ {self.factor:g} · {self.base}"
 
-    def judge(self, figures: dict[str, float], others: dict[str, dict[str, float]]) -> tuple[float, bool] | None:
-        """Return the share of the base and whether it is small enough, None if that was not measured."""
-        if self.base not in others:
-            return None
-        share = figures["ferroapi"] / others[self.base]["ferroapi"]
+    @property
+    def beside(self) -> str | None:
+        """The case that takes turns with this one."""
+        return self.base
+
+    def judge(self, figures: dict[str, float]) -> tuple[float, bool]:
+        """Return the share of the base, and whether it is small enough."""
+        share = figures["ferroapi"] / figures[self.base]
         return share, share <= self.factor
 
 

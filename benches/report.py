@@ -41,7 +41,8 @@ def _in_process(section: dict[str, Any]) -> str:
     for row in section["rows"]:
         figures = row["figures"]
         floor = figures.get("raw")
-        others = ", ".join(f"{name} {_number(figures[name])}" for name in ("starlette", "pydantic") if name in figures)
+        columned = ("ferroapi", "fastapi", "raw")
+        others = ", ".join(f"{name} {_number(figure)}" for name, figure in figures.items() if name not in columned)
         columns = [_number(figures["ferroapi"]), _number(figures.get("fastapi")), _number(floor), others]
         rows.append([row["name"], *columns, *_judged(row)])
     head = ("in process, µs a request", "ferroapi", "FastAPI", "raw ASGI", "others", "ratio", "goal")

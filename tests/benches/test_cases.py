@@ -17,6 +17,7 @@ from benches.cases.floor import floor  # noqa: E402
 from benches.cases.table import CASES, Case  # noqa: E402
 from benches.http.run import GOALS as SERVER_GOALS  # noqa: E402
 from benches.python.counted import CASES_COUNTED  # noqa: E402
+from benches.python.in_process import contenders  # noqa: E402
 
 from benches import report  # noqa: E402
 
@@ -45,6 +46,15 @@ def test_cases_that_are_served_or_counted_exist() -> None:
     assert len(NAMES) == len(CASES)
     assert set(SERVER_GOALS) <= NAMES
     assert set(CASES_COUNTED) <= NAMES
+
+
+def test_what_a_case_is_compared_with_takes_turns_with_it() -> None:
+    assert {case.goal.beside for case in CASES if case.goal is not None} - {None} <= NAMES
+    for case in CASES:
+        if case.goal is not None and case.goal.beside is not None and case.fastapi:
+            samples = asyncio.run(contenders(case))
+            assert case.goal.beside in samples
+            assert case.goal.judge(dict.fromkeys(samples, 1.0))[1]
 
 
 def test_tables_take_the_place_between_the_markers_of_a_readme(tmp_path: Path) -> None:
