@@ -438,6 +438,13 @@ def test_encode_json_prints_floats_as_python(number: float) -> None:
     assert encode_json(number) == repr(number).encode()
 
 
+@given(st.integers(-(10**17), 10**17), st.sampled_from([1, 10, 100, 1000]), st.integers(-1, 1))
+@settings(max_examples=max(1000, settings().max_examples))
+def test_encode_json_prints_decimals_and_their_neighbours_as_python(digits: int, scale: int, step: int) -> None:
+    number = math.nextafter(digits / scale, step * math.inf) if step else digits / scale
+    assert encode_json(number) == repr(number).encode()
+
+
 def nested(depth: int, wrap: Callable[[Any], Any]) -> Any:
     """Return an empty list in `depth` levels of containers."""
     value: Any = []

@@ -39,6 +39,8 @@ impl Keys {
     }
 
     /// Keep the text of a key.
+    #[cold]
+    #[inline(never)]
     pub(super) fn keep(&mut self, key: &Bound<'_, PyString>, text: &str) {
         let Some(places) = self.places.get_mut(Self::part(key)) else { return };
         let free = places.iter().position(Option::is_none);

@@ -15,6 +15,9 @@ pub fn write_u64(number: u64, out: &mut Vec<u8>) {
 ///
 /// Source: `float.__repr__`. What is written for a number that is not finite is not JSON.
 pub fn write_f64(number: f64, out: &mut Vec<u8>) {
+    if write_hundredths(number, out) {
+        return;
+    }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format(number);
     // Python and the crate choose the same digits and, but for two things, the same form.
@@ -33,7 +36,45 @@ pub fn write_f64(number: f64, out: &mut Vec<u8>) {
 ///
 /// Source: pydantic's `to_json`. What is written for a number that is not finite is not JSON.
 pub fn write_f64_shortest(number: f64, out: &mut Vec<u8>) {
+    if write_hundredths(number, out) {
+        return;
+    }
     out.extend_from_slice(zmij::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a number of at most two decimals, such as a price, at half the cost; `false` if it is another.
+///
+/// Decimals of up to fifteen digits are all different numbers. So one that reads as this number is what the shortest
+/// digits make, too.
+fn write_hundredths(number: f64, out: &mut Vec<u8>) -> bool {
+    const LIMIT: u64 = 1_000_000_000_000_000;
+    let scaled = number * 100.0;
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too large")]
+    let hundredths = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    let size = hundredths.unsigned_abs();
+    #[expect(clippy::cast_precision_loss, reason = "exact below the limit")]
+    let read = hundredths as f64 / 100.0;
+    // Zero has a sign that no integer has; what is not a number is not equal to one.
+    #[expect(clippy::float_cmp, reason = "the very same number is meant")]
+    if size == 0 || size >= LIMIT || read != number {
+        return false;
+    }
+    if hundredths < 0 {
+        out.push(b'-');
+    }
+    write_u64(size / 100, out);
+    let (tenths, rest) = (digit(size / 10), digit(size));
+    out.extend_from_slice(&[b'.', tenths, rest]);
+    if rest == b'0' {
+        out.pop();
+    }
+    true
+}
+
+/// The last decimal digit of a number.
+fn digit(number: u64) -> u8 {
+    let digit = (number % 10) as u8;
+    b'0' + digit
 }
 
 /// Python's exponent has at least two digits: `1e-07`.
@@ -59,7 +100,7 @@ fn write_below_fixed(is_negative: bool, digits: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{write_f64, write_f64_shortest, write_i64, write_u64};
+    use super::{write_f64, write_f64_shortest, write_hundredths, write_i64, write_u64};
 
     fn written<N>(write: fn(N, &mut Vec<u8>), number: N) -> String {
         let mut out = Vec::new();
@@ -96,6 +137,40 @@ mod tests {
         ];
         for (number, expected) in table {
             assert_eq!(written(write_f64, number), expected);
+        }
+    }
+
+    #[test]
+    fn write_hundredths_prints_what_the_shortest_digits_are() {
+        let shortest = |number| zmij::Buffer::new().format(number).to_owned();
+        let mut taken = 0;
+        let mut check = |number: f64| {
+            for near in [number, number.next_up(), number.next_down(), -number] {
+                let mut out = Vec::new();
+                if write_hundredths(near, &mut out) {
+                    taken += 1;
+                    assert_eq!(String::from_utf8(out).unwrap(), shortest(near));
+                } else {
+                    assert!(out.is_empty());
+                }
+            }
+        };
+        for hundredths in 0..20_000_u32 {
+            check(f64::from(hundredths) / 100.0);
+        }
+        let mut size = 1.0;
+        while size < 1e20 {
+            for factor in [0.1, 0.29, 1.0, 1.005, 1.25, 1.5, 3.33, 7.77, 9.99] {
+                check(size * factor);
+            }
+            size *= 1.7;
+        }
+        for number in [0.0, 9_999_999_999_999.98, 1e13, 1e15, 9_007_199_254_740_993.0, f64::MAX, f64::MIN_POSITIVE] {
+            check(number);
+        }
+        assert!(taken > 40_000);
+        for other in [0.0, -0.0, 0.001, 1e13, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!write_hundredths(other, &mut Vec::new()));
         }
     }
 
