@@ -42,7 +42,7 @@ PYTHON = {
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
     "_request.*": f"_request.* {DEPENDENCIES} security.* exception_handlers _routing.scope _signature "
-    f"_body_limit _form_limits telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
+    f"_body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
     "openapi._descriptions": "",

@@ -3,6 +3,7 @@
 Each function is imported by name in `rust/core/src/names.rs`. The hot half is the driver itself.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ferroapi import _core, background
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
+from ferroapi._middleware import scopes
 from ferroapi._request.body import body_error
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._request.plan import PathOperation, WebSocketOperation
@@ -223,12 +225,42 @@ async def close_stack(stack: AsyncExitStack) -> bool:
     return True
 
 
-def enter_scope() -> CancelScope:
+class Unscoped:
+    """Stands in the place of a cancel scope that could not do anything: no scope is around the task that it is for.
+
+    What is entered inside must have been left by its end, as with AnyIO's scope.
+    """
+
+    __slots__ = ("_task", "shield")
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task = task
+        self.shield = False
+
+    def is_left(self) -> bool:
+        """Tell whether the task has left all that it has entered inside."""
+        return scopes.current_scope(self._task) is None
+
+    def __exit__(self, *exception: Any) -> None:
+        if asyncio.current_task() is not self._task:
+            raise RuntimeError("Attempted to exit cancel scope in a different task than it was entered in")
+        if not self.is_left():
+            raise RuntimeError("Attempted to exit a cancel scope that isn't the current tasks's current cancel scope")
+
+
+def enter_scope() -> CancelScope | Unscoped:
     """Return an entered cancel scope; its shield is raised while an async generator ends."""
-    return CancelScope().__enter__()
+    try:
+        task = asyncio.current_task() if scopes.IS_KNOWN else None
+    except RuntimeError:  # another event loop than asyncio's
+        task = None
+    if task is None or isinstance(task.get_coro(), _core.Steps) or scopes.current_scope(task) is not None:
+        return CancelScope().__enter__()
+    # A task that the engine steps itself may get a scope around it later; any other has none, and gets none.
+    return Unscoped(task)
 
 
-async def close_async(generator: Any, scope: CancelScope) -> bool:
+async def close_async(generator: Any, scope: CancelScope | Unscoped) -> bool:
     """Run an async generator to its end, out of reach of cancellation, and tell whether it stopped there.
 
     Source: FastAPI behaviour, `concurrency._asynccontextmanager_with_shielded_exit`.
@@ -272,7 +304,7 @@ _NO_RESPONSE = "cannot access local variable 'response' where it is not associat
 """What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
 
 
-def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | None) -> None:
+def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | Unscoped | None) -> None:
     for entered, kind in exits:
         if kind == "scope":
             stack.push(entered.__exit__)
@@ -285,7 +317,7 @@ def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | None) -> Non
             stack.push_async_exit(partial(_exit_sync, entered))
 
 
-async def _exit_async(generator: Any, scope: CancelScope, *exception: Any) -> bool | None:
+async def _exit_async(generator: Any, scope: CancelScope | Unscoped, *exception: Any) -> bool | None:
     # A context manager made around a generator that is entered already: its exit is contextlib's.
     manager = asynccontextmanager(lambda: generator)()
     scope.shield = True

@@ -57,6 +57,15 @@ enum Stage {
     Finished,
 }
 
+/// What is awaited at the end of an async generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Its next step, which is to be the last.
+    Step,
+    /// The cancellation of a scope that was entered and is not left yet, if there is one.
+    Checkpoint,
+}
+
 /// What a stage leads to.
 enum Next {
     /// Wait for this, then proceed with its result.
@@ -95,6 +104,7 @@ pub(crate) struct Driver {
     /// What the request fails with at once: no route answers it.
     refusal: Option<PyErr>,
     stage: Stage,
+    ending: Option<Ending>,
     awaiting: Option<Py<PyAny>>,
 }
 
@@ -114,6 +124,7 @@ impl Driver {
             recorder: None,
             refusal: None,
             stage: Stage::Matched,
+            ending: None,
             awaiting: None,
         }
     }
@@ -506,7 +517,16 @@ impl Driver {
                 }
                 Kind::Stack if !exits::is_used(exit.object.bind(py))? => continue,
                 Kind::Stack => names::close_stack(py)?.call1((exit.object,))?,
-                Kind::Async => names::close_async(py)?.call1((exit.object, self.exits.scope(py)))?,
+                Kind::Async => {
+                    let scope = self.exits.scope(py);
+                    let unscoped = names::unscoped(py)?;
+                    if scope.as_ref().is_some_and(|scope| scope.bind(py).get_type().is(unscoped)) {
+                        self.ending = Some(Ending::Step);
+                        exit.object.bind(py).call_method0(intern!(py, "__anext__"))?
+                    } else {
+                        names::close_async(py)?.call1((exit.object, scope))?
+                    }
+                }
                 Kind::Plain => {
                     let closer = Bound::new(py, Closer { generator: exit.object })?.into_any();
                     match worker::call(py, closer, Terms::Unlimited, &self.plan(py)?.get().closing_pace)? {
@@ -523,9 +543,25 @@ impl Driver {
 
     /// A generator has ended (`stopped` is true), or has yielded again.
     fn closed(&mut self, py: Python<'_>, stopped: &Bound<'_, PyAny>) -> PyResult<Next> {
-        if !stopped.is_truthy()? {
-            return Err(not_stopped());
+        match self.ending.take() {
+            None if !stopped.is_truthy()? => Err(not_stopped()),
+            Some(Ending::Step) => Err(not_stopped()),
+            None | Some(Ending::Checkpoint) => self.close_others(py),
         }
+    }
+
+    /// An async generator has ended that no cancel scope was around when it was entered.
+    fn ended(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if let Some(scope) = self.exits.scope(py) {
+            if !scope.bind(py).call_method0(intern!(py, "is_left"))?.is_truthy()? {
+                self.ending = Some(Ending::Checkpoint);
+                return Ok(Next::Await(names::checkpoint_if_cancelled(py)?.call0()?.unbind()));
+            }
+        }
+        self.close_others(py)
+    }
+
+    fn close_others(&mut self, py: Python<'_>) -> PyResult<Next> {
         if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
     }
 
@@ -564,8 +600,11 @@ impl Driver {
         build().unwrap_or_else(|failure| failure)
     }
 
-    /// An exception: the request has failed, or an async generator ended before its `yield`.
+    /// An exception: the request has failed, or an async generator ended, before its `yield` or as it should.
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+        if self.ending.take() == Some(Ending::Step) && error.is_instance_of::<PyStopAsyncIteration>(py) {
+            return self.ended(py);
+        }
         let was_entering = self.solver.as_mut().is_some_and(|solver| solver.take_entering());
         let is_stop = was_entering && error.is_instance_of::<PyStopAsyncIteration>(py);
         self.fail(py, if is_stop { no_yield() } else { error })
@@ -611,12 +650,9 @@ impl Driver {
         let function_exits = self.exits.drain(py, Lifetime::Function)?;
         let request_exits = self.exits.drain(py, Lifetime::Request)?;
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
-        let failing = if is_exception {
-            let Channels { scope, receive, send, application } = &self.channels;
-            names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?
-        } else {
-            names::unwind(py)?.call1(failure)?
-        };
+        // A generator may turn a cancellation into an exception, which has an answer.
+        let Channels { scope, receive, send, application } = &self.channels;
+        let failing = names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?;
         match self.files.take() {
             None => Ok(Next::Await(failing.unbind())),
             Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),

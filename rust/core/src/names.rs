@@ -118,10 +118,6 @@ imported!(
     answer_failure, "ferroapi._request.native", "answer_failure"
 );
 imported!(
-    /// `(error, started, sent, function_exits, request_exits) -> awaitable`: unwind what is entered, for an exception that no handler sees.
-    unwind, "ferroapi._request.native", "unwind"
-);
-imported!(
     /// `(scope) -> (AsyncExitStack, AsyncExitStack)`: the exit stacks of request and function scope, put into the scope.
     open_stacks, "ferroapi._request.native", "open_stacks"
 );
@@ -132,6 +128,14 @@ imported!(
 imported!(
     /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
     enter_scope, "ferroapi._request.native", "enter_scope"
+);
+imported_type!(
+    /// What `enter_scope` returns where no scope is needed.
+    unscoped, "ferroapi._request.native", "Unscoped"
+);
+imported!(
+    /// `() -> awaitable`.
+    checkpoint_if_cancelled, "anyio.lowlevel", "checkpoint_if_cancelled"
 );
 imported!(
     /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
