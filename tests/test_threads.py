@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from ferroapi import APIRouter, Depends, FastAPI, HTTPException, Query
+from ferroapi._compat import ModelField
 from ferroapi.exceptions import RequestValidationError
 from ferroapi.responses import JSONResponse
 
@@ -176,3 +178,16 @@ def test_exception_handlers_answer_in_all_threads_from_the_first_request() -> No
 
         answers = at_once(*[lambda app=app: ask(app, "/refused", "/0/x")] * THREADS)  # type: ignore[misc]
         assert answers == [[(418, b'"teapot"'), (400, b'"invalid"')]] * THREADS
+
+
+def test_fields_made_at_once_keep_pydantics_warning_to_themselves() -> None:
+    def make() -> None:
+        for _ in range(100):
+            info = Query(alias="q", ge=1)
+            info.annotation = int
+            field = ModelField(info, name="value")
+            assert field.validate("2", {}, loc=("query", "q")) == (2, [])
+
+    filters = list(warnings.filters)
+    at_once(*[make] * THREADS)
+    assert warnings.filters == filters

@@ -4,6 +4,7 @@ Registration makes the fields, the request path runs their adapters, OpenAPI ask
 """
 
 import re
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -164,6 +165,10 @@ def _is_plain_annotation(annotation: Any) -> bool:
     return get_origin(annotation) in _PLAIN_CONTAINERS and all(map(_is_plain_annotation, get_args(annotation)))
 
 
+_warning_filters = threading.RLock()
+"""Held while the filters of warnings, which all threads share, are not as they were: routes compile on their first use."""
+
+
 def _is_plain(field_info: FieldInfo) -> bool:
     return (
         not field_info.metadata
@@ -199,7 +204,7 @@ class ModelField:
     @cached_property
     def _type_adapter(self) -> TypeAdapter[Any]:
         parts = asdict(self.field_info)
-        with warnings.catch_warnings():
+        with _warning_filters, warnings.catch_warnings():
             if shared.PYDANTIC_VERSION_MINOR_TUPLE >= (2, 12):
                 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
