@@ -210,6 +210,9 @@ class WorkQueue:
 class Steps:
     """One call of an application, stepped by hand as if by a task of its own."""
 
+    exchange: Any
+    scope: Any
+
     def __new__(cls, event_loop: Any, application: Any, arguments: tuple[Any, ...]) -> Self:
         """Prepare the call, in a copy of the context."""
 
@@ -240,14 +243,99 @@ class Steps:
     def begin_as(self, task: Any) -> None:
         """Begin as `task`, unless the caller handles an exception: the application would see it as its own."""
 
-    def go_on(self) -> bool:
-        """Make a step by hand if nothing is in the way; tell whether one was made."""
-
     def hand_over(self) -> bool:
         """Leave the rest to the task; tell whether it has been left to it only now."""
 
     def begin(self) -> Any:
         """Call the application, make its first step, and return what it is suspended on."""
 
-    def end(self) -> None:
-        """Take note of the end."""
+    def note_end(self) -> None:
+        """Take note that the application is done, and tell the exchange."""
+
+@disjoint_base
+class Messages:
+    """The messages between the calls of an application below a middleware function and one response."""
+
+    def __new__(cls, application: Any, channels: Any, event_loop: Any) -> Self:
+        """Begin without a message; `application` and `channels` are those of the subclass."""
+
+    @property
+    def runs(self) -> list[Any]:
+        """The calls of what is below."""
+
+    @property
+    def have_all_ended(self) -> bool:
+        """Whether all of them are over."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the response has been sent."""
+
+    @property
+    def is_sending_closed(self) -> bool:
+        """Whether a call is over, after which nothing can be sent."""
+
+    def expect(self, run: Steps) -> None:
+        """Add a call; its messages come after those that wait."""
+
+    def pass_on(self, message: Any) -> Any:
+        """Take a message from below; return the future that its sender has to await first, or None.
+
+        Raises:
+            anyio.ClosedResourceError: a call is over.
+        """
+
+    def take(self) -> Any:
+        """Return the next message, None if what is below has to wait for something before.
+
+        Raises:
+            anyio.EndOfStream: there will be none.
+            anyio.ClosedResourceError: the response has been sent.
+        """
+
+    def want(self) -> Any:
+        """Return a future for the next message."""
+
+    def arrived(self) -> Any:
+        """Return the message that has resolved that future, None if there will be none."""
+
+    def give_up(self) -> None:
+        """Want no message any more."""
+
+    def await_end(self) -> Any:
+        """Return a future for the end of a call."""
+
+    def note_end(self) -> None:
+        """Take note that a call is over: nothing can be sent any more."""
+
+    def close(self) -> None:
+        """Take note that the response has been sent."""
+
+    def release(self) -> None:
+        """Let those who have sent go on, as far as nothing is in the way."""
+
+    def settle(self) -> bool:
+        """Close, release, and make steps until something is in the way; tell whether all calls are over."""
+
+@final
+class Reply:
+    """The response that came from below, sent as it comes: an awaitable."""
+
+    def __new__(cls, messages: Messages, response: Any, send: Any) -> Self:
+        """Prepare to send it."""
+
+    def __await__(self) -> Generator[Any, Any]: ...
+    def __iter__(self) -> Generator[Any, Any]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any:
+        """Resume with a value.
+
+        Raises:
+            StopIteration: all is sent.
+        """
+
+    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
+        """Resume with an exception."""
+
+    def close(self) -> None:
+        """Give the response up."""

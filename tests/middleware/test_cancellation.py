@@ -348,6 +348,72 @@ async def each_call_of_what_is_below_has_a_task_of_its_own(f: ModuleType) -> Any
 
 
 @scenario
+async def a_message_of_a_sender_that_was_cancelled_is_not_sent(f: ModuleType) -> Any:
+    app, log = f.FastAPI(), []
+
+    async def below(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with anyio.move_on_after(0.01) as around:
+            await send({"type": "http.response.body", "body": b"late", "more_body": True})
+        log.append(around.cancelled_caught)
+        await send({"type": "http.response.body", "body": b"in time"})
+
+    app.mount("/", below)
+
+    @app.middleware("http")
+    async def waits(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        await asyncio.sleep(0.03)
+        return response
+
+    await warm(app)
+    log.clear()
+    return await ask(app), log
+
+
+@scenario
+async def what_is_below_sends_from_tasks_of_its_own(f: ModuleType) -> Any:
+    app = f.FastAPI()
+
+    async def below(_: Any, receive: Any, send: Any) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.create_task(send({"type": "http.response.body", "body": b"one", "more_body": True}))
+        await asyncio.wait_for(send({"type": "http.response.body", "body": b"two"}), 5)
+
+    app.mount("/", below)
+
+    for _ in range(2):
+
+        @app.middleware("http")
+        async def passes(request: Request, call_next: Any) -> Response:
+            response: Response = await call_next(request)
+            return response
+
+    await warm(app)
+    return await ask(app)
+
+
+@scenario
+async def what_is_below_sends_something_unknown(f: ModuleType) -> Any:
+    app = f.FastAPI()
+
+    async def below(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.trailers", "headers": []})
+
+    app.mount("/", below)
+
+    @app.middleware("http")
+    async def passes(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        return response
+
+    await warm(app)
+    return await ask(app)
+
+
+@scenario
 async def a_task_that_the_endpoint_started_is_its_own(f: ModuleType) -> Any:
     app, log = f.FastAPI(), []
 

@@ -4,6 +4,8 @@ Starlette hands it to a task group. Here the task exists too, and whoever looks 
 without waiting for the event loop to come round.
 """
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 TASK_NAME = "starlette.middleware.base.BaseHTTPMiddleware.__call__.<locals>.call_next.<locals>.coro"
 """The name that AnyIO gives to the task of Starlette."""
+
+
+if sys.version_info >= (3, 12):
+    running_task: Callable[[Any], Any] = asyncio.current_task
+else:
+    # `current_task` is slow there, written in Python; this is what it reads.
+    running_task = vars(asyncio.tasks)["_current_tasks"].get
 
 
 async def awaited(awaitable: Awaitable[None]) -> None:
@@ -36,9 +45,7 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
     cr_code = None
     cr_await = None
 
-    exchange: "Exchange | None" = None
     failure: BaseException | None = None
-    scope: scopes.Scope | None = None
 
     def begin_for(self, exchange: "Exchange") -> None:
         """Begin, as a new task."""
@@ -47,22 +54,14 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
 
     def note_failure(self, error: BaseException) -> None:
         """Take note of what the application raised, which is its end."""
-        if isinstance(error, Exception):
-            if self.exchange is not None:
-                self.exchange.error = error
-        else:
+        exchange = self.exchange
+        if not isinstance(error, Exception):
             self.failure = error
+            if exchange is not None:
+                exchange.has_failed = True
+        elif exchange is not None:
+            exchange.error = error
         self.note_end()
-
-    def note_end(self) -> None:
-        """Take note that the application is done, and tell those who wait for it."""
-        self.end()
-        if self.scope is not None:
-            scopes.release(self.task, self.scope)
-        # Once told, neither needs the other: what a request leaves behind is freed without a search for cycles.
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.note_end()
 
     def adopt(self) -> None:
         """Put the task under the cancel scope that a task group would have put it under."""

@@ -37,10 +37,17 @@ async def _serve_function(layer: Any, below: Application, scope: Scope, receive:
     exchange = Exchange(below, (scope, receive, send), loop)
     try:
         response = await layer.dispatch_func(exchange.request, exchange.call_next)
-        await exchange.respond(response, scope, send)
+        if exchange.passes(response):
+            await _core.Reply(exchange, response, send)
+            # None when it was made; the middleware function may have set it.
+            if response.background:
+                await response.background()
+        else:
+            await response(scope, exchange.request.wrapped_receive, send)
     except BaseException as error:
         await exchange.abandon(error)
-    await exchange.finish()
+    if not exchange.is_over():
+        await exchange.finish()
 
 
 def _serve_cross_origin(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -4,8 +4,7 @@ The messages go as through the memory stream of Starlette: one at a time, the se
 """
 
 import asyncio
-from asyncio import CancelledError, Future, current_task, sleep
-from collections import deque
+from asyncio import CancelledError, sleep
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 from weakref import WeakSet
@@ -17,13 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from ferroapi import _core
 from ferroapi._middleware import scopes
-from ferroapi._middleware.below import Below
+from ferroapi._middleware.below import Below, running_task
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_NEXT: Any = object()
-"""Wanted by whoever makes the steps of what is below: no future is needed."""
 
 _called_off: "WeakSet[asyncio.Task[Any]]" = WeakSet()
 """Tasks that wait for a message which nobody needs any more, since the response has been sent."""
@@ -31,25 +28,15 @@ _called_off: "WeakSet[asyncio.Task[Any]]" = WeakSet()
 _STREAMED_AS_WRITTEN = _StreamingResponse.__call__
 
 
-def _is_last(message: Message) -> bool:
-    kind = message["type"]
-    return kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False))
-
-
-class Exchange:
-    """What a middleware function's `call_next` leads to.
+class Exchange(_core.Messages):
+    """What a middleware function's `call_next` leads to, and the `send` of what is below.
 
     Source: Starlette behaviour, `middleware.base.BaseHTTPMiddleware.__call__`.
     """
 
     error: Exception | None = None
+    has_failed = False
     _is_raised = False
-    # What a sender that waits is told by; the receiver's future or `_NEXT` while nobody has anything for it.
-    _wanted: Any = None
-    _message: Message | None = None
-    _is_closed = False
-    _is_send_closed = False
-    _over: Future[None] | None = None
     _body: AsyncGenerator[Any, None] | None = None
     _is_read = False
     _reading: set[asyncio.Task[Any]] | None = None
@@ -61,12 +48,8 @@ class Exchange:
         self.request = _CachedRequest(*channels)
         self._send = channels[2]
         self.loop = loop
-        self.host: asyncio.Task[Any] = current_task(loop)  # type: ignore[assignment]
+        self.host: asyncio.Task[Any] = running_task(loop)
         self.outer_scope = scopes.current_scope(self.host)
-        self._runs: list[Below] = []
-        # The messages that were sent and not taken, each with what its sender waits for.
-        self._waiting: deque[tuple[Message, Future[None]]] = deque()
-        self._finals: list[Future[None]] = []
 
     # What the middleware function does.
 
@@ -77,11 +60,10 @@ class Exchange:
             Exception: what comes out of it before.
             RuntimeError: it ends without a response.
         """
+        was_closed = self.is_sending_closed
+        run = Below(self.loop, self._app, (self.request.scope, self._receive_below, self))
         # What an earlier call has left is taken first.
-        self._wanted = None if self._waiting else _NEXT
-        was_closed = self._is_send_closed
-        run = Below(self.loop, self._app, (self.request.scope, self._receive_below, self._send_below))
-        self._runs.append(run)
+        self.expect(run)
         run.begin_for(self)
         if was_closed:
             # An earlier call has ended: this one cannot send, and has one turn of the loop to fail.
@@ -89,8 +71,8 @@ class Exchange:
         info = None
         try:
             while True:
-                if (message := self._take()) is None:
-                    message = await self._receive()
+                if (message := self.take()) is None:
+                    message = await self.receive()
                 kind = message["type"]
                 if kind == "http.response.debug":
                     info = message["info"]
@@ -115,7 +97,7 @@ class Exchange:
         self._is_read = True
         while True:
             try:
-                message = await self._receive()
+                message = await self.receive()
             except anyio.EndOfStream:
                 return
             if message["type"] == "http.response.pathsend":
@@ -127,118 +109,47 @@ class Exchange:
             if not message.get("more_body", False):
                 return
 
-    async def respond(self, response: Response, scope: Scope, send: Send) -> None:
-        """Send what the middleware function returned."""
-        if (
-            type(response) is not _StreamingResponse
-            or response.body_iterator is not self._body
-            or self._is_read
-            or _StreamingResponse.__call__ is not _STREAMED_AS_WRITTEN
-        ):
-            await response(scope, self.request.wrapped_receive, send)
-            return
-        if response.info is not None:
-            await send({"type": "http.response.debug", "info": response.info})
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        is_body = True
-        while True:
-            try:
-                if (message := self._take()) is None:
-                    message = await self._receive()
-            except anyio.EndOfStream:
-                break
-            if message["type"] == "http.response.pathsend":
-                is_body = False
-                await send(message)
-                break
-            assert message["type"] == "http.response.body", f"Unexpected message: {message}"
-            if body := message.get("body", b""):
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-            if not message.get("more_body", False):
-                break
-        if is_body:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        # None when it was made; the middleware function may have set it.
-        background: Any = response.background
-        if background:
-            await background()
+    def passes(self, response: Response) -> bool:
+        """Tell whether a response is what came from below, so that it is sent as it comes."""
+        return (
+            type(response) is _StreamingResponse
+            and response.body_iterator is self._body
+            and not self._is_read
+            and response.info is None
+            and _StreamingResponse.__call__ is _STREAMED_AS_WRITTEN
+        )
 
     # What is taken from below.
 
-    def _take(self) -> Message | None:
-        """Return the next message, None if what is below has to wait for something before.
+    async def receive(self) -> Message:
+        """Return the next message from below.
 
         Raises:
             anyio.EndOfStream: there will be none.
         """
-        if self._is_closed:
-            raise anyio.ClosedResourceError
-        while True:
-            if (message := self._message) is not None:
-                self._message = None
-                return message
-            if self._waiting:
-                message, gate = self._waiting.popleft()
-                if _is_last(message):
-                    self._finals.append(gate)
-                elif not gate.done():
-                    gate.set_result(None)
-                return message
-            if self._is_send_closed:
-                raise anyio.EndOfStream
-            self._wanted = _NEXT
-            if not self._go_on():
-                return None
-
-    def _go_on(self) -> bool:
-        """Make a step of what is below if nothing is in the way; tell whether one was made."""
-        for run in self._runs:  # noqa: SIM110 - a generator expression takes longer than the rest
-            if run.go_on():
-                return True
-        return False
-
-    async def _receive(self) -> Message:
-        if (message := self._take()) is not None:
+        message: Message | None = self.take()
+        if message is not None:
             return message
-        wanted = self._wanted = self.loop.create_future()
+        wanted = self.want()
         try:
             await wanted
-        finally:
-            self._wanted = None
-        if (message := self._message) is None:
+        except BaseException:
+            self.give_up()
+            raise
+        message = self.arrived()
+        if message is None:
             raise anyio.EndOfStream
-        self._message = None
         return message
 
-    async def _send_below(self, message: Message) -> None:
-        if self._is_send_closed:
-            raise anyio.ClosedResourceError
-        if self._is_closed:
-            return
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
-            gate: Future[None] = self.loop.create_future()
-            item = (message, gate)
-            self._waiting.append(item)
-            try:
-                await gate
-            except BaseException:
-                if item in self._waiting:
-                    self._waiting.remove(item)
-                raise
-            return
-        self._message = message
-        if wanted is not _NEXT and not wanted.done():
-            wanted.set_result(None)
-        if _is_last(message):
-            gate = self.loop.create_future()
-            self._finals.append(gate)
+    async def __call__(self, message: Message) -> None:
+        """Send a message to the response."""
+        if (gate := self.pass_on(message)) is not None:
             await gate
 
     async def _receive_below(self) -> Message:
-        if self._is_closed:
+        if self.is_closed:
             return {"type": "http.disconnect"}
-        task = current_task(self.loop)
+        task = running_task(self.loop)
         assert task is not None
         cancelling = task.cancelling()
         reading = self._reading
@@ -259,18 +170,17 @@ class Exchange:
             reading.discard(task)
         # The task group of Starlette waits at its end: a scope that is cancelled already gets no message.
         await checkpoint_if_cancelled()
-        return {"type": "http.disconnect"} if self._is_closed else message
-
-    def note_end(self) -> None:
-        """Take note that a call of what is below is over: nothing can be sent any more."""
-        self._is_send_closed = True
-        wanted = self._wanted
-        if wanted is not None and wanted is not _NEXT and not wanted.done():
-            wanted.set_result(None)
-        if self._over is not None and not self._over.done():
-            self._over.set_result(None)
+        return {"type": "http.disconnect"} if self.is_closed else message
 
     # The end.
+
+    def is_over(self) -> bool:
+        """Close, now that the response is sent; tell whether all is over and well, so that nothing is left to do."""
+        if self._reading or not self.settle():
+            return False
+        # The generator holds this object: without it, what a request leaves behind is freed at once.
+        self._body = None
+        return self.error is None and not self.has_failed
 
     async def finish(self) -> None:
         """Let what is below come to its end, now that the response is sent.
@@ -278,29 +188,18 @@ class Exchange:
         Raises:
             Exception: what comes out of it, if `call_next` has not raised it.
         """
-        self._is_closed = True
-        for gate in self._finals:
-            if not gate.done():
-                gate.set_result(None)
-        for _, gate in self._waiting:
-            if not gate.done():
-                gate.set_result(None)
         if self._reading:
+            self.close()
+            self.release()
             # One exchange around another waits for the same message, and calls off once.
             for task in self._reading.difference(_called_off):
                 _called_off.add(task)
                 task.cancel()
-        while self._go_on():
-            pass
-        for run in self._runs:
-            if not run.has_ended:
-                await self._join(None)
-                break
-        # The generator holds this object: without it, what a request leaves behind is freed at once.
+        if not self.settle():
+            await self._join(None)
         self._body = None
-        for run in self._runs:
-            if run.failure is not None:
-                raise run.failure
+        if self.has_failed:
+            raise next(run.failure for run in self.runs if run.failure is not None)
         if self.error is not None and not self._is_raised:
             raise self.error
 
@@ -311,10 +210,10 @@ class Exchange:
             BaseException: the error.
         Source: Starlette behaviour, `_utils.create_collapsing_task_group`.
         """
-        if not all(run.has_ended for run in self._runs):
+        if not self.have_all_ended:
             self._cancel()
             await self._join(error)
-        self._is_closed = True
+        self.close()
         if isinstance(error, CancelledError):
             raise error
         try:
@@ -324,7 +223,7 @@ class Exchange:
             raise error from error.__cause__ or context
 
     def _cancel(self) -> None:
-        for run in self._runs:
+        for run in self.runs:
             run.adopt()
             if run.scope is not None:
                 run.scope.cancel()
@@ -332,15 +231,13 @@ class Exchange:
     async def _join(self, error: BaseException | None) -> None:
         cancelled: CancelledError | None = None
         with anyio.CancelScope() as waiting:
-            while not all(run.has_ended for run in self._runs):
-                self._over = self.loop.create_future()
+            while not self.have_all_ended:
                 try:
-                    await self._over
+                    await self.await_end()
                 except CancelledError as exc:
                     # Further attempts to cancel would not end it sooner.
                     waiting.shield = True
                     self._cancel()
                     cancelled = exc
-                self._over = None
         if cancelled is not None and error is None:
             raise cancelled

@@ -64,6 +64,13 @@ pub(crate) fn iterator(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
+/// Begin to await an object.
+pub(crate) fn start(object: Bound<'_, PyAny>) -> PyResult<(Sent<'_>, Bound<'_, PyAny>)> {
+    let py = object.py();
+    let awaiting = iterator(object)?;
+    Ok((ffi::send(&awaiting, py.None().bind(py))?, awaiting))
+}
+
 /// Pass a value or an exception on to what is awaited.
 pub(crate) fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> PyResult<Sent<'py>> {
     let py = iterator.py();

@@ -14,6 +14,7 @@ use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
+use crate::messages::deliver;
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::{Ready, message_type};
 use crate::scope::Scope;
@@ -453,7 +454,7 @@ impl Driver {
                 self.stage = Stage::Starting;
                 let message = ready.start(py)?;
                 self.ready = Some(ready);
-                self.channels.send.call1(py, (message,)).map(Next::Await)
+                self.deliver(py, &message)
             }
             Some(Answer::Object(response)) => self.call_response(py, &response),
             Some(Answer::Build(_)) | None => Err(Error::Resumed.into()),
@@ -483,7 +484,14 @@ impl Driver {
         let Some(ready) = &self.ready else { return Err(Error::Resumed.into()) };
         self.stage = Stage::Sending;
         let message = ready.body(py)?;
-        self.channels.send.call1(py, (message,)).map(Next::Await)
+        self.deliver(py, &message)
+    }
+
+    fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
+        match deliver(self.channels.send.bind(py), message)? {
+            Some(awaitable) => Ok(Next::Await(awaitable)),
+            None => self.proceed(py, py.None()),
+        }
     }
 
     fn run_background(&mut self, py: Python<'_>) -> PyResult<Next> {

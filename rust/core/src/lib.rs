@@ -12,9 +12,11 @@ mod extract;
 mod ffi;
 mod gate;
 mod hop;
+mod messages;
 mod names;
 mod patches;
 mod plan;
+mod reply;
 mod respond;
 mod scope;
 mod serialize;
@@ -41,7 +43,11 @@ mod _core {
     #[pymodule_export]
     use crate::gate::Gate;
     #[pymodule_export]
+    use crate::messages::Messages;
+    #[pymodule_export]
     use crate::plan::Plan;
+    #[pymodule_export]
+    use crate::reply::Reply;
     #[pymodule_export]
     use crate::respond::check_start;
     #[pymodule_export]

@@ -48,9 +48,10 @@ imported!(json_loads, "json", "loads");
 imported!(aiter, "builtins", "aiter");
 imported!(anext, "builtins", "anext");
 imported!(uuid, "uuid", "UUID");
+imported!(closed_resource_error, "anyio", "ClosedResourceError");
+imported!(end_of_stream, "anyio", "EndOfStream");
 imported!(check_cancelled, "anyio.from_thread", "check_cancelled");
 imported!(copy_context, "contextvars", "copy_context");
-imported!(current_task, "asyncio", "current_task");
 imported!(enter_task, "asyncio", "_enter_task");
 imported!(leave_task, "asyncio", "_leave_task");
 imported!(exception, "sys", "exception");
@@ -209,4 +210,12 @@ imported!(
 imported!(
     /// `(awaitable) -> coroutine`: for an awaitable that cannot be resumed itself.
     awaited, "ferroapi._middleware.below", "awaited"
+);
+imported!(
+    /// `(loop) -> task`: the one that runs.
+    running_task, "ferroapi._middleware.below", "running_task"
+);
+imported!(
+    /// `(task, scope)`: take away the cancel scope around a task.
+    release_scope, "ferroapi._middleware.scopes", "release"
 );

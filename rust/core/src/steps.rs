@@ -19,6 +19,12 @@ pub(crate) struct Steps {
     /// The application and its arguments, until it is called.
     call: Option<(Py<PyAny>, Py<PyTuple>)>,
     task: Option<Py<PyAny>>,
+    /// Whoever is told of the end.
+    #[pyo3(get, set)]
+    exchange: Option<Py<PyAny>>,
+    /// The cancel scope around the task, if it has one.
+    #[pyo3(get, set)]
+    scope: Option<Py<PyAny>>,
     coroutine: Option<Py<PyAny>>,
     pending: Option<Py<PyAny>>,
     by_hand: bool,
@@ -35,6 +41,8 @@ impl Steps {
             context: names::copy_context(py)?.call0()?.unbind(),
             call: Some((application, arguments)),
             task: None,
+            exchange: None,
+            scope: None,
             coroutine: None,
             pending: None,
             by_hand: true,
@@ -50,6 +58,8 @@ impl Steps {
             visit.call(arguments)?;
         }
         visit.call(&self.task)?;
+        visit.call(&self.exchange)?;
+        visit.call(&self.scope)?;
         visit.call(&self.coroutine)?;
         visit.call(&self.pending)
     }
@@ -57,6 +67,8 @@ impl Steps {
     fn __clear__(&mut self) {
         self.call = None;
         self.task = None;
+        self.exchange = None;
+        self.scope = None;
         self.coroutine = None;
         self.pending = None;
     }
@@ -93,7 +105,7 @@ impl Steps {
 
     /// Whether the call is over.
     #[getter]
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
@@ -101,24 +113,6 @@ impl Steps {
     fn begin_as(slf: &Bound<'_, Self>, task: Py<PyAny>) -> PyResult<()> {
         slf.borrow_mut().task = Some(task);
         if names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) }
-    }
-
-    /// Make a step by hand if nothing is in the way; tell whether one was made.
-    fn go_on(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        let py = slf.py();
-        let pending = {
-            let this = slf.borrow();
-            match &this.pending {
-                Some(pending) if this.by_hand && !this.ended => pending.clone_ref(py),
-                _ => return Ok(false),
-            }
-        };
-        let is_done = !pending.is_none(py) && pending.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?;
-        if !is_done || !names::exception(py)?.call0()?.is_none() {
-            return Ok(false);
-        }
-        step(slf)?;
-        Ok(true)
     }
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
@@ -132,13 +126,41 @@ impl Steps {
         coroutine.call_method1(intern!(slf.py(), "send"), (slf.py().None(),))
     }
 
-    /// Take note of the end.
-    fn end(&mut self) {
-        self.ended = true;
-        self.coroutine = None;
-        self.call = None;
-        self.pending = None;
+    /// Take note that the application is done, and tell the exchange.
+    fn note_end(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (task, scope, exchange) = {
+            let mut this = slf.borrow_mut();
+            this.ended = true;
+            this.call = None;
+            this.coroutine = None;
+            this.pending = None;
+            // Once told, neither needs the other: what a request leaves behind is freed without a search for cycles.
+            (this.task.take(), this.scope.take(), this.exchange.take())
+        };
+        if let Some(scope) = scope {
+            names::release_scope(py)?.call1((task, scope))?;
+        }
+        exchange.map_or(Ok(()), |exchange| exchange.call_method0(py, intern!(py, "note_end")).map(drop))
     }
+}
+
+/// Make a step by hand if nothing is in the way; tell whether one was made.
+pub(crate) fn go_on(slf: &Bound<'_, Steps>) -> PyResult<bool> {
+    let py = slf.py();
+    let pending = {
+        let this = slf.borrow();
+        match &this.pending {
+            Some(pending) if this.by_hand && !this.ended => pending.clone_ref(py),
+            _ => return Ok(false),
+        }
+    };
+    let is_done = !pending.is_none(py) && pending.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?;
+    if !is_done || !names::exception(py)?.call0()?.is_none() {
+        return Ok(false);
+    }
+    step(slf)?;
+    Ok(true)
 }
 
 fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
@@ -149,7 +171,7 @@ fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
         (this.event_loop.clone_ref(py), this.context.clone_ref(py), this.task(py), coroutine)
     };
     let (enter, leave) = (names::enter_task(py)?, names::leave_task(py)?);
-    let host = names::current_task(py)?.call1((&event_loop,))?;
+    let host = names::running_task(py)?.call1((&event_loop,))?;
     leave.call1((&event_loop, &host))?;
     enter.call1((&event_loop, &task))?;
     let sent = ffi::in_context(context.bind(py), || {
@@ -163,7 +185,7 @@ fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
             slf.borrow_mut().pending = Some(object.unbind());
             Ok(())
         }
-        Ok(Sent::Returned(_)) => slf.call_method0(intern!(py, "note_end")).map(drop),
+        Ok(Sent::Returned(_)) => Steps::note_end(slf),
         Err(error) => slf.call_method1(intern!(py, "note_failure"), (exception(py, &error),)).map(drop),
     }
 }

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
+use crate::awaitable::{Input, Outcome, close, resume, start, yielded};
 use crate::error::Error;
-use crate::ffi::{self, Sent};
+use crate::ffi::Sent;
 use crate::names;
 use crate::respond::message_type;
 
@@ -37,10 +37,17 @@ impl Recorder {
     }
 
     fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.note(message)?.bind(message.py()).call1((message,))
+    }
+}
+
+impl Recorder {
+    /// Note what a message means; return the `send` that it goes to.
+    pub(crate) fn note(&self, message: &Bound<'_, PyAny>) -> PyResult<&Py<PyAny>> {
         if message_type(message)? == "http.response.start" {
             self.started.store(true, Ordering::Release);
         }
-        self.send.bind(message.py()).call1((message,))
+        Ok(&self.send)
     }
 }
 
@@ -171,13 +178,6 @@ impl Stream {
         message.set_item(intern!(py, "more_body"), more)?;
         start(self.send.bind(py).call1((message,))?)
     }
-}
-
-/// Begin to await an object.
-fn start(object: Bound<'_, PyAny>) -> PyResult<(Sent<'_>, Bound<'_, PyAny>)> {
-    let py = object.py();
-    let awaiting = iterator(object)?;
-    Ok((ffi::send(&awaiting, py.None().bind(py))?, awaiting))
 }
 
 #[pymethods]
