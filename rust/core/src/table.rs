@@ -16,7 +16,7 @@ use crate::drive::{Channels, Driver};
 use crate::patches::{PatchPoint, Patches};
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
-use crate::{body, names};
+use crate::{body, ffi, names};
 
 /// Counts every change of any route, so that a table knows in one comparison whether it is still true.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -25,6 +25,22 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 #[pyfunction]
 pub(crate) fn routes_changed() {
     EPOCH.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Keys and values for a scope, side by side: they are set for each request.
+struct ScopeItems(Vec<(Py<PyString>, Py<PyAny>)>);
+
+impl<'py> FromPyObject<'_, 'py> for ScopeItems {
+    type Error = PyErr;
+
+    fn extract(items: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let items = items.cast::<PyDict>()?;
+        items
+            .iter()
+            .map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())))
+            .collect::<PyResult<_>>()
+            .map(Self)
+    }
 }
 
 #[derive(FromPyObject)]
@@ -43,7 +59,7 @@ struct EntryRecipe {
     /// For a path operation: `compile() -> Plan | None`.
     compile: Option<Py<PyAny>>,
     /// For a path operation: what the scope gets.
-    scope_items: Option<Py<PyDict>>,
+    scope_items: Option<ScopeItems>,
     /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
     fastapi_items: Option<Py<PyDict>>,
 }
@@ -232,9 +248,7 @@ impl RouteTable {
         if let Some(application) = &channels.application {
             scope.set_item(intern!(py, "app"), application)?;
         }
-        if !scope.contains(intern!(py, "router"))? {
-            scope.set_item(intern!(py, "router"), &self.router)?;
-        }
+        ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
         if self.includes {
             notes(scope)?;
         }
@@ -253,11 +267,11 @@ impl RouteTable {
         if let Some(application) = application {
             scope.set_item(intern!(py, "app"), application)?;
         }
-        if !scope.contains(intern!(py, "router"))? {
-            scope.set_item(intern!(py, "router"), &self.router)?;
-        }
-        if let Some(items) = &entry.recipe.scope_items {
-            scope.update(items.bind(py).as_mapping())?;
+        ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
+        if let Some(ScopeItems(items)) = &entry.recipe.scope_items {
+            for (key, value) in items {
+                scope.set_item(key, value)?;
+            }
         }
         scope.set_item(intern!(py, "path_params"), path_params)?;
         if let Some(items) = &entry.recipe.fastapi_items {
@@ -350,7 +364,9 @@ impl RouteTable {
             visit.call(route)?;
             visit.call(might)?;
             visit.call(compile)?;
-            visit.call(scope_items)?;
+            if let Some(ScopeItems(items)) = scope_items {
+                items.iter().try_for_each(|(_, value)| visit.call(value))?;
+            }
             visit.call(fastapi_items)?;
             if let Some(plan) = entry.plan.get() {
                 visit.call(plan)?;

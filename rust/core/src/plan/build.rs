@@ -244,12 +244,7 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
         (word, _, _) => return Err(unknown("render", word)),
     };
     let content_type = (PyBytes::new(py, b"content-type"), PyBytes::new(py, &recipe.media_type));
-    Ok(Answer {
-        render,
-        status: recipe.status,
-        content_type: content_type.into_pyobject(py)?.unbind(),
-        content_length: PyBytes::new(py, b"content-length").unbind(),
-    })
+    Ok(Answer { render, status: recipe.status, content_type: content_type.into_pyobject(py)?.unbind() })
 }
 
 #[pymethods]

@@ -6,7 +6,7 @@ pub(crate) mod param;
 mod visit;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 
 use dependency::{Node, Step};
 
@@ -90,8 +90,6 @@ pub(crate) struct Answer {
     pub(crate) status: Option<u16>,
     /// The `(b"content-type", ...)` header pair.
     pub(crate) content_type: Py<PyTuple>,
-    /// `b"content-length"`.
-    pub(crate) content_length: Py<PyBytes>,
 }
 
 /// A path operation, compiled.
