@@ -77,8 +77,7 @@ impl<'py> Frame<'py> {
                 Progress::Value(value) => Ok(Some(value)),
                 Progress::Closed => Ok(None),
                 Progress::KeyChanged(key, value) => {
-                    let keyed = frame.rebuild(sink, key)?;
-                    *self = Frame::Keyed(Box::new(keyed));
+                    *self = frame.keyed(sink, key)?;
                     Ok(Some(value))
                 }
             },
@@ -87,7 +86,7 @@ impl<'py> Frame<'py> {
     }
 }
 
-enum Progress<'py> {
+pub(super) enum Progress<'py> {
     Value(Bound<'py, PyAny>),
     Closed,
     /// A key that encodes to something else, already encoded, and its value.
@@ -146,8 +145,9 @@ impl<'py> DictFrame<'py> {
         DictFrame { items: Items::new(dict), start, empty: true }
     }
 
-    #[inline]
-    fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
+    #[expect(clippy::inline_always, reason = "once where an object is opened, and once where it goes on")]
+    #[inline(always)]
+    pub(super) fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
         while let Some((key, value)) = self.items.next()? {
             let name = key.cast_exact::<PyString>().ok();
             if let Some(known) = sink.keys.as_ref().and_then(|keys| keys.find(&key)) {
@@ -191,6 +191,12 @@ impl<'py> DictFrame<'py> {
             sink.out.push(b',');
         }
         self.empty = false;
+    }
+
+    /// The frame that this one becomes at an entry whose key encodes to `key`.
+    #[cold]
+    pub(super) fn keyed(&mut self, sink: &mut Sink, key: Bound<'py, PyAny>) -> PyResult<Frame<'py>> {
+        Ok(Frame::Keyed(Box::new(self.rebuild(sink, key)?)))
     }
 
     /// Turns the object, up to the entry before the current one, into one that looks for equal keys.

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use smallvec::SmallVec;
 
-use container::{DictFrame, Frame, KeyedFrame};
+use container::{DictFrame, Frame, KeyedFrame, Progress};
 use fallback::Replacement;
 use sink::Sink;
 
@@ -63,48 +63,49 @@ struct Encoder<'py> {
     objects: usize,
 }
 
+/// What came of opening a value.
+enum Opened<'py> {
+    /// It is written, or a frame goes on with it.
+    Done,
+    /// It is open, and this value is the next one in it.
+    Inside(Bound<'py, PyAny>),
+    /// It is of none of the types that are known.
+    Unknown,
+}
+
 impl<'py> Encoder<'py> {
     fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        if !self.sink.scalar(value) {
-            self.open(value)?;
-        }
-        while let Some(frame) = self.frames.last_mut() {
-            match frame.advance(&mut self.sink)? {
-                Some(value) => self.open(&value)?,
-                None => {
-                    self.frames.pop();
-                }
+        let mut next = if self.sink.scalar(value) { None } else { self.open(value)? };
+        loop {
+            while let Some(value) = next {
+                next = self.open(&value)?;
+            }
+            let Some(frame) = self.frames.last_mut() else { return Ok(()) };
+            next = frame.advance(&mut self.sink)?;
+            if next.is_none() {
+                self.frames.pop();
             }
         }
-        Ok(())
     }
 
-    /// Writes a value that is no plain scalar, or opens the array or object it is.
+    /// Writes a value that is no plain scalar, or opens the array or object it is; returns what is to be opened in it.
     #[inline]
-    fn open(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        if !self.open_exact(value)? {
-            self.open_other(value)?;
+    fn open(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.open_exact(value)? {
+            Opened::Done => Ok(None),
+            Opened::Inside(inner) => Ok(Some(inner)),
+            Opened::Unknown => self.open_other(value),
         }
-        Ok(())
     }
 
     #[inline]
-    fn open_exact(&mut self, value: &Bound<'py, PyAny>) -> PyResult<bool> {
+    fn open_exact(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Opened<'py>> {
         let frame = if let Ok(dict) = value.cast_exact::<PyDict>() {
-            if dict.is_empty() {
-                self.sink.out.extend_from_slice(b"{}");
-                return Ok(true);
-            }
-            // The second object inside another value is likely to be like the first.
-            if self.objects == 1 && self.sink.keys.is_none() {
-                self.sink.keys = Some(Box::default());
-            }
-            self.objects += usize::from(!self.frames.is_empty());
-            Frame::Dict(DictFrame::open(dict.clone(), &mut self.sink))
+            return self.open_dict(dict);
         } else if let Ok(list) = value.cast_exact::<PyList>() {
             if list.is_empty() {
                 self.sink.out.extend_from_slice(b"[]");
-                return Ok(true);
+                return Ok(Opened::Done);
             }
             self.sink.out.push(b'[');
             Frame::List(list.clone(), 0)
@@ -112,23 +113,50 @@ impl<'py> Encoder<'py> {
             self.sink.out.push(b'[');
             Frame::Tuple(tuple.clone(), 0)
         } else {
-            return Ok(false);
+            return Ok(Opened::Unknown);
         };
         self.push(frame, value.py())?;
-        Ok(true)
+        Ok(Opened::Done)
+    }
+
+    /// Writes an object up to its first value that is no scalar; one without such a value needs no frame.
+    fn open_dict(&mut self, dict: &Bound<'py, PyDict>) -> PyResult<Opened<'py>> {
+        if dict.is_empty() {
+            self.sink.out.extend_from_slice(b"{}");
+            return Ok(Opened::Done);
+        }
+        // The second object inside another value is likely to be like the first.
+        if self.objects == 1 && self.sink.keys.is_none() {
+            self.sink.keys = Some(Box::default());
+        }
+        self.objects += usize::from(!self.frames.is_empty());
+        check_depth(self.frames.len(), dict.py())?;
+        let mut frame = DictFrame::open(dict.clone(), &mut self.sink);
+        match frame.advance(&mut self.sink)? {
+            Progress::Closed => Ok(Opened::Done),
+            Progress::Value(value) => {
+                self.frames.push(Frame::Dict(frame));
+                Ok(Opened::Inside(value))
+            }
+            Progress::KeyChanged(key, value) => {
+                let frame = frame.keyed(&mut self.sink, key)?;
+                self.frames.push(frame);
+                Ok(Opened::Inside(value))
+            }
+        }
     }
 
     #[inline(never)]
-    fn open_other(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn open_other(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = value.py();
         let mut value = value.clone();
         let mut replaced = 0;
         loop {
             let frame = match fallback::replace(&value, &mut self.sink)? {
-                Replacement::Written => return Ok(()),
+                Replacement::Written => return Ok(None),
                 Replacement::Encoded(encoded) => {
                     self.sink.encoded(&encoded);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Replacement::Mapping => Frame::Keyed(Box::new(KeyedFrame::open(&value, &self.sink)?)),
                 Replacement::Sequence => {
@@ -137,8 +165,13 @@ impl<'py> Encoder<'py> {
                     Frame::Iterator(items, false)
                 }
                 Replacement::Encode(replacement) => {
-                    if self.sink.scalar(&replacement) || self.open_exact(&replacement)? {
-                        return Ok(());
+                    if self.sink.scalar(&replacement) {
+                        return Ok(None);
+                    }
+                    match self.open_exact(&replacement)? {
+                        Opened::Done => return Ok(None),
+                        Opened::Inside(inner) => return Ok(Some(inner)),
+                        Opened::Unknown => {}
                     }
                     // A value may stand for itself, again and again.
                     replaced += 1;
@@ -147,7 +180,7 @@ impl<'py> Encoder<'py> {
                     continue;
                 }
             };
-            return self.push(frame, py);
+            return self.push(frame, py).map(|()| None);
         }
     }
 
