@@ -250,11 +250,15 @@ def _adopt(module: ModuleType) -> None:
 
 
 def _set_module(value: type | FunctionType, home: str) -> None:
+    first_line = vars(value).get("__firstlineno__")
     try:
         value.__module__ = home
     except (AttributeError, TypeError):
         # Classes of the extension are immutable, and private.
         return
+    if first_line is not None:
+        # Python 3.13 forgets where a class begins when it is said to be of another module, and `inspect` asks.
+        type.__setattr__(value, "__firstlineno__", first_line)  # type: ignore[arg-type]
 
 
 def _alias_name(name: str) -> str:
