@@ -2,26 +2,29 @@
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
-use pyo3::exceptions::{PyException, PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+mod failing;
+mod reading;
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::answer::{Answer, answer, object_answer};
-use crate::awaitable::{Input, Outcome, close, exception, iterator, resume, yielded};
+use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
 use crate::error::Error;
 use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
 use crate::extract;
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
 use crate::messages::deliver;
+use crate::names;
 use crate::plan::{BodyMode, Plan, Render};
-use crate::respond::{Ready, message_type};
+use crate::respond::Ready;
 use crate::scope::Scope;
-use crate::solve::{Body, Connection, Need, Place, Solver, no_yield};
+use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
 use crate::worker::{self, Called, Terms};
-use crate::{body, names};
 
 /// Where a request is: what the awaitable that it waits for was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,109 +273,6 @@ impl Driver {
         self.solver.as_deref_mut().ok_or_else(|| Error::Resumed.into())
     }
 
-    fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::Receiving;
-        self.channels.receive.call0(py).map(Next::Await)
-    }
-
-    fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
-        let kind = message_type(message)?;
-        if kind == "http.disconnect" {
-            if self.is_multipart(py)? {
-                // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
-                return self.parse_by_starlette(py, Some(message.clone()));
-            }
-            return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?));
-        }
-        if kind != "http.request" {
-            return self.receive(py);
-        }
-        let message = message.cast::<PyDict>()?;
-        if let Some(chunk) = message.get_item(intern!(py, "body"))? {
-            let chunk = chunk.cast_into::<PyBytes>().map_err(|_| Error::Message { key: "body", expected: "bytes" })?;
-            if !chunk.as_bytes().is_empty() {
-                self.chunks.push(chunk.unbind());
-            }
-        }
-        let more = message.get_item(intern!(py, "more_body"))?;
-        if more.map_or(Ok(false), |more| more.is_truthy())? {
-            return if self.is_large(py)? { self.parse_by_starlette(py, None) } else { self.receive(py) };
-        }
-        if self.is_multipart(py)? {
-            return self.parse_multipart(py);
-        }
-        self.parse(py)?;
-        self.solve(py)
-    }
-
-    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_form = self.plan(py)?.get().body == BodyMode::Form;
-        Ok(is_form && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
-    }
-
-    /// Whether what was received so far is a multipart form that is not kept in memory as a whole.
-    fn is_large(&self, py: Python<'_>) -> PyResult<bool> {
-        let received: usize = self.chunks.iter().map(|chunk| chunk.as_bytes(py).len()).sum();
-        Ok(received > body::LARGEST_MULTIPART && self.is_multipart(py)?)
-    }
-
-    fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let items = match self.chunks.as_slice() {
-            [only] => body::multipart_items(Scope(self.channels.scope.bind(py)), only.bind(py))?,
-            chunks => {
-                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
-                body::multipart_items(Scope(self.channels.scope.bind(py)), &PyBytes::new(py, &whole))?
-            }
-        };
-        let Some(items) = items else {
-            let end = PyDict::new(py);
-            end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-            return self.parse_by_starlette(py, Some(end.into_any()));
-        };
-        self.chunks.clear();
-        self.files = self.solver()?.take_multipart(&items, false)?;
-        self.solve(py)
-    }
-
-    /// `end` is the message that came after the chunks; none if more is to come.
-    fn parse_by_starlette(&mut self, py: Python<'_>, end: Option<Bound<'_, PyAny>>) -> PyResult<Next> {
-        self.stage = Stage::Parsing;
-        let Channels { scope, receive, .. } = &self.channels;
-        let arguments = (scope, std::mem::take(&mut self.chunks), end, receive);
-        names::read_multipart(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
-    }
-
-    fn parse(&mut self, py: Python<'_>) -> PyResult<()> {
-        let chunks = std::mem::take(&mut self.chunks);
-        let bytes = match chunks.as_slice() {
-            [only] => only.bind(py).clone(),
-            chunks => {
-                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
-                PyBytes::new(py, &whole)
-            }
-        };
-        let strict = match self.plan(py)?.get().body {
-            BodyMode::Json { strict } => strict,
-            BodyMode::Form => return self.solver()?.take_form(py, bytes.as_bytes()),
-            BodyMode::Unread => return Ok(()),
-        };
-        let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;
-        let solver = self.solver()?;
-        solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
-        if bytes.as_bytes().is_empty() {
-            return Ok(());
-        }
-        let value = if is_json {
-            let json = body::parse_json(&bytes)?.unbind();
-            solver.connection.body_json = Some(json.clone_ref(py));
-            json
-        } else {
-            bytes.into_any().unbind()
-        };
-        solver.body = Body::Value(value);
-        Ok(())
-    }
-
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Solving;
         let need = self.solver()?.run(py, Place::Loop)?;
@@ -571,114 +471,6 @@ impl Driver {
 
     fn close_others(&mut self, py: Python<'_>) -> PyResult<Next> {
         if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
-    }
-
-    /// The request does not validate: the default answer at once, or the exception for whoever handles it.
-    fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.is_native && self.exits.is_idle(py)? {
-            let errors = self.solver()?.errors.list(py);
-            let response = names::default_refusal(py)?.call1((errors, self.handlers(py)?))?;
-            if !response.is_none() {
-                self.solver = None;
-                return self.respond(py, object_answer(&response, true)?);
-            }
-        }
-        Err(self.invalid(py))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn invalid(&mut self, py: Python<'_>) -> PyErr {
-        let mut build = || -> PyResult<PyErr> {
-            let plan = self.plan(py)?;
-            let scope = self.channels.scope.clone_ref(py);
-            let solver = self.solver()?;
-            let body = match &solver.body {
-                Body::Undefined => None,
-                Body::Value(body) => Some(body.clone_ref(py)),
-            };
-            let body = match body {
-                Some(body) => Some(body),
-                None => solver.connection.form_data(py)?,
-            };
-            let errors = solver.errors.list(py);
-            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().operation, scope))?;
-            Ok(PyErr::from_value(error))
-        };
-        build().unwrap_or_else(|failure| failure)
-    }
-
-    /// An exception: the request has failed, or an async generator ended, before its `yield` or as it should.
-    fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
-        if self.ending.take() == Some(Ending::Step) && error.is_instance_of::<PyStopAsyncIteration>(py) {
-            return self.ended(py);
-        }
-        let was_entering = self.solver.as_mut().is_some_and(|solver| solver.take_entering());
-        let is_stop = was_entering && error.is_instance_of::<PyStopAsyncIteration>(py);
-        self.fail(py, if is_stop { no_yield() } else { error })
-    }
-
-    /// The request has failed: what is entered is unwound, and the exception handlers of the application answer.
-    #[cold]
-    #[inline(never)]
-    fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
-        if let Some(hop) = self.hop.take() {
-            hop.get().abandon();
-        }
-        if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
-            return Err(error);
-        }
-        let is_exception = error.is_instance_of::<PyException>(py);
-        if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
-            let plan = self.plan(py)?;
-            let arguments = (exception(py, &error), &plan.get().operation, &self.channels.scope);
-            error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
-        }
-        let is_sent = matches!(self.stage, Stage::ClosingRequest | Stage::ClosingFiles);
-        let has_started = match self.stage {
-            Stage::Starting | Stage::Sending | Stage::Background => true,
-            _ => is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().has_started()),
-        };
-        let is_entered = !self.exits.is_idle(py)?;
-        if !is_exception && !is_entered && self.files.is_none() {
-            return Err(error);
-        }
-        if is_exception && !is_entered && !has_started {
-            match self.default_answer(py, &error) {
-                Ok(None) => {}
-                Ok(Some(answer)) => {
-                    // Nothing of a failed request is run after its answer.
-                    self.solver = None;
-                    return self.respond(py, answer);
-                }
-                Err(failure) => error = failure,
-            }
-        }
-        self.stage = Stage::Failing;
-        let function_exits = self.exits.drain(py, Lifetime::Function)?;
-        let request_exits = self.exits.drain(py, Lifetime::Request)?;
-        let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
-        // A generator may turn a cancellation into an exception, which has an answer.
-        let Channels { scope, receive, send, application } = &self.channels;
-        let failing = names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?;
-        match self.files.take() {
-            None => Ok(Next::Await(failing.unbind())),
-            Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
-        }
-    }
-
-    /// The exception handlers by class and by status that are in charge of this request, if any are.
-    fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match &self.channels.application {
-            Some(application) => application.bind(py).getattr(intern!(py, "_handlers")).map(Some),
-            None => self.channels.scope.bind(py).get_item(intern!(py, "starlette.exception_handlers")),
-        }
-    }
-
-    /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
-    fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
-        let response = names::default_answer(py)?.call1((exception(py, error), self.handlers(py)?))?;
-        if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
     }
 }
 

@@ -1,0 +1,122 @@
+//! What is answered in the place of an exception, and where an exception is met.
+
+use pyo3::exceptions::{PyException, PyStopAsyncIteration};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::{Channels, Driver, Ending, Next, Stage};
+use crate::answer::{Answer, object_answer};
+use crate::awaitable::exception;
+use crate::exits::Lifetime;
+use crate::names;
+use crate::solve::{Body, no_yield};
+
+impl Driver {
+    /// The request does not validate: the default answer at once, or the exception for whoever handles it.
+    pub(super) fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if self.is_native && self.exits.is_idle(py)? {
+            let errors = self.solver()?.errors.list(py);
+            let response = names::default_refusal(py)?.call1((errors, self.handlers(py)?))?;
+            if !response.is_none() {
+                self.solver = None;
+                return self.respond(py, object_answer(&response, true)?);
+            }
+        }
+        Err(self.invalid(py))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn invalid(&mut self, py: Python<'_>) -> PyErr {
+        let mut build = || -> PyResult<PyErr> {
+            let plan = self.plan(py)?;
+            let scope = self.channels.scope.clone_ref(py);
+            let solver = self.solver()?;
+            let body = match &solver.body {
+                Body::Undefined => None,
+                Body::Value(body) => Some(body.clone_ref(py)),
+            };
+            let body = match body {
+                Some(body) => Some(body),
+                None => solver.connection.form_data(py)?,
+            };
+            let errors = solver.errors.list(py);
+            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().operation, scope))?;
+            Ok(PyErr::from_value(error))
+        };
+        build().unwrap_or_else(|failure| failure)
+    }
+
+    /// An exception: the request has failed, or an async generator ended, before its `yield` or as it should.
+    pub(super) fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+        if self.ending.take() == Some(Ending::Step) && error.is_instance_of::<PyStopAsyncIteration>(py) {
+            return self.ended(py);
+        }
+        let was_entering = self.solver.as_mut().is_some_and(|solver| solver.take_entering());
+        let is_stop = was_entering && error.is_instance_of::<PyStopAsyncIteration>(py);
+        self.fail(py, if is_stop { no_yield() } else { error })
+    }
+
+    /// The request has failed: what is entered is unwound, and the exception handlers of the application answer.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
+        if let Some(hop) = self.hop.take() {
+            hop.get().abandon();
+        }
+        if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
+            return Err(error);
+        }
+        let is_exception = error.is_instance_of::<PyException>(py);
+        if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
+            let plan = self.plan(py)?;
+            let arguments = (exception(py, &error), &plan.get().operation, &self.channels.scope);
+            error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
+        }
+        let is_sent = matches!(self.stage, Stage::ClosingRequest | Stage::ClosingFiles);
+        let has_started = match self.stage {
+            Stage::Starting | Stage::Sending | Stage::Background => true,
+            _ => is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().has_started()),
+        };
+        let is_entered = !self.exits.is_idle(py)?;
+        if !is_exception && !is_entered && self.files.is_none() {
+            return Err(error);
+        }
+        if is_exception && !is_entered && !has_started {
+            match self.default_answer(py, &error) {
+                Ok(None) => {}
+                Ok(Some(answer)) => {
+                    // Nothing of a failed request is run after its answer.
+                    self.solver = None;
+                    return self.respond(py, answer);
+                }
+                Err(failure) => error = failure,
+            }
+        }
+        self.stage = Stage::Failing;
+        let function_exits = self.exits.drain(py, Lifetime::Function)?;
+        let request_exits = self.exits.drain(py, Lifetime::Request)?;
+        let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
+        // A generator may turn a cancellation into an exception, which has an answer.
+        let Channels { scope, receive, send, application } = &self.channels;
+        let failing = names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?;
+        match self.files.take() {
+            None => Ok(Next::Await(failing.unbind())),
+            Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
+        }
+    }
+
+    /// The exception handlers by class and by status that are in charge of this request, if any are.
+    fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match &self.channels.application {
+            Some(application) => application.bind(py).getattr(intern!(py, "_handlers")).map(Some),
+            None => self.channels.scope.bind(py).get_item(intern!(py, "starlette.exception_handlers")),
+        }
+    }
+
+    /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
+    fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
+        let response = names::default_answer(py)?.call1((exception(py, error), self.handlers(py)?))?;
+        if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
+    }
+}

@@ -1,0 +1,118 @@
+//! The body of a request: received, and parsed as what the plan takes it for.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::{Channels, Driver, Next, Stage};
+use crate::error::Error;
+use crate::plan::BodyMode;
+use crate::respond::message_type;
+use crate::scope::Scope;
+use crate::solve::Body;
+use crate::{body, names};
+
+impl Driver {
+    pub(super) fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
+        self.stage = Stage::Receiving;
+        self.channels.receive.call0(py).map(Next::Await)
+    }
+
+    pub(super) fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
+        let kind = message_type(message)?;
+        if kind == "http.disconnect" {
+            if self.is_multipart(py)? {
+                // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
+                return self.parse_by_starlette(py, Some(message.clone()));
+            }
+            return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?));
+        }
+        if kind != "http.request" {
+            return self.receive(py);
+        }
+        let message = message.cast::<PyDict>()?;
+        if let Some(chunk) = message.get_item(intern!(py, "body"))? {
+            let chunk = chunk.cast_into::<PyBytes>().map_err(|_| Error::Message { key: "body", expected: "bytes" })?;
+            if !chunk.as_bytes().is_empty() {
+                self.chunks.push(chunk.unbind());
+            }
+        }
+        let more = message.get_item(intern!(py, "more_body"))?;
+        if more.map_or(Ok(false), |more| more.is_truthy())? {
+            return if self.is_large(py)? { self.parse_by_starlette(py, None) } else { self.receive(py) };
+        }
+        if self.is_multipart(py)? {
+            return self.parse_multipart(py);
+        }
+        self.parse(py)?;
+        self.solve(py)
+    }
+
+    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
+        let is_form = self.plan(py)?.get().body == BodyMode::Form;
+        Ok(is_form && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+    }
+
+    /// Whether what was received so far is a multipart form that is not kept in memory as a whole.
+    fn is_large(&self, py: Python<'_>) -> PyResult<bool> {
+        let received: usize = self.chunks.iter().map(|chunk| chunk.as_bytes(py).len()).sum();
+        Ok(received > body::LARGEST_MULTIPART && self.is_multipart(py)?)
+    }
+
+    fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
+        let items = match self.chunks.as_slice() {
+            [only] => body::multipart_items(Scope(self.channels.scope.bind(py)), only.bind(py))?,
+            chunks => {
+                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
+                body::multipart_items(Scope(self.channels.scope.bind(py)), &PyBytes::new(py, &whole))?
+            }
+        };
+        let Some(items) = items else {
+            let end = PyDict::new(py);
+            end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+            return self.parse_by_starlette(py, Some(end.into_any()));
+        };
+        self.chunks.clear();
+        self.files = self.solver()?.take_multipart(&items, false)?;
+        self.solve(py)
+    }
+
+    /// `end` is the message that came after the chunks; none if more is to come.
+    fn parse_by_starlette(&mut self, py: Python<'_>, end: Option<Bound<'_, PyAny>>) -> PyResult<Next> {
+        self.stage = Stage::Parsing;
+        let Channels { scope, receive, .. } = &self.channels;
+        let arguments = (scope, std::mem::take(&mut self.chunks), end, receive);
+        names::read_multipart(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
+    }
+
+    fn parse(&mut self, py: Python<'_>) -> PyResult<()> {
+        let chunks = std::mem::take(&mut self.chunks);
+        let bytes = match chunks.as_slice() {
+            [only] => only.bind(py).clone(),
+            chunks => {
+                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
+                PyBytes::new(py, &whole)
+            }
+        };
+        let strict = match self.plan(py)?.get().body {
+            BodyMode::Json { strict } => strict,
+            BodyMode::Form => return self.solver()?.take_form(py, bytes.as_bytes()),
+            BodyMode::Unread => return Ok(()),
+        };
+        let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;
+        let solver = self.solver()?;
+        solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
+        if bytes.as_bytes().is_empty() {
+            return Ok(());
+        }
+        let value = if is_json {
+            let json = body::parse_json(&bytes)?.unbind();
+            solver.connection.body_json = Some(json.clone_ref(py));
+            json
+        } else {
+            bytes.into_any().unbind()
+        };
+        solver.body = Body::Value(value);
+        Ok(())
+    }
+}
