@@ -166,7 +166,7 @@ def _is_plain_annotation(annotation: Any) -> bool:
 
 
 _warning_filters = threading.RLock()
-"""Held while the filters of warnings, which all threads share, are not as they were: routes compile on their first use."""
+"""Held while the filters of warnings, which all threads share, are changed: routes compile on their first use."""
 
 
 def _is_plain(field_info: FieldInfo) -> bool:
