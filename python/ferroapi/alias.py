@@ -258,7 +258,7 @@ def _set_module(value: type | FunctionType, home: str) -> None:
         return
     if first_line is not None:
         # Python 3.13 forgets where a class begins when it is said to be of another module, and `inspect` asks.
-        type.__setattr__(value, "__firstlineno__", first_line)  # type: ignore[arg-type]
+        type.__setattr__(value, "__firstlineno__", first_line)
 
 
 def _alias_name(name: str) -> str:
