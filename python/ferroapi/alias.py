@@ -256,7 +256,7 @@ def _set_module(value: type | FunctionType, home: str) -> None:
     except (AttributeError, TypeError):
         # Classes of the extension are immutable, and private.
         return
-    if first_line is not None:
+    if isinstance(value, type) and first_line is not None:
         # Python 3.13 forgets where a class begins when it is said to be of another module, and `inspect` asks.
         type.__setattr__(value, "__firstlineno__", first_line)
 
