@@ -91,7 +91,9 @@ fn template() -> impl Strategy<Value = String> {
 fn number(pieces: &[&str], start: &str) -> String {
     let mut path = String::from(start);
     for (place, piece) in pieces.iter().enumerate() {
-        path += &piece.replace("{:", &format!("{{p{place}:")).replace("{}", &format!("{{p{place}}}"));
+        let named = piece.replace("{:", &format!("{{p{place}:")).replace("{}", &format!("{{p{place}}}"));
+        // A brace that is not closed here may be closed by a later piece.
+        path += &named.replace("{x", &format!("{{x{place}"));
     }
     path
 }
