@@ -191,7 +191,7 @@ class Builder:
         """Log a call, use what the framework handed in, and return the call's result."""
         shown = {name: show(value) for name, value in values.items()}
         self.uploads = uploads_of(values) or self.uploads
-        self.log.append(("call", function.name, shown, in_loop(), VARIABLE.get()))
+        self._note(function, ("call", function.name, shown, in_loop(), VARIABLE.get()))
         VARIABLE.set(function.name)
         self.calls[function.name] = number = self.calls.get(function.name, 0) + 1
         for parameter in function.parameters:
@@ -200,11 +200,19 @@ class Builder:
         self._maybe_raise(function.does, function.name)
         return self._result(function, shown, number)
 
+    def _note(self, function: Function, entry: tuple[Any, ...]) -> None:
+        # With FastAPI, too, the start of a response may be inside middleware when a thread begins its stream.
+        if function.kind == "sync stream":
+            self.log.insert(0, entry)
+        else:
+            self.log.append(entry)
+
     def _use(self, function: Function, kind: str, value: Any) -> None:
         if kind in ("request", "connection", "socket"):
             keys = sorted(key for key in value.scope if key != "ferroapi")
-            self.log.append(("scope", keys, value.path_params, str(value.url), value.scope["root_path"]))
-            self.log.append(("route", getattr(value.scope["route"], "path", None), value.scope["endpoint"].__name__))
+            self._note(function, ("scope", keys, value.path_params, str(value.url), value.scope["root_path"]))
+            route = value.scope["route"]
+            self._note(function, ("route", getattr(route, "path", None), value.scope["endpoint"].__name__))
         elif kind == "response":
             value.headers.append(f"x-{function.name}", "set")
             value.set_cookie(f"from-{function.name}", "1")
