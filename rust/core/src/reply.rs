@@ -5,7 +5,7 @@
 use pyo3::exceptions::PyAssertionError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::{Input, Outcome, close, resume, start, yielded};
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::ffi::Sent;
 use crate::messages::{Messages, Taken, deliver, entry, has_more, next};
 use crate::names;
-use crate::respond::message_type;
+use crate::respond::{message_type, part, start_of};
 
 /// What a reply does next, or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +108,7 @@ impl Reply {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let response = self.response.bind(py);
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-        message.set_item(intern!(py, "status"), response.getattr(intern!(py, "status_code"))?)?;
-        message.set_item(intern!(py, "headers"), response.getattr(intern!(py, "raw_headers"))?)?;
-        deliver(self.send.bind(py), &message)
+        deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any())
     }
 
     /// Send a message from below on.
@@ -140,12 +135,7 @@ impl Reply {
     }
 
     fn send_body(&self, body: &Bound<'_, PyAny>, more: bool) -> PyResult<Option<Py<PyAny>>> {
-        let py = body.py();
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
-        message.set_item(intern!(py, "body"), body)?;
-        message.set_item(intern!(py, "more_body"), more)?;
-        deliver(self.send.bind(py), &message)
+        deliver(self.send.bind(body.py()), part(body, more)?.as_any())
     }
 }
 

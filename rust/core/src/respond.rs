@@ -100,6 +100,26 @@ impl Ready {
     }
 }
 
+/// The first message of a response object.
+pub(crate) fn start_of<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let py = response.py();
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+    message.set_item(intern!(py, "status"), response.getattr(intern!(py, "status_code"))?)?;
+    message.set_item(intern!(py, "headers"), response.getattr(intern!(py, "raw_headers"))?)?;
+    Ok(message)
+}
+
+/// A message with a part of a body.
+pub(crate) fn part<'py>(body: &Bound<'py, PyAny>, more: bool) -> PyResult<Bound<'py, PyDict>> {
+    let py = body.py();
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+    message.set_item(intern!(py, "body"), body)?;
+    message.set_item(intern!(py, "more_body"), more)?;
+    Ok(message)
+}
+
 /// The `content-length` header of a body of so many bytes; that of a small one is made once.
 fn content_length(py: Python<'_>, length: usize) -> PyResult<Bound<'_, PyTuple>> {
     static SMALL: [PyOnceLock<Py<PyTuple>>; 1024] = [const { PyOnceLock::new() }; 1024];

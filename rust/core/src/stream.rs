@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyBytes, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::{Input, Outcome, close, resume, start, yielded};
 use crate::error::Error;
 use crate::ffi::Sent;
 use crate::names;
-use crate::respond::message_type;
+use crate::respond::{message_type, part, start_of};
 
 /// The `send` that a response object is given, which notes whether the response has started.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -117,12 +117,7 @@ impl Stream {
 
     fn begin<'py>(&mut self, py: Python<'py>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
         self.stage = Stage::Sending;
-        let response = self.response.bind(py);
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-        message.set_item(intern!(py, "status"), response.getattr(intern!(py, "status_code"))?)?;
-        message.set_item(intern!(py, "headers"), response.getattr(intern!(py, "raw_headers"))?)?;
-        start(self.send.bind(py).call1((message,))?)
+        start(self.send.bind(py).call1((start_of(self.response.bind(py))?,))?)
     }
 
     fn proceed<'py>(&mut self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
@@ -172,11 +167,7 @@ impl Stream {
         body: &Bound<'py, PyAny>,
         more: bool,
     ) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
-        message.set_item(intern!(py, "body"), body)?;
-        message.set_item(intern!(py, "more_body"), more)?;
-        start(self.send.bind(py).call1((message,))?)
+        start(self.send.bind(py).call1((part(body, more)?,))?)
     }
 }
 

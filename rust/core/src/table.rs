@@ -277,14 +277,12 @@ impl RouteTable {
         if let Some(items) = &entry.recipe.fastapi_items {
             let (notes, items) = (notes(scope)?, items.bind(py));
             let form_limits = intern!(py, "form_limits");
-            let passed = notes.get_item(form_limits)?;
+            let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
+            // A request gets limits of its own: those around this router, overridden by the entry's.
+            let limits = notes.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
+            limits.update(own.cast::<PyMapping>()?)?;
             notes.update(items.as_mapping())?;
-            if let Some(own) = items.get_item(form_limits)? {
-                // A request gets limits of its own: those around this router, overridden by the entry's.
-                let limits = passed.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
-                limits.update(own.cast::<PyMapping>()?)?;
-                notes.set_item(form_limits, limits)?;
-            }
+            notes.set_item(form_limits, limits)?;
         }
         Ok(())
     }

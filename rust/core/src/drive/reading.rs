@@ -60,13 +60,7 @@ impl Driver {
     }
 
     fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let items = match self.chunks.as_slice() {
-            [only] => body::multipart_items(Scope(self.channels.scope.bind(py)), only.bind(py))?,
-            chunks => {
-                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
-                body::multipart_items(Scope(self.channels.scope.bind(py)), &PyBytes::new(py, &whole))?
-            }
-        };
+        let items = body::multipart_items(Scope(self.channels.scope.bind(py)), &whole(py, &self.chunks))?;
         let Some(items) = items else {
             let end = PyDict::new(py);
             end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
@@ -86,14 +80,7 @@ impl Driver {
     }
 
     fn parse(&mut self, py: Python<'_>) -> PyResult<()> {
-        let chunks = std::mem::take(&mut self.chunks);
-        let bytes = match chunks.as_slice() {
-            [only] => only.bind(py).clone(),
-            chunks => {
-                let whole: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
-                PyBytes::new(py, &whole)
-            }
-        };
+        let bytes = whole(py, &std::mem::take(&mut self.chunks));
         let strict = match self.plan(py)?.get().body {
             BodyMode::Json { strict } => strict,
             BodyMode::Form => return self.solver()?.take_form(py, bytes.as_bytes()),
@@ -115,4 +102,13 @@ impl Driver {
         solver.body = Body::Value(value);
         Ok(())
     }
+}
+
+/// The body that came in these chunks.
+fn whole<'py>(py: Python<'py>, chunks: &[Py<PyBytes>]) -> Bound<'py, PyBytes> {
+    if let [only] = chunks {
+        return only.bind(py).clone();
+    }
+    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
+    PyBytes::new(py, &bytes)
 }
