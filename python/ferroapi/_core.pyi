@@ -187,8 +187,11 @@ class Gate:
     def is_current(self) -> bool:
         """Whether no route has changed since the table was made."""
 
-    def enter(self, scope: Any, receive: Any, send: Any) -> Driver | None:
-        """Return the driver of a request, None if the application must look closer."""
+    def enter(self, scope: Any, receive: Any, send: Any) -> Driver | bool:
+        """Run a request to where it first waits, and return the driver of the rest; True if it is over.
+
+        False says that the application must look closer, and that nothing was run.
+        """
 
 @final
 class WorkQueue:

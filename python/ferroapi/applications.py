@@ -259,9 +259,11 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
-        gate = self._gate
-        if gate is not None and (driver := gate.enter(scope, receive, send)) is not None:
-            await driver
+        rest = (gate := self._gate) is not None and gate.enter(scope, receive, send)
+        if rest is True:
+            return
+        if rest is not False:
+            await rest
         elif (
             (chain := self._open_chain) is not None
             and scope["type"] == "http"

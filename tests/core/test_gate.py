@@ -34,6 +34,13 @@ def opened() -> FastAPI:
     return app
 
 
+def sender(messages: list[Any]) -> Any:
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    return send
+
+
 def requested(app: Any, path: str = "/here") -> Answer:
     return asyncio.run(ask(app, http_scope(path)))
 
@@ -41,9 +48,67 @@ def requested(app: Any, path: str = "/here") -> Answer:
 def test_gate_lets_the_second_request_pass_without_the_middleware_stack() -> None:
     app = opened()
     assert app._gate is not None
-    driver = app._gate.enter(http_scope("/here"), None, None)
-    assert isinstance(driver, _core.Driver)
-    driver.close()
+    sent: list[Any] = []
+    assert app._gate.enter(http_scope("/here"), None, sender(sent)) is True
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_request_that_waits_comes_out_of_the_gate_as_its_rest() -> None:
+    """What was run before is not run again, and what the request waits for is what the server's task gets."""
+    app = FastAPI()
+    steps: list[str] = []
+
+    class Trap:
+        def __await__(self) -> Any:
+            steps.append((yield "a trap of the event loop"))
+            return "its result"
+
+    @app.get("/waits")
+    async def waits() -> Any:
+        steps.append("begun")
+        return await Trap()
+
+    @app.get("/here")
+    async def here() -> None: ...
+
+    assert requested(app, "/here").status == 200
+    assert requested(app, "/here").status == 200
+    sent: list[Any] = []
+    assert app._gate is not None
+    rest = app._gate.enter(http_scope("/waits"), None, sender(sent))
+    assert isinstance(rest, _core.Driver)
+    assert (steps, sent) == (["begun"], [])
+    assert rest.send(None) == "a trap of the event loop"
+    with pytest.raises(StopIteration):
+        rest.send("woken")
+    assert steps == ["begun", "woken"]
+    assert [message.get("body") for message in sent] == [None, b'"its result"']
+
+
+def test_rest_of_a_request_can_be_cancelled_before_it_is_awaited() -> None:
+    app = FastAPI()
+    seen: list[type] = []
+
+    class Trap:
+        def __await__(self) -> Any:
+            yield "a trap of the event loop"
+
+    @app.get("/waits")
+    async def waits() -> None:
+        try:
+            await Trap()
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    for _ in range(2):
+        assert requested(app, "/nowhere").status == 404
+    assert app._gate is not None
+    rest = app._gate.enter(http_scope("/waits"), None, sender([]))
+    assert isinstance(rest, _core.Driver)
+    with pytest.raises(asyncio.CancelledError):
+        rest.throw(asyncio.CancelledError)
+    assert seen == [asyncio.CancelledError]
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
@@ -106,7 +171,7 @@ def test_telemetry_that_becomes_possible_is_asked(monkeypatch: pytest.MonkeyPatc
     assert asked == ["asked"]
     monkeypatch.setattr(app._native_telemetry, "enabled", lambda: True)
     assert app._gate is not None
-    assert app._gate.enter(http_scope("/here"), None, None) is None
+    assert app._gate.enter(http_scope("/here"), None, None) is False
 
 
 def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,16 +185,16 @@ def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPat
         await original(self, scope, receive, send)
 
     assert app._gate is not None
-    assert app._gate.enter(http_scope("/here"), None, None) is not None
+    assert app._gate.enter(http_scope("/here"), None, sender([])) is True
     monkeypatch.setattr(Route, "handle", handle)
-    assert app._gate.enter(http_scope("/here"), None, None) is None
+    assert app._gate.enter(http_scope("/here"), None, None) is False
     assert requested(app).body == b'"as written"'
     monkeypatch.undo()
-    assert app._gate.enter(http_scope("/here"), None, None) is not None
+    assert app._gate.enter(http_scope("/here"), None, sender([])) is True
 
 
 @pytest.mark.parametrize("scope", [{}, {"type": "lifespan"}, {"type": 1}, {"type": "websocket", "path": "/here"}])
 def test_scope_of_anything_but_http_is_left_to_the_application(scope: dict[str, Any]) -> None:
     app = opened()
     assert app._gate is not None
-    assert app._gate.enter(scope, None, None) is None
+    assert app._gate.enter(scope, None, None) is False

@@ -248,9 +248,9 @@ def count_modes() -> Counter[str]:
             return bool(self.gate.is_current)
 
         def enter(self, *arguments: Any) -> Any:
-            driver = self.gate.enter(*arguments)
-            modes["driver"] += driver is not None
-            return driver
+            rest = self.gate.enter(*arguments)
+            modes["driver"] += rest is not False
+            return rest
 
     def counted_gate(*arguments: Any) -> Any:
         opened = gate(*arguments)

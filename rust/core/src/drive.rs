@@ -110,6 +110,8 @@ pub(crate) struct Driver {
     stage: Stage,
     ending: Option<Ending>,
     awaiting: Option<Py<PyAny>>,
+    /// What the request waits for since [`Driver::begin`], until somebody awaits the driver.
+    pending: Option<Py<PyAny>>,
 }
 
 impl Driver {
@@ -130,6 +132,7 @@ impl Driver {
             stage: Stage::Matched,
             ending: None,
             awaiting: None,
+            pending: None,
         }
     }
 
@@ -191,8 +194,24 @@ impl Driver {
         Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
     }
 
+    /// Run to where the request first waits, and give what is to be awaited for the rest; nothing if it is over.
+    ///
+    /// A request that never waits is over without an object for it, which is why the caller must be in its task already.
+    pub(crate) fn begin(mut self, py: Python<'_>) -> PyResult<Option<Self>> {
+        match self.advance(py, Input::Value(py.None().into_bound(py)))? {
+            Outcome::Yielded(object) => {
+                self.pending = Some(object.unbind());
+                Ok(Some(self))
+            }
+            Outcome::Returned(_) => Ok(None),
+        }
+    }
+
     /// Run until something suspends, or the request is over.
     fn advance<'py>(&mut self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
+        if let (Some(pending), Input::Value(_)) = (self.pending.take(), &input) {
+            return Ok(Outcome::Yielded(pending.into_bound(py)));
+        }
         let mut next = match (self.awaiting.take(), input) {
             (Some(awaiting), input) => match resume(awaiting.bind(py), input) {
                 Ok(Sent::Yielded(object)) => {

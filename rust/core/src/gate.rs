@@ -39,6 +39,30 @@ impl Gate {
         let telemetry = self.application.bind(py).getattr(intern!(py, "_native_telemetry"))?;
         telemetry.call_method0(intern!(py, "enabled"))?.is_truthy()
     }
+
+    /// The driver of a request, not begun; nothing if the application must look closer.
+    fn driver(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+    ) -> PyResult<Option<Driver>> {
+        let Ok(dict) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let table = self.table.get();
+        if !table.is_current()
+            || !is_http(dict)?
+            || dict.contains(intern!(py, "fastapi.telemetry"))?
+            || self.is_observed(py)?
+        {
+            return Ok(None);
+        }
+        match table.drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
+            // The application meets the same error again, inside its middleware stack.
+            Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+            driver => driver,
+        }
+    }
 }
 
 #[pymethods]
@@ -61,29 +85,20 @@ impl Gate {
         self.table.get().is_current()
     }
 
-    /// The driver of the request, or `None` if the application must look closer.
-    fn enter(
-        &self,
-        py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        receive: Py<PyAny>,
-        send: Py<PyAny>,
-    ) -> PyResult<Option<Driver>> {
-        let Ok(dict) = scope.cast_exact::<PyDict>() else { return Ok(None) };
-        let table = self.table.get();
-        if !table.is_current()
-            || !is_http(dict)?
-            || dict.contains(intern!(py, "fastapi.telemetry"))?
-            || self.is_observed(py)?
-        {
-            return Ok(None);
-        }
-        match table.drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
-            // The application meets the same error again, inside its middleware stack.
-            Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
-            driver => driver,
+    /// Run the request to where it first waits: `True` if it is over, else the driver of the rest, which is to be awaited.
+    ///
+    /// `False` says that the application must look closer, and that nothing was run.
+    fn enter(&self, py: Python<'_>, scope: &Bound<'_, PyAny>, receive: Py<PyAny>, send: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        let Some(driver) = self.driver(py, scope, receive, send)? else { return boolean(py, false) };
+        match driver.begin(py)? {
+            None => boolean(py, true),
+            Some(rest) => Ok(Py::new(py, rest)?.into_any()),
         }
     }
+}
+
+fn boolean(py: Python<'_>, value: bool) -> PyResult<Py<PyAny>> {
+    Ok(value.into_pyobject(py)?.to_owned().into_any().unbind())
 }
 
 fn is_http(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
