@@ -107,7 +107,7 @@ RUST_CORE = (
     ("lib",),
 )
 RUST_WIRE = (
-    ("percent", "latin1", "convertor", "captures"),
+    ("percent", "latin1", "convertor", "captures", "scalar"),
     ("query",),
     ("authorization", "cookie", "form", "media_type", "multipart", "json", "pattern"),
     ("template",),

@@ -4,7 +4,7 @@ Compiled once, at the first request that needs it. Where a plan cannot say what 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +20,7 @@ from ferroapi._compat import ModelField
 from ferroapi._request.body import BodyRecipe
 from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._request.response import ResponseRecipe
+from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
 from ferroapi._request.shape import response_shape
 from ferroapi._signature import is_as_written
 from ferroapi.dependencies._body import _is_whole_body
@@ -75,6 +76,9 @@ _HTTP_POINTS: list[PatchPoint] = [
     (vars(http), name, getattr(http, name))
     for name in ("HTTPAuthorizationCredentials", "HTTPBasicCredentials", "b64decode", "get_authorization_scheme_param")
 ]
+_FIELD_POINTS: list[PatchPoint] = [
+    (ModelField, name, getattr(ModelField, name)) for name in ("validate", "serialize", "serialize_json")
+]
 _OAUTH2_POINTS: list[PatchPoint] = [(vars(oauth2), "get_authorization_scheme_param", get_authorization_scheme_param)]
 
 
@@ -91,7 +95,8 @@ class ValueRecipe(NamedTuple):
     many: bool
     absent: str
     default: Any
-    validate: Callable[..., Any] | None
+    validate: Callable[..., Any]
+    scalar: ScalarRecipe | None
     field: ModelField
 
 
@@ -329,7 +334,7 @@ class _Graph:
             leaf=leaf,
             body=shape,
             body_fields=[
-                _value(each, "body", many=self.is_form and request_field(each).is_repeated)
+                _value(each, "body", is_text=self.is_form, many=self.is_form and request_field(each).is_repeated)
                 for each in dependant.body_params
             ],
             specials=[(word, made) for _, word, made in specials],
@@ -375,9 +380,9 @@ def _scheme(call: Any) -> tuple[str, str, str] | None:
 
 
 def _patch_points(nodes: list[NodeRecipe]) -> list[PatchPoint]:
-    """Return what must not have been replaced for the credentials of schemes to be what their calls return."""
+    """Return what must not have been replaced for values and credentials to be what the calls in their place return."""
     kinds = {type(node.call): None for node in nodes if node.scheme}
-    points = [point for kind in kinds for point in _SCHEME_POINTS[kind]]
+    points = [*_FIELD_POINTS, *(point for kind in kinds for point in _SCHEME_POINTS[kind])]
     points += _HTTP_POINTS if any(issubclass(kind, http.HTTPBase) for kind in kinds) else []
     points += _OAUTH2_POINTS if any(issubclass(kind, OAuth2) for kind in kinds) else []
     return points
@@ -414,20 +419,15 @@ def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
 
 def _parameter(model_field: ModelField) -> ValueRecipe:
     facts = request_field(model_field)
-    return _value(model_field, facts.location, many=facts.is_repeated)
+    return _value(model_field, facts.location, is_text=True, many=facts.is_repeated)
 
 
-def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
+def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -> ValueRecipe:
     if type(model_field) is not ModelField:
         raise Unplannable("a field is of a class of its own")
     facts = request_field(model_field)
     aliases = facts.aliases
-    adapter = model_field._type_adapter
     absent, default = _absent(model_field)
-    # A JSON body can hold anything, a form files, and the path what its convertors make; everywhere else there is text,
-    # of which a plain `str` takes any.
-    is_body = isinstance(facts.info, params.Body)
-    takes_text = not many and source != "path" and _takes_any_text(adapter.core_schema)
     return ValueRecipe(
         name=model_field.name,
         source=source,
@@ -435,7 +435,8 @@ def _value(model_field: ModelField, source: str, *, many: bool) -> ValueRecipe:
         many=many,
         absent=absent,
         default=default,
-        validate=adapter.validator.validate_python if is_body or not takes_text else None,
+        validate=model_field._type_adapter.validator.validate_python,
+        scalar=scalar_recipe(model_field) if is_text and not many else None,
         field=model_field,
     )
 
@@ -454,13 +455,6 @@ def _absent(model_field: ModelField) -> tuple[str, Any]:
 
 def _copy_default(model_field: ModelField) -> Any:
     return deepcopy(model_field.default)
-
-
-def _takes_any_text(schema: Mapping[str, Any]) -> bool:
-    """Whether every `str` satisfies this schema and comes out as it went in."""
-    while schema["type"] in ("default", "nullable"):
-        schema = schema["schema"]
-    return schema["type"] == "str" and schema.keys() <= {"type", "metadata"}
 
 
 def _answer(recipe: ResponseRecipe) -> AnswerRecipe:

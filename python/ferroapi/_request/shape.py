@@ -10,10 +10,11 @@ from enum import Enum
 from inspect import getattr_static
 from typing import Any
 
-from pydantic_core import SchemaSerializer, SchemaValidator
+from pydantic_core import SchemaSerializer
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
+from ferroapi._request.scalar import is_watched
 
 _LARGEST = 2048
 """Types within one response model, above which it is left to pydantic."""
@@ -130,9 +131,7 @@ def response_shape(model_field: ModelField, serialization: Mapping[str, Any]) ->
     """Compile the response model of a route, written with these keywords; None if only pydantic can write it."""
     adapter = model_field._type_adapter
     options = {name for name, value in serialization.items() if value not in (None, False)}
-    # A plugin of pydantic's that watches validation must go on seeing it.
-    watched = type(getattr(adapter.validator.validate_python, "__self__", None)) is not SchemaValidator
-    if model_field.config or watched or type(adapter.serializer) is not SchemaSerializer:
+    if model_field.config or is_watched(adapter) or type(adapter.serializer) is not SchemaSerializer:
         return None
     if not options <= {"by_alias", "exclude_none"}:
         return None

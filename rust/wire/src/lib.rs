@@ -11,6 +11,7 @@
 //! | [`media_type`] | what a Content-Type names | `email.message.Message`, python-multipart |
 //! | [`form`] | the pairs of a url-encoded body | Starlette, `formparsers.FormParser` |
 //! | [`multipart`] | the parts of a multipart body | python-multipart, Starlette, `formparsers.MultiPartParser` |
+//! | [`scalar`] | integers, numbers and truth values as text | pydantic's lax mode |
 //! | [`json`] | text and numbers as JSON | `json.dumps(ensure_ascii=False)`, `float.__repr__` |
 //!
 //! Header and query bytes are latin-1 text, as in ASGI; paths are `str`.
@@ -30,6 +31,7 @@ mod pattern;
 pub mod percent;
 pub mod query;
 pub mod routes;
+pub mod scalar;
 pub mod template;
 
 pub use captures::Captures;

@@ -7,12 +7,19 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
-use super::param::{Absent, Check, Parameter};
+use super::param::{Absent, Check, Parameter, Scalar};
 use super::{Answer, BodyMode, Key, Keys, Plan, Render};
 use crate::error::Error;
 use crate::patches::{PatchPoint, Patches};
 use crate::serialize::shape::Shape;
 use crate::worker::Pace;
+
+#[derive(FromPyObject)]
+struct ScalarRecipe {
+    kind: String,
+    least: Py<PyAny>,
+    most: Py<PyAny>,
+}
 
 #[derive(FromPyObject)]
 struct ValueRecipe {
@@ -21,7 +28,8 @@ struct ValueRecipe {
     many: bool,
     absent: String,
     default: Py<PyAny>,
-    validate: Option<Py<PyAny>>,
+    validate: Py<PyAny>,
+    scalar: Option<ScalarRecipe>,
     field: Py<PyAny>,
 }
 
@@ -82,8 +90,19 @@ fn absent(word: &str, default: Py<PyAny>) -> PyResult<Absent> {
     })
 }
 
-fn check(validate: Option<Py<PyAny>>) -> Check {
-    validate.map_or(Check::Text, Check::Validator)
+fn scalar(py: Python<'_>, recipe: &ScalarRecipe) -> PyResult<Scalar> {
+    let (least, most) = (recipe.least.bind(py), recipe.most.bind(py));
+    Ok(match recipe.kind.as_str() {
+        "str" => Scalar::Text,
+        "bool" => Scalar::Truth,
+        "int" => Scalar::Integer { least: least.extract()?, most: most.extract()? },
+        "float" => Scalar::Number { least: least.extract()?, most: most.extract()? },
+        word => return Err(unknown("scalar", word)),
+    })
+}
+
+fn check(py: Python<'_>, validator: Py<PyAny>, recipe: Option<&ScalarRecipe>) -> PyResult<Check> {
+    Ok(Check { scalar: recipe.map(|recipe| scalar(py, recipe)).transpose()?, validator })
 }
 
 /// The `loc` of an error: the source, then the alias.
@@ -140,7 +159,7 @@ fn parameter(py: Python<'_>, recipe: ValueRecipe, keys: &mut Keys) -> PyResult<P
         slots,
         locations,
         absent: absent(&recipe.absent, recipe.default)?,
-        check: check(recipe.validate),
+        check: check(py, recipe.validate, recipe.scalar.as_ref())?,
         field: recipe.field,
     })
 }
@@ -155,7 +174,7 @@ fn body_field(py: Python<'_>, recipe: ValueRecipe, whole: bool) -> PyResult<Body
         aliases: recipe.aliases,
         locations,
         absent: absent(&recipe.absent, recipe.default)?,
-        check: check(recipe.validate),
+        check: check(py, recipe.validate, recipe.scalar.as_ref())?,
         field: recipe.field,
     })
 }

@@ -17,13 +17,26 @@ pub(crate) enum Absent {
     MadeThenValidated(Py<PyAny>),
 }
 
+/// What pydantic makes of a text, where that is known without asking it.
+#[derive(Debug)]
+pub(crate) enum Scalar {
+    /// The text itself, whatever it is.
+    Text,
+    /// The truth value that it stands for.
+    Truth,
+    /// The integer that it stands for, from `least` to `most`.
+    Integer { least: i64, most: i64 },
+    /// The number that it stands for, likewise.
+    Number { least: f64, most: f64 },
+}
+
 /// How a received value becomes the argument.
 #[derive(Debug)]
-pub(crate) enum Check {
-    /// Text that every `str` satisfies: passed on as received.
-    Text,
-    /// `SchemaValidator.validate_python`, bound.
-    Validator(Py<PyAny>),
+pub(crate) struct Check {
+    /// What becomes of most texts, if the validator need not see them.
+    pub(crate) scalar: Option<Scalar>,
+    /// `SchemaValidator.validate_python`, bound: for every other value, and for all that is refused.
+    pub(crate) validator: Py<PyAny>,
 }
 
 /// One parameter.

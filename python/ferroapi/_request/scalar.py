@@ -1,0 +1,75 @@
+"""A parameter's core schema becomes what `_core` makes of its text, if that is known without asking pydantic.
+
+What is refused, and every text of another form, stays with pydantic; `plan` asks for it once a parameter.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from pydantic_core import SchemaValidator
+
+from ferroapi._compat import ModelField
+
+_LARGEST = 10**18 - 1
+"""Integers beyond this are read by pydantic."""
+
+_BOUNDS = {"ge", "gt", "le", "lt"}
+_WRAPPERS = {
+    "nullable": {"schema"},
+    "default": {"schema", "default", "default_factory", "default_factory_takes_data", "validate_default"},
+}
+_SAID: dict[str, set[str]] = {"str": set(), "bool": set(), "int": _BOUNDS, "float": {*_BOUNDS, "allow_inf_nan"}}
+"""The types of which a text is read, with what a schema may say besides."""
+
+
+class ScalarRecipe(NamedTuple):
+    """A type, and the least and the most that a number may be, as `_core.Plan` takes them."""
+
+    kind: str
+    least: float | None = None
+    most: float | None = None
+
+
+def is_watched(adapter: TypeAdapter[Any]) -> bool:
+    """Tell whether a plugin of pydantic's watches validation, which must go on seeing it."""
+    return type(getattr(adapter.validator.validate_python, "__self__", None)) is not SchemaValidator
+
+
+def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:
+    """Return what a text of this field stands for, None if only pydantic knows."""
+    adapter = model_field._type_adapter
+    return None if model_field.config or is_watched(adapter) else _read(adapter.core_schema)
+
+
+def _read(schema: Mapping[str, Any]) -> ScalarRecipe | None:
+    while (said := _WRAPPERS.get(schema["type"])) is not None:
+        if not schema.keys() <= {"type", "metadata", *said}:
+            return None
+        schema = schema["schema"]
+    kind = schema["type"]
+    if kind not in _SAID or not schema.keys() <= {"type", "metadata", *_SAID[kind]}:
+        return None
+    bounds = {name: schema[name] for name in _BOUNDS if schema.get(name) is not None}
+    if kind == "int":
+        return _integer(bounds)
+    return _number(bounds) if kind == "float" else ScalarRecipe(kind)
+
+
+def _integer(bounds: Mapping[str, Any]) -> ScalarRecipe | None:
+    if any(type(bound) is not int for bound in bounds.values()):
+        return None
+    least = max(-_LARGEST, bounds.get("ge", -_LARGEST), bounds.get("gt", -_LARGEST - 1) + 1)
+    most = min(_LARGEST, bounds.get("le", _LARGEST), bounds.get("lt", _LARGEST + 1) - 1)
+    # A range that holds nothing may have an end of any size.
+    return ScalarRecipe("int", least, most) if least <= most else None
+
+
+def _number(bounds: Mapping[str, Any]) -> ScalarRecipe | None:
+    if any(type(bound) not in (int, float) or math.isnan(bound) for bound in bounds.values()):
+        return None
+    limits = {name: float(bound) for name, bound in bounds.items()}
+    least = max(limits.get("ge", -math.inf), math.nextafter(limits.get("gt", -math.inf), math.inf))
+    most = min(limits.get("le", math.inf), math.nextafter(limits.get("lt", math.inf), -math.inf))
+    return ScalarRecipe("float", least, most)
