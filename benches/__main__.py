@@ -41,10 +41,10 @@ def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
-    from benches.http.pinned import Effort, load_command
+    from benches.http.pinned import QUICK, Effort, load_command
     from benches.http.run import GOALS, run
 
-    effort = Effort(rounds=1, seconds=2) if options.quick else Effort()
+    effort = QUICK if options.quick else Effort()
     rows = []
     for served in run(options.case, effort, options.peers, _progress):
         reference, goal = GOALS[served.case.name]
@@ -65,10 +65,10 @@ def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _measure_load(options: argparse.Namespace) -> dict[str, Any]:
-    from benches.http.pinned import Effort, load_command
+    from benches.http.pinned import QUICK, Effort, load_command
     from benches.load.run import run
 
-    effort = Effort(rounds=1, seconds=2) if options.quick else Effort()
+    effort = QUICK if options.quick else Effort()
     made, loads = run(options.case, effort, options.peers, _progress)
     rows = [
         {

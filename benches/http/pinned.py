@@ -7,10 +7,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import uvicorn
@@ -27,11 +28,15 @@ class Unusable(RuntimeError):
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to load each contender, in seconds, and how often."""
+    """How long to load each contender: new servers in each round, and in it so many bursts of so many seconds."""
 
     rounds: int = 3
-    seconds: int = 5
+    bursts: int = 5
+    seconds: int = 1
     warm_up: int = 1
+
+
+QUICK = Effort(rounds=1, bursts=2)
 
 
 def cores() -> tuple[int, int]:
@@ -107,6 +112,24 @@ def load(core: int, seconds: int, script: Path, url: str) -> float:
     if failures or rate is None:
         raise Unusable(f"wrk says: {failures[0] if failures else finished.stdout}")
     return float(rate[1])
+
+
+def load_in_turns(core: int, effort: Effort, script: Path, urls: Mapping[str, str]) -> dict[str, float]:
+    """Load the server of each contender in one round, and return requests a second.
+
+    The servers wait on the same core meanwhile. They take turns at each burst, so that a slow moment of the machine
+    falls on all alike.
+
+    Raises:
+        Unusable: a request failed or was refused.
+    """
+    for url in urls.values():
+        load(core, effort.warm_up, script, url)
+    bursts: dict[str, list[float]] = {contender: [] for contender in urls}
+    for _ in range(effort.bursts):
+        for contender, url in urls.items():
+            bursts[contender].append(load(core, effort.seconds, script, url))
+    return {contender: fmean(rates) for contender, rates in bursts.items()}
 
 
 def serve(app: ASGIApp, listening: int, lifespan: Literal["auto", "on"] = "auto") -> None:

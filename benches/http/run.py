@@ -1,6 +1,6 @@
 """Table B: requests a second of one uvicorn process on one core, with wrk on another.
 
-Each round starts a new server for each contender and case, compares its answer, warms it up, and then loads it.
+Each round starts a new server for each contender and case, compares its answer, warms it up, and then loads all in turns.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import json
 import pickle
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from pathlib import Path
 from benches.cases.exchange import Answer, ask
 from benches.cases.table import CASES, Case
 from benches.http.peers import PEERS
-from benches.http.pinned import Effort, Unusable, cores, load, script_of, serving
+from benches.http.pinned import Effort, Unusable, cores, load_in_turns, script_of, serving
 from benches.rounds import Rounds
 
 # Name of the case: the goal against the raw application or against FastAPI.
@@ -81,15 +82,16 @@ def run(names: list[str], effort: Effort, peers: bool, report: Callable[[Served]
             script.write_text(script_of(case.request))
             contenders = [*CONTENDERS, *(installed(PEERS) if peers and case.name == "json" else [])]
             figures = Served(case, {name: [] for name in contenders})
+            path = f"{case.request.path}?{case.request.query}" if case.request.query else case.request.path
             for _ in range(effort.rounds):
-                for contender in contenders:
-                    with serving("benches.http.serve", (contender, case.name, str(answer)), server_core) as port:
+                with ExitStack() as servers:
+                    urls = {}
+                    for contender in contenders:
+                        arguments = (contender, case.name, str(answer))
+                        port = servers.enter_context(serving("benches.http.serve", arguments, server_core))
                         _check(port, case, expected, contender)
-                        url = f"http://127.0.0.1:{port}{case.request.path}"
-                        if case.request.query:
-                            url += f"?{case.request.query}"
-                        load(load_core, effort.warm_up, script, url)
-                        figures.rounds[contender].append(load(load_core, effort.seconds, script, url))
+                        urls[contender] = f"http://127.0.0.1:{port}{path}"
+                    figures.add(load_in_turns(load_core, effort, script, urls))
             report(figures)
             served.append(figures)
     return served

@@ -1,18 +1,19 @@
 """The load set: TechEmpower's test types, requests a second of one uvicorn process on one core.
 
-Each round starts a new server for each contender and test type, checks its rules, warms it up, and then loads it.
+Each round starts a new server for each contender and test type, checks its rules, warms it up, and then loads all in turns.
 The database runs on the core of the load.
 """
 
 import http.client
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benches.cases.exchange import Request
 from benches.http.database import Database, database
-from benches.http.pinned import Effort, Unusable, cores, load, script_of, serving
+from benches.http.pinned import Effort, Unusable, cores, load_in_turns, script_of, serving
 from benches.http.run import installed
 from benches.load.peers import PEERS
 from benches.load.rules import Answer, Ask, check, check_date_moves
@@ -64,18 +65,13 @@ def asking(port: int) -> Ask:
     return ask
 
 
-def _measure(case: Case, contender: str, made: Database, effort: Effort, script: Path) -> float:
-    server_core, load_core = cores()
-    with serving("benches.load.serve", (contender, made.url), server_core) as port:
-        ask = asking(port)
-        try:
-            check(case.name, ask, made)
-            check_date_moves(ask, case.path)
-        except RuntimeError as error:
-            raise Unusable(f"{contender}, {case.name}: {error}") from error
-        url = f"http://127.0.0.1:{port}{case.path}"
-        load(load_core, effort.warm_up, script, url)
-        return load(load_core, effort.seconds, script, url)
+def _check(port: int, contender: str, case: Case, made: Database) -> None:
+    ask = asking(port)
+    try:
+        check(case.name, ask, made)
+        check_date_moves(ask, case.path)
+    except RuntimeError as error:
+        raise Unusable(f"{contender}, {case.name}: {error}") from error
 
 
 def run(
@@ -86,7 +82,7 @@ def run(
     Raises:
         Unusable: a tool or a core is missing, or a rule is broken.
     """
-    _, load_core = cores()
+    server_core, load_core = cores()
     contenders = [*CONTENDERS, *(installed(PEERS) if peers else [])]
     results = []
     with tempfile.TemporaryDirectory() as folder, database(load_core) as made:
@@ -97,8 +93,13 @@ def run(
                 continue
             loaded = Loaded(case, {name: [] for name in contenders})
             for _ in range(effort.rounds):
-                for contender in contenders:
-                    loaded.rounds[contender].append(_measure(case, contender, made, effort, script))
+                with ExitStack() as servers:
+                    urls = {}
+                    for contender in contenders:
+                        port = servers.enter_context(serving("benches.load.serve", (contender, made.url), server_core))
+                        _check(port, contender, case, made)
+                        urls[contender] = f"http://127.0.0.1:{port}{case.path}"
+                    loaded.add(load_in_turns(load_core, effort, script, urls))
             report(loaded)
             results.append(loaded)
     return made, results
