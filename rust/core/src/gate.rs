@@ -88,7 +88,13 @@ impl Gate {
     /// Run the request to where it first waits: `True` if it is over, else the driver of the rest, which is to be awaited.
     ///
     /// `False` says that the application must look closer, and that nothing was run.
-    fn enter(&self, py: Python<'_>, scope: &Bound<'_, PyAny>, receive: Py<PyAny>, send: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    fn enter(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+    ) -> PyResult<Py<PyAny>> {
         let Some(driver) = self.driver(py, scope, receive, send)? else { return boolean(py, false) };
         match driver.begin(py)? {
             None => boolean(py, true),

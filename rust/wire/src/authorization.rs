@@ -1,6 +1,9 @@
 //! The Authorization header: a scheme, and the user and password of the scheme Basic.
 //! Source: RFC 9110, 11.4 Credentials; RFC 7617; FastAPI behaviour, `security.http` and `security.utils`.
 
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
+
 use crate::latin1;
 
 /// The scheme as it was written, and what follows its first space without white space around it.
@@ -15,34 +18,13 @@ pub fn split(header: &str) -> (&str, &str) {
 /// Python reads more than that, and says what is wrong with the rest.
 #[must_use]
 pub fn basic(encoded: &str) -> Option<String> {
-    let digits = encoded.trim_end_matches('=');
-    let padding = encoded.len() - digits.len();
-    if encoded.len() % 4 != 0 || padding > 2 {
-        return None;
-    }
-    let mut decoded = Vec::with_capacity(encoded.len() / 4 * 3);
-    for group in digits.as_bytes().chunks(4) {
-        let mut bits = 0;
-        for byte in group {
-            bits = bits << 6 | u32::from(value(*byte)?);
-        }
-        bits <<= 6 * (4 - group.len());
-        decoded.extend(bits.to_be_bytes().into_iter().skip(1).take(group.len() - 1));
-    }
+    let decoded = BASE64.decode(encoded).ok()?;
     String::from_utf8(decoded).ok().filter(|text| text.is_ascii())
 }
 
-/// The six bits that a character stands for. Source: RFC 4648, section 4.
-fn value(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
-}
+/// Padded to whole groups, as `b64decode` wants it, which does not look at the bits that no byte is made of.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 #[cfg(test)]
 mod tests {
