@@ -1,6 +1,6 @@
 """The load set: TechEmpower's test types, requests a second of one uvicorn process on one core.
 
-Each round starts a new server for each contender and test type, checks its rules, warms it up, and then loads all in turns.
+Each round starts a new server for each contender and test type, and checks its rules; then all are loaded in turns.
 The database runs on the core of the load.
 """
 

@@ -249,6 +249,9 @@ class Steps:
     def hand_over(self) -> bool:
         """Leave the rest to the task; tell whether it has been left to it only now."""
 
+    def adopt(self) -> None:
+        """Put the task under the cancel scope that a task group would have put it under, unless it is over."""
+
     def begin(self) -> Any:
         """Call the application, make its first step, and return what it is suspended on."""
 

@@ -5,11 +5,14 @@ Each scenario is a function of the framework and returns what was seen; the fram
 
 import asyncio
 import importlib
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -489,6 +492,46 @@ async def many_requests_at_once(f: ModuleType) -> Any:
 
     await warm(app)
     return sorted(map(repr, await asyncio.gather(*(ask(app) for _ in range(20))))), log
+
+
+@scenario
+async def a_middleware_that_fails_waits_for_the_thread_of_the_endpoint(f: ModuleType) -> Any:
+    """The thread is told that it is cancelled, and the request is not over before it has ended."""
+    app, log = f.FastAPI(), []
+    begun = threading.Event()
+
+    @app.get("/")
+    def slow() -> None:
+        begun.set()
+        try:
+            for _ in range(50):
+                anyio.from_thread.check_cancelled()
+                time.sleep(0.002)
+            log.append("endpoint was not told")
+        except asyncio.CancelledError:
+            time.sleep(0.05)
+            log.append("endpoint cancelled")
+            raise
+
+    @app.get("/short")
+    def short() -> None: ...
+
+    @app.middleware("http")
+    async def fail(request: Request, call_next: Any) -> Any:
+        if request.url.path == "/short":
+            return await call_next(request)
+        await asyncio.wait_for(call_next(request), 0.02)
+
+    await warm(app)
+    for _ in range(3):
+        await ask(app, path="/short")
+    seen = []
+    for _ in range(3):
+        begun.clear()
+        seen.append(await ask(app))
+        assert begun.is_set()
+        log.append("request is over")
+    return seen, log
 
 
 @pytest.mark.parametrize("run", SCENARIOS)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ferroapi import _core
-from ferroapi._middleware import scopes
 
 if TYPE_CHECKING:
     from ferroapi._middleware.exchange import Exchange
@@ -62,11 +61,6 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
         elif exchange is not None:
             exchange.error = error
         self.note_end()
-
-    def adopt(self) -> None:
-        """Put the task under the cancel scope that a task group would have put it under."""
-        if self.scope is None and not self.has_ended and self.exchange is not None:
-            self.scope = scopes.adopt(self.task, self.exchange.host, self.exchange.outer_scope)
 
     # What the task calls.
 

@@ -71,7 +71,12 @@ def borrow_thread(is_limited: bool) -> Loan | None:
     except RuntimeError:
         return None
     task = asyncio.current_task(loop)
-    if task is None or task.cancelling():
+    if task is None:
+        return None
+    if isinstance(below := task.get_coro(), _core.Steps):
+        # What is below a middleware function may wait now: AnyIO has to know the cancel scope that it is in, as well.
+        below.adopt()
+    if task.cancelling():
         return None
     variables: Any = _run_vars.get(loop) or {}
     idle: deque[WorkerThread] | None = variables.get(_threadpool_idle_workers)

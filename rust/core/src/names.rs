@@ -216,6 +216,10 @@ imported!(
     running_task, "ferroapi._middleware.below", "running_task"
 );
 imported!(
+    /// `(task, host, parent)`: put a cancel scope around a task, inside that of another, and give it.
+    adopt_task, "ferroapi._middleware.scopes", "adopt"
+);
+imported!(
     /// `(task, scope)`: take away the cancel scope around a task.
     release_scope, "ferroapi._middleware.scopes", "release"
 );

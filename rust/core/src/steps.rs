@@ -120,6 +120,23 @@ impl Steps {
         std::mem::replace(&mut self.by_hand, false)
     }
 
+    /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
+    fn adopt(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (task, exchange) = {
+            let this = slf.borrow();
+            match (&this.scope, &this.exchange) {
+                (None, Some(exchange)) if !this.ended => (this.task(py), exchange.clone_ref(py)),
+                _ => return Ok(()),
+            }
+        };
+        let exchange = exchange.bind(py);
+        let (host, parent) = (exchange.getattr(intern!(py, "host"))?, exchange.getattr(intern!(py, "outer_scope"))?);
+        let scope = names::adopt_task(py)?.call1((task, host, parent))?;
+        slf.borrow_mut().scope = Some(scope.unbind());
+        Ok(())
+    }
+
     /// Call the application, and make its first step.
     fn begin<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let coroutine = call(slf)?;
