@@ -1,6 +1,6 @@
 """Table B: requests a second of one uvicorn process on one core, with wrk on another.
 
-Each round starts a new server for each contender and case, compares its answer and warms it up; then all are loaded in turns.
+Each round starts a new server for each contender and case, and compares its answer; then all are loaded in turns.
 """
 
 import asyncio
