@@ -1,5 +1,7 @@
 """What endpoints receive of headers, for arbitrary bytes, is what FastAPI gives them."""
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -35,6 +37,27 @@ def pair() -> Pair:
 @example([(b"X-One", b"not lower case")])
 def test_headers_are_those_of_fastapi(pair: Pair, headers: list[tuple[bytes, bytes]]) -> None:
     pair.assert_equal(http_scope("/", headers=headers))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["headers only", "with a cookie"])
+def single(request: pytest.FixtureRequest) -> Pair:
+    """Nothing is a list, so that the reading may end before the headers do."""
+    parameters: dict[str, Any] = {"x_one": (str, "Header", {}, ...), "x_number": (int, "Header", {}, 0)}
+    parameters["same"] = (str, "Header", {"alias": "x-number"}, "absent")
+    if request.param:
+        parameters["token"] = (str, "Cookie", {}, "absent")
+    return Pair("/", **parameters)
+
+
+@given(HEADERS)
+@example(
+    [(b"x-one", b"first"), (b"x-number", b"1"), (b"x-one", b"second"), (b"x-number", b"2"), (b"cookie", b"token=1")]
+)
+@example(
+    [(b"x-number", b"one"), (b"x-one", b""), (b"x-number", b"2"), (b"cookie", b"token=1"), (b"cookie", b"token=2")]
+)
+def test_first_of_several_headers_counts(single: Pair, headers: list[tuple[bytes, bytes]]) -> None:
+    single.assert_equal(http_scope("/", headers=headers))
 
 
 @pytest.mark.parametrize("make", [tuple, lambda pairs: [list(pair) for pair in pairs]])

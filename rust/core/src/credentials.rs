@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple, PyType};
 use wire::authorization;
 
-use crate::extract::Collected;
+use crate::extract::{Collected, Found};
 use crate::plan::dependency::{Credentials, Scheme};
 use crate::{ffi, names};
 
@@ -25,7 +25,7 @@ impl Scheme {
         collected: &Collected,
     ) -> PyResult<Option<Py<PyAny>>> {
         let py = instance.py();
-        let Some(Some(value)) = collected.get(self.slot) else {
+        let Some(Some(Found::Read(value) | Found::Received(value))) = collected.get(self.slot) else {
             let refuses = instance.getattr(intern!(py, "auto_error"))?.is_truthy()?;
             return Ok((!refuses).then(|| py.None()));
         };

@@ -4,14 +4,27 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use smallvec::SmallVec;
+use wire::query::{Part, Quoted};
+use wire::scalar;
 
-use crate::plan::{Key, Plan};
+use crate::ffi;
+use crate::plan::param::Scalar;
+use crate::plan::{Kept, Key, Plan};
 use crate::scope::Scope;
 
+/// A collected value.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// As it was sent.
+    Received(Py<PyAny>),
+    /// What it stands for, as pydantic would say.
+    Read(Py<PyAny>),
+}
+
 /// The collected values, by slot; `None` where the request has none.
-pub(crate) type Collected = SmallVec<[Option<Py<PyAny>>; 8]>;
+pub(crate) type Collected = SmallVec<[Option<Found>; 8]>;
 
 /// Collect what `plan` asks for.
 ///
@@ -35,24 +48,86 @@ pub(crate) fn collect<'py>(
     Ok(collected)
 }
 
-/// Put `value` where its slot says: alone, or behind the earlier ones.
-fn keep(collected: &mut Collected, slot: usize, many: bool, value: Bound<'_, PyAny>) -> PyResult<()> {
-    let py = value.py();
-    let Some(place) = collected.get_mut(slot) else { return Ok(()) };
-    if !many {
-        *place = Some(value.unbind());
-    } else if let Some(list) = place {
-        list.bind(py).cast::<PyList>()?.append(value)?;
-    } else {
-        *place = Some(PyList::new(py, [value])?.into_any().unbind());
+/// What `text` stands for, unless pydantic has to say so: it is of another form, out of bounds, or text for its own sake.
+#[inline]
+fn read(py: Python<'_>, scalar: Scalar, text: &[u8]) -> Option<Py<PyAny>> {
+    Some(match scalar {
+        Scalar::Text => return None,
+        Scalar::Truth => PyBool::new(py, scalar::truth(text)?).to_owned().into_any().unbind(),
+        Scalar::Integer { least, most } => {
+            let integer = scalar::integer(text).filter(|integer| (least..=most).contains(integer))?;
+            PyInt::new(py, integer).into_any().unbind()
+        }
+        Scalar::Number { least, most } => {
+            let number = scalar::number(text).filter(|number| (least..=most).contains(number))?;
+            PyFloat::new(py, number).into_any().unbind()
+        }
+    })
+}
+
+/// Keep a text that is sent as `raw`; it is made only if it is wanted itself.
+#[inline]
+fn keep<'py, T>(
+    collected: &mut Collected,
+    key: &Key<T>,
+    raw: &[u8],
+    (py, text): (Python<'py>, impl FnOnce() -> PyResult<Bound<'py, PyString>>),
+) -> PyResult<()> {
+    match key.kept {
+        Kept::Scalar(Scalar::Text) => put(collected, key.slot, Found::Read(text()?.into_any().unbind())),
+        Kept::Scalar(scalar) => match read(py, scalar, raw) {
+            Some(value) => put(collected, key.slot, Found::Read(value)),
+            None => put(collected, key.slot, Found::Received(text()?.into_any().unbind())),
+        },
+        Kept::One | Kept::All => return keep_object(collected, key, text()?.into_any()),
     }
     Ok(())
+}
+
+/// Keep what may be no text: the value of a path's convertor, a file.
+fn keep_object<T>(collected: &mut Collected, key: &Key<T>, value: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    match (key.kept, value.cast_exact::<PyString>()) {
+        (Kept::All, _) => match collected.get_mut(key.slot) {
+            Some(Some(Found::Received(list))) => list.bind(py).cast::<PyList>()?.append(value)?,
+            _ => put(collected, key.slot, Found::Received(PyList::new(py, [value])?.into_any().unbind())),
+        },
+        (Kept::Scalar(scalar), Ok(text)) => {
+            let read = match scalar {
+                Scalar::Text => Some(value.clone().unbind()),
+                // A lone surrogate stands for nothing.
+                _ => text.to_str().ok().and_then(|text| read(py, scalar, text.as_bytes())),
+            };
+            put(collected, key.slot, read.map_or_else(|| Found::Received(value.unbind()), Found::Read));
+        }
+        _ => put(collected, key.slot, Found::Received(value.unbind())),
+    }
+    Ok(())
+}
+
+fn put(collected: &mut Collected, slot: usize, found: Found) {
+    if let Some(place) = collected.get_mut(slot) {
+        *place = Some(found);
+    }
+}
+
+/// The text of a name or value in a query or form.
+fn text<'py>(py: Python<'py>, quoted: Quoted<'_>) -> PyResult<Bound<'py, PyString>> {
+    match quoted.plain() {
+        Some(plain) => ffi::latin_1(py, plain),
+        None => Ok(PyString::new(py, &quoted.decode())),
+    }
+}
+
+/// The keys of this name.
+fn named<'k>(keys: &'k [Key<String>], name: &[u8]) -> impl Iterator<Item = &'k Key<String>> {
+    keys.iter().filter(move |key| key.text.as_bytes() == name)
 }
 
 fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut Collected) -> PyResult<()> {
     for key in keys {
         if let Some(value) = params.get_item(key.text.bind(params.py()))? {
-            keep(collected, key.slot, false, value)?;
+            keep_object(collected, key, value)?;
         }
     }
     Ok(())
@@ -61,43 +136,46 @@ fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut 
 fn query(keys: &[Key<String>], scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
     let py = scope.0.py();
     let Some(query_string) = scope.query_string()? else { return Ok(()) };
-    for (name, value) in wire::query::pairs(query_string.as_bytes()) {
-        let mut text = None;
-        for key in keys.iter().filter(|key| key.text == name) {
-            let text = text.get_or_insert_with(|| PyString::new(py, &value));
-            keep(collected, key.slot, key.many, text.clone().into_any())?;
+    for Part { name, value } in wire::query::parts(query_string.as_bytes()) {
+        for key in named(keys, &name.bytes()) {
+            keep(collected, key, value.raw, (py, || text(py, value)))?;
         }
     }
     Ok(())
 }
 
 fn headers(plan: &Plan, scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
+    let py = scope.0.py();
+    // Of a name that is kept once the first header counts, so that what follows the last of them matters no more.
+    let has_lists = plan.keys.header.iter().any(|key| key.kept == Kept::All);
+    let mut wanted = plan.keys.header.len();
     scope.each_header(|name, value| {
         for key in plan.keys.header.iter().filter(|key| key.text == name) {
-            let first = collected.get(key.slot).is_some_and(Option::is_none);
-            if key.many || first {
-                let text = wire::latin1::decode(value.as_bytes());
-                keep(collected, key.slot, key.many, PyString::new(value.py(), &text).into_any())?;
+            if key.kept == Kept::All {
+                keep_object(collected, key, ffi::latin_1(py, value.as_bytes())?.into_any())?;
+            } else if collected.get(key.slot).is_some_and(Option::is_none) {
+                keep(collected, key, value.as_bytes(), (py, || ffi::latin_1(py, value.as_bytes())))?;
+                wanted -= 1;
             }
         }
         if name == b"cookie" && !plan.keys.cookie.is_empty() {
             cookies(&plan.keys.cookie, value, collected)?;
         }
-        Ok(true)
+        Ok(wanted > 0 || has_lists || !plan.keys.cookie.is_empty())
     })
 }
 
 fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Collected) -> PyResult<()> {
     let py = header.py();
     for (name, value) in wire::cookie::pairs(header.as_bytes()) {
-        for key in keys.iter().filter(|key| key.text == name) {
-            keep(collected, key.slot, false, PyString::new(py, &value).into_any())?;
+        for key in named(keys, name.as_bytes()) {
+            keep(collected, key, value.as_bytes(), (py, || Ok(PyString::new(py, &value))))?;
         }
     }
     Ok(())
 }
 
-/// Collect the fields of a url-encoded form, and give all its pairs in order.
+/// Collect the fields of a url-encoded form.
 ///
 /// An empty field counts as absent, the last of several is the one.
 ///
@@ -108,23 +186,21 @@ pub(crate) fn form(
     plan: &Plan,
     body: &[u8],
     collected: &mut Collected,
-) -> PyResult<Result<Vec<(String, String)>, wire::form::LimitError>> {
-    let mut pairs = Vec::new();
-    for pair in wire::form::pairs(body, FORM_LIMITS) {
-        let (name, value) = match pair {
-            Ok(pair) => pair,
+) -> PyResult<Result<(), wire::form::LimitError>> {
+    for part in wire::form::pairs(body, FORM_LIMITS) {
+        let Part { name, value } = match part {
+            Ok(part) => part,
             Err(limit) => return Ok(Err(limit)),
         };
-        for key in plan.keys.form.iter().filter(|key| key.text == name) {
-            if key.many || !value.is_empty() {
-                keep(collected, key.slot, key.many, PyString::new(py, &value).into_any())?;
+        for key in named(&plan.keys.form, &name.bytes()) {
+            if key.kept == Kept::All || !value.raw.is_empty() {
+                keep(collected, key, value.raw, (py, || text(py, value)))?;
             } else if let Some(place) = collected.get_mut(key.slot) {
                 *place = None;
             }
         }
-        pairs.push((name.into_owned(), value.into_owned()));
     }
-    Ok(Ok(pairs))
+    Ok(Ok(()))
 }
 
 /// Collect the fields and files of a form from its items, `(name, text or file)`.
@@ -135,15 +211,15 @@ pub(crate) fn form(
 pub(crate) fn form_items(plan: &Plan, items: &Bound<'_, PyAny>, collected: &mut Collected) -> PyResult<()> {
     for item in items.try_iter()? {
         let (name, value): (Bound<'_, PyString>, Bound<'_, PyAny>) = item?.extract()?;
-        let name = name.to_string_lossy();
-        for key in plan.keys.form.iter().filter(|key| key.text == name) {
+        for key in named(&plan.keys.form, name.to_string_lossy().as_bytes()) {
+            let many = key.kept == Kept::All;
             let is_blank = match value.cast::<PyString>() {
-                Ok(text) => !key.many && text.len()? == 0,
+                Ok(text) => !many && text.len()? == 0,
                 Err(_) => is_empty_file(&value)?,
             };
             if !is_blank {
-                keep(collected, key.slot, key.many, value.clone())?;
-            } else if let (false, Some(place)) = (key.many, collected.get_mut(key.slot)) {
+                keep_object(collected, key, value.clone())?;
+            } else if let (false, Some(place)) = (many, collected.get_mut(key.slot)) {
                 *place = None;
             }
         }

@@ -68,12 +68,10 @@ impl<'py> Scope<'_, 'py> {
         };
         let mut pair = |item: Bound<'py, PyAny>| -> PyResult<bool> {
             // As servers have them; any other pair is asked for its items.
-            if let Ok(tuple) = item.cast_exact::<PyTuple>() {
-                if let (Ok(name), Ok(value)) = (tuple.get_borrowed_item(0), tuple.get_borrowed_item(1)) {
-                    let name = name.cast::<PyBytes>().map_err(|_| wrong())?;
-                    let value = value.cast::<PyBytes>().map_err(|_| wrong())?;
-                    return visit(name.as_bytes(), &value);
-                }
+            if let Ok([name, value, ..]) = item.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
+                let name = name.cast::<PyBytes>().map_err(|_| wrong())?;
+                let value = value.cast::<PyBytes>().map_err(|_| wrong())?;
+                return visit(name.as_bytes(), value);
             }
             let name = item.get_item(0)?.cast_into::<PyBytes>().map_err(|_| wrong())?;
             let value = item.get_item(1)?.cast_into::<PyBytes>().map_err(|_| wrong())?;

@@ -13,7 +13,7 @@ use wire::form::LimitError;
 
 use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
-use crate::extract::Collected;
+use crate::extract::{Collected, Found};
 use crate::plan::Plan;
 use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
 use crate::plan::param::Parameter;
@@ -63,8 +63,8 @@ pub(crate) struct Connection {
     pub(crate) body_bytes: Option<Py<PyAny>>,
     /// The same, parsed.
     pub(crate) body_json: Option<Py<PyAny>>,
-    /// The pairs of a url-encoded form that was read instead.
-    pub(crate) form: Option<Vec<(String, String)>>,
+    /// A url-encoded form that was read instead.
+    pub(crate) form: Option<Box<[u8]>>,
     /// The items of a multipart form.
     items: Option<Py<PyAny>>,
     form_data: Option<Py<PyAny>>,
@@ -109,7 +109,8 @@ impl Connection {
 
     /// The form as Starlette's `FormData`, for whoever asks for it.
     pub(crate) fn form_data(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let (None, Some(pairs)) = (&self.form_data, self.form.take()) {
+        if let (None, Some(form)) = (&self.form_data, self.form.take()) {
+            let pairs: Vec<_> = wire::query::pairs(&form).collect();
             self.form_data = Some(names::form_data(py)?.call1((pairs,))?.unbind());
         }
         if let (None, Some(items)) = (&self.form_data, self.items.take()) {
@@ -181,8 +182,8 @@ impl Solver {
     /// `HTTPException` with status 400: the form exceeds a limit.
     pub(crate) fn take_form(&mut self, py: Python<'_>, body: &[u8]) -> PyResult<()> {
         match extract::form(py, self.plan.get(), body, &mut self.collected)? {
-            Ok(pairs) => {
-                self.connection.form = Some(pairs);
+            Ok(()) => {
+                self.connection.form = Some(body.into());
                 Ok(())
             }
             Err(limit) => {
@@ -363,16 +364,20 @@ impl Solver {
     }
 
     fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> validate::Validated {
-        let found = parameter.slots.iter().enumerate().find_map(|(alias, slot)| {
-            let value = self.collected.get(*slot)?.as_ref()?;
-            Some((alias, value.clone_ref(py)))
-        });
-        let alias = found.as_ref().map_or(0, |(alias, _)| *alias);
+        let found = parameter
+            .slots
+            .iter()
+            .enumerate()
+            .find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
+        let alias = found.map_or(0, |(alias, _)| alias);
         let Some(location) = parameter.locations.get(alias) else { return Ok(None) };
-        let errors = &mut self.errors;
-        match &found {
-            Some((_, value)) => validate::received(py, &parameter.check, value, &parameter.field, location, errors),
-            None => validate::absent(py, &parameter.absent, &parameter.check, &parameter.field, location, errors),
+        let Parameter { validator, field, .. } = parameter;
+        match found {
+            Some((_, Found::Read(value))) => Ok(Some(value.clone_ref(py))),
+            Some((_, Found::Received(value))) => {
+                validate::received(py, validator, value, field, location, &mut self.errors)
+            }
+            None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors),
         }
     }
 
@@ -469,8 +474,8 @@ impl Solver {
         let alias = found.map_or(0, |(alias, _)| *alias);
         let Some(location) = field.locations.get(alias) else { return Ok(None) };
         match found {
-            Some((_, value)) => validate::received(py, &field.check, value, &field.field, location, errors),
-            None => validate::absent(py, &field.absent, &field.check, &field.field, location, errors),
+            Some((_, value)) => validate::received(py, &field.validator, value, &field.field, location, errors),
+            None => validate::absent(py, &field.absent, &field.validator, &field.field, location, errors),
         }
     }
 

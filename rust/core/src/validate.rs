@@ -5,9 +5,9 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyTuple};
 
-use crate::plan::param::{Absent, Check, Scalar};
+use crate::plan::param::Absent;
 use crate::{ffi, names};
 
 /// The errors of one request, in FastAPI's order; no list is made while there are none.
@@ -45,47 +45,16 @@ pub(crate) fn call_validator<'py>(validator: &Bound<'py, PyAny>, value: Py<PyAny
     ffi::vectorcall(validator, &[value, yes], Some(keywords.bind(py)))
 }
 
-/// What a text stands for, unless pydantic has to say so: it is no text, of another form or out of bounds.
-#[inline]
-fn read(scalar: &Scalar, value: &Bound<'_, PyAny>) -> Option<Py<PyAny>> {
-    let py = value.py();
-    let text = value.cast_exact::<PyString>().ok()?;
-    Some(match scalar {
-        Scalar::Text => value.clone().unbind(),
-        Scalar::Truth => {
-            let truth = wire::scalar::truth(text.to_str().ok()?.as_bytes())?;
-            PyBool::new(py, truth).to_owned().into_any().unbind()
-        }
-        Scalar::Integer { least, most } => {
-            let integer = wire::scalar::integer(text.to_str().ok()?.as_bytes())?;
-            if !(least..=most).contains(&&integer) {
-                return None;
-            }
-            PyInt::new(py, integer).into_any().unbind()
-        }
-        Scalar::Number { least, most } => {
-            let number = wire::scalar::number(text.to_str().ok()?)?;
-            if !(least..=most).contains(&&number) {
-                return None;
-            }
-            PyFloat::new(py, number).into_any().unbind()
-        }
-    })
-}
-
 /// Validate a received value.
 pub(crate) fn received(
     py: Python<'_>,
-    check: &Check,
+    validator: &Py<PyAny>,
     value: &Py<PyAny>,
     field: &Py<PyAny>,
     location: &Py<PyTuple>,
     errors: &mut Errors,
 ) -> Validated {
-    if let Some(read) = check.scalar.as_ref().and_then(|scalar| read(scalar, value.bind(py))) {
-        return Ok(Some(read));
-    }
-    match call_validator(check.validator.bind(py), value.clone_ref(py)) {
+    match call_validator(validator.bind(py), value.clone_ref(py)) {
         Ok(value) => Ok(Some(value.unbind())),
         Err(error) => refused(py, error, field, location, errors),
     }
@@ -95,7 +64,7 @@ pub(crate) fn received(
 pub(crate) fn absent(
     py: Python<'_>,
     absent: &Absent,
-    check: &Check,
+    validator: &Py<PyAny>,
     field: &Py<PyAny>,
     location: &Py<PyTuple>,
     errors: &mut Errors,
@@ -103,7 +72,7 @@ pub(crate) fn absent(
     match absent {
         Absent::Constant(value) => Ok(Some(value.clone_ref(py))),
         Absent::Made(make) => make.call0(py).map(Some),
-        Absent::MadeThenValidated(make) => received(py, check, &make.call0(py)?, field, location, errors),
+        Absent::MadeThenValidated(make) => received(py, validator, &make.call0(py)?, field, location, errors),
         Absent::Missing => {
             errors.extend(names::missing_error(py)?.call1((location,))?.as_any())?;
             Ok(None)

@@ -1,7 +1,6 @@
-//! The decoded pairs of a url-encoded body, within limits.
+//! The pairs of a url-encoded body, within limits.
 //! Above queries; multipart bodies and the reading of the stream are not its business.
-use crate::percent::unquote_plus;
-use crate::query::{Pair, RawPairs, raw_pairs};
+use crate::query::{Part, Parts, parts};
 
 /// How much a form may hold; `usize::MAX` for no limit.
 #[derive(Clone, Copy, Debug)]
@@ -21,42 +20,42 @@ pub enum LimitError {
     FieldTooLarge,
 }
 
-/// The decoded pairs of a whole body, up to the first that exceeds a limit.
+/// The pairs of a whole body, up to the first that exceeds a limit.
 ///
 /// Source: Starlette, `formparsers.FormParser` on python-multipart's `QuerystringParser`, which is not strict and divides fields
 /// by `&` only.
 #[must_use]
 pub fn pairs(body: &[u8], limits: Limits) -> Pairs<'_> {
-    Pairs { raw: raw_pairs(body), fields: 0, limits }
+    Pairs { parts: parts(body), fields: 0, limits }
 }
 
 /// See [`pairs`].
 #[derive(Clone, Debug)]
 pub struct Pairs<'b> {
-    raw: RawPairs<'b>,
+    parts: Parts<'b>,
     fields: usize,
     limits: Limits,
 }
 
 impl<'b> Iterator for Pairs<'b> {
-    type Item = Result<Pair<'b>, LimitError>;
+    type Item = Result<Part<'b>, LimitError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, value) = self.raw.next()?;
+        let part = self.parts.next()?;
         self.fields += 1;
-        if name.len() + value.len() > self.limits.field_size {
+        if part.name.raw.len() + part.value.raw.len() > self.limits.field_size {
             return Some(Err(LimitError::FieldTooLarge));
         }
         if self.fields > self.limits.fields {
             return Some(Err(LimitError::TooManyFields));
         }
-        Some(Ok((unquote_plus(name), unquote_plus(value))))
+        Some(Ok(part))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LimitError, Limits, pairs};
+    use super::{LimitError, Limits, Part, pairs};
     use crate::query::tests::{Case, assert_pairs};
 
     const LIMITS: Limits = Limits { fields: 3, field_size: 8 };
@@ -76,7 +75,7 @@ mod tests {
             (b"a=\xe9", &[("a", "é")]),
         ];
         for case in table {
-            assert_pairs(pairs(case.0, LIMITS).map(Result::unwrap), case);
+            assert_pairs(pairs(case.0, LIMITS).map(Result::unwrap).map(Part::decode), case);
         }
     }
 

@@ -12,31 +12,101 @@ pub type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
 /// Source: Starlette's `QueryParams`, which is `urllib.parse.parse_qsl(raw.decode("latin-1"), keep_blank_values=True)`: parts are
 /// divided by `&` only, empty parts are skipped, a part without `=` is a name with an empty value.
 pub fn pairs(raw: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    raw_pairs(raw).map(|(name, value)| (unquote_plus(name), unquote_plus(value)))
+    parts(raw).map(Part::decode)
 }
 
-/// The pairs before they are decoded.
-pub(crate) fn raw_pairs(raw: &[u8]) -> RawPairs<'_> {
-    RawPairs { rest: Some(raw) }
+/// The pairs, to be decoded by whoever wants them.
+#[must_use]
+pub fn parts(raw: &[u8]) -> Parts<'_> {
+    Parts { rest: Some(raw) }
 }
 
-/// See [`raw_pairs`].
+/// A name and a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'q> {
+    /// The name; empty in `=value`.
+    pub name: Quoted<'q>,
+    /// The value; empty where there is no `=`.
+    pub value: Quoted<'q>,
+}
+
+impl<'q> Part<'q> {
+    /// The texts of both.
+    #[must_use]
+    pub fn decode(self) -> Pair<'q> {
+        (self.name.decode(), self.value.decode())
+    }
+}
+
+/// Text that may hold escapes.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'q> {
+    /// It as it is sent.
+    pub raw: &'q [u8],
+    is_plain: bool,
+}
+
+impl<'q> Quoted<'q> {
+    /// It as it is sent, if that is ASCII which decodes to itself.
+    #[must_use]
+    pub fn plain(self) -> Option<&'q [u8]> {
+        self.is_plain.then_some(self.raw)
+    }
+
+    /// The text, in UTF-8.
+    #[must_use]
+    pub fn bytes(self) -> Cow<'q, [u8]> {
+        if self.is_plain { Cow::Borrowed(self.raw) } else { Cow::Owned(self.decode().into_owned().into_bytes()) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn decode(self) -> Cow<'q, str> {
+        unquote_plus(self.raw)
+    }
+}
+
+/// See [`parts`].
 #[derive(Clone, Debug)]
-pub(crate) struct RawPairs<'q> {
+pub struct Parts<'q> {
     rest: Option<&'q [u8]>,
 }
 
-impl<'q> Iterator for RawPairs<'q> {
-    type Item = (&'q [u8], &'q [u8]);
+impl<'q> Iterator for Parts<'q> {
+    type Item = Part<'q>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (part, rest) = split_once(self.rest?, b'&');
-            self.rest = rest;
-            if !part.is_empty() {
-                let (name, value) = split_once(part, b'=');
-                return Some((name, value.unwrap_or_default()));
+            let raw = self.rest?;
+            // One pass: where the name and the part end, and whether there is anything to decode in either.
+            let (mut equals, mut end) = (None, None);
+            let (mut is_plain_name, mut is_plain) = (true, true);
+            for (index, byte) in raw.iter().enumerate() {
+                match byte {
+                    b'&' => {
+                        end = Some(index);
+                        break;
+                    }
+                    b'=' if equals.is_none() => {
+                        equals = Some(index);
+                        (is_plain_name, is_plain) = (is_plain, true);
+                    }
+                    b'%' | b'+' | 0x80.. => is_plain = false,
+                    _ => {}
+                }
             }
+            let part = end.map_or(Some(raw), |end| raw.get(..end))?;
+            self.rest = end.and_then(|end| raw.get(end + 1..));
+            if part.is_empty() {
+                continue;
+            }
+            let (name, value) = match equals {
+                None => (part, &[][..]),
+                Some(equals) => (part.get(..equals)?, part.get(equals + 1..)?),
+            };
+            let is_plain_name = if equals.is_none() { is_plain } else { is_plain_name };
+            let value = Quoted { raw: value, is_plain: is_plain || value.is_empty() };
+            return Some(Part { name: Quoted { raw: name, is_plain: is_plain_name }, value });
         }
     }
 }

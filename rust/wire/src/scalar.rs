@@ -35,18 +35,17 @@ pub fn integer(text: &[u8]) -> Option<i64> {
 ///
 /// Source: pydantic's lax mode, which takes these as `float(text)` does, and more.
 #[must_use]
-pub fn number(text: &str) -> Option<f64> {
-    let bytes = text.as_bytes();
-    let unsigned = bytes.strip_prefix(b"-").unwrap_or(bytes);
+pub fn number(text: &[u8]) -> Option<f64> {
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
     let (before, after) = match unsigned.iter().position(|byte| *byte == b'.') {
         Some(point) => (unsigned.get(..point)?, unsigned.get(point + 1..)?),
         None => (unsigned, unsigned),
     };
     let is_decimal = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    if bytes.len() > NUMBER_LENGTH || !is_decimal(before) || !is_decimal(after) {
+    if text.len() > NUMBER_LENGTH || !is_decimal(before) || !is_decimal(after) {
         return None;
     }
-    text.parse().ok()
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// The truth value of a text in lower case, or of a digit.
@@ -116,7 +115,7 @@ mod tests {
             ("1_0", None),
             (" 1", None),
         ] {
-            let found = number(text);
+            let found = number(text.as_bytes());
             assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{text}: {found:?}");
         }
     }

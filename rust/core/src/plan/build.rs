@@ -7,8 +7,8 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
-use super::param::{Absent, Check, Parameter, Scalar};
-use super::{Answer, BodyMode, Key, Keys, Plan, Render};
+use super::param::{Absent, Parameter, Scalar};
+use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render};
 use crate::error::Error;
 use crate::patches::{PatchPoint, Patches};
 use crate::serialize::shape::Shape;
@@ -101,8 +101,12 @@ fn scalar(py: Python<'_>, recipe: &ScalarRecipe) -> PyResult<Scalar> {
     })
 }
 
-fn check(py: Python<'_>, validator: Py<PyAny>, recipe: Option<&ScalarRecipe>) -> PyResult<Check> {
-    Ok(Check { scalar: recipe.map(|recipe| scalar(py, recipe)).transpose()?, validator })
+fn kept(py: Python<'_>, recipe: &ValueRecipe) -> PyResult<Kept> {
+    Ok(match &recipe.scalar {
+        _ if recipe.many => Kept::All,
+        Some(recipe) => Kept::Scalar(scalar(py, recipe)?),
+        None => Kept::One,
+    })
 }
 
 /// The `loc` of an error: the source, then the alias.
@@ -112,14 +116,14 @@ fn location<'py>(py: Python<'py>, source: &str, alias: &Bound<'py, PyString>) ->
 
 impl Keys {
     /// The slot of `alias` in `source`, made if it is new.
-    fn slot(&mut self, source: &str, alias: &Bound<'_, PyString>, many: bool) -> PyResult<usize> {
-        fn place<T: PartialEq>(keys: &mut Vec<Key<T>>, count: &mut usize, text: T, many: bool) -> usize {
-            if let Some(known) = keys.iter().find(|key| key.text == text && key.many == many) {
+    fn slot(&mut self, source: &str, alias: &Bound<'_, PyString>, kept: Kept) -> PyResult<usize> {
+        fn place<T: PartialEq>(keys: &mut Vec<Key<T>>, count: &mut usize, text: T, kept: Kept) -> usize {
+            if let Some(known) = keys.iter().find(|key| key.text == text && key.kept == kept) {
                 return known.slot;
             }
             let slot = *count;
             *count += 1;
-            keys.push(Key { text, slot, many });
+            keys.push(Key { text, slot, kept });
             slot
         }
         let count = &mut self.count;
@@ -128,13 +132,13 @@ impl Keys {
             "path" => {
                 let slot = *count;
                 *count += 1;
-                self.path.push(Key { text: alias.clone().unbind(), slot, many });
+                self.path.push(Key { text: alias.clone().unbind(), slot, kept });
                 slot
             }
-            "query" => place(&mut self.query, count, text.to_owned(), many),
-            "header" => place(&mut self.header, count, latin_1_lower(text), many),
-            "cookie" => place(&mut self.cookie, count, text.to_owned(), many),
-            "body" => place(&mut self.form, count, text.to_owned(), many),
+            "query" => place(&mut self.query, count, text.to_owned(), kept),
+            "header" => place(&mut self.header, count, latin_1_lower(text), kept),
+            "cookie" => place(&mut self.cookie, count, text.to_owned(), kept),
+            "body" => place(&mut self.form, count, text.to_owned(), kept),
             _ => return Err(unknown("parameter source", source)),
         })
     }
@@ -148,18 +152,19 @@ fn latin_1_lower(name: &str) -> Vec<u8> {
 }
 
 fn parameter(py: Python<'_>, recipe: ValueRecipe, keys: &mut Keys) -> PyResult<Parameter> {
+    let kept = kept(py, &recipe)?;
     let mut slots = SmallVec::new();
     let mut locations = SmallVec::new();
     for alias in &recipe.aliases {
         let alias = alias.bind(py);
-        slots.push(keys.slot(&recipe.source, alias, recipe.many)?);
+        slots.push(keys.slot(&recipe.source, alias, kept)?);
         locations.push(location(py, &recipe.source, alias)?);
     }
     Ok(Parameter {
         slots,
         locations,
         absent: absent(&recipe.absent, recipe.default)?,
-        check: check(py, recipe.validate, recipe.scalar.as_ref())?,
+        validator: recipe.validate,
         field: recipe.field,
     })
 }
@@ -174,7 +179,7 @@ fn body_field(py: Python<'_>, recipe: ValueRecipe, whole: bool) -> PyResult<Body
         aliases: recipe.aliases,
         locations,
         absent: absent(&recipe.absent, recipe.default)?,
-        check: check(py, recipe.validate, recipe.scalar.as_ref())?,
+        validator: recipe.validate,
         field: recipe.field,
     })
 }
@@ -190,7 +195,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
     let scheme = match recipe.scheme {
         None => None,
         Some((source, alias, form)) => Some(Scheme {
-            slot: keys.slot(&source, alias.bind(py), false)?,
+            slot: keys.slot(&source, alias.bind(py), Kept::One)?,
             form: match form.as_str() {
                 "key" => Credentials::Key,
                 "token" => Credentials::Token,

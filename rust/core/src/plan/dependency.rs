@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::param::{Absent, Check, Parameter};
+use super::param::{Absent, Parameter};
 
 /// How a node's callable is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +68,8 @@ pub(crate) struct BodyField {
     pub(crate) locations: Vec<Py<PyTuple>>,
     /// What it is when absent.
     pub(crate) absent: Absent,
-    /// What makes the received value the argument.
-    pub(crate) check: Check,
+    /// `SchemaValidator.validate_python`, bound.
+    pub(crate) validator: Py<PyAny>,
     /// The `ModelField`, for the error path.
     pub(crate) field: Py<PyAny>,
 }

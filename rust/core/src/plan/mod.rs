@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use dependency::{Node, Step};
+use param::Scalar;
 
 use crate::patches::Patches;
 use crate::serialize::shape::Shape;
@@ -20,8 +21,18 @@ pub(crate) struct Key<T> {
     pub(crate) text: T,
     /// The index among the collected values.
     pub(crate) slot: usize,
-    /// Keep all occurrences as a list, not one.
-    pub(crate) many: bool,
+    pub(crate) kept: Kept,
+}
+
+/// What is kept of a name's texts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kept {
+    /// All of them, as a list.
+    All,
+    /// One of them.
+    One,
+    /// What one of them stands for.
+    Scalar(Scalar),
 }
 
 /// Everything that is collected from a request before its nodes are solved.

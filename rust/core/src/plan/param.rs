@@ -17,8 +17,8 @@ pub(crate) enum Absent {
     MadeThenValidated(Py<PyAny>),
 }
 
-/// What pydantic makes of a text, where that is known without asking it.
-#[derive(Debug)]
+/// What pydantic makes of most texts, where that is known without asking it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scalar {
     /// The text itself, whatever it is.
     Text,
@@ -30,15 +30,6 @@ pub(crate) enum Scalar {
     Number { least: f64, most: f64 },
 }
 
-/// How a received value becomes the argument.
-#[derive(Debug)]
-pub(crate) struct Check {
-    /// What becomes of most texts, if the validator need not see them.
-    pub(crate) scalar: Option<Scalar>,
-    /// `SchemaValidator.validate_python`, bound: for every other value, and for all that is refused.
-    pub(crate) validator: Py<PyAny>,
-}
-
 /// One parameter.
 #[derive(Debug)]
 pub(crate) struct Parameter {
@@ -48,8 +39,8 @@ pub(crate) struct Parameter {
     pub(crate) locations: SmallVec<[Py<PyTuple>; 1]>,
     /// What it is when absent.
     pub(crate) absent: Absent,
-    /// What makes the received value the argument.
-    pub(crate) check: Check,
+    /// `SchemaValidator.validate_python`, bound: makes the argument of what was not read already.
+    pub(crate) validator: Py<PyAny>,
     /// The `ModelField`, for the error path.
     pub(crate) field: Py<PyAny>,
 }

@@ -3,7 +3,7 @@
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::dependency::{BodyField, BodyShape, Node, Special};
-use super::param::{Absent, Check, Parameter};
+use super::param::{Absent, Parameter};
 use super::{Plan, Render};
 
 type Visited = Result<(), PyTraverseError>;
@@ -17,16 +17,10 @@ impl Absent {
     }
 }
 
-impl Check {
-    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
-        visit.call(&self.validator)
-    }
-}
-
 impl Parameter {
     fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         self.absent.visit(visit)?;
-        self.check.visit(visit)?;
+        visit.call(&self.validator)?;
         visit.call(&self.field)
     }
 }
@@ -34,7 +28,7 @@ impl Parameter {
 impl BodyField {
     fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         self.absent.visit(visit)?;
-        self.check.visit(visit)?;
+        visit.call(&self.validator)?;
         visit.call(&self.field)
     }
 }
