@@ -432,6 +432,59 @@ def test_encode_json_as_upstream_for_any_value(value: Any) -> None:
     assert_same(lambda: value)
 
 
+leaves = st.one_of(
+    st.text(st.characters(exclude_categories=()), max_size=40),
+    st.text("xyz", max_size=40),
+    st.integers(),
+    st.integers(-20_000, 20_000),
+    st.integers(-2_000_000, 2_000_000).map(lambda hundredths: hundredths / 100),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+)
+names = st.one_of(
+    # What is kept of a key that comes again fits up to 28 characters.
+    st.integers(24, 33).map(lambda length: "long_name"[: length % 9] + "n" * (length - length % 9)),
+    st.sampled_from(["id", "name", "price", "in_stock", "é", 'a"b', "\ud800", "_sa", "_sa_id", 1, 2.5, None, True]),
+    st.text(max_size=3),
+)
+
+
+@given(st.data())
+@settings(max_examples=max(500, settings().max_examples))
+def test_encode_json_as_upstream_for_rows_of_the_same_keys(data: st.DataObject) -> None:
+    row = st.fixed_dictionaries(dict.fromkeys(data.draw(st.lists(names, max_size=40)), leaves))
+    inner = st.one_of(leaves, row, st.lists(leaves, max_size=3), st.tuples(row))
+    outer = st.fixed_dictionaries(dict.fromkeys(data.draw(st.lists(names, max_size=6)), inner))
+    rows = data.draw(st.lists(st.one_of(outer, outer, row), max_size=6))
+    assert_same(lambda: rows)
+    assert_same(lambda: {"total": len(rows), "items": rows})
+
+
+def test_encode_json_prints_short_texts_as_python() -> None:
+    texts = ["x" * length for length in range(70)]
+    texts += [
+        f"{text[:place]}{mark}{text[place:]}"
+        for text in texts
+        for place in range(len(text))
+        for mark in '"\\\x1f é\x7f'
+    ]
+    expected = json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
+    assert encode_json(texts) == expected
+    assert encode_json(tuple(texts)) == expected
+    for text in texts[:70:7] + texts[70::97]:
+        assert encode_json({"a": text}) == b'{"a":' + encode_json(text) + b"}"
+        assert json.loads(encode_json({"a": text})) == {"a": text}
+
+
+def test_encode_json_prints_small_numbers_as_python() -> None:
+    numbers = [*range(-10_100, 10_100), *(number / 100 for number in range(-1_010_000, 1_010_000, 7))]
+    expected = json.dumps(numbers, separators=(",", ":")).encode()
+    assert encode_json(numbers) == expected
+    rows = [{"a": number} for number in numbers]
+    assert encode_json(rows) == json.dumps(rows, separators=(",", ":")).encode()
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 @settings(max_examples=max(1000, settings().max_examples))
 def test_encode_json_prints_floats_as_python(number: float) -> None:
@@ -590,6 +643,20 @@ def test_encode_json_survives_keys_that_are_traded_while_it_reads() -> None:
     # FastAPI looks at a copy of the keys and leaves out the new one; here it is seen.
     value = meddled_dict(lambda mapping: (mapping.pop("c"), mapping.update(d=2)), b=1, c=2)
     assert encode_json(value) == b'{"a":{"x":1},"b":1,"d":2}'
+
+
+def test_encode_json_refuses_a_key_more_after_the_last_one() -> None:
+    # FastAPI looks at a copy of the keys and leaves out the new one; here the dict has one entry too many.
+    mapping: dict[str, Any] = {"b": 1}
+    mapping["a"] = Meddler(lambda: (mapping.pop("b"), mapping.update(d=2)))
+    with pytest.raises(RuntimeError, match="dictionary keys changed during iteration"):
+        encode_json(mapping)
+
+
+def test_encode_json_ends_where_the_last_value_writes_to_its_dict() -> None:
+    mapping: dict[str, Any] = {"b": 1}
+    mapping["a"] = Meddler(lambda: mapping.update(b=2))
+    assert encode_json([mapping, mapping]) == b'[{"b":1,"a":{"x":1}},{"b":2,"a":{"x":1}}]'
 
 
 @pytest.mark.parametrize(

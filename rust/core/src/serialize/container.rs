@@ -1,5 +1,6 @@
 //! Arrays and objects that are open: where each stands, and what it writes next.
 //! Frames live on the encoder's own stack, so nesting costs no native stack and items are fetched one at a time.
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -8,11 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
 
 use super::fallback::encode_key;
-use super::sink::Sink;
-use crate::ffi;
-
-/// How the names begin under which `SQLAlchemy` keeps its own state.
-const HIDDEN: &str = "_sa";
+use super::scalar::Leaf;
+use super::sink::{HIDDEN, Sink};
+use crate::ffi::{self, Visit};
 
 /// An open array or object.
 pub(super) enum Frame<'py> {
@@ -28,7 +27,8 @@ impl<'py> Frame<'py> {
     ///
     /// # Errors
     /// What user code raises while it is asked for items or keys, and changes to a dict under iteration.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "in the loop over frames")]
+    #[inline(always)]
     pub(super) fn advance(&mut self, sink: &mut Sink) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self {
             Frame::List(list, index) => {
@@ -39,7 +39,7 @@ impl<'py> Frame<'py> {
                         sink.out.push(b',');
                     }
                     *index += 1;
-                    if !sink.scalar(&item) {
+                    if item.is_exact_instance_of::<PyDict>() || !sink.scalar(&item) {
                         return Ok(Some(item));
                     }
                 }
@@ -93,6 +93,15 @@ pub(super) enum Progress<'py> {
     KeyChanged(Bound<'py, PyAny>, Bound<'py, PyAny>),
 }
 
+/// What came of a key that is not known.
+enum OtherKey<'py> {
+    Written,
+    /// The entry is left out.
+    Hidden,
+    /// The key encodes to this.
+    Changed(Bound<'py, PyAny>),
+}
+
 /// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
 struct Items<'py> {
     dict: Bound<'py, PyDict>,
@@ -100,19 +109,16 @@ struct Items<'py> {
     size: usize,
     /// How many entries are to come.
     left: usize,
+    version: Option<NonZeroU64>,
 }
 
 impl<'py> Items<'py> {
     fn new(dict: Bound<'py, PyDict>) -> Self {
-        Items { position: 0, size: dict.len(), left: dict.len(), dict }
+        Items { position: 0, size: dict.len(), left: dict.len(), version: ffi::dict_version(&dict), dict }
     }
 
-    #[expect(clippy::inline_always, reason = "a call for each item of every object, with its result in memory")]
-    #[inline(always)]
     fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-        if self.dict.len() != self.size {
-            return Err(changed("dictionary changed size during iteration"));
-        }
+        self.check_size()?;
         let item = ffi::next_entry(&self.dict, &mut self.position);
         if item.is_some() {
             let Some(left) = self.left.checked_sub(1) else {
@@ -122,6 +128,17 @@ impl<'py> Items<'py> {
         }
         Ok(item)
     }
+
+    /// Whether there is no entry more, for which the dict must be as it was.
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.left == 0 && self.version.is_some() && self.version == ffi::dict_version(&self.dict)
+    }
+
+    #[inline]
+    fn check_size(&self) -> PyResult<()> {
+        if self.dict.len() == self.size { Ok(()) } else { Err(changed("dictionary changed size during iteration")) }
+    }
 }
 
 #[cold]
@@ -130,67 +147,129 @@ fn changed(message: &'static str) -> PyErr {
 }
 
 /// An open object whose keys encode to themselves, so that no two can collide.
+/// Each of its entries has a comma before it; the first comma becomes the object's brace.
 pub(super) struct DictFrame<'py> {
     items: Items<'py>,
     /// Where the object's opening brace is.
     start: usize,
-    empty: bool,
+}
+
+/// Where the writing of entries stopped.
+#[derive(Clone, Copy)]
+enum Stop {
+    /// After what should be the last entry.
+    Last,
+    /// There is no other entry.
+    End,
+    /// At a key that is not known.
+    Key,
+    /// At a value that is a scalar, but an unusual one.
+    Rare,
+    /// At a value that is no scalar.
+    Value,
 }
 
 impl<'py> DictFrame<'py> {
-    /// An object that starts at the end of `sink`; writes its brace.
-    pub(super) fn open(dict: Bound<'py, PyDict>, sink: &mut Sink) -> Self {
-        let start = sink.out.len();
-        sink.out.push(b'{');
-        DictFrame { items: Items::new(dict), start, empty: true }
+    /// An object that starts at the end of `sink`.
+    #[inline]
+    pub(super) fn open(dict: Bound<'py, PyDict>, sink: &Sink) -> Self {
+        DictFrame { items: Items::new(dict), start: sink.out.len() }
     }
 
-    #[expect(clippy::inline_always, reason = "once where an object is opened, and once where it goes on")]
+    #[expect(clippy::inline_always, reason = "the loop that writes nearly everything")]
     #[inline(always)]
     pub(super) fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
-        while let Some((key, value)) = self.items.next()? {
-            let name = key.cast_exact::<PyString>().ok();
-            if let Some(known) = sink.keys.as_ref().and_then(|keys| keys.find(&key)) {
-                // The first entry has no comma before it.
-                sink.out.extend_from_slice(known.get(usize::from(self.empty)..).unwrap_or_default());
-                self.empty = false;
-            } else if let Some((name, text)) = name.and_then(|name| Some((name, name.to_str().ok()?))) {
-                if text.starts_with(HIDDEN) {
-                    continue;
-                }
-                self.separate(sink);
-                sink.string(text);
-                sink.out.push(b':');
-                if let Some(keys) = &mut sink.keys {
-                    keys.keep(name, text);
-                }
-            } else {
-                if is_hidden(&key)? {
-                    continue;
-                }
-                if !is_plain(&key) {
-                    let encoded = encode_key(&key)?;
-                    if !encoded.is(&key) {
-                        return Ok(Progress::KeyChanged(encoded, value));
-                    }
-                }
-                self.separate(sink);
-                sink.key(&key)?;
+        while !self.items.is_over() {
+            self.items.check_size()?;
+            let mut left = self.items.left;
+            if left == 0 {
+                // Looked at while another thread changed it, or a dict without versions.
+                self.items.next()?;
+                break;
             }
-            if !sink.scalar(&value) {
-                return Ok(Progress::Value(value));
+            let mut stop = Stop::End;
+            let entry = ffi::visit_entries(&self.items.dict, &mut self.items.position, |key, value| {
+                left = left.wrapping_sub(1);
+                if !sink.known_key(key) {
+                    stop = Stop::Key;
+                    return Visit::Take;
+                }
+                match sink.leaf(value) {
+                    Leaf::Written if left > 0 => return Visit::Next,
+                    Leaf::Written => {
+                        stop = Stop::Last;
+                        return Visit::Leave;
+                    }
+                    Leaf::Rare => stop = Stop::Rare,
+                    Leaf::Other => stop = Stop::Value,
+                }
+                Visit::Take
+            });
+            self.items.left = left;
+            let Some((key, value)) = entry else {
+                if let Stop::Last = stop {
+                    continue;
+                }
+                break;
+            };
+            match stop {
+                Stop::Last | Stop::End => {}
+                Stop::Rare => sink.rare(&value),
+                Stop::Value => return Ok(Progress::Value(value)),
+                Stop::Key => match self.other_key(&key, sink)? {
+                    OtherKey::Hidden => {}
+                    OtherKey::Changed(encoded) => return Ok(Progress::KeyChanged(encoded, value)),
+                    OtherKey::Written => {
+                        if !sink.scalar(&value) {
+                            return Ok(Progress::Value(value));
+                        }
+                    }
+                },
             }
         }
+        self.brace(sink);
         sink.out.push(b'}');
         Ok(Progress::Closed)
     }
 
+    /// Makes the first comma the brace.
     #[inline]
-    fn separate(&mut self, sink: &mut Sink) {
-        if !self.empty {
-            sink.out.push(b',');
+    fn brace(&self, sink: &mut Sink) {
+        match sink.out.get_mut(self.start) {
+            Some(comma) => *comma = b'{',
+            None => sink.out.push(b'{'),
         }
-        self.empty = false;
+    }
+
+    /// Writes a key that `Sink::known_key` did not.
+    #[inline(never)]
+    fn other_key(&mut self, key: &Bound<'py, PyAny>, sink: &mut Sink) -> PyResult<OtherKey<'py>> {
+        let name = key.cast_exact::<PyString>().ok();
+        if let Some((name, text)) = name.and_then(|name| Some((name, name.to_str().ok()?))) {
+            if text.starts_with(HIDDEN) {
+                return Ok(OtherKey::Hidden);
+            }
+            sink.out.push(b',');
+            sink.string(text);
+            sink.out.push(b':');
+            if let Some(keys) = &mut sink.keys {
+                keys.keep(name, text);
+            }
+            return Ok(OtherKey::Written);
+        }
+        if is_hidden(key)? {
+            return Ok(OtherKey::Hidden);
+        }
+        if !is_plain(key) {
+            let encoded = encode_key(key)?;
+            if !encoded.is(key) {
+                self.brace(sink);
+                return Ok(OtherKey::Changed(encoded));
+            }
+        }
+        sink.out.push(b',');
+        sink.key(key)?;
+        Ok(OtherKey::Written)
     }
 
     /// The frame that this one becomes at an entry whose key encodes to `key`.

@@ -15,9 +15,8 @@ use pyo3::exceptions::PyRecursionError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use smallvec::SmallVec;
 
-use container::{DictFrame, Frame, KeyedFrame, Progress};
+use container::{DictFrame, Frame, KeyedFrame};
 use fallback::Replacement;
 use sink::Sink;
 
@@ -25,6 +24,8 @@ use sink::Sink;
 const LEAST_DEPTH: usize = 1000;
 /// Room for a small answer, in bytes: what allocators hand out without a search (glibc: up to 1,032).
 const FIRST_CAPACITY: usize = 1024;
+/// Room for objects beside each other, which seldom come alone, in bytes.
+const NEXT_CAPACITY: usize = 7 * 1024;
 
 /// Encodes a value as FastAPI's default response does.
 ///
@@ -43,7 +44,7 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 /// Those of [`encode_json`].
 pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), frames: SmallVec::new(), objects: 0 };
+    let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), outer: Vec::new(), objects: 0 };
     let mut result = encoder.run(value);
     if result.is_ok() {
         result = encoder.sink.finish(value.py(), start);
@@ -55,101 +56,94 @@ pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> P
     result
 }
 
-/// The text written so far and the arrays and objects that are open.
+/// What came of opening a value.
+enum Opened<'py> {
+    Written,
+    Inside(Frame<'py>),
+    /// It is of none of the types that are known.
+    Unknown(Bound<'py, PyAny>),
+}
+
+/// The text written so far and the arrays and objects that are open around the one that is written.
 struct Encoder<'py> {
     sink: Sink,
-    frames: SmallVec<[Frame<'py>; 2]>,
+    outer: Vec<Frame<'py>>,
     /// How many objects were opened inside others.
     objects: usize,
 }
 
-/// What came of opening a value.
-enum Opened<'py> {
-    /// It is written, or a frame goes on with it.
-    Done,
-    /// It is open, and this value is the next one in it.
-    Inside(Bound<'py, PyAny>),
-    /// It is of none of the types that are known.
-    Unknown,
-}
-
 impl<'py> Encoder<'py> {
     fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
-        let mut next = if self.sink.scalar(value) { None } else { self.open(value)? };
+        if self.sink.scalar(value) {
+            return Ok(());
+        }
+        let Some(mut frame) = self.open(value.clone(), 0)? else { return Ok(()) };
         loop {
-            while let Some(value) = next {
-                next = self.open(&value)?;
-            }
-            let Some(frame) = self.frames.last_mut() else { return Ok(()) };
-            next = frame.advance(&mut self.sink)?;
-            if next.is_none() {
-                self.frames.pop();
+            if let Some(value) = frame.advance(&mut self.sink)? {
+                if let Some(inner) = self.open(value, self.outer.len() + 1)? {
+                    self.outer.push(std::mem::replace(&mut frame, inner));
+                }
+            } else {
+                let Some(outer) = self.outer.pop() else { return Ok(()) };
+                // The usual frame is dropped here, and not by a call.
+                match std::mem::replace(&mut frame, outer) {
+                    Frame::Dict(closed) => drop(closed),
+                    closed => drop(closed),
+                }
             }
         }
     }
 
-    /// Writes a value that is no plain scalar, or opens the array or object it is; returns what is to be opened in it.
-    #[inline]
-    fn open(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.open_exact(value)? {
-            Opened::Done => Ok(None),
-            Opened::Inside(inner) => Ok(Some(inner)),
-            Opened::Unknown => self.open_other(value),
+    /// Writes a value that is no plain scalar, or opens the array or object it is, so many levels deep.
+    #[expect(clippy::inline_always, reason = "in the loop over frames")]
+    #[inline(always)]
+    fn open(&mut self, value: Bound<'py, PyAny>, depth: usize) -> PyResult<Option<Frame<'py>>> {
+        match self.open_exact(value, depth)? {
+            Opened::Written => Ok(None),
+            Opened::Inside(frame) => Ok(Some(frame)),
+            Opened::Unknown(value) => self.open_other(value, depth),
         }
     }
 
-    #[inline]
-    fn open_exact(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Opened<'py>> {
-        let frame = if let Ok(dict) = value.cast_exact::<PyDict>() {
-            return self.open_dict(dict);
-        } else if let Ok(list) = value.cast_exact::<PyList>() {
+    /// The same for exactly a `dict`, `list` or `tuple`.
+    #[expect(clippy::inline_always, reason = "in the loop over frames")]
+    #[inline(always)]
+    fn open_exact(&mut self, value: Bound<'py, PyAny>, depth: usize) -> PyResult<Opened<'py>> {
+        let py = value.py();
+        let frame = if value.is_exact_instance_of::<PyDict>() {
+            let dict = value.cast_into::<PyDict>()?;
+            if dict.is_empty() {
+                self.sink.out.extend_from_slice(b"{}");
+                return Ok(Opened::Written);
+            }
+            // The second object inside another value is likely to be like the first.
+            if self.objects == 1 && self.sink.keys.is_none() {
+                self.sink.keys = Some(Box::default());
+                self.sink.out.reserve(NEXT_CAPACITY);
+            }
+            self.objects += usize::from(depth > 0);
+            Frame::Dict(DictFrame::open(dict, &self.sink))
+        } else if value.is_exact_instance_of::<PyList>() {
+            let list = value.cast_into::<PyList>()?;
             if list.is_empty() {
                 self.sink.out.extend_from_slice(b"[]");
-                return Ok(Opened::Done);
+                return Ok(Opened::Written);
             }
             self.sink.out.push(b'[');
-            Frame::List(list.clone(), 0)
-        } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            Frame::List(list, 0)
+        } else if value.is_exact_instance_of::<PyTuple>() {
             self.sink.out.push(b'[');
-            Frame::Tuple(tuple.clone(), 0)
+            Frame::Tuple(value.cast_into::<PyTuple>()?, 0)
         } else {
-            return Ok(Opened::Unknown);
+            return Ok(Opened::Unknown(value));
         };
-        self.push(frame, value.py())?;
-        Ok(Opened::Done)
-    }
-
-    /// Writes an object up to its first value that is no scalar; one without such a value needs no frame.
-    fn open_dict(&mut self, dict: &Bound<'py, PyDict>) -> PyResult<Opened<'py>> {
-        if dict.is_empty() {
-            self.sink.out.extend_from_slice(b"{}");
-            return Ok(Opened::Done);
-        }
-        // The second object inside another value is likely to be like the first.
-        if self.objects == 1 && self.sink.keys.is_none() {
-            self.sink.keys = Some(Box::default());
-        }
-        self.objects += usize::from(!self.frames.is_empty());
-        check_depth(self.frames.len(), dict.py())?;
-        let mut frame = DictFrame::open(dict.clone(), &mut self.sink);
-        match frame.advance(&mut self.sink)? {
-            Progress::Closed => Ok(Opened::Done),
-            Progress::Value(value) => {
-                self.frames.push(Frame::Dict(frame));
-                Ok(Opened::Inside(value))
-            }
-            Progress::KeyChanged(key, value) => {
-                let frame = frame.keyed(&mut self.sink, key)?;
-                self.frames.push(frame);
-                Ok(Opened::Inside(value))
-            }
-        }
+        check_depth(depth, py)?;
+        Ok(Opened::Inside(frame))
     }
 
     #[inline(never)]
-    fn open_other(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn open_other(&mut self, mut value: Bound<'py, PyAny>, depth: usize) -> PyResult<Option<Frame<'py>>> {
         let py = value.py();
-        let mut value = value.clone();
         let mut replaced = 0;
         loop {
             let frame = match fallback::replace(&value, &mut self.sink)? {
@@ -168,27 +162,20 @@ impl<'py> Encoder<'py> {
                     if self.sink.scalar(&replacement) {
                         return Ok(None);
                     }
-                    match self.open_exact(&replacement)? {
-                        Opened::Done => return Ok(None),
-                        Opened::Inside(inner) => return Ok(Some(inner)),
-                        Opened::Unknown => {}
+                    match self.open_exact(replacement, depth)? {
+                        Opened::Written => return Ok(None),
+                        Opened::Inside(frame) => return Ok(Some(frame)),
+                        Opened::Unknown(other) => value = other,
                     }
                     // A value may stand for itself, again and again.
                     replaced += 1;
-                    check_depth(self.frames.len() + replaced, py)?;
-                    value = replacement;
+                    check_depth(depth + replaced, py)?;
                     continue;
                 }
             };
-            return self.push(frame, py).map(|()| None);
+            check_depth(depth, py)?;
+            return Ok(Some(frame));
         }
-    }
-
-    #[inline]
-    fn push(&mut self, frame: Frame<'py>, py: Python<'py>) -> PyResult<()> {
-        check_depth(self.frames.len(), py)?;
-        self.frames.push(frame);
-        Ok(())
     }
 }
 

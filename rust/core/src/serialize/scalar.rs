@@ -2,35 +2,60 @@
 //! Knows the exact built-in types and their subclasses; everything else is `fallback`'s.
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyString};
 
 use super::sink::Sink;
+use crate::ffi::{Peeked, Scalar};
+
+/// What came of writing a value that was looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Leaf {
+    Written,
+    /// A scalar that only `Sink::rare` writes.
+    Rare,
+    /// No scalar.
+    Other,
+}
 
 impl Sink {
     /// Writes a value of exactly the type `str`, `int`, `float`, `bool` or `NoneType`; `false` if it is none of them.
-    #[expect(clippy::inline_always, reason = "the loops over items call nothing else: 10 % fewer instructions")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn scalar(&mut self, value: &Bound<'_, PyAny>) -> bool {
-        if let Ok(text) = value.cast_exact::<PyString>() {
-            self.text(text);
-        } else if let Ok(integer) = value.cast_exact::<PyInt>() {
-            self.integer(integer);
-        } else if let Ok(boolean) = value.cast_exact::<PyBool>() {
-            self.out.extend_from_slice(if boolean.is_true() { b"true" } else { b"false" });
-        } else if value.is_none() {
-            self.out.extend_from_slice(b"null");
-        } else if let Ok(float) = value.cast_exact::<PyFloat>() {
-            self.float(float);
-        } else {
-            return false;
+        match self.leaf(Peeked::of(value)) {
+            Leaf::Written => true,
+            Leaf::Rare => {
+                self.rare(value);
+                true
+            }
+            Leaf::Other => false,
         }
-        true
     }
 
-    /// Writes what an encoder returned: nothing in it is encoded again.
-    pub(super) fn encoded(&mut self, value: &Bound<'_, PyAny>) {
-        if self.scalar(value) {
-        } else if let Ok(text) = value.cast::<PyString>() {
+    /// Writes a value of exactly one of those types, if it takes no Python for that.
+    #[expect(clippy::inline_always, reason = "the loops over items call nothing else: 10 % fewer instructions")]
+    #[inline(always)]
+    pub(super) fn leaf(&mut self, value: Peeked<'_>) -> Leaf {
+        match value.scalar() {
+            Scalar::Text(text) => {
+                if !wire::json::write_short_str(text, &mut self.out) {
+                    self.string(text);
+                }
+            }
+            Scalar::Integer(number) => wire::json::write_i64(number, &mut self.out),
+            Scalar::Float(number) if number.is_finite() => self.finite(number),
+            Scalar::Boolean(true) => self.out.extend_from_slice(b"true"),
+            Scalar::Boolean(false) => self.out.extend_from_slice(b"false"),
+            Scalar::None => self.out.extend_from_slice(b"null"),
+            Scalar::Float(_) | Scalar::Rare => return Leaf::Rare,
+            Scalar::Other => return Leaf::Other,
+        }
+        Leaf::Written
+    }
+
+    /// Writes a scalar that `leaf` did not: a string that is not ASCII, a large integer, a float that is not finite.
+    #[inline(never)]
+    pub(super) fn rare(&mut self, value: &Bound<'_, PyAny>) {
+        if let Ok(text) = value.cast::<PyString>() {
             self.text(text);
         } else if let Ok(integer) = value.cast::<PyInt>() {
             self.integer(integer);
@@ -38,6 +63,13 @@ impl Sink {
             self.float(float);
         } else {
             self.dumped(value);
+        }
+    }
+
+    /// Writes what an encoder returned: nothing in it is encoded again.
+    pub(super) fn encoded(&mut self, value: &Bound<'_, PyAny>) {
+        if !self.scalar(value) {
+            self.rare(value);
         }
     }
 

@@ -6,6 +6,10 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::keys::Keys;
 use super::types::Types;
+use crate::ffi::Peeked;
+
+/// How the names begin under which `SQLAlchemy` keeps its own state.
+pub(super) const HIDDEN: &str = "_sa";
 
 /// The JSON text under construction.
 pub(super) struct Sink {
@@ -22,6 +26,20 @@ impl Sink {
     /// Continues the text in `out`.
     pub(super) fn new(out: Vec<u8>) -> Self {
         Sink { out, rejected: None, surrogates: false, keys: None }
+    }
+
+    /// Writes a comma, a key, a colon; `false`, and nothing written, if more has to be asked about the key.
+    #[expect(clippy::inline_always, reason = "for every entry of every object")]
+    #[inline(always)]
+    pub(super) fn known_key(&mut self, key: Peeked<'_>) -> bool {
+        if let Some(keys) = &self.keys {
+            return keys.write(key, &mut self.out);
+        }
+        let Some(text) = key.text().filter(|text| !text.starts_with(HIDDEN)) else { return false };
+        self.out.push(b',');
+        self.string(text);
+        self.out.push(b':');
+        true
     }
 
     /// Writes what `json.dumps` makes of a value that needs no more encoding, or notes why it makes nothing.

@@ -16,7 +16,7 @@ impl Sink {
     }
 
     /// Writes text that is known to be whole.
-    #[inline]
+    #[inline(never)]
     pub(super) fn string(&mut self, text: &str) {
         wire::json::write_str(text, &mut self.out);
     }

@@ -1,23 +1,68 @@
 //! Numbers as JSON, as Python prints them.
 //! Not-a-number and the infinities have no JSON: refusing them is the caller's business.
 
+/// The first number with more digits than are made together.
+const FIVE_DIGITS: u32 = 10_000;
+
+/// What makes characters of four digits.
+const ZEROS: u32 = 0x3030_3030;
+/// The same for four digits, a point, and two digits.
+const POINTED_ZEROS: u64 = 0x0030_302e_3030_3030;
+
 /// Appends a signed number.
+#[inline]
 pub fn write_i64(number: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    match u64::try_from(number) {
+        Ok(number) => write_u64(number, out),
+        Err(_) => write_any(number, out),
+    }
 }
 
 /// Appends an unsigned number.
+#[inline]
 pub fn write_u64(number: u64, out: &mut Vec<u8>) {
+    if let Some(number) = u32::try_from(number).ok().filter(|number| *number < FIVE_DIGITS) {
+        let digits = four_digits(number);
+        let leading = leading_zeros(digits.into());
+        let end = out.len() + 4 - leading / 8;
+        out.extend_from_slice(&((digits | ZEROS) >> leading).to_le_bytes());
+        out.truncate(end);
+    } else {
+        write_any(number, out);
+    }
+}
+
+#[inline(never)]
+fn write_any(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// The digits of a number below 10,000 as four bytes, the first one lowest.
+#[inline]
+fn four_digits(number: u32) -> u32 {
+    // Two pairs of digits are parted at once: a tenth of what is below 100 is 103 in 1024.
+    let pairs = (number / 100) | ((number % 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f;
+    tens | ((pairs - tens * 10) << 8)
+}
+
+/// How many bits of four digits are zeros before the first other digit, or before the last one.
+#[inline]
+fn leading_zeros(digits: u64) -> usize {
+    ((digits | (1 << 24)).trailing_zeros() & !7) as usize
 }
 
 /// Appends a finite number: the shortest digits that read back as the same number.
 ///
 /// Source: `float.__repr__`. What is written for a number that is not finite is not JSON.
 pub fn write_f64(number: f64, out: &mut Vec<u8>) {
-    if write_hundredths(number, out) {
-        return;
+    if !write_hundredths(number, out) {
+        write_other(number, out);
     }
+}
+
+#[inline(never)]
+fn write_other(number: f64, out: &mut Vec<u8>) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format(number);
     // Python and the crate choose the same digits and, but for two things, the same form.
@@ -36,9 +81,13 @@ pub fn write_f64(number: f64, out: &mut Vec<u8>) {
 ///
 /// Source: pydantic's `to_json`. What is written for a number that is not finite is not JSON.
 pub fn write_f64_shortest(number: f64, out: &mut Vec<u8>) {
-    if write_hundredths(number, out) {
-        return;
+    if !write_hundredths(number, out) {
+        write_other_shortest(number, out);
     }
+}
+
+#[inline(never)]
+fn write_other_shortest(number: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(zmij::Buffer::new().format(number).as_bytes());
 }
 
@@ -46,35 +95,52 @@ pub fn write_f64_shortest(number: f64, out: &mut Vec<u8>) {
 ///
 /// Decimals of up to fifteen digits are all different numbers. So one that reads as this number is what the shortest
 /// digits make, too.
+#[inline]
 fn write_hundredths(number: f64, out: &mut Vec<u8>) -> bool {
     const LIMIT: u64 = 1_000_000_000_000_000;
-    let scaled = number * 100.0;
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is then too large")]
-    let hundredths = (scaled + 0.5_f64.copysign(scaled)) as i64;
-    let size = hundredths.unsigned_abs();
-    #[expect(clippy::cast_precision_loss, reason = "exact below the limit")]
-    let read = hundredths as f64 / 100.0;
+    const HUNDREDTHS: u64 = 100 * FIVE_DIGITS as u64;
+    /// Added to a number below the limit, it leaves no place for a fraction, and the whole number in the lowest bits.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    let shifted = number.abs() * 100.0 + WHOLE;
+    let size = shifted.to_bits().wrapping_sub(WHOLE.to_bits());
+    let read = (shifted - WHOLE) / 100.0;
     // Zero has a sign that no integer has; what is not a number is not equal to one.
     #[expect(clippy::float_cmp, reason = "the very same number is meant")]
-    if size == 0 || size >= LIMIT || read != number {
+    if size == 0 || size >= LIMIT || read != number.abs() {
         return false;
     }
-    if hundredths < 0 {
-        out.push(b'-');
+    if number < 0.0 || size >= HUNDREDTHS {
+        return write_parts(number, size, out);
     }
-    write_u64(size / 100, out);
-    let (tenths, rest) = (digit(size / 10), digit(size));
-    out.extend_from_slice(&[b'.', tenths, rest]);
-    if rest == b'0' {
-        out.pop();
-    }
+    let size = (size % HUNDREDTHS) as u32;
+    let (whole, rest) = (size / 100, size % 100);
+    // As above, with three pairs.
+    let pairs = u64::from(whole / 100) | (u64::from(whole % 100) << 16) | (u64::from(rest) << 32);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f;
+    let digits = tens | ((pairs - tens * 10) << 8);
+    let leading = leading_zeros(digits);
+    let text = (digits & 0xffff_ffff) | ((digits >> 32) << 40) | POINTED_ZEROS;
+    let last_zero = usize::from(digits >> 40 == 0);
+    let end = out.len() + 7 - leading / 8 - last_zero;
+    out.extend_from_slice(&(text >> leading).to_le_bytes());
+    out.truncate(end);
     true
 }
 
-/// The last decimal digit of a number.
-fn digit(number: u64) -> u8 {
-    let digit = (number % 10) as u8;
-    b'0' + digit
+/// The same for more digits, and for a sign.
+#[inline(never)]
+fn write_parts(number: f64, size: u64, out: &mut Vec<u8>) -> bool {
+    if number < 0.0 {
+        out.push(b'-');
+    }
+    write_any(size / 100, out);
+    let digit = |number: u64| b'0' + (number % 10) as u8;
+    let (tenths, last) = (digit(size / 10), digit(size));
+    out.extend_from_slice(&[b'.', tenths, last]);
+    if last == b'0' {
+        out.pop();
+    }
+    true
 }
 
 /// Python's exponent has at least two digits: `1e-07`.
@@ -171,6 +237,20 @@ mod tests {
         assert!(taken > 40_000);
         for other in [0.0, -0.0, 0.001, 1e13, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(!write_hundredths(other, &mut Vec::new()));
+        }
+    }
+
+    #[test]
+    fn small_numbers_print_all_their_digits() {
+        for number in 0..20_000_i32 {
+            assert_eq!(written(write_u64, number.unsigned_abs().into()), number.to_string());
+            assert_eq!(written(write_i64, (-number).into()), (-number).to_string());
+        }
+        for hundredths in 1..2_000_000_u32 {
+            let (whole, rest) = (hundredths / 100, hundredths % 100);
+            let digits = format!("{whole}.{rest:02}");
+            let expected = if rest % 10 == 0 { &digits[..digits.len() - 1] } else { &digits };
+            assert_eq!(written(write_f64, f64::from(hundredths) / 100.0), expected);
         }
     }
 

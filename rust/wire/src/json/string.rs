@@ -9,8 +9,75 @@ const BLOCK: usize = 32;
 /// Source: `json.dumps(text, ensure_ascii=False)`; pydantic's `to_json` prints the same.
 #[inline]
 pub fn write_str(text: &str, out: &mut Vec<u8>) {
+    if !write_short_str(text, out) {
+        write_any(text.as_bytes(), out);
+    }
+}
+
+/// Appends a text of one to 32 bytes that needs no escape as [`write_str`] does; `false`, and nothing written, if it is
+/// another.
+#[expect(clippy::inline_always, reason = "for loops that write little else; `write_str` is for all others")]
+#[inline(always)]
+pub fn write_short_str(text: &str, out: &mut Vec<u8>) -> bool {
     let bytes = text.as_bytes();
-    if !is_clean(bytes) {
+    if bytes.len() > BLOCK {
+        false
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        write_ends::<16, 17>(first, last, bytes.len(), out)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        write_ends::<8, 9>(first, last, bytes.len(), out)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        write_ends::<4, 5>(first, last, bytes.len(), out)
+    } else {
+        match *bytes {
+            [one] => write_few(&[one], &[b'"', one, b'"'], out),
+            [one, two] => write_few(&[one, two], &[b'"', one, two, b'"'], out),
+            [one, two, three] => write_few(&[one, two, three], &[b'"', one, two, three, b'"'], out),
+            _ => false,
+        }
+    }
+}
+
+/// Appends a text of `SIZE` to two times `SIZE` bytes, of which these are the first and the last ones; those that are
+/// in both are written twice. `false`, and nothing written, if something needs an escape.
+#[inline]
+fn write_ends<const SIZE: usize, const QUOTED: usize>(
+    first: &[u8; SIZE],
+    last: &[u8; SIZE],
+    length: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    if has_escape(first) | has_escape(last) {
+        return false;
+    }
+    let start = out.len();
+    let mut quoted = [b'"'; QUOTED];
+    if let Some(text) = quoted.last_chunk_mut() {
+        *text = *first;
+    }
+    out.extend_from_slice(&quoted);
+    out.truncate(start + 1 + length - SIZE);
+    let mut quoted = [b'"'; QUOTED];
+    if let Some(text) = quoted.first_chunk_mut() {
+        *text = *last;
+    }
+    out.extend_from_slice(&quoted);
+    true
+}
+
+/// The same for one to three bytes.
+#[inline]
+fn write_few(text: &[u8], quoted: &[u8], out: &mut Vec<u8>) -> bool {
+    if has_escape(text) {
+        return false;
+    }
+    out.extend_from_slice(quoted);
+    true
+}
+
+#[inline(never)]
+fn write_any(bytes: &[u8], out: &mut Vec<u8>) {
+    if clean_length(bytes) < bytes.len() {
         return write_escaped(bytes, out);
     }
     out.reserve(bytes.len() + 2);
@@ -37,30 +104,11 @@ fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether nothing in the text needs an escape; looks at eight bytes together, at the last eight twice if need be.
-fn is_clean(bytes: &[u8]) -> bool {
-    if bytes.len() >= BLOCK {
-        return clean_length(bytes) == bytes.len();
-    }
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let mut words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk::<8>());
-        return words.all(|word| is_clean_word(u64::from_le_bytes(*word))) && is_clean_word(u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return is_clean_word(u64::from(first) << 32 | u64::from(last));
-    }
-    !bytes.iter().any(|byte| needs_escape(*byte))
-}
-
-/// The same for eight bytes: the high bit of a byte that needs an escape is left over.
-fn is_clean_word(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    // Borrows reach only bytes above one that needs an escape itself.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & HIGH == 0
+/// Whether something needs an escape. Without an early exit the compiler compares all the bytes at once.
+#[inline]
+fn has_escape(block: &[u8]) -> bool {
+    let has = |is_it: fn(u8) -> bool| block.iter().fold(false, |found, byte| found | is_it(*byte));
+    has(|byte| byte < 0x20) | has(|byte| byte == b'"') | has(|byte| byte == b'\\')
 }
 
 fn needs_escape(byte: u8) -> bool {
@@ -69,8 +117,6 @@ fn needs_escape(byte: u8) -> bool {
 
 /// How many bytes come before the first that needs an escape.
 fn clean_length(bytes: &[u8]) -> usize {
-    // Without an early exit inside a block the compiler compares all its bytes at once.
-    let has_escape = |block: &[u8]| block.iter().fold(false, |found, byte| found | needs_escape(*byte));
     let clean_blocks = bytes.chunks_exact(BLOCK).take_while(|block| !has_escape(block)).count();
     let start = clean_blocks * BLOCK;
     let rest = bytes.get(start..).unwrap_or_default();
@@ -97,7 +143,7 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::write_str;
+    use super::{write_short_str, write_str};
 
     fn written(text: &str) -> String {
         let mut out = Vec::new();
@@ -127,6 +173,23 @@ mod tests {
                 text.replace_range(place..=place, "\n");
                 let expected = format!("\"{}\"", text.replace('\n', "\\n"));
                 assert_eq!(written(&text), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn write_short_str_writes_a_short_text_whole_or_not_at_all() {
+        for byte in 0..=0x7f_u8 {
+            for length in 1..40 {
+                for place in 0..length {
+                    let mut text = "x".repeat(length);
+                    text.replace_range(place..=place, char::from(byte).encode_utf8(&mut [0; 4]));
+                    let mut out = b"before".to_vec();
+                    let is_written = write_short_str(&text, &mut out);
+                    let expected = if is_written { format!("before\"{text}\"") } else { "before".to_owned() };
+                    assert_eq!(out, expected.as_bytes());
+                    assert_eq!(is_written, length <= 32 && byte >= 0x20 && byte != b'"' && byte != b'\\');
+                }
             }
         }
     }
