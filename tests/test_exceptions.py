@@ -1,11 +1,14 @@
+import asyncio
 import json
 import math
 from typing import Any
 
+import fastapi.exception_handlers
 import fastapi.exceptions
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.responses import JSONResponse
 
 from ferroapi import exception_handlers, exceptions
 from ferroapi.exceptions import HTTPException, RequestValidationError, WebSocketRequestValidationError
@@ -51,6 +54,34 @@ def test_http_exception_keeps_detail_and_headers() -> None:
     assert vars(error) == {"status_code": 404, "detail": {"no": "item"}, "headers": {"X-Reason": "gone"}}
     assert str(error) == str(fastapi.exceptions.HTTPException(404, detail={"no": "item"}))
     assert HTTPException(418).detail == "I'm a Teapot"
+
+
+DETAILS = st.one_of(
+    st.none(),
+    st.text(st.characters(codec=None)),
+    st.floats(),
+    st.dates(),
+    st.lists(st.text(), max_size=2),
+    st.dictionaries(st.text(), st.integers(), max_size=2),
+    st.sampled_from([type("Text", (str,), {})("a text of its own"), "\udc80", '"\\\x00\x7f\u2028', "a" * 5000]),
+)
+
+
+@given(detail=DETAILS, status=st.sampled_from([400, 401, 404, 500, 204]), header=st.booleans())
+def test_http_exception_handler_answers_as_fastapis(detail: Any, status: int, header: bool) -> None:
+    """Also where the detail has no JSON form, which is an exception of the handler."""
+    seen = []
+    for handlers, errors in (
+        (fastapi.exception_handlers, fastapi.exceptions),
+        (exception_handlers, exceptions),
+    ):
+        error = errors.HTTPException(status, detail, {"X-A": "b"} if header else None)
+        try:
+            answer = asyncio.run(handlers.http_exception_handler(request, error))
+            seen.append((answer.status_code, answer.raw_headers, answer.body, isinstance(answer, JSONResponse)))
+        except Exception as failure:
+            seen.append((type(failure), str(failure)))
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.anyio

@@ -30,12 +30,18 @@ MAXIMUM_CLOSE_REASON = 123
 """Length of a WebSocket close reason in bytes. Source: RFC 6455, section 5.5."""
 
 
+_AS_WRITTEN = JSONResponse.render if is_as_written(JSONResponse, "render") else None
+
+
 def http_exception_response(exc: HTTPException) -> Response:
     """Return the answer of `http_exception_handler`."""
     headers = getattr(exc, "headers", None)
-    if is_body_allowed_for_status_code(exc.status_code):
-        return JSONResponse({"detail": exc.detail}, status_code=exc.status_code, headers=headers)
-    return Response(status_code=exc.status_code, headers=headers)
+    if not is_body_allowed_for_status_code(exc.status_code):
+        return Response(status_code=exc.status_code, headers=headers)
+    content = {"detail": exc.detail}
+    if type(exc.detail) is str and JSONResponse.render is _AS_WRITTEN:
+        return RenderedResponse(_core.encode_json(content), status_code=exc.status_code, headers=headers)
+    return JSONResponse(content, status_code=exc.status_code, headers=headers)
 
 
 async def http_exception_handler(request: Request, exc: HTTPException) -> Response:
@@ -62,7 +68,7 @@ def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
     try:
         # In a short answer there is no long input to leave out.
         body = _core.encode_json({"detail": errors})
-        if len(body) <= MAXIMUM_REPEATED_INPUT and is_as_written(JSONResponse, "render"):
+        if len(body) <= MAXIMUM_REPEATED_INPUT and JSONResponse.render is _AS_WRITTEN:
             return RenderedResponse(body, status_code=422)
         return JSONResponse({"detail": _encoded(errors)}, status_code=422)
     except (ValueError, TypeError, RecursionError):

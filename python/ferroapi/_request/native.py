@@ -178,7 +178,7 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Respon
     by_class, by_status = handlers
     handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
     if handler is None:
-        handler = next((by_class[cls] for cls in type(error).__mro__ if cls in by_class), None)
+        handler = _handler_of(type(error), by_class)
     for default, respond in _DEFAULT_RESPONSES:
         if handler is default:
             response: Response = respond(error)
@@ -190,13 +190,16 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Respon
 
 def default_refusal(errors: list[Any], handlers: tuple[Any, Any] | None) -> Response | None:
     """Return FastAPI's own 422, None if another handler is in charge of `RequestValidationError`."""
-    if handlers is None or _validation_handler(handlers[0]) is not request_validation_exception_handler:
+    if handlers is None or _handler_of(RequestValidationError, handlers[0]) is not request_validation_exception_handler:
         return None
     return validation_errors_response(errors)
 
 
-def _validation_handler(by_class: Mapping[Any, Any]) -> Any:
-    return next((by_class[cls] for cls in RequestValidationError.__mro__ if cls in by_class), None)
+def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
+    for cls in error.__mro__:
+        if cls in by_class:
+            return by_class[cls]
+    return None
 
 
 # The ends of generators.
