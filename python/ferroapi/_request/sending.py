@@ -5,7 +5,7 @@ Where the class was changed, or there is no asyncio task, the response object is
 
 import asyncio
 from collections.abc import Awaitable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from anyio import CancelScope
@@ -56,12 +56,21 @@ def in_asyncio_task() -> bool:
 
 def _is_as_written(response: StreamingResponse) -> bool:
     own = response.__dict__
-    return all(getattr(StreamingResponse, name) is _AS_WRITTEN[name] and name not in own for name in _METHODS)
+    for name, method in _AS_WRITTEN.items():
+        if getattr(StreamingResponse, name) is not method or name in own:
+            return False
+    return True
 
 
 @lru_cache(maxsize=16)
 def _specification(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
+
+
+@cache
+def _scope_class() -> type[CancelScope]:
+    # What anyio looks for anew for each scope, which then is initialized twice.
+    return type(CancelScope())
 
 
 async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
@@ -70,7 +79,8 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
     It is Starlette's task group without the group: the stream in the child, listening in the task of the request, and
     whichever ends first cancels the other. Both are in cancel scopes, which repeat a cancellation until it is obeyed.
     """
-    listening, streaming = CancelScope(), CancelScope()
+    scope_class = _scope_class()
+    listening, streaming = scope_class(), scope_class()
 
     async def run() -> None:
         with streaming:

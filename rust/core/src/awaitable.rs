@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyBaseException, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyType, PyTypeMethods};
 
 use crate::ffi::{self, Sent};
 use crate::names;
@@ -49,11 +49,16 @@ pub(crate) fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// What `await object` iterates over.
+#[inline]
 pub(crate) fn iterator(object: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let is_its_own =
+        ffi::is_coroutine(&object) || object.get_type_ptr() == names::async_generator_step(object.py())?.as_type_ptr();
+    if is_its_own { Ok(object) } else { other_iterator(&object) }
+}
+
+#[inline(never)]
+fn other_iterator<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    if ffi::is_coroutine(&object) || object.get_type().is(names::async_generator_step(py)?) {
-        return Ok(object);
-    }
     match object.call_method0(intern!(py, "__await__")) {
         Ok(iterator) => Ok(iterator),
         Err(_) if !object.hasattr(intern!(py, "__await__"))? => {

@@ -109,8 +109,27 @@ pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, run: impl FnOnce() -> Py
 /// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.
 #[inline]
 pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a type check on a live reference.
-    unsafe { pyo3::ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+    // No class can be derived from it, and a call that asks whether this is one of such a class takes 20 instructions.
+    object.get_type_ptr() == &raw mut pyo3::ffi::PyCoro_Type
+}
+
+/// What an async generator's next value is awaited by, as `anext` returns it; `None` for any other object.
+///
+/// Measured: for each chunk of a stream, a call of `anext` takes 100 instructions more.
+#[inline]
+pub(crate) fn async_generator_next<'py>(generator: &Bound<'py, PyAny>) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let class = generator.get_type_ptr();
+    if class != &raw mut pyo3::ffi::PyAsyncGen_Type {
+        return None;
+    }
+    // SAFETY: the type of async generators is there as long as the interpreter, and never changes.
+    let methods = unsafe { (*class).tp_as_async };
+    // SAFETY: it has these methods, as every type has that can be iterated asynchronously.
+    let next = unsafe { methods.as_ref() }?.am_anext?;
+    // SAFETY: the method of the object's own type, called with the live object.
+    let step = unsafe { next(generator.as_ptr()) };
+    // SAFETY: it returns a new reference, or null with an exception set.
+    Some(unsafe { Bound::from_owned_ptr_or_err(generator.py(), step) })
 }
 
 /// A type's version: another one whenever the type or a base of it was modified, 0 while it has none.

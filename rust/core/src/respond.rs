@@ -111,12 +111,21 @@ pub(crate) fn start_of<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
 }
 
 /// A message with a part of a body.
+#[inline]
 pub(crate) fn part<'py>(body: &Bound<'py, PyAny>, more: bool) -> PyResult<Bound<'py, PyDict>> {
+    static PATTERNS: [PyOnceLock<Py<PyDict>>; 2] = [const { PyOnceLock::new() }; 2];
     let py = body.py();
-    let message = PyDict::new(py);
-    message.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+    let [last, middle] = &PATTERNS;
+    let pattern = if more { middle } else { last };
+    let pattern = pattern.get_or_try_init(py, || -> PyResult<_> {
+        let pattern = PyDict::new(py);
+        pattern.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
+        pattern.set_item(intern!(py, "body"), py.None())?;
+        pattern.set_item(intern!(py, "more_body"), more)?;
+        Ok(pattern.unbind())
+    })?;
+    let message = pattern.bind(py).copy()?;
     message.set_item(intern!(py, "body"), body)?;
-    message.set_item(intern!(py, "more_body"), more)?;
     Ok(message)
 }
 

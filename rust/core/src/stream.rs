@@ -12,7 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::{Input, Outcome, close, resume, start, yielded};
 use crate::error::Error;
-use crate::ffi::Sent;
+use crate::ffi::{self, Sent};
 use crate::names;
 use crate::respond::{message_type, part, start_of};
 
@@ -91,18 +91,19 @@ impl Stream {
         };
         loop {
             sent = match sent {
+                Ok((Sent::Returned(value), _)) => match self.stage {
+                    Stage::Sending => self.produce(py),
+                    Stage::Producing => self.send_chunk(py, &value),
+                    Stage::Ending => {
+                        self.stage = Stage::Finished;
+                        return Ok(Outcome::Returned(py.None()));
+                    }
+                    Stage::Fresh | Stage::Finished => return Err(Error::Resumed.into()),
+                },
                 Ok((Sent::Yielded(object), awaiting)) => {
                     self.awaiting = Some(awaiting.unbind());
                     return Ok(Outcome::Yielded(object));
                 }
-                Ok(_) if self.stage == Stage::Ending => {
-                    self.stage = Stage::Finished;
-                    return Ok(Outcome::Returned(py.None()));
-                }
-                Ok((Sent::Returned(value), _)) => self.proceed(py, &value),
-                Err(error) => Err(error),
-            };
-            sent = match sent {
                 Err(stop) if self.stage == Stage::Producing && stop.is_instance_of::<PyStopAsyncIteration>(py) => {
                     self.end(py)
                 }
@@ -110,7 +111,6 @@ impl Stream {
                     self.stage = Stage::Finished;
                     return Err(error);
                 }
-                sent => sent,
             };
         }
     }
@@ -120,14 +120,7 @@ impl Stream {
         start(self.send.bind(py).call1((start_of(self.response.bind(py))?,))?)
     }
 
-    fn proceed<'py>(&mut self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
-        match self.stage {
-            Stage::Sending => self.produce(py),
-            Stage::Producing => self.send_chunk(py, value),
-            Stage::Fresh | Stage::Ending | Stage::Finished => Err(Error::Resumed.into()),
-        }
-    }
-
+    #[inline]
     fn produce<'py>(&mut self, py: Python<'py>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
         if self.chunks.is_none() {
             let chunks = self.response.bind(py).getattr(intern!(py, "body_iterator"))?;
@@ -139,9 +132,14 @@ impl Stream {
         }
         let Some(chunks) = &self.chunks else { return Err(Error::Resumed.into()) };
         self.stage = Stage::Producing;
-        start(names::anext(py)?.call1((chunks,))?)
+        let chunks = chunks.bind(py);
+        start(match ffi::async_generator_next(chunks) {
+            Some(step) => step?,
+            None => names::anext(py)?.call1((chunks,))?,
+        })
     }
 
+    #[inline]
     fn send_chunk<'py>(
         &mut self,
         py: Python<'py>,
@@ -161,13 +159,15 @@ impl Stream {
         self.send_body(py, PyBytes::new(py, b"").as_any(), false)
     }
 
+    #[inline]
     fn send_body<'py>(
         &self,
         py: Python<'py>,
         body: &Bound<'py, PyAny>,
         more: bool,
     ) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
-        start(self.send.bind(py).call1((part(body, more)?,))?)
+        let message = part(body, more)?.into_any().unbind();
+        start(ffi::vectorcall(self.send.bind(py), &[message], None)?)
     }
 }
 
