@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property, partial
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -111,9 +113,9 @@ class NodeRecipe(NamedTuple):
     body: str
     body_fields: list[ValueRecipe]
     specials: list[tuple[str, Any]]
-    arguments_from: list[int]
-    children: list[int]
+    children: list[tuple[int, bool]]
     keywords: tuple[str, ...]
+    positional: tuple[CodeType, list[int]] | None
     cache: int
     use_cache: bool
     function_scope: bool
@@ -138,7 +140,6 @@ class PlanRecipe(NamedTuple):
 
     nodes: list[NodeRecipe]
     steps: list[tuple[int, int | None]]
-    cache_size: int
     body: str
     strict_content_type: bool
     answer: AnswerRecipe
@@ -217,7 +218,6 @@ class PathOperation(_Planned):
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
-            cache_size=len(graph.slots),
             body="form" if self.body.is_form else "json" if self.body.field else "unread",
             strict_content_type=self.body.strict_content_type,
             answer=_answer(self.response),
@@ -244,7 +244,6 @@ class WebSocketOperation(_Planned):
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
-            cache_size=len(graph.slots),
             body="unread",
             strict_content_type=True,
             answer=AnswerRecipe("nothing"),
@@ -338,9 +337,9 @@ class _Graph:
                 for each in dependant.body_params
             ],
             specials=[(word, made) for _, word, made in specials],
-            arguments_from=[index for name, index in children if name is not None],
-            children=[index for _, index in children],
+            children=[(index, name is not None) for name, index in children],
             keywords=keywords,
+            positional=_positional(call, keywords),
             cache=cache,
             use_cache=dependant.use_cache,
             function_scope=dependant.scope == "function",
@@ -362,6 +361,18 @@ def _kind(dependant: Dependant) -> str:
     if _is_gen_callable(call):
         return "generator"
     return "coroutine" if _is_coroutine_callable(call) else "plain"
+
+
+def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[int]] | None:
+    """Return a function's code and the place of each argument, if these are all and may be given by position."""
+    if type(call) is not FunctionType or not keywords:
+        return None
+    code = call.__code__
+    names = code.co_varnames[: code.co_argcount]
+    by_keyword = code.co_posonlyargcount or code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
+    if by_keyword or sorted(names) != sorted(keywords):
+        return None
+    return code, [names.index(keyword) for keyword in keywords]
 
 
 def _receives_request(dependant: Dependant) -> bool:

@@ -132,6 +132,15 @@ pub(crate) fn async_generator_next<'py>(generator: &Bound<'py, PyAny>) -> Option
     Some(unsafe { Bound::from_owned_ptr_or_err(generator.py(), step) })
 }
 
+/// Whether `callable` is a function whose code is `code`.
+#[inline]
+pub(crate) fn is_function_of(callable: &Bound<'_, PyAny>, code: &Py<PyAny>) -> bool {
+    // SAFETY: a type check on a live reference.
+    let is_function = unsafe { pyo3::ffi::PyFunction_Check(callable.as_ptr()) != 0 };
+    // SAFETY: the reference is live and a function's; what is returned is compared only.
+    is_function && unsafe { pyo3::ffi::PyFunction_GetCode(callable.as_ptr()) } == code.as_ptr()
+}
+
 /// A type's version: another one whenever the type or a base of it was modified, 0 while it has none.
 ///
 /// Measured: eight attribute lookups a request cost 2,200 instructions, four versions 30.
@@ -170,6 +179,21 @@ pub(crate) fn dict_version(dict: &Bound<'_, PyDict>) -> Option<NonZeroU64> {
 
 #[cfg(any(Py_3_14, Py_GIL_DISABLED))]
 pub(crate) fn dict_version(_dict: &Bound<'_, PyDict>) -> Option<NonZeroU64> {
+    None
+}
+
+/// The version of an instance's `__dict__`: another one whenever an attribute that is kept there was modified.
+///
+/// None where there is no such dict, or the interpreter does not say; from Python 3.13 on an instance can keep an attribute
+/// without its dict, which has been made before, taking note.
+#[cfg(not(any(Py_3_13, Py_GIL_DISABLED)))]
+#[inline]
+pub(crate) fn instance_version(instance: &Bound<'_, PyAny>) -> Option<NonZeroU64> {
+    dict_version(instance_dict(instance).ok()?.cast::<PyDict>().ok()?)
+}
+
+#[cfg(any(Py_3_13, Py_GIL_DISABLED))]
+pub(crate) fn instance_version(_instance: &Bound<'_, PyAny>) -> Option<NonZeroU64> {
     None
 }
 

@@ -140,8 +140,10 @@ pub(crate) struct Solver {
     /// The async generator that is on its way to its `yield`.
     entering: Option<Py<PyAny>>,
     position: usize,
-    /// The arguments of the step at `position`, when they are ready and its place is elsewhere.
-    ready: Option<Arguments>,
+    /// The arguments of the step at `position`, as far as they are collected.
+    arguments: Arguments,
+    /// Whether they are whole, so that it can be called where its place is.
+    is_ready: bool,
 }
 
 impl Solver {
@@ -161,7 +163,8 @@ impl Solver {
             exits,
             entering: None,
             position: 0,
-            ready: None,
+            arguments: Arguments::new(),
+            is_ready: false,
         }
     }
 
@@ -221,18 +224,16 @@ impl Solver {
                     continue;
                 }
             }
-            let arguments = match self.ready.take() {
-                Some(arguments) => arguments,
-                None => match self.arguments(py, node)? {
-                    Some(arguments) => arguments,
-                    None if is_endpoint => return Ok(Need::Invalid),
-                    None => {
-                        self.position += 1;
-                        continue;
-                    }
-                },
-            };
-            if !is_endpoint && node.use_cache && self.take_cached(py, plan, index) {
+            if !self.is_ready && !self.collect(py, node)? {
+                if is_endpoint {
+                    return Ok(Need::Invalid);
+                }
+                self.position += 1;
+                continue;
+            }
+            self.is_ready = false;
+            if node.reuses && self.take_cached(py, plan, index) {
+                self.arguments.clear();
                 self.position += 1;
                 continue;
             }
@@ -255,21 +256,20 @@ impl Solver {
                 }
                 Place::Loop if !is_for_thread => {}
                 _ => {
-                    self.ready = Some(arguments);
+                    self.is_ready = true;
                     return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
                 }
             }
             match node.kind {
                 Kind::Coroutine => {
-                    let awaitable = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
-                    return Ok(Need::Await(awaitable.unbind()));
+                    return Ok(Need::Await(self.call(py, node)?.unbind()));
                 }
                 Kind::Generator | Kind::AsyncGenerator if conducted => {
-                    return self.enter_in_stack(py, node, &arguments).map(Need::Await);
+                    return self.enter_in_stack(py, node).map(Need::Await);
                 }
                 Kind::AsyncGenerator => {
                     self.enter_scope(py)?;
-                    let generator = ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?;
+                    let generator = self.call(py, node)?;
                     let first = generator
                         .call_method0(intern!(py, "__anext__"))
                         .map_err(|error| unless_iterator(&generator, error, "__anext__", "an async iterator"))?;
@@ -277,16 +277,13 @@ impl Solver {
                     return Ok(Need::Await(first.unbind()));
                 }
                 Kind::Generator => {
-                    let value = self.enter(py, node, &arguments, plan.shares_thread)?;
+                    let value = self.enter(py, node, plan.shares_thread)?;
                     self.keep(py, index, node, value);
                     self.position += 1;
                 }
                 Kind::Plain => {
-                    let result = if plan.shares_thread {
-                        call_in_own_context(py, node, &arguments)?
-                    } else {
-                        ffi::vectorcall(node.call.bind(py), &arguments, Some(node.keywords.bind(py)))?
-                    };
+                    let result =
+                        if plan.shares_thread { self.call_in_own_context(py, node)? } else { self.call(py, node)? };
                     if is_endpoint {
                         return Ok(Need::Result(result.unbind()));
                     }
@@ -318,7 +315,7 @@ impl Solver {
     }
 
     fn keep(&mut self, py: Python<'_>, index: usize, node: &Node, value: Py<PyAny>) {
-        if let Some(cached @ None) = self.cache.get_mut(node.cache) {
+        if let Some(cached @ None) = node.cache.and_then(|cache| self.cache.get_mut(cache)) {
             *cached = Some(value.clone_ref(py));
         }
         if let Some(result) = self.results.get_mut(index) {
@@ -327,89 +324,108 @@ impl Solver {
     }
 
     fn take_cached(&mut self, py: Python<'_>, plan: &Plan, index: usize) -> bool {
-        let cached = plan.nodes.get(index).and_then(|node| self.cache.get(node.cache)).and_then(Option::as_ref);
-        let Some(cached) = cached.map(|value| value.clone_ref(py)) else { return false };
+        let cache = plan.nodes.get(index).and_then(|node| node.cache);
+        let Some(Some(cached)) = cache.and_then(|cache| self.cache.get(cache)) else { return false };
+        let cached = cached.clone_ref(py);
         if let Some(result) = self.results.get_mut(index) {
             *result = Some(cached);
         }
         true
     }
 
-    /// The arguments of `node`, or nothing if it cannot be called because a parameter or a dependency of it failed.
-    fn arguments(&mut self, py: Python<'_>, node: &Node) -> PyResult<Option<Arguments>> {
+    /// Collect the arguments of `node`; tell whether it can be called, which no parameter or dependency of it may prevent.
+    fn collect(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let before = self.errors.count(py);
-        let mut whole = node.children.iter().all(|child| self.results.get(*child).is_some_and(Option::is_some));
-        let mut arguments = Arguments::new();
-        for child in &node.arguments_from {
-            if let Some(Some(value)) = self.results.get(*child) {
-                arguments.push(value.clone_ref(py));
+        let mut whole = true;
+        for child in &node.children {
+            match self.results.get(child.node) {
+                Some(Some(value)) if child.is_argument => self.arguments.push(value.clone_ref(py)),
+                Some(Some(_)) => {}
+                _ => whole = false,
             }
         }
         if node.leaf {
-            whole &= self.leaf_parameters(py, node, &mut arguments)?;
+            whole &= self.leaf_parameters(py, node)?;
         } else {
             for parameter in &node.parameters {
-                arguments.extend(self.parameter(py, parameter)?);
+                whole &= self.parameter(py, parameter)?;
             }
         }
-        whole &= self.body_arguments(py, node, &mut arguments)?;
-        whole &= self.errors.count(py) == before;
-        if !whole {
-            return Ok(None);
+        whole &= self.body_arguments(py, node)?;
+        if !whole || self.errors.count(py) != before {
+            self.arguments.clear();
+            return Ok(false);
         }
         for special in &node.specials {
-            arguments.push(self.special(py, special)?);
+            let value = self.special(py, special)?;
+            self.arguments.push(value);
         }
-        Ok(Some(arguments))
+        Ok(true)
     }
 
-    fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> validate::Validated {
+    /// Take a value as the next argument; tell whether there is one.
+    fn take(&mut self, value: Option<Py<PyAny>>) -> bool {
+        value.map(|value| self.arguments.push(value)).is_some()
+    }
+
+    /// Call `node` with the collected arguments.
+    fn call<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
+        let result = node.call(py, &mut self.arguments);
+        self.arguments.drain(..).for_each(|argument| argument.drop_ref(py));
+        result
+    }
+
+    /// Call a plain callable that shares its thread with others, so that a context variable it sets stays its own.
+    fn call_in_own_context<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
+        let context = names::copy_context(py)?.call0()?;
+        let run = context.getattr(intern!(py, "run"))?;
+        self.arguments.insert(0, node.call.clone_ref(py));
+        let arguments = std::mem::take(&mut self.arguments);
+        ffi::vectorcall(&run, &arguments, Some(node.keywords.bind(py)))
+    }
+
+    fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> PyResult<bool> {
         let found = parameter
             .slots
             .iter()
             .enumerate()
             .find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
         let alias = found.map_or(0, |(alias, _)| alias);
-        let Some(location) = parameter.locations.get(alias) else { return Ok(None) };
+        let Some(location) = parameter.locations.get(alias) else { return Ok(false) };
         let Parameter { validator, field, .. } = parameter;
-        match found {
-            Some((_, Found::Read(value))) => Ok(Some(value.clone_ref(py))),
+        let value = match found {
+            Some((_, Found::Read(value))) => Some(value.clone_ref(py)),
             Some((_, Found::Received(value))) => {
-                validate::received(py, validator, value, field, location, &mut self.errors)
+                validate::received(py, validator, value, field, location, &mut self.errors)?
             }
-            None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors),
-        }
+            None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors)?,
+        };
+        Ok(self.take(value))
     }
 
     /// Parameters by the Python leaf, laid out in the order of the node's keywords.
-    fn leaf_parameters(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+    fn leaf_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let request = self.connection.request(py)?;
         let outcome = names::parameter_values(py)?.call1((&node.dependant, request))?;
-        self.take_leaf(py, node, &outcome, arguments)
+        self.take_leaf(py, node, &outcome)
     }
 
-    fn take_leaf(
-        &mut self,
-        py: Python<'_>,
-        node: &Node,
-        outcome: &Bound<'_, PyAny>,
-        arguments: &mut Arguments,
-    ) -> PyResult<bool> {
+    fn take_leaf(&mut self, py: Python<'_>, node: &Node, outcome: &Bound<'_, PyAny>) -> PyResult<bool> {
         let (values, errors): (Bound<'_, PyDict>, Bound<'_, PyList>) = outcome.extract()?;
         if !errors.is_empty() {
             self.errors.extend(errors.as_any())?;
             return Ok(false);
         }
-        for keyword in node.keywords.bind(py).iter().skip(arguments.len()) {
+        for keyword in node.keywords.bind(py).iter().skip(self.arguments.len()) {
             match values.get_item(keyword)? {
-                Some(value) => arguments.push(value.unbind()),
+                Some(value) => self.arguments.push(value.unbind()),
                 None => break,
             }
         }
         Ok(true)
     }
 
-    fn body_arguments(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+    fn body_arguments(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         match &node.body {
             BodyShape::None => Ok(true),
             BodyShape::Whole(field) => {
@@ -418,31 +434,25 @@ impl Solver {
                     Body::Value(value) => Some((0, value.clone_ref(py))),
                 };
                 let value = self.body_value(py, field, value.as_ref())?;
-                Ok(value.map(|value| arguments.push(value)).is_some())
+                Ok(self.take(value))
             }
-            BodyShape::Embedded(fields) => self.embedded(py, node, fields, arguments),
+            BodyShape::Embedded(fields) => self.embedded(py, node, fields),
             BodyShape::Form(fields) => {
-                let before = arguments.len();
+                let mut whole = true;
                 for field in fields {
-                    arguments.extend(self.parameter(py, field)?);
+                    whole &= self.parameter(py, field)?;
                 }
-                Ok(arguments.len() == before + fields.len())
+                Ok(whole)
             }
         }
     }
 
-    fn embedded(
-        &mut self,
-        py: Python<'_>,
-        node: &Node,
-        fields: &[BodyField],
-        arguments: &mut Arguments,
-    ) -> PyResult<bool> {
+    fn embedded(&mut self, py: Python<'_>, node: &Node, fields: &[BodyField]) -> PyResult<bool> {
         let object = match &self.body {
             Body::Undefined => None,
             Body::Value(value) => match value.bind(py).cast_exact::<PyDict>() {
                 Ok(object) => Some(object.clone()),
-                Err(_) => return self.leaf_body(py, node, arguments),
+                Err(_) => return self.leaf_body(py, node),
             },
         };
         let mut whole = true;
@@ -456,10 +466,8 @@ impl Solver {
                     }
                 }
             }
-            match self.body_value(py, field, found.as_ref())? {
-                Some(value) => arguments.push(value),
-                None => whole = false,
-            }
+            let value = self.body_value(py, field, found.as_ref())?;
+            whole &= self.take(value);
         }
         Ok(whole)
     }
@@ -479,13 +487,13 @@ impl Solver {
         }
     }
 
-    fn leaf_body(&mut self, py: Python<'_>, node: &Node, arguments: &mut Arguments) -> PyResult<bool> {
+    fn leaf_body(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let body = match &self.body {
             Body::Undefined => names::undefined(py)?.clone().unbind(),
             Body::Value(value) => value.clone_ref(py),
         };
         let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
-        self.take_leaf(py, node, &outcome, arguments)
+        self.take_leaf(py, node, &outcome)
     }
 
     fn special(&mut self, py: Python<'_>, special: &Special) -> PyResult<Py<PyAny>> {
@@ -522,8 +530,8 @@ impl Solver {
     }
 
     /// Run a synchronous generator to its `yield`.
-    fn enter(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments, own_context: bool) -> PyResult<Py<PyAny>> {
-        let generator = ffi::vectorcall(node.call.bind(py), arguments, Some(node.keywords.bind(py)))?;
+    fn enter(&mut self, py: Python<'_>, node: &Node, own_context: bool) -> PyResult<Py<PyAny>> {
+        let generator = self.call(py, node)?;
         let mut next = generator
             .getattr(intern!(py, "__next__"))
             .map_err(|error| unless_iterator(&generator, error, "__next__", "an iterator"))?;
@@ -546,8 +554,8 @@ impl Solver {
         }
     }
 
-    fn enter_in_stack(&mut self, py: Python<'_>, node: &Node, arguments: &Arguments) -> PyResult<Py<PyAny>> {
-        let values = keyword_values(py, node, arguments)?;
+    fn enter_in_stack(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
+        let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
             if lifetime(node) == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
         });
@@ -580,14 +588,4 @@ fn keyword_values<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> P
         values.set_item(name, value)?;
     }
     Ok(values)
-}
-
-/// Call a plain callable that shares its thread with others, so that a context variable it sets stays its own.
-fn call_in_own_context<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyAny>> {
-    let context = names::copy_context(py)?.call0()?;
-    let run = context.getattr(intern!(py, "run"))?;
-    let mut all = Arguments::with_capacity(arguments.len() + 1);
-    all.push(node.call.clone_ref(py));
-    all.extend(arguments.iter().map(|argument| argument.clone_ref(py)));
-    ffi::vectorcall(&run, &all, Some(node.keywords.bind(py)))
 }

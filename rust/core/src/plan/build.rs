@@ -6,11 +6,11 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
-use super::dependency::{BodyField, BodyShape, Credentials, Kind, Node, Scheme, Special, Step};
+use super::dependency::{BodyField, BodyShape, Child, Credentials, Kind, Node, Positional, Scheme, Special, Step};
 use super::param::{Absent, Parameter, Scalar};
 use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render};
 use crate::error::Error;
-use crate::patches::{PatchPoint, Patches};
+use crate::patches::{Attribute, PatchPoint, Patches};
 use crate::serialize::shape::Shape;
 use crate::worker::Pace;
 
@@ -43,9 +43,9 @@ struct NodeRecipe {
     body: String,
     body_fields: Vec<ValueRecipe>,
     specials: Vec<(String, Py<PyAny>)>,
-    arguments_from: Vec<usize>,
-    children: Vec<usize>,
+    children: Vec<(usize, bool)>,
     keywords: Py<PyTuple>,
+    positional: Option<(Py<PyAny>, Vec<usize>)>,
     cache: usize,
     use_cache: bool,
     function_scope: bool,
@@ -67,7 +67,6 @@ struct AnswerRecipe {
 struct PlanRecipe {
     nodes: Vec<NodeRecipe>,
     steps: Vec<(usize, Option<usize>)>,
-    cache_size: usize,
     body: String,
     strict_content_type: bool,
     answer: AnswerRecipe,
@@ -184,7 +183,28 @@ fn body_field(py: Python<'_>, recipe: ValueRecipe, whole: bool) -> PyResult<Body
     })
 }
 
-fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
+/// Where results are kept that more than one node may take.
+struct Cache {
+    keys: Vec<usize>,
+}
+
+impl Cache {
+    fn of(nodes: &[NodeRecipe]) -> Self {
+        let mut keys: Vec<usize> = nodes.iter().map(|node| node.cache).collect();
+        keys.sort_unstable();
+        // What is left of a run of equal keys is all but its first.
+        let mut before = None;
+        keys.retain(|key| before.replace(*key) == Some(*key));
+        keys.dedup();
+        Self { keys }
+    }
+
+    fn place(&self, key: usize) -> Option<usize> {
+        self.keys.binary_search(&key).ok()
+    }
+}
+
+fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize>) -> PyResult<Node> {
     let kind = match recipe.kind.as_str() {
         "coroutine" => Kind::Coroutine,
         "plain" => Kind::Plain,
@@ -239,11 +259,11 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys) -> PyResult<Node> {
         leaf: recipe.leaf,
         body,
         specials,
-        arguments_from: recipe.arguments_from,
-        children: recipe.children,
+        children: recipe.children.into_iter().map(|(node, is_argument)| Child { node, is_argument }).collect(),
         keywords: recipe.keywords,
-        cache: recipe.cache,
-        use_cache: recipe.use_cache,
+        positional: recipe.positional.and_then(|(code, places)| Positional::new(code, places)),
+        reuses: recipe.use_cache && cache.is_some(),
+        cache,
         function_scope: recipe.function_scope,
         dependant: recipe.dependant,
     })
@@ -271,18 +291,32 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
     Ok(Answer { render, status: recipe.status, content_type: content_type.into_pyobject(py)?.unbind() })
 }
 
+/// The overrides of `provider`, or nothing if there is none to ask.
+fn overrides(provider: &Bound<'_, PyAny>) -> Option<Attribute> {
+    let py = provider.py();
+    let name = intern!(py, "dependency_overrides");
+    // What cannot be read now is asked for at each request, whose error it is.
+    let known = provider.getattr(name).map_or_else(|_| py.None(), Bound::unbind);
+    (!provider.is_none()).then(|| Attribute::new(provider, name, known))
+}
+
 #[pymethods]
 impl Plan {
     /// Compile a recipe.
     #[new]
     fn new(py: Python<'_>, recipe: PlanRecipe) -> PyResult<Self> {
         let mut keys = Keys::default();
-        let nodes: Vec<Node> =
-            recipe.nodes.into_iter().map(|recipe| node(py, recipe, &mut keys)).collect::<PyResult<_>>()?;
+        let cache = Cache::of(&recipe.nodes);
+        let nodes: Vec<Node> = recipe
+            .nodes
+            .into_iter()
+            .map(|recipe| {
+                let place = cache.place(recipe.cache);
+                node(py, recipe, &mut keys, place)
+            })
+            .collect::<PyResult<_>>()?;
         let inside = |index: &usize| *index < nodes.len();
-        let whole = nodes
-            .iter()
-            .all(|node| node.children.iter().chain(&node.arguments_from).all(inside) && node.cache < recipe.cache_size);
+        let whole = nodes.iter().all(|node| node.children.iter().all(|child| inside(&child.node)));
         let steps: Vec<Step> = recipe
             .steps
             .into_iter()
@@ -310,12 +344,12 @@ impl Plan {
             shares_thread: nodes.iter().filter(|node| matches!(node.kind, Kind::Plain | Kind::Generator)).count() > 1,
             keys,
             steps,
-            cache_size: recipe.cache_size,
+            cache_size: cache.keys.len(),
             answer: answer(py, recipe.answer)?,
             pace: Pace::default(),
             closing_pace: Pace::default(),
             patches: Patches::new(py, recipe.patch_points)?,
-            overrides_provider: recipe.overrides_provider,
+            overrides: overrides(recipe.overrides_provider.bind(py)),
             operation: recipe.operation,
             nodes,
         })
@@ -331,9 +365,14 @@ impl Plan {
         if !self.patches.are_absent(py)? {
             return Ok(false);
         }
-        let provider = self.overrides_provider.bind(py);
-        if !provider.is_none() && provider.getattr(intern!(py, "dependency_overrides"))?.is_truthy()? {
-            return Ok(false);
+        if let Some(overrides) = &self.overrides {
+            let are_given = match overrides.unchanged(py)?.map(|known| known.cast_exact::<PyDict>()) {
+                Some(Ok(known)) => !known.is_empty(),
+                _ => overrides.get(py)?.is_truthy()?,
+            };
+            if are_given {
+                return Ok(false);
+            }
         }
         match self.nodes.last() {
             None => Ok(true),

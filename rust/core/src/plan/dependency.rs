@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::param::{Absent, Parameter};
+use crate::ffi;
 
 /// How a node's callable is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,45 @@ pub(crate) enum BodyShape {
     Form(Vec<Parameter>),
 }
 
+/// How a function takes all its arguments by position.
+#[derive(Debug)]
+pub(crate) struct Positional {
+    /// The code of the function; with any other it is called by keyword.
+    code: Py<PyAny>,
+    /// How many arguments it takes.
+    count: usize,
+    /// The pairs of arguments that change places, one after the other.
+    swaps: Vec<(usize, usize)>,
+}
+
+impl Positional {
+    /// The function whose code is `code` takes each argument at its place; nothing if one has not a place of its own.
+    pub(crate) fn new(code: Py<PyAny>, mut places: Vec<usize>) -> Option<Self> {
+        let count = places.len();
+        let mut swaps = Vec::new();
+        for index in 0..count {
+            // The argument that is here now has to go elsewhere, and the one in its place comes here.
+            while let Some(place) = places.get(index).copied().filter(|place| *place != index) {
+                if place >= count || swaps.len() >= count {
+                    return None;
+                }
+                swaps.push((index, place));
+                places.swap(index, place);
+            }
+        }
+        Some(Self { code, count, swaps })
+    }
+}
+
+/// A node that another one depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    /// Its index.
+    pub(crate) node: usize,
+    /// Whether its result is an argument.
+    pub(crate) is_argument: bool,
+}
+
 /// One node: a dependency, or the endpoint itself.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -104,20 +144,41 @@ pub(crate) struct Node {
     pub(crate) body: BodyShape,
     /// Arguments that come from the request itself, in FastAPI's order.
     pub(crate) specials: Vec<Special>,
-    /// The nodes whose results are its first arguments.
-    pub(crate) arguments_from: Vec<usize>,
-    /// The nodes that must have succeeded before it is called (those above, and unnamed ones).
-    pub(crate) children: Vec<usize>,
+    /// The nodes that must have succeeded before it is called; the results of some are its first arguments.
+    pub(crate) children: Vec<Child>,
     /// The names of all its arguments, in the order they are laid out.
     pub(crate) keywords: Py<PyTuple>,
-    /// Its place in the dependency cache.
-    pub(crate) cache: usize,
+    /// How it takes them by position, if it can.
+    pub(crate) positional: Option<Positional>,
+    /// The place of its result in the dependency cache, if another node has the same.
+    pub(crate) cache: Option<usize>,
     /// Whether a cached result may be used.
-    pub(crate) use_cache: bool,
+    pub(crate) reuses: bool,
     /// Whether it closes before the response is sent rather than after.
     pub(crate) function_scope: bool,
     /// The `Dependant`, for the Python leaves.
     pub(crate) dependant: Py<PyAny>,
+}
+
+impl Node {
+    /// Call it with all its arguments: by position where that is the same, because names take time to be matched.
+    ///
+    /// # Errors
+    /// Whatever the call raises.
+    pub(crate) fn call<'py>(&self, py: Python<'py>, arguments: &mut [Py<PyAny>]) -> PyResult<Bound<'py, PyAny>> {
+        let callable = self.call.bind(py);
+        match &self.positional {
+            Some(Positional { code, count, swaps })
+                if *count == arguments.len() && ffi::is_function_of(callable, code) =>
+            {
+                for (left, right) in swaps {
+                    arguments.swap(*left, *right);
+                }
+                ffi::vectorcall(callable, arguments, None)
+            }
+            _ => ffi::vectorcall(callable, arguments, Some(self.keywords.bind(py))),
+        }
+    }
 }
 
 /// One step of the graph, in call order.

@@ -11,7 +11,7 @@ use pyo3::types::{PyString, PyTuple};
 use dependency::{Node, Step};
 use param::Scalar;
 
-use crate::patches::Patches;
+use crate::patches::{Attribute, Patches};
 use crate::serialize::shape::Shape;
 use crate::worker::Pace;
 
@@ -126,8 +126,8 @@ pub(crate) struct Plan {
     pub(crate) closing_pace: Pace,
     /// What it takes for granted of the security schemes whose credentials it reads without calling them.
     pub(crate) patches: Patches,
-    /// What holds `dependency_overrides`, or `None`.
-    pub(crate) overrides_provider: Py<PyAny>,
+    /// The `dependency_overrides` of what holds them.
+    pub(crate) overrides: Option<Attribute>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) operation: Py<PyAny>,

@@ -56,7 +56,7 @@ impl Plan {
     /// Visit every object of the plan that could lead back to it.
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.operation)?;
-        visit.call(&self.overrides_provider)?;
+        self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
         self.patches.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
         if let Render::Model { validate, to_json, values, .. } = &self.answer.render {
