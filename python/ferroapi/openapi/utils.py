@@ -157,11 +157,14 @@ def _checked(document: dict[str, Any]) -> dict[str, Any]:
         head["components"] = components | {"schemas": {}}
     try:
         written = _written(head)
-        for part in _parts(document["paths"]):
-            written["paths"] |= _written(_BARE | {"paths": part})["paths"]
+        for part in _parts(paths := document["paths"]):
+            written["paths"] |= (done := _written(_BARE | {"paths": part})["paths"])
+            # What was read is given up for what was written, which takes its memory.
+            paths |= done
         for part in _parts(schemas):
             described = _written(_BARE | {"paths": {}, "components": {"schemas": part}})
-            written["components"]["schemas"] |= described["components"]["schemas"]
+            written["components"]["schemas"] |= (done := described["components"]["schemas"])
+            schemas |= done
     except ValidationError:
         # A part does not know what is wrong with the others.
         return _written(document)
