@@ -48,7 +48,7 @@ def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     for served in run(options.case, effort, options.peers, _progress):
         reference, goal = GOALS[served.case.name]
-        ratio = served.medians["ferroapi"] / served.medians[reference]
+        ratio = served.ratio("ferroapi", reference)
         of_raw = reference == "raw"
         rows.append(
             {
@@ -68,7 +68,7 @@ def _measure_load(options: argparse.Namespace) -> dict[str, Any]:
     from benches.http.pinned import QUICK, Effort, load_command
     from benches.load.run import run
 
-    effort = QUICK if options.quick else Effort()
+    effort = QUICK if options.quick else Effort(rounds=3)
     made, loads = run(options.case, effort, options.peers, _progress)
     rows = [
         {
@@ -76,7 +76,7 @@ def _measure_load(options: argparse.Namespace) -> dict[str, Any]:
             "path": loaded.case.path,
             "figures": loaded.medians,
             "rounds": loaded.rounds,
-            "ratio": f"{loaded.medians['ferroapi'] / loaded.medians['fastapi']:.3g}x FastAPI",
+            "ratio": f"{loaded.ratio('ferroapi', 'fastapi'):.3g}x FastAPI",
         }
         for loaded in loads
     ]

@@ -46,7 +46,7 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
-    "max_connections": "64",
+    "max_connections": "160",
     "shared_preload_libraries": "pg_stat_statements",
 }
 _WAIT = 30  # seconds

@@ -30,7 +30,7 @@ class Unusable(RuntimeError):
 class Effort:
     """How long to load each contender: new servers in each round, and in it so many bursts of so many seconds."""
 
-    rounds: int = 3
+    rounds: int = 5
     bursts: int = 5
     seconds: int = 1
     warm_up: int = 1
