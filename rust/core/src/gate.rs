@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::drive::Driver;
 use crate::ffi;
 use crate::table::RouteTable;
 
@@ -40,28 +39,13 @@ impl Gate {
         telemetry.call_method0(intern!(py, "enabled"))?.is_truthy()
     }
 
-    /// The driver of a request, not begun; nothing if the application must look closer.
-    fn driver(
-        &self,
-        py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        receive: Py<PyAny>,
-        send: Py<PyAny>,
-    ) -> PyResult<Option<Driver>> {
-        let Ok(dict) = scope.cast_exact::<PyDict>() else { return Ok(None) };
-        let table = self.table.get();
-        if !table.is_current()
-            || !is_http(dict)?
-            || dict.contains(intern!(py, "fastapi.telemetry"))?
-            || self.is_observed(py)?
-        {
-            return Ok(None);
-        }
-        match table.drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
-            // The application meets the same error again, inside its middleware stack.
-            Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
-            driver => driver,
-        }
+    /// Whether nothing has to be looked at before the table: only then may the driver be the outermost code.
+    fn is_open(&self, py: Python<'_>, scope: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(false) };
+        Ok(self.is_current()
+            && is_http(scope)?
+            && !scope.contains(intern!(py, "fastapi.telemetry"))?
+            && !self.is_observed(py)?)
     }
 }
 
@@ -95,7 +79,15 @@ impl Gate {
         receive: Py<PyAny>,
         send: Py<PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        let Some(driver) = self.driver(py, scope, receive, send)? else { return boolean(py, false) };
+        if !self.is_open(py, scope)? {
+            return boolean(py, false);
+        }
+        let driver = match self.table.get().drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
+            // The application meets the same error again, inside its middleware stack.
+            Err(error) if error.is_instance_of::<PyException>(py) => None,
+            driver => driver?,
+        };
+        let Some(driver) = driver else { return boolean(py, false) };
         match driver.begin(py)? {
             None => boolean(py, true),
             Some(rest) => Ok(Py::new(py, rest)?.into_any()),
