@@ -16,8 +16,10 @@ PORT ?= 8000
 ARGS ?=
 TARGETS ?= $(notdir $(basename $(wildcard rust/fuzz/targets/*.rs)))
 FUZZ_SECONDS ?= 60
+# The fuzz targets are a workspace of their own.
+FUZZ := --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz
 
-RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+RUST_SOURCES := $(shell find rust -path rust/fuzz -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print) Cargo.toml Cargo.lock
 LINTED := python tests benches examples
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -54,7 +56,7 @@ run: build ## Serve the example application at http://127.0.0.1:8000 (HOST=, POR
 .PHONY: test
 test: build ## Run the Rust tests and the Python tests, and print the counts (ARGS= for pytest)
 	@mkdir -p target
-	cargo test --locked --workspace --exclude ferroapi-core 2>&1 | tee target/cargo-test.log
+	{ cargo test --locked --workspace --exclude ferroapi-core && cargo test --locked $(FUZZ); } 2>&1 | tee target/cargo-test.log
 	$(BIN)/python -m pytest $(ARGS) 2>&1 | tee target/pytest.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "rust: %d passed, %d failed\n", passed, failed }' target/cargo-test.log
 	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
@@ -78,6 +80,7 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 .PHONY: test-deep
 test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
 	PROPTEST_CASES=20000 cargo test --locked --release --workspace --exclude ferroapi-core
+	PROPTEST_CASES=20000 cargo test --locked --release $(FUZZ)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis --numprocesses 2 --dist worksteal --timeout 3000 $(ARGS)
 
 .PHONY: fuzz
@@ -120,7 +123,9 @@ docs: $(VENV)/packages ## Build the site of docs/ into target/site; a warning is
 .PHONY: lint
 lint: build ## Check formatting, lints and types, and the extension's stub
 	cargo fmt --all --check
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --quiet $(FUZZ) --all-targets --all-features -- --deny warnings
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
@@ -130,6 +135,7 @@ lint: build ## Check formatting, lints and types, and the extension's stub
 .PHONY: format
 format: $(VENV)/packages ## Format the sources and apply the safe fixes
 	cargo fmt --all
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml
 	$(BIN)/ruff check --fix --quiet $(LINTED) || true
 	$(BIN)/ruff format $(LINTED)
 
@@ -137,7 +143,13 @@ format: $(VENV)/packages ## Format the sources and apply the safe fixes
 wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust
 	rm -rf dist
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_17 --interpreter $(BIN)/python --out dist
-	$(BIN)/python tests/packaging/check_wheel.py dist/*.whl
+	$(BIN)/python tests/packaging/check_distribution.py dist/*.whl
+
+.PHONY: sdist
+sdist: build ## Build the source distribution into dist/, install it with pip into an empty environment and serve a request
+	rm -f dist/*.tar.gz
+	$(BIN)/maturin sdist --out dist
+	CARGO_TARGET_DIR=$(CURDIR)/target/sdist $(BIN)/python tests/packaging/check_distribution.py dist/*.tar.gz
 
 .PHONY: clean
 clean: ## Remove what was built; the next target makes it again

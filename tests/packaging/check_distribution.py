@@ -1,5 +1,6 @@
-"""`make wheel`: install a built wheel into an empty virtual environment, with no Rust on PATH, and serve one request.
-It is a program, not a pytest test: it needs a wheel, and a package index for the dependencies.
+"""`make wheel` and `make sdist`: install a distribution into an empty virtual environment and serve one request there.
+A wheel is installed with no Rust on PATH. It is a program, not a pytest test: it needs a distribution that was built,
+and a package index for the dependencies.
 """
 
 import os
@@ -7,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -54,34 +56,59 @@ def fetch(url: str, server: "subprocess.Popen[bytes]") -> bytes:
     raise SystemExit(f"no answer from {url} in {START_SECONDS} s")
 
 
-def check_contents(wheel: Path) -> None:
-    """See that files which are no modules are in the wheel too.
+def is_wheel(distribution: Path) -> bool:
+    """Whether it is a wheel; anything else is a source distribution."""
+    return distribution.suffix == ".whl"
+
+
+def files(distribution: Path) -> set[str]:
+    """The names of the files, those of a source distribution from its `python` folder on."""
+    if is_wheel(distribution):
+        with zipfile.ZipFile(distribution) as archive:
+            return set(archive.namelist())
+    with tarfile.open(distribution) as archive:
+        return {name.partition("/python/")[2] for name in archive.getnames()}
+
+
+def check_contents(distribution: Path) -> None:
+    """See that files which are no modules are in the distribution too.
 
     Raises:
         SystemExit: one is missing.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        missing = sorted(set(CONTENTS).difference(archive.namelist()))
+    missing = sorted(set(CONTENTS) - files(distribution))
     if missing:
-        raise SystemExit(f"{wheel.name}: without {', '.join(missing)}")
+        raise SystemExit(f"{distribution.name}: without {', '.join(missing)}")
 
 
-def check(wheel: Path) -> None:
+def variables_for(distribution: Path, environment: Path) -> dict[str, str]:
+    """The environment variables for pip and for the server.
+
+    Raises:
+        SystemExit: the distribution is a wheel, and Rust is on PATH.
+    """
+    if not is_wheel(distribution):
+        return os.environ | {"PATH": f"{environment / 'bin'}:{os.environ['PATH']}"}
+    keep = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "LANG", "HOME"))}
+    variables = keep | {"PATH": f"{environment / 'bin'}:/usr/bin:/bin"}
+    for tool in ("cargo", "rustc", "maturin"):
+        if shutil.which(tool, path=variables["PATH"]):
+            raise SystemExit(f"{tool} is on PATH, so this would prove nothing")
+    return variables
+
+
+def check(distribution: Path) -> None:
     """Install and serve.
 
     Raises:
-        SystemExit: Rust is on PATH, or the answer is wrong.
+        SystemExit: Rust is on PATH although a wheel needs none, or the answer is wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "venv"
         venv.create(environment, with_pip=True)
-        keep = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "LANG", "HOME"))}
-        variables = keep | {"PATH": f"{environment / 'bin'}:/usr/bin:/bin"}
-        for tool in ("cargo", "rustc", "maturin"):
-            if shutil.which(tool, path=variables["PATH"]):
-                raise SystemExit(f"{tool} is on PATH, so this would prove nothing")
+        variables = variables_for(distribution, environment)
         python = environment / "bin" / "python"
-        requirement = f"ferroapi[standard] @ {wheel.resolve().as_uri()}"
+        requirement = f"ferroapi[standard] @ {distribution.resolve().as_uri()}"
         options = ["--quiet", "--disable-pip-version-check"]
         subprocess.run([python, "-m", "pip", "install", *options, requirement], check=True, env=variables, cwd=folder)
         (Path(folder) / "main.py").write_text(APPLICATION)
@@ -103,13 +130,14 @@ def check(wheel: Path) -> None:
             server.terminate()
             server.wait(timeout=10)
     if answer != EXPECTED:
-        raise SystemExit(f"{wheel.name}: answered {answer!r}, expected {EXPECTED!r}")
-    print(f"{wheel.name}: installed into an empty environment without Rust, and served a request")
+        raise SystemExit(f"{distribution.name}: answered {answer!r}, expected {EXPECTED!r}")
+    without = " without Rust" if is_wheel(distribution) else ""
+    print(f"{distribution.name}: installed into an empty environment{without}, and served a request")
 
 
 if __name__ == "__main__":
     if not sys.argv[1:]:
-        raise SystemExit("usage: check_wheel.py WHEEL...")
+        raise SystemExit("usage: check_distribution.py DISTRIBUTION...")
     for argument in sys.argv[1:]:
         check_contents(Path(argument))
         check(Path(argument))
