@@ -31,7 +31,7 @@ def documents(fields: Sequence[ModelField], *, separate: bool = True) -> tuple[A
 
 
 def is_left_to_pydantic(fields: Sequence[ModelField]) -> bool:
-    return len(v2._describe_plain(fields, v2.PlainSchemas(), True)[1]) == len(fields)
+    return len(v2._describe_plain(fields, v2._PlainSchemas(), True)[1]) == len(fields)
 
 
 def assert_same(fields: Sequence[ModelField], *, separate: bool = True) -> None:

@@ -205,7 +205,7 @@ class PlainSchemas:
         definition = {"properties": properties, "title": name, "type": "object"}
         if required:
             definition["required"] = required
-        if model.__doc__:
+        if model.__doc__ and model is not BaseModel:
             definition["description"] = inspect.cleandoc(model.__doc__)
         self.definitions[name] = dict(sorted(definition.items()))
 

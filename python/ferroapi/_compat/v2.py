@@ -1,21 +1,20 @@
 """Fields over pydantic 2: `ModelField`, and the JSON schema definitions of a set of them.
 
-Registration makes the fields, the request path runs their adapters, OpenAPI asks for their definitions.
+Registration makes the fields, the request path runs their adapters, OpenAPI asks for their definitions. Pydantic looks
+names up in the module that calls it, which is this one: each public name here stands in FastAPI's `_compat.v2` too.
 """
 
 import re
-import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, is_dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
-from functools import cached_property, lru_cache
-from types import NoneType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
-from uuid import UUID
+from functools import cached_property as _cached_property
+from functools import lru_cache
+from threading import RLock as _RLock
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import cast as cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic import GetJsonSchemaHandler as GetJsonSchemaHandler
@@ -32,7 +31,10 @@ from pydantic_core import Url as Url
 from pydantic_core.core_schema import with_info_plain_validator_function as with_info_plain_validator_function
 
 from ferroapi._compat import shared
-from ferroapi._compat.plain_schemas import PlainSchemas, is_json
+from ferroapi._compat.plain_annotations import has_reference as _has_reference
+from ferroapi._compat.plain_annotations import is_plain as _is_plain
+from ferroapi._compat.plain_schemas import PlainSchemas as _PlainSchemas
+from ferroapi._compat.plain_schemas import is_json as _is_json
 from ferroapi._compat.shared import lenient_issubclass
 from ferroapi.openapi.constants import REF_TEMPLATE
 from ferroapi.types import IncEx, ModelNameMap, UnionType
@@ -40,10 +42,10 @@ from ferroapi.types import IncEx, ModelNameMap, UnionType
 RequiredParam = PydanticUndefined
 Undefined = PydanticUndefined
 
-Location: TypeAlias = tuple[int | str, ...]
-Mode: TypeAlias = Literal["validation", "serialization"]
-TypeModelOrEnum: TypeAlias = type[BaseModel] | type[Enum]
-TypeModelSet: TypeAlias = set[TypeModelOrEnum]
+_Location = tuple[int | str, ...]
+_Mode = Literal["validation", "serialization"]
+TypeModelOrEnum = type[BaseModel] | type[Enum]
+TypeModelSet = set[TypeModelOrEnum]
 
 
 def evaluate_forwardref(
@@ -72,18 +74,18 @@ class GenerateJsonSchema(_GenerateJsonSchema):
 
     def encode_default(self, dft: Any) -> Any:
         """Return a default as JSON has it; most are JSON already, and need no adapter to become it."""
-        return dft if is_json(dft) else super().encode_default(dft)
+        return dft if _is_json(dft) else super().encode_default(dft)
 
     def get_defs_ref(self, core_mode_ref: Any) -> Any:
         """Return the key of a definition, and remember what it was asked for."""
         self._core_refs.add(core_mode_ref[0])
         return super().get_defs_ref(core_mode_ref)
 
-    @cached_property
+    @_cached_property
     def _core_refs(self) -> set[str]:
         return set()
 
-    def meets(self, core_refs: Mapping[str, str]) -> bool:
+    def meets(self, core_refs: dict[str, str]) -> bool:
         """Tell whether a definition was made that would be called as one of `core_refs` without being the same."""
         for core_ref in self._core_refs:
             name = re.split(r"[:\[]", core_ref)[0].rpartition(".")[2]
@@ -147,37 +149,8 @@ def copy_field_info(*, field_info: FieldInfo, annotation: Any) -> FieldInfo:
 
 # --- The field ---
 
-_PLAIN_CLASSES = frozenset(
-    {str, int, float, bool, bytes, NoneType, date, datetime, time, timedelta, Decimal, UUID, list, dict}
-)
-_PLAIN_CONTAINERS = frozenset({Union, UnionType, list, dict, set, frozenset})
-
-
-def _is_plain_annotation(annotation: Any) -> bool:
-    """Tell whether pydantic certainly builds an adapter for an annotation, so that building it can wait."""
-    if annotation is Any or annotation is None or (type(annotation) is type and annotation in _PLAIN_CLASSES):
-        return True
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        if issubclass(annotation, BaseModel):
-            hook = getattr(annotation.__get_pydantic_core_schema__, "__func__", None)
-            return annotation.__pydantic_complete__ and hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
-        return annotation in _PLAIN_CLASSES
-    return get_origin(annotation) in _PLAIN_CONTAINERS and all(map(_is_plain_annotation, get_args(annotation)))
-
-
-_warning_filters = threading.RLock()
+_warning_filters = _RLock()
 """Held while the filters of warnings, which all threads share, are changed: routes compile on their first use."""
-
-
-def _is_plain(field_info: FieldInfo) -> bool:
-    return (
-        not field_info.metadata
-        and field_info.discriminator is None
-        # Pydantic refuses a field with both, once it makes one of this.
-        and (field_info.default_factory is None or field_info.default is Undefined)
-        and (field_info.validation_alias is None or isinstance(field_info.validation_alias, str))
-        and _is_plain_annotation(field_info.annotation)
-    )
 
 
 @dataclass
@@ -192,7 +165,7 @@ class ModelField:
 
     field_info: FieldInfo
     name: str
-    mode: Mode = "validation"
+    mode: _Mode = "validation"
     config: ConfigDict | None = None
 
     def __post_init__(self) -> None:
@@ -201,7 +174,7 @@ class ModelField:
         if self.config or not _is_plain(self.field_info):
             self._type_adapter  # noqa: B018
 
-    @cached_property
+    @_cached_property
     def _type_adapter(self) -> TypeAdapter[Any]:
         parts = asdict(self.field_info)
         with _warning_filters, warnings.catch_warnings():
@@ -213,6 +186,20 @@ class ModelField:
             arguments: Any = (parts["annotation"], *parts["metadata"], Field(**parts["attributes"]))
             annotation: Any = Annotated[arguments]  # pyright: ignore[reportInvalidTypeForm]
             return TypeAdapter(annotation, config=self.config)
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether pydantic knows every name in the annotation, so that there are a validator and a serializer."""
+        return getattr(self._type_adapter, "pydantic_complete", True)
+
+    @property
+    def _validate_python(self) -> Any:
+        """What validates a value that is given with `from_attributes=True`, as fast as it can be had."""
+        return self._type_adapter.validator.validate_python if self._is_complete else self._validate_incomplete
+
+    def _validate_incomplete(self, value: Any, *, from_attributes: bool) -> Any:
+        # Each call looks for the names anew, in the frame that calls the adapter: this one, whoever has called it.
+        return self._type_adapter.validate_python(value, from_attributes=from_attributes)
 
     @property
     def alias(self) -> str:
@@ -245,7 +232,7 @@ class ModelField:
         value: Any,
         values: dict[str, Any] = {},  # noqa: B006 # FastAPI's default; it is not used
         *,
-        loc: Location = (),
+        loc: _Location = (),
     ) -> tuple[Any, list[dict[str, Any]]]:
         """Validate a value: the result and no errors, or None and the errors, each located under `loc`."""
         try:
@@ -304,11 +291,11 @@ class ModelField:
         return id(self)
 
 
-def _regenerate_error_with_loc(*, errors: Sequence[Any], loc_prefix: Location) -> list[dict[str, Any]]:
+def _regenerate_error_with_loc(*, errors: Sequence[Any], loc_prefix: _Location) -> list[dict[str, Any]]:
     return [{**error, "loc": loc_prefix + error.get("loc", ())} for error in errors]
 
 
-def get_missing_field_error(loc: Location) -> dict[str, Any]:
+def get_missing_field_error(loc: _Location) -> dict[str, Any]:
     """Return the error of a required value that is absent.
 
     Source: pydantic's `missing` error, whose `input` FastAPI sets to None.
@@ -332,7 +319,7 @@ def serialize_sequence_value(*, field: ModelField, value: Any) -> Sequence[Any]:
     """
     annotation: Any = field.field_info.annotation
     if get_origin(annotation) in (Union, UnionType):
-        annotation = next((member for member in get_args(annotation) if member is not NoneType), annotation)
+        annotation = next((member for member in get_args(annotation) if member is not type(None)), annotation)
     sequence_class = get_origin(annotation) or annotation
     assert issubclass(sequence_class, shared.sequence_types)
     built: Sequence[Any] = shared.sequence_annotation_to_type[sequence_class](value)
@@ -423,26 +410,9 @@ def _add_models(annotation: Any, known_models: TypeModelSet) -> None:
         get_flat_models_from_model(annotation, known_models)
 
 
-def get_reached_models(fields: Sequence[ModelField]) -> TypeModelSet:
-    """Return what `get_flat_models_from_fields` finds, without making a field for every field of a model."""
-    reached: TypeModelSet = set()
-    waiting: list[Any] = [field.field_info.annotation for field in fields]
-    while waiting:
-        annotation = waiting.pop()
-        if not isinstance(annotation, type) or get_origin(annotation) is not None:
-            waiting += get_args(annotation)
-        elif annotation in _PLAIN_CLASSES or annotation in reached:
-            continue
-        elif issubclass(annotation, BaseModel | Enum):
-            reached.add(annotation)
-            if issubclass(annotation, BaseModel):
-                waiting += [field_info.annotation for field_info in annotation.model_fields.values()]
-    return reached
-
-
 # --- JSON schema ---
 
-_FieldMapping: TypeAlias = dict[tuple[ModelField, Mode], JsonSchemaValue]
+_FieldMapping = dict[tuple[ModelField, _Mode], JsonSchemaValue]
 
 
 def _annotation_has_computed_fields(annotation: Any, known_models: set[type[BaseModel]]) -> bool:
@@ -467,7 +437,7 @@ def _has_computed_fields(field: ModelField) -> bool:
     return bool(inner_schema.get("computed_fields"))
 
 
-def _schema_mode(field: ModelField, separate_input_output_schemas: bool) -> Mode:
+def _schema_mode(field: ModelField, separate_input_output_schemas: bool) -> _Mode:
     """Return the mode a field is described in: one schema serves both ways unless output has fields of its own."""
     return field.mode if separate_input_output_schemas or _has_computed_fields(field) else "validation"
 
@@ -500,14 +470,14 @@ def get_definitions(
     The definitions include every model and enum that a field reaches. A description ends at its first form feed, by
     which the author of a model hides the rest of its docstring.
     """
-    plain = PlainSchemas()
+    plain = _PlainSchemas()
     schemas, others = _describe_plain(fields, plain, separate_input_output_schemas)
     generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
     field_mapping, definitions = _generate(generator, others, separate_input_output_schemas)
     if generator.meets(plain.core_refs):
         # Two classes of one name: pydantic decides which names keep them apart, and must see all of them.
         generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
-        schemas, plain = {}, PlainSchemas()
+        schemas, plain = {}, _PlainSchemas()
         field_mapping, definitions = _generate(generator, fields, separate_input_output_schemas)
     definitions = dict(sorted({**plain.definitions, **definitions}.items()))
     for definition in definitions.values():
@@ -517,7 +487,7 @@ def get_definitions(
 
 
 def _describe_plain(
-    fields: Sequence[ModelField], plain: PlainSchemas, separate_input_output_schemas: bool
+    fields: Sequence[ModelField], plain: _PlainSchemas, separate_input_output_schemas: bool
 ) -> tuple[_FieldMapping, list[ModelField]]:
     """Return the schemas of the plain fields, and the fields that are left to pydantic."""
     schemas: _FieldMapping = {}
@@ -525,7 +495,9 @@ def _describe_plain(
     for field in fields:
         adapter: TypeAdapter[Any] | None = field.__dict__.get("_type_adapter")
         schema = None
-        if type(field) is ModelField and not field.config and (adapter or _is_plain(field.field_info)):
+        # What a forward reference stands for is known to the adapter only, and no model of the annotation.
+        is_known = _is_plain(field.field_info) or (adapter and not _has_reference(field.field_info.annotation))
+        if type(field) is ModelField and not field.config and is_known:
             schema = plain.of_field(field.field_info, adapter and adapter.core_schema)
         if schema is None:
             others.append(field)
@@ -540,7 +512,7 @@ def _generate(
     """Return pydantic's schemas of fields and of every model and enum they reach."""
     annotations = {field.field_info.annotation for field in fields}
     described = list(fields)
-    modes: tuple[Mode, ...] = ("validation", "serialization")
+    modes: tuple[_Mode, ...] = ("validation", "serialization")
     for mode in modes:
         models = get_flat_models_from_fields([field for field in fields if field.mode == mode], known_models=set())
         described += [

@@ -69,7 +69,7 @@ def item_serializer(recipe: ResponseRecipe) -> ItemSerializer:
     if field is None:
         return _serialize_untyped
     keywords = recipe.serialization
-    if type(field) is not ModelField:
+    if type(field) is not ModelField or not field._is_complete:
         return _by_methods(field, keywords)
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
@@ -94,7 +94,7 @@ def item_serializer(recipe: ResponseRecipe) -> ItemSerializer:
 
 
 def _by_methods(field: Any, keywords: dict[str, Any]) -> ItemSerializer:
-    """Return the serializer for a field of a class of its own, whose methods are called."""
+    """Return the serializer for a field whose methods are called: one of a class of its own, or not complete yet."""
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
         value, errors = field.validate(item, {}, loc=("response",))

@@ -446,7 +446,7 @@ def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -
         many=many,
         absent=absent,
         default=default,
-        validate=model_field._type_adapter.validator.validate_python,
+        validate=model_field._validate_python,
         scalar=scalar_recipe(model_field) if is_text and not many else None,
         field=model_field,
     )
@@ -472,7 +472,7 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
         raise Unplannable("the status code is no HTTP status")
-    if recipe.dumps_json and type(recipe.field) is ModelField:
+    if recipe.dumps_json and type(recipe.field) is ModelField and recipe.field._is_complete:
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
         return AnswerRecipe(

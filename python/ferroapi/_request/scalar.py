@@ -40,7 +40,9 @@ def is_watched(adapter: TypeAdapter[Any]) -> bool:
 def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:
     """Return what a text of this field stands for, None if only pydantic knows."""
     adapter = model_field._type_adapter
-    return None if model_field.config or is_watched(adapter) else _read(adapter.core_schema)
+    if model_field.config or not model_field._is_complete or is_watched(adapter):
+        return None
+    return _read(adapter.core_schema)
 
 
 def _read(schema: Mapping[str, Any]) -> ScalarRecipe | None:

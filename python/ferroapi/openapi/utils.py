@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.routing import BaseRoute
 
 from ferroapi._compat import get_definitions, get_model_name_map
-from ferroapi._compat.v2 import get_reached_models
+from ferroapi._compat.plain_annotations import get_reached_models
 from ferroapi._imported import imported_names
 from ferroapi.openapi._operation import (
     generate_operation_id,
@@ -96,7 +96,7 @@ def get_openapi(
     operations = api_route_contexts(routes)
     hooks = api_route_contexts(webhooks or [])
     fields = get_fields_from_routes([*operations, *hooks])
-    model_name_map = get_model_name_map(get_reached_models(fields))
+    model_name_map = get_model_name_map(get_reached_models(field.field_info.annotation for field in fields))
     field_mapping, definitions = get_definitions(
         fields=fields,
         model_name_map=model_name_map,

@@ -1,0 +1,73 @@
+"""Which annotations are so plain that nothing can go wrong with them, and the models that annotations reach.
+
+`v2` asks before it builds an adapter: that of a plain annotation can wait. It builds nothing itself.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType
+from typing import Any, ForwardRef, Literal, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ferroapi.types import UnionType
+
+_CLASSES = frozenset(
+    {str, int, float, bool, bytes, NoneType, date, datetime, time, timedelta, Decimal, UUID, list, dict}
+)
+_CONTAINERS = frozenset({Union, UnionType, list, dict, set, frozenset})
+
+
+def is_plain_annotation(annotation: Any) -> bool:
+    """Tell whether pydantic certainly builds an adapter for an annotation, so that building it can wait."""
+    if annotation is Any or annotation is None or (type(annotation) is type and annotation in _CLASSES):
+        return True
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        if issubclass(annotation, BaseModel):
+            hook = getattr(annotation.__get_pydantic_core_schema__, "__func__", None)
+            return annotation.__pydantic_complete__ and hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+        return annotation in _CLASSES
+    return get_origin(annotation) in _CONTAINERS and all(map(is_plain_annotation, get_args(annotation)))
+
+
+def is_plain(field_info: FieldInfo) -> bool:
+    """Tell whether pydantic certainly builds an adapter for a field."""
+    return (
+        not field_info.metadata
+        and field_info.discriminator is None
+        # Pydantic refuses a field with both, once it makes one of this.
+        and (field_info.default_factory is None or field_info.default is PydanticUndefined)
+        and (field_info.validation_alias is None or isinstance(field_info.validation_alias, str))
+        and is_plain_annotation(field_info.annotation)
+    )
+
+
+def has_reference(annotation: Any) -> bool:
+    """Tell whether a class in an annotation is given by its name, or is a model in which one is that nobody knows."""
+    if isinstance(annotation, str | ForwardRef):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return not annotation.__pydantic_complete__
+    return get_origin(annotation) is not Literal and any(map(has_reference, get_args(annotation)))
+
+
+def get_reached_models(annotations: Iterable[Any]) -> set[type[BaseModel] | type[Enum]]:
+    """Return what `v2.get_flat_models_from_fields` finds, without making a field for every field of a model."""
+    reached: set[type[BaseModel] | type[Enum]] = set()
+    waiting: list[Any] = list(annotations)
+    while waiting:
+        annotation = waiting.pop()
+        if not isinstance(annotation, type) or get_origin(annotation) is not None:
+            waiting += get_args(annotation)
+        elif annotation in _CLASSES or annotation in reached:
+            continue
+        elif issubclass(annotation, BaseModel | Enum):
+            reached.add(annotation)
+            if issubclass(annotation, BaseModel):
+                waiting += [field_info.annotation for field_info in annotation.model_fields.values()]
+    return reached
