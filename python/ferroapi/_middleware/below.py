@@ -6,6 +6,7 @@ without waiting for the event loop to come round.
 
 import asyncio
 import sys
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -44,23 +45,25 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
     cr_code = None
     cr_await = None
 
-    failure: BaseException | None = None
-
     def begin_for(self, exchange: "Exchange") -> None:
         """Begin, as a new task."""
         self.exchange = exchange
         self.begin_as(exchange.loop.create_task(self, name=TASK_NAME, context=self.context))
 
     def note_failure(self, error: BaseException) -> None:
-        """Take note of what the application raised, which is its end."""
+        """Take note of what the application raised, which is its end.
+
+        Raises:
+            BaseException: the error, if it is meant to end the event loop.
+        """
         exchange = self.exchange
-        if not isinstance(error, Exception):
-            self.failure = error
-            if exchange is not None:
-                exchange.has_failed = True
-        elif exchange is not None:
+        if exchange is not None and isinstance(error, Exception):
             exchange.error = error
         self.note_end()
+        if exchange is not None and not isinstance(error, Exception):
+            exchange.note_escape(error)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
 
     # What the task calls.
 
@@ -95,12 +98,12 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
         except StopIteration:
             self.note_end()
             raise
-        except Exception as error:
-            self.note_failure(error)
-            raise StopIteration from None
-        except BaseException as error:
+        except CancelledError as error:
             self.note_failure(error)
             raise
+        except BaseException as error:
+            self.note_failure(error)
+            raise StopIteration from None
 
     def close(self) -> None:
         if (coroutine := self.coroutine) is not None:

@@ -45,9 +45,12 @@ async def _serve_function(layer: Any, below: Application, scope: Scope, receive:
         else:
             await response(scope, exchange.request.wrapped_receive, send)
     except BaseException as error:
-        await exchange.abandon(error)
-    if not exchange.is_over():
-        await exchange.finish()
+        await exchange.leave(error)
+    else:
+        if exchange.is_over():
+            return
+        await exchange.leave(None)
+    exchange.fail()
 
 
 def _serve_cross_origin(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

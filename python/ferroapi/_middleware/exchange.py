@@ -4,8 +4,9 @@ The messages go as through the memory stream of Starlette: one at a time, the se
 """
 
 import asyncio
+import types
 from asyncio import CancelledError, sleep
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 from weakref import WeakSet
 
@@ -22,10 +23,56 @@ from ferroapi._middleware.below import Below, running_task
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_called_off: "WeakSet[asyncio.Task[Any]]" = WeakSet()
-"""Tasks that wait for a message which nobody needs any more, since the response has been sent."""
-
 _STREAMED_AS_WRITTEN = _StreamingResponse.__call__
+
+
+@types.coroutine
+def _pause() -> Generator[None]:
+    """Let the event loop go round once."""
+    yield
+
+
+def _grouped(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
+    """Return what AnyIO's task groups raise."""
+    return BaseExceptionGroup("unhandled errors in a TaskGroup", errors)
+
+
+def _is_of_a_scope(error: CancelledError) -> bool:
+    """Tell whether a cancellation is one of AnyIO's.
+
+    Source: AnyIO behaviour, `_backends._asyncio.is_anyio_cancellation`.
+    """
+    while not (error.args and str(error.args[0]).startswith("Cancelled via cancel scope ")):
+        if not isinstance(error.__context__, CancelledError):
+            return False
+        error = error.__context__
+    return True
+
+
+class _Reading:
+    """A task of what is below that waits for a message, which nobody needs once the response has been sent."""
+
+    __slots__ = ("_cancelling", "_scope", "_since", "_task")
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task = task
+        self._since = scopes.current_scope(task)
+        self._cancelling = task.cancelling()
+        self._scope: scopes.Scope | None = None
+
+    def call_off(self) -> None:
+        """Cancel the wait."""
+        scope = self._scope = scopes.surround(self._task, self._since, self._cancelling)
+        scope.cancel()
+
+    def leave(self, error: BaseException | None) -> bool:
+        """End the wait with `error`; tell whether that only says that it was called off."""
+        scope, self._scope = self._scope, None
+        return scope is not None and bool(scope.__exit__(type(error), error, None))
+
+
+_called_off: "WeakSet[asyncio.Task[Any]]" = WeakSet()
+"""Tasks whose wait was called off. One exchange around another waits for the same message: one of them is enough."""
 
 
 class Exchange(_core.Messages):
@@ -35,11 +82,19 @@ class Exchange(_core.Messages):
     """
 
     error: Exception | None = None
-    has_failed = False
     _is_raised = False
     _body: AsyncGenerator[Any, None] | None = None
     _is_read = False
-    _reading: set[asyncio.Task[Any]] | None = None
+    _reading: dict["asyncio.Task[Any]", _Reading] | None = None
+    _escaping = 0
+    """How many calls ended by something else than an `Exception`, of which the task group would not know yet."""
+    _failures: list[BaseException] | None = None
+    """What other errors than exceptions and cancellations came out of what is below, once one call has ended so."""
+    _is_cancelled = False
+    """Whether the task group would be cancelled: the middleware function, and all that is below."""
+    _is_left = False
+    _scope: scopes.Scope | None = None
+    """The cancel scope around the middleware function, once it has been cancelled by what is below."""
 
     def __init__(
         self, app: Application, channels: tuple[Scope, Receive, Send], loop: asyncio.AbstractEventLoop
@@ -81,8 +136,6 @@ class Exchange(_core.Messages):
                 else:
                     break
         except anyio.EndOfStream:
-            if (failure := run.failure) is not None:
-                raise failure from None
             if (error := self.error) is not None:
                 self._is_raised = True
                 raise error from error.__cause__ or error.__context__
@@ -143,32 +196,47 @@ class Exchange(_core.Messages):
 
     async def __call__(self, message: Message) -> None:
         """Send a message to the response."""
+        if self._is_interruptible(message):
+            await _pause()
         if (gate := self.pass_on(message)) is not None:
             await gate
+
+    def _is_interruptible(self, message: Message) -> bool:
+        """Tell whether the event loop has to go round before a message is sent, as it always does in AnyIO's streams.
+
+        It has where a scope is entered, or a cancellation was asked for, that keeps the start or the end of a response
+        from being sent; and between the chunks of a stream, which may have no end.
+        """
+        if message.get("more_body"):
+            return any(run.is_by_hand for run in self.runs)
+        task = running_task(self.loop)
+        return task is not None and (task.cancelling() > 0 or scopes.current_scope(task) is not None)
 
     async def _receive_below(self) -> Message:
         if self.is_closed:
             return {"type": "http.disconnect"}
         task = running_task(self.loop)
         assert task is not None
-        cancelling = task.cancelling()
-        reading = self._reading
-        if reading is None:
-            reading = self._reading = set()
-        reading.add(task)
+        if self._reading is None:
+            self._reading = {}
+        reading = self._reading[task] = _Reading(task)
         try:
             message = await self.request.wrapped_receive()
-        except CancelledError:
-            if task not in _called_off:
-                raise
-            # Not cancelled, but called off: the response has been sent.
-            _called_off.discard(task)
-            if task.uncancel() > cancelling:
-                raise
+        except BaseException as error:
+            if not reading.leave(error):
+                # As the task group raises it in which Starlette waits for a message and for the end of the response.
+                async with anyio.create_task_group() as group:
+                    group.start_soon(anyio.sleep_forever)
+                    raise
             return {"type": "http.disconnect"}
+        else:
+            reading.leave(None)
         finally:
-            reading.discard(task)
-        # The task group of Starlette waits at its end: a scope that is cancelled already gets no message.
+            del self._reading[task]
+            _called_off.discard(task)
+        # The task group of Starlette waits at its end: a task that is cancelled already gets no message.
+        if task.cancelling():
+            await _pause()
         await checkpoint_if_cancelled()
         return {"type": "http.disconnect"} if self.is_closed else message
 
@@ -180,64 +248,100 @@ class Exchange(_core.Messages):
             return False
         # The generator holds this object: without it, what a request leaves behind is freed at once.
         self._body = None
-        return self.error is None and not self.has_failed
+        return self.error is None and not self._escaping and self._failures is None
 
-    async def finish(self) -> None:
-        """Let what is below come to its end, now that the response is sent.
+    async def leave(self, error: BaseException | None) -> None:
+        """Wait for the end of what is below: after the response, or cancelled since the function ended with an error.
 
         Raises:
-            Exception: what comes out of it, if `call_next` has not raised it.
+            BaseException: the error, or what other than an `Exception` came out of what is below.
+        Source: AnyIO behaviour, `TaskGroup.__aexit__`, and Starlette's, `_utils.create_collapsing_task_group`.
         """
-        if self._reading:
-            self.close()
-            self.release()
-            # One exchange around another waits for the same message, and calls off once.
-            for task in self._reading.difference(_called_off):
-                _called_off.add(task)
-                task.cancel()
-        if not self.settle():
-            await self._join(None)
+        if self._failures is None:
+            self._failures = []
+        if error is not None:
+            self._is_cancelled = True
+            self._cancel_calls()
+            if not isinstance(error, CancelledError):
+                self._failures.append(error)
+        else:
+            self._call_off()
+            self.settle()
+        if not self.have_all_ended or self._escaping:
+            error = await self._join(error)
+        self._is_left = True
         self._body = None
-        if self.has_failed:
-            raise next(run.failure for run in self.runs if run.failure is not None)
+        self.close()
+        try:
+            if self._failures:
+                raise _grouped(*self._failures) from None
+            if error is not None:
+                raise error
+        except BaseException as raised:
+            if self._scope is not None and self._scope.__exit__(type(raised), raised, None):
+                return
+            if len(self._failures) != 1:
+                raise
+            only = self._failures[0]
+            raise only from only.__cause__ or (None if only.__suppress_context__ else only.__context__)
+        if self._scope is not None:
+            self._scope.__exit__(None, None, None)
+
+    def fail(self) -> None:
+        """Raise the exception of what is below, if `call_next` has not raised it.
+
+        Raises:
+            Exception: it.
+        """
         if self.error is not None and not self._is_raised:
             raise self.error
 
-    async def abandon(self, error: BaseException) -> None:
-        """Cancel what is below, wait for its end, and raise the error of the middleware function.
+    def note_escape(self, error: BaseException) -> None:
+        """Take note that a call of what is below has ended by something else than an `Exception`.
 
-        Raises:
-            BaseException: the error.
-        Source: Starlette behaviour, `_utils.create_collapsing_task_group`.
+        Source: AnyIO behaviour, `TaskGroup._spawn.task_done`, which the event loop calls in its next turn.
         """
-        if not self.have_all_ended:
-            self._cancel()
-            await self._join(error)
-        self.close()
-        if isinstance(error, CancelledError):
-            raise error
-        try:
-            raise BaseExceptionGroup("unhandled errors in a TaskGroup", [error]) from None
-        except BaseExceptionGroup:
-            context = None if error.__suppress_context__ else error.__context__
-            raise error from error.__cause__ or context
+        self._escaping += 1
+        self.loop.call_soon(self._escape, error)
 
-    def _cancel(self) -> None:
+    def _escape(self, error: BaseException) -> None:
+        self._escaping -= 1
+        if self._failures is None:
+            self._failures = []
+        if not isinstance(error, CancelledError):
+            self._failures.append(error)
+        if not self._is_cancelled and not self._is_left:
+            self._is_cancelled = True
+            self._cancel_calls()
+            scope = self._scope = scopes.surround(self.host, self.outer_scope, self.host.cancelling())
+            scope.cancel()
+        self.note_end()
+
+    def _call_off(self) -> None:
+        """Let nothing of what is below wait for a message, or for its turn to send one."""
+        self.close()
+        self.release()
+        for task, reading in (self._reading or {}).items():
+            if task not in _called_off:
+                _called_off.add(task)
+                reading.call_off()
+
+    def _cancel_calls(self) -> None:
         for run in self.runs:
             run.adopt()
             if run.scope is not None:
                 run.scope.cancel()
 
-    async def _join(self, error: BaseException | None) -> None:
-        cancelled: CancelledError | None = None
+    async def _join(self, error: BaseException | None) -> BaseException | None:
+        """Wait for the end of what is below; return the error, or the cancellation of the wait."""
         with anyio.CancelScope() as waiting:
-            while not self.have_all_ended:
+            while not self.have_all_ended or self._escaping:
                 try:
                     await self.await_end()
-                except CancelledError as exc:
+                except CancelledError as cancellation:
                     # Further attempts to cancel would not end it sooner.
                     waiting.shield = True
-                    self._cancel()
-                    cancelled = exc
-        if cancelled is not None and error is None:
-            raise cancelled
+                    self._cancel_calls()
+                    if error is None or (isinstance(error, CancelledError) and not _is_of_a_scope(cancellation)):
+                        error = cancellation
+        return error

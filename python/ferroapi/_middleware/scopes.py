@@ -1,4 +1,4 @@
-"""The cancel scope that AnyIO's task group would put around a task, made when the task turns out to wait.
+"""A cancel scope put around what a task has already entered: made when it is needed, where AnyIO makes it before.
 
 AnyIO has no public way to give a running task a scope around those it has entered, hence the private names.
 """
@@ -16,45 +16,78 @@ IS_KNOWN = False
 with suppress(ImportError, AttributeError):
     _backend = import_module("anyio._backends._asyncio")
     _states = _backend._task_states
-    _needed = ("_parent_scope", "_child_scopes", "_tasks", "_host_task", "_restart_cancellation_in_parent")
-    _has_parts = all(hasattr(_backend.CancelScope(), name) for name in _needed)
+    _needed = "_parent_scope _child_scopes _tasks _host_task _active _cancelling_at_enter".split()
+    _has_parts = all(hasattr(_backend.CancelScope(), name) for name in [*_needed, "_restart_cancellation_in_parent"])
     IS_KNOWN = _has_parts and {"parent_id", "cancel_scope"} <= set(_backend.TaskState.__slots__)
 
+Task = asyncio.Task[Any]
 Scope = Any
 """An `anyio.CancelScope` of the asyncio backend."""
 
 
-def current_scope(task: "asyncio.Task[Any]") -> Scope | None:
+def current_scope(task: Task) -> Scope | None:
     """Return the innermost scope that a task has entered."""
     state = _states.get(task)
     return None if state is None else state.cancel_scope
 
 
-def adopt(task: "asyncio.Task[Any]", host: "asyncio.Task[Any]", parent: Scope | None) -> Scope:
-    """Put a scope around all that a task has entered or will enter, inside `parent`, and return it.
+def adopt(task: Task, host: Task, since: Scope | None) -> Scope:
+    """Put a scope around all that a task has entered or will enter, and return it.
 
-    Source: AnyIO behaviour, `TaskGroup._spawn` of a group that `host` entered under `parent`.
+    Its parent is the scope that `host` was in when it was in `since`.
+    Source: AnyIO behaviour, `TaskGroup._spawn`.
     """
     scope = _backend.CancelScope()
     scope._host_task = host
-    scope._parent_scope = parent
-    state = _states.get(task)
-    outermost = None if state is None else state.cancel_scope
-    if outermost is None:
-        _states[task] = _backend.TaskState(parent_id=id(host), cancel_scope=scope)
-        scope._tasks.add(task)
-    else:
-        while outermost._parent_scope is not None:
-            outermost = outermost._parent_scope
-        outermost._parent_scope = scope
-        scope._child_scopes.add(outermost)
-    if parent is not None:
-        parent._child_scopes.add(scope)
+    _insert(scope, task, _entered_since(task, None)[0], _entered_since(host, since)[1])
+    if scope._parent_scope is not None:
         scope._restart_cancellation_in_parent()
     return scope
 
 
-def release(task: "asyncio.Task[Any]", scope: Scope) -> None:
+def surround(task: Task, since: Scope | None, cancelling: int) -> Scope:
+    """Put a scope around all that a task has entered since it was in `since`, as if the task had entered it then.
+
+    `cancelling` is what `Task.cancelling` said then. The task leaves the scope by `__exit__`.
+    Source: AnyIO behaviour, `CancelScope.__enter__`.
+    """
+    scope = _backend.CancelScope()
+    scope._host_task = task
+    scope._active = True
+    scope._cancelling_at_enter = cancelling
+    outermost, parent = _entered_since(task, since)
+    if outermost is None and parent is not None:
+        parent._tasks.discard(task)
+    _insert(scope, task, outermost, parent)
+    return scope
+
+
+def _entered_since(task: Task, since: Scope | None) -> tuple[Scope | None, Scope | None]:
+    """Return the outermost scope that a task has entered since it was in `since`, and the scope around that."""
+    outermost, scope = None, current_scope(task)
+    while scope is not None and scope is not since and scope._host_task is task:
+        outermost, scope = scope, scope._parent_scope
+    return outermost, scope
+
+
+def _insert(scope: Scope, task: Task, child: Scope | None, parent: Scope | None) -> None:
+    scope._parent_scope = parent
+    if child is not None:
+        if parent is not None:
+            parent._child_scopes.discard(child)
+        child._parent_scope = scope
+        scope._child_scopes.add(child)
+    else:
+        scope._tasks.add(task)
+        if (state := _states.get(task)) is None:
+            _states[task] = _backend.TaskState(parent_id=id(scope._host_task), cancel_scope=scope)
+        else:
+            state.cancel_scope = scope
+    if parent is not None:
+        parent._child_scopes.add(scope)
+
+
+def release(task: Task, scope: Scope) -> None:
     """Take a scope away again when its task has ended."""
     scope._tasks.discard(task)
     _states.pop(task, None)
