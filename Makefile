@@ -14,6 +14,9 @@ CONSTRAINTS := tests/conformance/requirements.txt
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
+# Two cores are what continuous integration has; a process that is done takes tests from the other.
+WORKERS ?= 2
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
 TARGETS ?= $(notdir $(basename $(wildcard rust/fuzz/targets/*.rs)))
 FUZZ_SECONDS ?= 60
 # The fuzz targets are a workspace of their own.
@@ -54,10 +57,10 @@ run: build ## Serve the example application at http://127.0.0.1:8000 (HOST=, POR
 	@cd examples && ../$(BIN)/python -m uvicorn service.main:app --host $(HOST) --port $(PORT)
 
 .PHONY: test
-test: build ## Run the Rust tests and the Python tests, and print the counts (ARGS= for pytest)
+test: build ## Run the Rust tests and the Python tests, and print the counts (ARGS= for pytest, WORKERS=0 for one process)
 	@mkdir -p target
 	{ cargo test --locked --workspace --exclude ferroapi-core && cargo test --locked $(FUZZ); } 2>&1 | tee target/cargo-test.log
-	$(BIN)/python -m pytest $(ARGS) 2>&1 | tee target/pytest.log
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS) 2>&1 | tee target/pytest.log
 	@awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "rust: %d passed, %d failed\n", passed, failed }' target/cargo-test.log
 	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
 
@@ -74,19 +77,32 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 		if test -z "$$found"; then echo "::: Python $$version: skipped, not found"; continue; fi; \
 		echo "::: Python $$version: $$found"; \
 		CARGO_TARGET_DIR=target/$$version $(MAKE) build VENV=target/venv-$$version PYTHON="$$found"; \
-		target/venv-$$version/bin/python -m pytest $(ARGS); \
+		target/venv-$$version/bin/python -m pytest $(PARALLEL) $(ARGS); \
 	done
 
 .PHONY: test-deep
 test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
 	PROPTEST_CASES=20000 cargo test --locked --release --workspace --exclude ferroapi-core
 	PROPTEST_CASES=20000 cargo test --locked --release $(FUZZ)
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis --numprocesses 2 --dist worksteal --timeout 3000 $(ARGS)
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis $(PARALLEL) --timeout 3000 $(ARGS)
+
+# What `cargo fuzz` passes to the compiler; the variable admits `-Z` on the stable one. The target is named so that build
+# scripts and procedural macros are built without.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-trace-compares \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1 \
+	-Zsanitizer=address --cfg fuzzing
+FUZZ_HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
 .PHONY: fuzz
-fuzz: ## Feed the parsers of rust/wire with libFuzzer (nightly, `cargo install cargo-fuzz`; TARGETS=, FUZZ_SECONDS=)
-	for target in $(TARGETS); do \
-		cargo +nightly fuzz run --fuzz-dir rust/fuzz --features libfuzzer $$target -- -max_total_time=$(FUZZ_SECONDS); \
+fuzz: ## Feed the parsers of rust/wire with libFuzzer, target after target (TARGETS=, FUZZ_SECONDS= for each)
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --locked $(FUZZ) --profile fuzz --features libfuzzer --target $(FUZZ_HOST)
+	@mkdir -p target/fuzz/failures
+	@for target in $(TARGETS); do \
+		corpus=target/fuzz/corpus/$$target; log=target/fuzz/$$target.log; mkdir -p $$corpus; \
+		target/fuzz/$(FUZZ_HOST)/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -dict=rust/fuzz/words.dict \
+			-artifact_prefix=target/fuzz/failures/$$target- $$corpus rust/fuzz/seeds/$$target >$$log 2>&1 \
+			|| { tail -n 60 $$log >&2; exit 1; }; \
+		sed -nE "s/^#([0-9]+)\tDONE +cov: ([0-9]+).* corp: ([0-9]+).*/$$target: \1 executions, \2 edges, \3 inputs kept/p" $$log; \
 	done
 
 .PHONY: conformance

@@ -123,7 +123,6 @@ def _without(answer: Answer, header: str) -> Answer:
         _good(content_length="3"),
         _good(content_type="text/plain"),
     ],
-    ids=str,
 )
 def test_headers_that_break_a_rule_are_refused(answer: Answer) -> None:
     rules.check_headers(_good(), "application/json")

@@ -460,7 +460,6 @@ class MoreStrict(Strict):
         (Any, Inner(number=1), (False, False)),
         (float, 1, (False, True)),
     ],
-    ids=repr,
 )
 def test_shape_takes_what_validation_leaves_as_it_is(annotation: Any, value: Any, taken: tuple[bool, bool]) -> None:
     if isinstance(value, types.GeneratorType):

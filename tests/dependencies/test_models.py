@@ -80,7 +80,7 @@ CALLS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("kind", ["_is_gen_callable", "_is_async_gen_callable", "_is_coroutine_callable"])
 def test_classification_is_that_of_fastapi(kind: str, call: Any) -> None:
     assert getattr(ours, kind)(call) is getattr(theirs, kind)(call)

@@ -47,7 +47,7 @@ CALLS: list[Callable[..., Any]] = [
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("call", CALLS)
 def test_signature_is_read_as_by_fastapi(call: Callable[..., Any]) -> None:
     assert ours.get_typed_signature(call) == theirs.get_typed_signature(call)
     assert ours.get_typed_return_annotation(call) == theirs.get_typed_return_annotation(call)

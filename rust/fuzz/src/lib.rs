@@ -4,18 +4,22 @@
 //! (`make fuzz`) and the properties in `tests/any_bytes.rs` run the same functions.
 #![expect(clippy::missing_panics_doc, reason = "to panic is what a check is for")]
 use wire::media_type::{self, MediaType};
-use wire::{Find, Methods, Routes, Template, cookie, form, json, multipart, percent, query};
+use wire::{
+    Find, Methods, Routes, Template, authorization, cookie, form, json, latin1, multipart, percent, query, scalar,
+};
 
 /// A check and the name of its target.
 pub type Check = (&'static str, fn(&[u8]));
 
 /// Every check, in the order a request meets them.
-pub const CHECKS: [Check; 10] = [
+pub const CHECKS: [Check; 12] = [
     ("template", template),
     ("routes", routes),
     ("percent", percent),
     ("query", query),
     ("cookie", cookie),
+    ("authorization", authorization),
+    ("scalar", scalar),
     ("media_type", media_type),
     ("form", form),
     ("multipart", multipart),
@@ -62,10 +66,29 @@ pub fn percent(bytes: &[u8]) {
     }
 }
 
-/// There are no more pairs than separators allow.
+/// The parts are those between the separators that are not empty, and what is called plain decodes to itself.
 pub fn query(bytes: &[u8]) {
-    let most = bytes.split(|byte| *byte == b'&').count();
-    assert!(query::pairs(bytes).count() <= most);
+    let expected: Vec<(&[u8], &[u8])> = divided(bytes).collect();
+    let parts: Vec<query::Part<'_>> = query::parts(bytes).collect();
+    assert!(parts.iter().map(|part| (part.name.raw, part.value.raw)).eq(expected.iter().copied()));
+    for (part, (name, value)) in parts.iter().zip(query::pairs(bytes)) {
+        assert_is_text(part.name, &name);
+        assert_is_text(part.value, &value);
+    }
+}
+
+/// The names and values as they are sent.
+fn divided(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    bytes.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(|part| {
+        let mut halves = part.splitn(2, |byte| *byte == b'=');
+        (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
+    })
+}
+
+fn assert_is_text(quoted: query::Quoted<'_>, text: &str) {
+    assert_eq!(quoted.decode(), text);
+    assert_eq!(&*quoted.bytes(), text.as_bytes());
+    assert!(quoted.plain().is_none_or(|plain| plain == text.as_bytes()));
 }
 
 /// There are no more cookies than separators allow, and none has an empty name and an empty value, but for quotes.
@@ -74,6 +97,32 @@ pub fn cookie(bytes: &[u8]) {
     let has_quotes = bytes.windows(2).any(|pair| pair == b"\"\"");
     let is_something = |(name, value): &query::Pair<'_>| !name.is_empty() || !value.is_empty() || has_quotes;
     assert!(cookie::pairs(bytes).inspect(|pair| assert!(is_something(pair))).count() <= most);
+}
+
+/// Nothing of a header is invented, and what Basic says has no other way of writing but for bits of the last character.
+pub fn authorization(bytes: &[u8]) {
+    let header = latin1::decode(bytes);
+    assert_eq!(header.chars().count(), bytes.len());
+    let (scheme, rest) = authorization::split(&header);
+    assert!(header.starts_with(scheme) && header.contains(rest) && !scheme.contains(' '));
+    if let Some(text) = authorization::basic(rest) {
+        assert!(text.is_ascii());
+        assert_eq!(rest.len(), text.len().div_ceil(3) * 4);
+    }
+}
+
+/// What is an integer is that number, and both are what the standard library reads.
+pub fn scalar(bytes: &[u8]) {
+    if let Some(integer) = scalar::integer(bytes) {
+        assert_eq!(integer.to_string().as_bytes(), bytes);
+    }
+    if let Some(number) = scalar::number(bytes) {
+        assert_eq!(read::<f64>(bytes).map(f64::to_bits), Some(number.to_bits()));
+        assert!(number.is_finite());
+    }
+    if let (Some(truth), Some(integer)) = (scalar::truth(bytes), scalar::integer(bytes)) {
+        assert_eq!(i64::from(truth), integer);
+    }
 }
 
 /// What is JSON has a type and a subtype, and is no form.
@@ -88,10 +137,27 @@ pub fn media_type(bytes: &[u8]) {
     assert!(count <= bytes.len());
 }
 
-/// A limit of fields is kept.
+/// The fields are those of a query, up to the first that exceeds a limit. The first two bytes are the limits.
 pub fn form(bytes: &[u8]) {
-    let limits = form::Limits { fields: 3, field_size: 1000 };
-    assert!(form::pairs(bytes, limits).take_while(Result::is_ok).count() <= 3);
+    let ([fields, field_size], body) = bytes.split_first_chunk().unwrap_or((&[3, 100], bytes));
+    let limits = form::Limits { fields: usize::from(*fields % 16), field_size: usize::from(*field_size) };
+    let mut expected = query::parts(body).zip(1..);
+    for found in form::pairs(body, limits) {
+        let Some((part, number)) = expected.next() else { panic!("more fields than parts") };
+        match found {
+            Ok(field) => {
+                assert_eq!(field.decode(), part.decode());
+                assert!(number <= limits.fields && size(part) <= limits.field_size);
+            }
+            Err(form::LimitError::FieldTooLarge) => return assert!(size(part) > limits.field_size),
+            Err(form::LimitError::TooManyFields) => return assert!(number > limits.fields),
+        }
+    }
+    assert!(expected.next().is_none());
+}
+
+fn size(part: query::Part<'_>) -> usize {
+    part.name.raw.len() + part.value.raw.len()
 }
 
 /// The parts of a body are those of the body that is made of them, and a boundary is that of a multipart form.

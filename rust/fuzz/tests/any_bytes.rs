@@ -1,4 +1,7 @@
 //! Every check, on bytes of which many mean something; `make fuzz` goes further. More by `PROPTEST_CASES`.
+use std::fs;
+use std::path::Path;
+
 use fuzz::CHECKS;
 use proptest::prelude::*;
 
@@ -87,4 +90,17 @@ fn every_check_has_a_target() {
     assert!(
         CHECKS.iter().all(|(name, _)| manifest.contains(&format!("name = \"{name}\"\npath = \"targets/{name}.rs\"")))
     );
+}
+
+/// What libFuzzer starts from is checked here as well; a target without seeds would have to find every grammar by chance.
+#[test]
+fn every_seed_passes_its_check() {
+    for (name, check) in CHECKS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
+        let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(seeds.len() > 1, "{name}");
+        for seed in seeds {
+            check(&fs::read(seed).unwrap());
+        }
+    }
 }
