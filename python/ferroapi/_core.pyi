@@ -33,6 +33,26 @@ def routes_changed() -> None:
 def respond(plan: Plan, request: Any, body: Any) -> Driver:
     """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response."""
 
+def is_replaced(parts: int) -> bool:
+    """Tell whether a name was replaced that any of these parts of the engine stands for (`ferroapi._witness.Part`)."""
+
+@final
+class Witness:
+    """Names of modules, classes and instances, and what must be found under them."""
+
+    def __new__(cls, rows: Sequence[Any]) -> Self:
+        """Watch the names of these rows (`ferroapi._witness.Row`)."""
+
+    @property
+    def replaced(self) -> int:
+        """The parts of the engine that stand for a name which was replaced, as bits."""
+
+    def install(self) -> None:
+        """Make this the table of `is_replaced`; the first one stays."""
+
+    def names(self, parts: int) -> list[Any]:
+        """Return the labels of the replaced names that some of these parts stand for."""
+
 @final
 class Plan:
     """A path operation, compiled: what to extract, in which order to call, how to answer."""
@@ -47,6 +67,10 @@ class Plan:
     @property
     def operation(self) -> Any:
         """The `PathOperation` it was compiled from."""
+
+    @property
+    def parts(self) -> int:
+        """The parts of the engine that it is run by, as bits of `ferroapi._witness.Part`."""
 
     def is_current(self) -> bool:
         """Tell whether no dependency is overridden and nobody put another callable in the endpoint's place."""
@@ -145,14 +169,16 @@ class RouteTable:
         cls,
         entries: Sequence[Any],
         router: Any,
-        patch_points: Sequence[tuple[Any, str, Any]],
+        parts: int,
+        entrance: int,
         refuses: bool,
         includes: bool,
         epoch: int,
     ) -> Self:
         """Compile a router's entries.
 
-        `patch_points` are names with what stands there when nobody replaced it; `refuses` says that a path which no
+        `parts` is what matching stands for, and `entrance` what it takes to come from a server to this table, as bits
+        of `ferroapi._witness.Part`; `refuses` says that a path which no
         entry answers is a 404 and nothing else, `includes` that it has been to an included router before.
         """
 
@@ -180,8 +206,8 @@ class RouteTable:
 class Gate:
     """The way from the server to the driver of an application that nothing stands before."""
 
-    def __new__(cls, table: RouteTable, application: Any) -> Self:
-        """Open the way to the table of the application's router."""
+    def __new__(cls, table: RouteTable, application: Any, layers: Witness) -> Self:
+        """Open the way to the table of the application's router, past the layers of its middleware stack."""
 
     @property
     def is_current(self) -> bool:

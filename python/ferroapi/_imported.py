@@ -1,10 +1,13 @@
 """Names that FastAPI's modules hold only because they import them, or work with them: packages import those too.
 
-Each is found when somebody asks for it, so ferroapi's own modules import what they use and nothing else.
+Each is found when somebody asks for it, so ferroapi's own modules import what they use and nothing else. Where one of
+FastAPI's modules is several here, what is set in it is set in all of them: they read the name in its place.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 _UPLOADS = "is_uploadfile_or_nonable_uploadfile_annotation is_uploadfile_sequence_annotation"
@@ -47,6 +50,8 @@ _SOURCES: dict[str, dict[str, str]] = {
         "starlette.datastructures": "FormData Headers ImmutableMultiDict QueryParams UploadFile",
         "starlette.requests": "HTTPConnection Request",
         "starlette.responses": "Response",
+        "contextlib": "AsyncExitStack contextmanager",
+        "copy": "deepcopy",
         "starlette.websockets": "WebSocket",
         "typing_inspection.typing_objects": "is_typealiastype",
     },
@@ -113,6 +118,49 @@ _SOURCES: dict[str, dict[str, str]] = {
 }
 
 
+# The modules that do a public one's work, by folder, as far as FastAPI's module of that name does it.
+_SPOKEN_FOR: dict[str, dict[str, str]] = {
+    "ferroapi.applications": {"ferroapi": "_operations"},
+    "ferroapi.dependencies.utils": {
+        "ferroapi.dependencies": "_analyze _body _body_field _field _signature _solve _values"
+    },
+    "ferroapi.openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
+    "ferroapi.routing": {
+        "ferroapi": "_operations",
+        "ferroapi._request": "body context events items response session stream",
+        "ferroapi._routing": "dispatch frontend include lifespan matching scope state table",
+    },
+}
+
+
+class _PublicModule(ModuleType):
+    """A module whose names are read by the private modules that do its work."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        for namespace in _namespaces(self.__name__):
+            if name in namespace:
+                _originals.setdefault((id(namespace), name), namespace[name])
+                namespace[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        for namespace in _namespaces(self.__name__):
+            if (id(namespace), name) in _originals:
+                namespace[name] = _originals[id(namespace), name]
+
+
+_originals: dict[tuple[int, str], Any] = {}
+"""What a private module, by the address of its globals, had under a name before the first one was set."""
+
+
+def _namespaces(module: str) -> Iterator[dict[str, Any]]:
+    for folder, names in _SPOKEN_FOR.get(module, {}).items():
+        for name in names.split():
+            if (private := sys.modules.get(f"{folder}.{name}")) is not None:
+                yield vars(private)
+
+
 def _entries(sources: dict[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
     for source, names in sources.items():
         for entry in names.split():
@@ -123,14 +171,22 @@ def _entries(sources: dict[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
 def imported_names(module: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module: it finds the names that are in FastAPI's module of the same name as well.
 
+    From now on what is set in the module is set in those that do its work.
+
     Raises:
         AttributeError: by that function, for any other name.
     """
     names = dict(_entries(_SOURCES[module]))
+    if module in _SPOKEN_FOR:
+        sys.modules[module].__class__ = _PublicModule
 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
+        for namespace in _namespaces(module):
+            if name in namespace:
+                # What it was when these modules were imported, as in FastAPI's.
+                return namespace[name]
         source, name_there = names[name]
         if not source:
             return import_module(name_there)

@@ -3,7 +3,6 @@ Works when somebody looks, not at import, so that options may name classes defin
 
 import inspect
 import sys
-import types
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
@@ -108,18 +107,6 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
         return checked  # type: ignore[return-value]
 
     return decorate
-
-
-def is_as_written(cls: type, name: str) -> bool:
-    """Tell whether a method is the one that the class or its base defines, and nothing put in its place.
-
-    Packages may have replaced it before ferroapi was imported, so that there is nothing to compare it with.
-    """
-    owner = next(base for base in cls.__mro__ if name in vars(base))
-    method = vars(owner)[name]
-    method = method.__func__ if isinstance(method, staticmethod) else method
-    # A replacement may carry the name of the original; its code has a name of its own.
-    return isinstance(method, types.FunctionType) and method.__code__.co_qualname == f"{owner.__qualname__}.{name}"
 
 
 def user_stack_level() -> int:

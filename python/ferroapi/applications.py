@@ -5,7 +5,7 @@ The server calls it first. What a route is and how it answers is in `routing`.
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
@@ -25,7 +25,7 @@ from typing_extensions import deprecated
 from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
 from ferroapi._imported import imported_names
-from ferroapi._middleware.chain import Chain, serve_of
+from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
 from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations
 from ferroapi._options import (
@@ -37,7 +37,9 @@ from ferroapi._options import (
     IncludeOptions,
 )
 from ferroapi._routing.table import Explanation, explain
-from ferroapi._signature import expands, is_as_written, warn_deprecated
+from ferroapi._signature import expands, warn_deprecated
+from ferroapi._witness import install as watch_names
+from ferroapi._witness import is_as_written, rows_as_found
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
     http_exception_handler,
@@ -222,6 +224,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self.middleware_stack: ASGIApp | None = None
         self._gate: _core.Gate | None = None
         self._judged_stack: ASGIApp | None = None
+        self._layers = _core.Witness([])
         self._direct_router: routing.APIRouter | None = None
         self._chain: Chain | None = None
         self._open_chain: Chain | None = None
@@ -265,12 +268,13 @@ class FastAPI(ForwardedOperations, Starlette):
         if rest is not False:
             await rest
         elif (
-            (chain := self._open_chain) is not None
+            (layers := self._open_chain) is not None
+            and not self._layers.replaced
             and scope["type"] == "http"
             and "fastapi.telemetry" not in scope
             and not ("opentelemetry" in modules and self._native_telemetry.enabled())
         ):
-            await chain(scope, receive, send)
+            await layers(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -293,7 +297,7 @@ class FastAPI(ForwardedOperations, Starlette):
         An exception is handed to the middleware, which meets it where it would have met it.
         """
         stack = self.middleware_stack
-        if stack is None or stack is not self._judged_stack:
+        if stack is None or stack is not self._judged_stack or self._layers.replaced:
             self._judge(stack)
             # Last: another thread that finds it uses what was decided.
             self._judged_stack = stack
@@ -307,7 +311,7 @@ class FastAPI(ForwardedOperations, Starlette):
         gate = self._gate
         try:
             if not ((gate and gate.is_current) or self.root_path or observes_without_import(self._telemetry)):
-                self._gate = router._gate(self)
+                self._gate = router._gate(self, self._layers)
             return router._drive(scope, receive, send, self)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
@@ -316,14 +320,21 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._direct_router = self._chain = self._handlers = None
+        self._direct_router = self._chain = self._handlers = self._gate = self._open_chain = None
         layers: list[Any] = []
         layer = stack
         while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
             layers.append(layer)
             layer = layer.app
+        # First: what is replaced from here on is seen.
+        rows = chain(
+            rows_of_layers(layers), *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router)))
+        )
+        self._layers = _core.Witness(list(rows))
         outer, inner = layers[: len(_OUTER_STACK)], layers[len(_OUTER_STACK) :]
-        if self.max_body_size is not None or not _is_made_of(outer, _OUTER_STACK):
+        if self.max_body_size is not None or not (
+            is_as_written(Starlette, "__call__") and _is_made_of(outer, _OUTER_STACK)
+        ):
             return
         known = list(takewhile(serve_of, inner))
         rest = inner[len(known) :]
@@ -331,12 +342,12 @@ class FastAPI(ForwardedOperations, Starlette):
             self._handlers = rest[0]._exception_handlers, rest[0]._status_handlers
             if known:
                 self._entrance = rest[0]
-                self._chain = Chain(self, stack, outer, known, self._enter)
+                self._chain = Chain(self, outer, known, self._enter)
             else:
                 self._entrance = stack
                 self._direct_router = self.router
         elif known:
-            self._chain = Chain(self, stack, outer, known, known[-1].app)
+            self._chain = Chain(self, outer, known, known[-1].app)
 
     def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run a request that has come through the user's middleware."""
@@ -350,9 +361,7 @@ class FastAPI(ForwardedOperations, Starlette):
         return self._entrance(scope, receive, send) if driver is None else driver
 
     def _is_router_as_written(self) -> bool:
-        router = self.router
-        is_written = is_as_written(Starlette, "__call__") and is_as_written(Router, "__call__")
-        return is_written and type(router).__call__ is Router.__call__
+        return type(self.router).__call__ is Router.__call__ and is_as_written(Router, "__call__")
 
     def _is_observed(self, scope: Scope) -> bool:
         """Tell whether this application is the one that reports a connection to telemetry."""
@@ -539,6 +548,8 @@ class FastAPI(ForwardedOperations, Starlette):
 
         return decorator
 
+
+watch_names()
 
 if not TYPE_CHECKING:
     __getattr__ = imported_names(__name__)

@@ -117,6 +117,15 @@ class _Options:
     exclude_none: bool = False
     custom_encoder: Mapping[Any, Encoder] = dataclasses.field(default_factory=dict)
     sqlalchemy_safe: bool = True
+    given: tuple[str, ...] = (
+        "by_alias",
+        "exclude_unset",
+        "exclude_defaults",
+        "exclude_none",
+        "custom_encoder",
+        "sqlalchemy_safe",
+    )
+    """What the function that was put in this one's place is given of these."""
 
     def after_dump(self) -> "_Options":
         """Return what still holds for the output of `model_dump`, which has applied the rest."""
@@ -124,6 +133,7 @@ class _Options:
             exclude_defaults=self.exclude_defaults,
             exclude_none=self.exclude_none,
             sqlalchemy_safe=self.sqlalchemy_safe,
+            given=("exclude_none", "exclude_defaults", "sqlalchemy_safe"),
         )
 
     def find_custom_encoder(self, obj: Any) -> Encoder | None:
@@ -180,15 +190,16 @@ def _as_container(names: Any) -> Any:
 # Mappings and arrays are written out here, not in functions of their own: one frame for each level of nesting keeps the
 # depth at which Python gives up. For the same reason the loop over an array is no comprehension.
 def _encode(obj: Any, options: _Options, include: Any = None, exclude: Any = None) -> Any:
+    encode = _encode if jsonable_encoder is _AS_DEFINED else _ask
     if options.custom_encoder and (encoder := options.find_custom_encoder(obj)) is not None:
         return encoder(obj)
     if type(obj) in _UNCHANGED_EXACT_TYPES:
         return obj
     if isinstance(obj, BaseModel):
-        return _encode(_dump_model(obj, options, include, exclude), options.after_dump())
+        return encode(_dump_model(obj, options, include, exclude), options.after_dump())
     if dataclasses.is_dataclass(obj):
         assert not isinstance(obj, type)
-        return _encode(dataclasses.asdict(obj), options, include, exclude)
+        return encode(dataclasses.asdict(obj), options, include, exclude)
     if isinstance(obj, Enum):
         return obj.value
     if isinstance(obj, PurePath):
@@ -202,13 +213,13 @@ def _encode(obj: Any, options: _Options, include: Any = None, exclude: Any = Non
         encoded = {}
         for key, value in obj.items():
             if key in keys and not options.drops(key, value):
-                encoded_key = _encode(key, options)
-                encoded[encoded_key] = _encode(value, options)
+                encoded_key = encode(key, options)
+                encoded[encoded_key] = encode(value, options)
         return encoded
     if isinstance(obj, _ARRAY_TYPES):
         items = []
         for item in obj:
-            items.append(_encode(item, options, include, exclude))
+            items.append(encode(item, options, include, exclude))
         return items
     if (encoder := _find_encoder(obj)) is not None:
         return encoder(obj)
@@ -216,7 +227,16 @@ def _encode(obj: Any, options: _Options, include: Any = None, exclude: Any = Non
         raise PydanticV1NotSupportedError(
             f"pydantic.v1 models are no longer supported by FastAPI. Please update the model {obj!r}."
         )
-    return _encode(_read_as_mapping(obj), options, include, exclude)
+    return encode(_read_as_mapping(obj), options, include, exclude)
+
+
+_AS_DEFINED = jsonable_encoder
+
+
+def _ask(obj: Any, options: _Options, *selected: Any) -> Any:
+    """Encode what is inside a value by the function that somebody put in `jsonable_encoder`'s place."""
+    keywords = {name: getattr(options, name) for name in options.given}
+    return jsonable_encoder(obj, **dict(zip(("include", "exclude"), selected, strict=False)), **keywords)
 
 
 def _dump_model(model: BaseModel, options: _Options, include: Any, exclude: Any) -> dict[str, Any]:

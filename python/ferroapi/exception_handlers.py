@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 
 from ferroapi import _core
-from ferroapi._signature import is_as_written
+from ferroapi._witness import Part
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from ferroapi.utils import is_body_allowed_for_status_code
@@ -30,16 +30,13 @@ MAXIMUM_CLOSE_REASON = 123
 """Length of a WebSocket close reason in bytes. Source: RFC 6455, section 5.5."""
 
 
-_AS_WRITTEN = JSONResponse.render if is_as_written(JSONResponse, "render") else None
-
-
 def http_exception_response(exc: HTTPException) -> Response:
     """Return the answer of `http_exception_handler`."""
     headers = getattr(exc, "headers", None)
     if not is_body_allowed_for_status_code(exc.status_code):
         return Response(status_code=exc.status_code, headers=headers)
     content = {"detail": exc.detail}
-    if type(exc.detail) is str and JSONResponse.render is _AS_WRITTEN:
+    if type(exc.detail) is str and not _core.is_replaced(Part.ERROR):
         return RenderedResponse(_core.encode_json(content), status_code=exc.status_code, headers=headers)
     return JSONResponse(content, status_code=exc.status_code, headers=headers)
 
@@ -66,9 +63,11 @@ def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
     """Return the 422 for these errors."""
     errors = errors[:MAXIMUM_ERRORS]
     try:
+        if _core.is_replaced(Part.ERROR):
+            return JSONResponse({"detail": _encoded(errors)}, status_code=422)
         # In a short answer there is no long input to leave out.
         body = _core.encode_json({"detail": errors})
-        if len(body) <= MAXIMUM_REPEATED_INPUT and JSONResponse.render is _AS_WRITTEN:
+        if len(body) <= MAXIMUM_REPEATED_INPUT:
             return RenderedResponse(body, status_code=422)
         return JSONResponse({"detail": _encoded(errors)}, status_code=422)
     except (ValueError, TypeError, RecursionError):

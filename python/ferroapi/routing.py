@@ -4,7 +4,6 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 `_routing` and `_request`.
 """
 
-import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -74,8 +73,9 @@ from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
-from ferroapi._routing.table import PatchPoint, know
-from ferroapi._signature import expands, is_as_written
+from ferroapi._routing.table import know
+from ferroapi._signature import expands
+from ferroapi._witness import is_defined
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
@@ -163,7 +163,7 @@ def get_request_handler(
             telemetry.request = request
         file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
         body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
-        if telemetry is None and not is_patched() and (plan := operation.current_plan()) is not None:
+        if telemetry is None and (plan := operation.current_plan()) is not None:
             response: Response = await _core.respond(plan, request, body)
             return response
         if telemetry is not None:
@@ -256,9 +256,6 @@ _ROUTE_TYPES: dict[str, Any] = {
 """Types that are wider where a router passes options on than where a user writes them."""
 
 
-_WEBSOCKET_POINTS = (websocket_session, get_websocket_app)
-
-
 class APIWebSocketRoute(routing.WebSocketRoute):
     """A websocket endpoint with dependencies and validated parameters."""
 
@@ -288,7 +285,9 @@ class APIWebSocketRoute(routing.WebSocketRoute):
                 embed_body_fields=self._embed_body_fields,
             )
         )
-        is_as_written = (websocket_session, get_websocket_app) == _WEBSOCKET_POINTS
+        is_as_written = is_defined(websocket_session, "websocket_session") and is_defined(
+            get_websocket_app, "get_websocket_app"
+        )
         operation = WebSocketOperation(self.dependant, dependency_overrides_provider) if is_as_written else None
         self._built = self.app, self.dependant, operation
 
@@ -338,7 +337,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
         """Wrap the handler of this route, or of a view on it, into an ASGI application under the body limit."""
         handler = self.get_route_handler()
         app = wrap_app_with_body_limit(request_response(handler), state.max_body_size)
-        state.note_built(app, handler if request_response is _PATCH_POINTS["request_response"] else None)
+        state.note_built(app, handler if is_defined(request_response, "request_response") else None)
         return app
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -512,16 +511,10 @@ class APIRouter(PathOperations, Dispatch):
         self._routes_version += 1
         _core.routes_changed()
 
-    def _patch_points(self) -> list[PatchPoint]:
-        points: list[PatchPoint] = [(globals(), name, original) for name, original in _PATCH_POINTS.items()]
-        return points + _METHOD_POINTS
-
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
-        own = vars(self)
-        return all(
-            getattr(type(self), name) is original and name not in own for name, original in _ROUTER_METHODS.items()
-        )
+        own, cls = vars(self), type(self)
+        return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in ("matches", "handle"))
 
     def _routers_below(self, seen: set[int] | None = None) -> "Iterator[APIRouter]":
         """Yield this router and every router included in it, each once, cycles notwithstanding."""
@@ -716,35 +709,7 @@ class APIRouter(PathOperations, Dispatch):
         return decorator
 
 
-# What the native path takes for granted. Where somebody replaced one of these, Python answers.
-
-_PATCH_POINTS = {
-    name: globals()[name]
-    for name in ("request_response", "solve_dependencies", "run_endpoint_function", "serialize_response")
-}
-_ROUTER_METHODS = {"matches": APIRouter.matches, "handle": APIRouter.handle}
-_METHOD_POINTS: list[PatchPoint] = [
-    (APIRoute, "handle", APIRoute.handle),
-    (APIRoute, "matches", APIRoute.matches),
-    (APIWebSocketRoute, "handle", APIWebSocketRoute.handle),
-    (APIWebSocketRoute, "matches", APIWebSocketRoute.matches),
-    (Response, "__call__", Response.__call__),
-    # How a body is read.
-    *((Request, name, getattr(Request, name)) for name in ("stream", "body", "json", "_get_form")),
-    (vars(json), "loads", json.loads),
-    # Which may have been replaced before this module was imported; nothing is identical to None then.
-    *(
-        (route, "handle", route.handle if is_as_written(route, "handle") else None)
-        for route in (routing.Route, routing.WebSocketRoute)
-    ),
-]
 know(APIRoute, APIWebSocketRoute)
-
-
-def is_patched() -> bool:
-    """Tell whether a function that a request passes has been replaced in this module."""
-    names = globals()
-    return any(names[name] is not original for name, original in _PATCH_POINTS.items())
 
 
 if not TYPE_CHECKING:

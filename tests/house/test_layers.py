@@ -31,17 +31,18 @@ PYTHON = {
     "_cli.discovery": "alias",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "_core routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* "
+    "applications": "_core _witness routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* "
     f"_operations _options _signature _imported _body_limit exception_handlers params telemetry._* requests "
     f"responses {SMALL}",
-    "routing": f"_routing.* _request.* dependencies.* _operations _options _signature _body_limit _form_limits _core "
-    f"_imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
-    "_middleware.*": "_middleware.* _core _signature",
-    "_routing.table": "_core _form_limits _routing.* _request.plan telemetry._*",
-    "_routing.dispatch": "_core _routing.* _request.connection _request.native _form_limits telemetry._*",
+    "routing": f"_witness _routing.* _request.* dependencies.* _operations _options _signature _body_limit "
+    f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
+    "_middleware.*": "_middleware.* _core _witness",
+    "_witness": "_core",
+    "_routing.table": "_core _witness _form_limits _routing.* _request.plan telemetry._*",
+    "_routing.dispatch": "_core _witness _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} security.* exception_handlers _routing.scope _signature "
+    "_request.*": f"_request.* {DEPENDENCIES} security.* exception_handlers _routing.scope _witness "
     f"_body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
@@ -59,7 +60,7 @@ PYTHON = {
     "params": "_imported _options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",
     "_signature": "exceptions",
-    "exception_handlers": "exceptions encoders utils websockets types _core _signature",
+    "exception_handlers": "exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",
     "encoders": "_compat exceptions types",
     "responses": "exceptions sse encoders",
@@ -91,7 +92,8 @@ PYTHON_DEFERRED = {
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
     ("error", "names", "ffi"),
-    ("awaitable", "patches"),
+    ("awaitable", "attribute", "watched"),
+    ("witness",),
     ("scope", "steps"),
     ("serialize", "worker"),
     ("plan",),

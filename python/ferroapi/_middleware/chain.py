@@ -22,7 +22,7 @@ from ferroapi import _core
 from ferroapi._middleware import scopes
 from ferroapi._middleware.exchange import Application, Exchange
 from ferroapi._middleware.headers import header
-from ferroapi._signature import is_as_written
+from ferroapi._witness import Row, is_as_written, rows_as_found
 
 Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
 """Runs one layer around an application that is not the layer's own `app`."""
@@ -114,13 +114,21 @@ def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
     mro = cls.__mro__ if isinstance(cls, type) else ()
     known = next((each for each in mro if each in _KNOWN), None)
     if known is None or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
-        return None, ()
+        return None, ("__call__",)
     serve, methods = _KNOWN[known]
     names = ("__call__", *methods)
     is_own = all(
         is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in names
     )
     return (serve if is_own else None), names
+
+
+def rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
+    """Yield rows of what calling these layers does now, and of what each leads to."""
+    for layer in layers:
+        yield from rows_as_found(type(layer), *_serve_of_class(type(layer))[1])
+        if hasattr(layer, "__dict__"):
+            yield from rows_as_found(layer, "app", *_serve_of_class(type(layer))[1])
 
 
 def serve_of(layer: Any) -> Serve | None:
@@ -146,14 +154,11 @@ def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
 class Chain:
     """The layers of one stack from the outermost to the innermost that is known, and what is below."""
 
-    __slots__ = ("_application", "_call", "_outer", "_points", "_stack")
+    __slots__ = ("_application", "_call", "_outer")
 
-    def __init__(self, application: Any, stack: Any, outer: list[Any], layers: list[Any], below: Application) -> None:
+    def __init__(self, application: Any, outer: list[Any], layers: list[Any], below: Application) -> None:
         self._application = application
-        self._stack = stack
         self._outer = outer
-        # Judged once, but for the method that packages replace.
-        self._points = tuple({(type(layer), type(layer).__call__) for layer in layers})
         call = below
         for layer in reversed(layers):
             serve = serve_of(layer)
@@ -164,10 +169,6 @@ class Chain:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         scope["app"] = self._application
-        for cls, call in self._points:
-            if cls.__call__ is not call:
-                await self._stack(scope, receive, send)
-                return
         recorder = _core.Recorder(send)
         try:
             await self._call(scope, receive, recorder)

@@ -16,7 +16,7 @@ IS_KNOWN = False
 with suppress(ImportError, AttributeError):
     _backend = import_module("anyio._backends._asyncio")
     _states = _backend._task_states
-    _needed = "_parent_scope _child_scopes _tasks _host_task _active _cancelling_at_enter".split()
+    _needed = ["_parent_scope", "_child_scopes", "_tasks", "_host_task", "_active", "_cancelling_at_enter"]
     _has_parts = all(hasattr(_backend.CancelScope(), name) for name in [*_needed, "_restart_cancellation_in_parent"])
     IS_KNOWN = _has_parts and {"parent_id", "cancel_scope"} <= set(_backend.TaskState.__slots__)
 

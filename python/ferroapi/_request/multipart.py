@@ -6,39 +6,27 @@ The engine's half is `rust/wire/src/multipart.rs`; what is validated and called 
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from starlette import formparsers, requests
+from starlette import formparsers
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
+from ferroapi import _core
 from ferroapi._request.whole_form import read_form
-from ferroapi._signature import is_as_written
+from ferroapi._witness import Part
 
-Part = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
+FormPart = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
 """A field's name, and its text or its file: name, content, headers."""
 Item = tuple[str, str | UploadFile]
 
-# Names that Starlette finds in its modules, where they may have been replaced too.
+# Names that Starlette finds in its module, where they may have been replaced.
 _names: Any = formparsers
-_names_of_requests: Any = requests
-_METHODS = ("__init__", "parse", "on_part_data", "on_part_end", "on_headers_finished")
 _PARSER = formparsers.MultiPartParser
-_IS_KNOWN = all(is_as_written(_PARSER, name) for name in _METHODS)
-_WRITTEN = [vars(_PARSER).get(name) for name in _METHODS]
 
 
-def _is_replaced() -> bool:
-    """Whether somebody put something in the place of Starlette's parser."""
-    return (
-        not _IS_KNOWN
-        or _names_of_requests.MultiPartParser is not _PARSER
-        or [vars(_PARSER).get(name) for name in _METHODS] != _WRITTEN
-    )
-
-
-def multipart_items(parts: list[Part]) -> list[Item] | None:
+def multipart_items(parts: list[FormPart]) -> list[Item] | None:
     """Return the items of a form, None where Starlette's parser has to read it: a large file, or a replaced parser."""
-    if _is_replaced():
+    if _core.is_replaced(Part.MULTIPART):
         return None
     spool_max_size = _PARSER.spool_max_size
     items: list[Item] = []

@@ -24,7 +24,7 @@ from ferroapi._request.items import ItemSerializer, event_serializer, item_seria
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
 from ferroapi._request.shape import response_shape
-from ferroapi._signature import is_as_written
+from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
 from ferroapi.dependencies.models import (
@@ -35,21 +35,15 @@ from ferroapi.dependencies.models import (
     _is_coroutine_callable,
     _is_gen_callable,
 )
-from ferroapi.security import http, oauth2
+from ferroapi.security import http
 from ferroapi.security.api_key import APIKeyBase, APIKeyCookie, APIKeyHeader, APIKeyQuery
 from ferroapi.security.oauth2 import OAuth2, OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
 from ferroapi.security.open_id_connect_url import OpenIdConnect
-from ferroapi.security.utils import get_authorization_scheme_param
-
-PatchPoint = tuple[Any, str, Any]
-"""A module's globals or a class, a name in it, and what stands there when nobody has replaced it."""
 
 _LARGEST_GRAPH = 4096
 """Occurrences of dependencies in one graph, above which it is left to the Python solver."""
 
 _IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
-
-_RENDER_JSON = JSONResponse.render if is_as_written(JSONResponse, "render") else None
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
@@ -68,20 +62,8 @@ _FORMS: dict[Any, str] = {
 }
 """The schemes whose credentials are read without a call, with the form of these."""
 
-_SCHEME_POINTS: dict[Any, list[PatchPoint]] = {
-    kind: [(kind, name, getattr(kind, name)) for name in ("__call__", "check_api_key") if hasattr(kind, name)]
-    for kind in _FORMS
-}
-"""The methods in whose place these are read, with what they are when nobody replaced them."""
-
-_HTTP_POINTS: list[PatchPoint] = [
-    (vars(http), name, getattr(http, name))
-    for name in ("HTTPAuthorizationCredentials", "HTTPBasicCredentials", "b64decode", "get_authorization_scheme_param")
-]
-_FIELD_POINTS: list[PatchPoint] = [
-    (ModelField, name, getattr(ModelField, name)) for name in ("validate", "serialize", "serialize_json")
-]
-_OAUTH2_POINTS: list[PatchPoint] = [(vars(oauth2), "get_authorization_scheme_param", get_authorization_scheme_param)]
+_SCHEME_PARTS = {"key": Part.KEY, "token": Part.OAUTH2}
+"""The part that reads credentials of a form; those of the others are taken apart."""
 
 
 class Unplannable(Exception):
@@ -143,7 +125,7 @@ class PlanRecipe(NamedTuple):
     body: str
     strict_content_type: bool
     answer: AnswerRecipe
-    patch_points: list[PatchPoint]
+    parts: int
     overrides_provider: Any
     operation: "PathOperation | WebSocketOperation"
 
@@ -215,13 +197,14 @@ class PathOperation(_Planned):
             raise Unplannable("the form is limited")
         graph = _Graph(self.embed_body_fields, self.body.is_form)
         graph.visit(self.dependant)
+        answer = _answer(self.response)
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
             body="form" if self.body.is_form else "json" if self.body.field else "unread",
             strict_content_type=self.body.strict_content_type,
-            answer=_answer(self.response),
-            patch_points=_patch_points(graph.nodes),
+            answer=answer,
+            parts=Part.OPERATION | _answer_part(answer) | _parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             operation=self,
         )
@@ -247,7 +230,7 @@ class WebSocketOperation(_Planned):
             body="unread",
             strict_content_type=True,
             answer=AnswerRecipe("nothing"),
-            patch_points=_patch_points(graph.nodes),
+            parts=Part.SOCKET | _parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             operation=self,
         )
@@ -383,20 +366,28 @@ def _receives_request(dependant: Dependant) -> bool:
 def _scheme(call: Any) -> tuple[str, str, str] | None:
     """Return source, name and form of the credentials of a scheme that is FastAPI's own, None for any other."""
     kind = type(call)
-    if kind not in _FORMS or any(getattr(*point[:2]) is not point[2] for point in _SCHEME_POINTS[kind]):
+    if kind not in _FORMS:
         return None
     if isinstance(call, APIKeyBase):
         return None if "check_api_key" in vars(call) else (call.model.in_.value, call.model.name, _FORMS[kind])
     return "header", "authorization", _FORMS[kind]
 
 
-def _patch_points(nodes: list[NodeRecipe]) -> list[PatchPoint]:
-    """Return what must not have been replaced for values and credentials to be what the calls in their place return."""
-    kinds = {type(node.call): None for node in nodes if node.scheme}
-    points = [*_FIELD_POINTS, *(point for kind in kinds for point in _SCHEME_POINTS[kind])]
-    points += _HTTP_POINTS if any(issubclass(kind, http.HTTPBase) for kind in kinds) else []
-    points += _OAUTH2_POINTS if any(issubclass(kind, OAuth2) for kind in kinds) else []
-    return points
+def _parts_of(nodes: list[NodeRecipe], body: BodyRecipe | None = None) -> Part:
+    """Return the parts of the engine that a graph makes use of."""
+    parts = Part(0)
+    if body is not None and body.field:
+        parts |= Part.FORM if body.is_form else Part.BODY
+    for node in nodes:
+        if node.scheme is not None:
+            parts |= _SCHEME_PARTS.get(node.scheme[2], Part.AUTHORIZATION)
+        elif node.kind in ("plain", "generator"):
+            parts |= Part.THREAD
+    return parts
+
+
+def _answer_part(answer: AnswerRecipe) -> Part:
+    return {"json": Part.JSON, "model": Part.MODEL, "text": Part.TEXT}.get(answer.render, Part(0))
 
 
 def _needs_leaf(facts: RequestField) -> bool:
@@ -483,7 +474,7 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
             shape=response_shape(recipe.field, recipe.serialization),
             status=status,
         )
-    if recipe.field is None and recipe.response_class is JSONResponse and JSONResponse.render is _RENDER_JSON:
+    if recipe.field is None and recipe.response_class is JSONResponse:
         return AnswerRecipe("json", status=status)
     if recipe.field is None and recipe.response_class in _TEXT_RESPONSES and _renders_text(recipe.response_class):
         media_type = f"{recipe.response_class.media_type}; charset=utf-8".encode("latin-1")
@@ -493,11 +484,5 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
 
 def _renders_text(response_class: type[Response]) -> bool:
     """Tell whether a text response is what Starlette makes of it: UTF-8, and the two headers that say so."""
-    makers = ("__init__", "render", "init_headers", "__call__")
     media_type = response_class.media_type or ""
-    return (
-        all(is_as_written(response_class, name) for name in makers)
-        and response_class.charset == "utf-8"
-        and media_type.startswith("text/")
-        and "charset=" not in media_type.lower()
-    )
+    return response_class.charset == "utf-8" and media_type.startswith("text/") and "charset=" not in media_type.lower()

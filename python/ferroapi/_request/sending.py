@@ -14,12 +14,11 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
-from ferroapi._signature import is_as_written
+from ferroapi._witness import Part
 
 _METHODS = ("__call__", "stream_response", "listen_for_disconnect")
-_AS_WRITTEN = {
-    name: getattr(StreamingResponse, name) if is_as_written(StreamingResponse, name) else None for name in _METHODS
-}
+"""What is done here in the response's place."""
+
 _RAISES_ON_DISCONNECT = (2, 4)
 """The version of ASGI's HTTP specification from which `send` raises `OSError` when the client has left."""
 
@@ -55,11 +54,7 @@ def in_asyncio_task() -> bool:
 
 
 def _is_as_written(response: StreamingResponse) -> bool:
-    own = response.__dict__
-    for name, method in _AS_WRITTEN.items():
-        if getattr(StreamingResponse, name) is not method or name in own:
-            return False
-    return True
+    return not _core.is_replaced(Part.STREAM) and response.__dict__.keys().isdisjoint(_METHODS)
 
 
 @lru_cache(maxsize=16)

@@ -9,13 +9,13 @@ from contextlib import aclosing
 from functools import cache
 from typing import Any
 
-import starlette.requests
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from ferroapi._signature import is_as_written
+from ferroapi import _core
+from ferroapi._witness import Part
 
 TRUNCATED = "The multipart body ends before its closing boundary."
 
@@ -78,9 +78,9 @@ def _is_ours(request: Request) -> bool:
     return (
         main_type == "multipart/form-data"
         and request._form is None
-        and vars(starlette.requests)["MultiPartParser"] is MultiPartParser
-        and is_as_written(type(request), "form")
-        and is_as_written(type(request), "_get_form")
+        and not _core.is_replaced(Part.MULTIPART)
+        and type(request).form is Request.form
+        and type(request)._get_form is Request._get_form
     )
 
 

@@ -20,7 +20,7 @@ from ferroapi._request.connection import run_connection
 from ferroapi._request.native import FAILURE_KEY, answer_as
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
-from ferroapi._routing.matching import Selection, best_match, slash_twin
+from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _apply_router_form_limits,
@@ -28,7 +28,8 @@ from ferroapi._routing.scope import (
     _get_scope_included_router,
     _update_scope,
 )
-from ferroapi._routing.table import PatchPoint, RouteList, Table, answer_included
+from ferroapi._routing.table import RouteList, Table, answer_included
+from ferroapi._witness import Part
 from ferroapi.telemetry._api import _route_selected
 
 
@@ -59,15 +60,11 @@ class Dispatch(routing.Router):
         if name in ("default", "middleware_stack"):
             _core.routes_changed()
 
-    def _patch_points(self) -> list[PatchPoint]:
-        """Return the names that packages replace at run time, with what they are when nobody did."""
-        return []
-
     def _current_table(self) -> Table:
         """Return the table of the routes as they are now."""
         table = self._table
         if table is None or not table.core.is_current:
-            table = self._table = Table(self, self._patch_points())
+            table = self._table = Table(self)
         return table
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,23 +110,26 @@ class Dispatch(routing.Router):
             return None if plan is None else run_connection(plan, scope, receive, send, application)
         return table.core.drive(scope, receive, send, application)
 
-    def _gate(self, application: Any) -> _core.Gate | None:
+    def _gate(self, application: Any, layers: _core.Witness) -> _core.Gate | None:
         """Return the gate between a server and this router's table, None if something stands between."""
         table = self._current_table()
-        return _core.Gate(table.core, application) if table.is_bare else None
+        return _core.Gate(table.core, application, layers) if table.is_bare else None
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""
-        table = self._current_table()
-        selection = table.select(scope)
-        if table.has_asked_included(selection):
-            # Each included router that is asked for its turn makes this dictionary.
-            _get_fastapi_scope(scope)
-        if selection is not None:
-            entry = selection.candidate
-            if entry.chain:
-                return answer_included(entry, selection.child_scope, scope, receive, send)
-            chosen: Selection[BaseRoute] = Selection(selection.match, selection.child_scope, entry.candidate)
+        if _core.is_replaced(Part.ROUTE):
+            # Each route is asked in turn, as whoever replaced that may want.
+            chosen: Selection[Any] | None = first_match(self.routes, scope)
+        else:
+            table = self._current_table()
+            selection = table.select(scope)
+            if table.has_asked_included(selection):
+                # Each included router that is asked for its turn makes this dictionary.
+                _get_fastapi_scope(scope)
+            if selection is not None and selection.candidate.chain:
+                return answer_included(selection.candidate, selection.child_scope, scope, receive, send)
+            chosen = selection and selection._replace(candidate=selection.candidate.candidate)
+        if chosen is not None:
             return self._handle_match(chosen, scope, receive, send)
         if (redirect := self._slash_redirect(scope)) is not None:
             return redirect(scope, receive, send)
@@ -149,11 +149,16 @@ class Dispatch(routing.Router):
         if scope["type"] != "http" or not self.redirect_slashes or route_path == "/":
             return None
         redirect_scope = slash_twin(scope, route_path)
-        selection = self._current_table().select(redirect_scope)
-        if selection is None:
+        if _core.is_replaced(Part.ROUTE):
+            found: Selection[Any] | None = first_match(self.routes, redirect_scope)
+            path = found and getattr(found.candidate, "path_format", None)
+        else:
+            found = self._current_table().select(redirect_scope)
+            path = found and found.candidate.telemetry_path
+        if found is None:
             return None
         # Telemetry names the route that the redirect leads to.
-        _route_selected(scope=scope, path=selection.candidate.telemetry_path)
+        _route_selected(scope=scope, path=path)
         return RedirectResponse(url=str(URL(scope=redirect_scope)))
 
     def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:

@@ -19,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.plan import PatchPoint as PatchPoint
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
@@ -31,6 +30,7 @@ from ferroapi._routing.scope import (
     _update_scope,
 )
 from ferroapi._routing.state import PathTemplate
+from ferroapi._witness import Part, replaced_names
 from ferroapi.telemetry._api import _route_selected
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Table:
 
     __slots__ = ("core", "entries", "includes", "is_bare", "router")
 
-    def __init__(self, router: "Dispatch", patch_points: list[PatchPoint]) -> None:
+    def __init__(self, router: "Dispatch") -> None:
         # Taken before the routes are read: a change meanwhile makes this table out of date at once.
         epoch = _core.RouteTable.current_epoch()
         self.router = router
@@ -140,7 +140,7 @@ class Table:
         self.includes = any(isinstance(route, _IncludedRouter) for route in router.routes)
         self.entries = list(_entries(router.routes, _Way((), router.form_limits, is_noted=False)))
         refuses = router._refuses_plainly() and not router.form_limits
-        self.core = _core.RouteTable(self.entries, router, patch_points, refuses, self.includes, epoch)
+        self.core = _core.RouteTable(self.entries, router, Part.ROUTE, Part.ENTRANCE, refuses, self.includes, epoch)
 
     def select(self, scope: Scope) -> Selection[Entry] | None:
         """Return the entry that answers a scope, a full match before a partial one, with what it adds to the scope.
@@ -361,7 +361,6 @@ def know(*classes: type[BaseRoute]) -> None:
 
 
 know(Route, WebSocketRoute, Mount, Host)
-_INCLUDED_METHODS = {name: getattr(_IncludedRouter, name) for name in _known_methods}
 
 
 def _is_untouched(route: BaseRoute) -> bool:
@@ -373,8 +372,7 @@ def _is_untouched(route: BaseRoute) -> bool:
 
 def _is_transparent(included: _IncludedRouter) -> bool:
     """Tell whether an included router decides nothing itself: its routes can be listed in its place."""
-    as_written = all(getattr(_IncludedRouter, name) is original for name, original in _INCLUDED_METHODS.items())
-    return as_written and type(included) is _IncludedRouter and included.original_router._is_transparent()
+    return type(included) is _IncludedRouter and included.original_router._is_transparent()
 
 
 def _is_operation(route: BaseRoute) -> bool:
@@ -410,4 +408,6 @@ def _explain(entry: Entry) -> Explanation:
     else:
         limited = isinstance(entry.compile, partial) and entry.compile.args[1]
         plan, reason = native_plan(entry.candidate, limits_forms=limited)
+    if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
+        return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     return Explanation(path, methods, "native" if plan is not None else "handler", reason)

@@ -4,11 +4,17 @@
     reason = "PyO3 has no safe vectorcall with keyword names and no send() for plain coroutines; both are on every request"
 )]
 
+#[cfg(Py_3_12)]
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
+#[cfg(Py_3_12)]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::prelude::*;
+#[cfg(Py_3_12)]
+use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType, PyTypeMethods};
 
@@ -150,6 +156,62 @@ pub(crate) fn type_version(class: &Bound<'_, PyType>) -> u32 {
     let version = unsafe { &raw mut (*class.as_type_ptr()).tp_version_tag };
     // SAFETY: an aligned field of a live object. It is read as an atomic, since another thread may modify the type.
     unsafe { AtomicU32::from_ptr(version) }.load(Ordering::Relaxed)
+}
+
+/// The dict in which a class keeps its own attributes.
+///
+/// # Errors
+/// `MemoryError`.
+#[cfg(Py_3_12)]
+pub(crate) fn class_dict<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: the type object is live.
+    let dict = unsafe { pyo3::ffi::PyType_GetDict(class.as_type_ptr()) };
+    // SAFETY: the function returns a new reference, or null with an exception set.
+    Ok(unsafe { Bound::from_owned_ptr_or_err(class.py(), dict) }?.cast_into()?)
+}
+
+#[cfg(not(Py_3_12))]
+pub(crate) fn class_dict<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: the type object is live; one that is ready has a dict, for as long as it lives.
+    let dict = unsafe { (*class.as_type_ptr()).tp_dict };
+    // SAFETY: a borrowed reference, or null, of which an error is made.
+    Ok(unsafe { Bound::from_borrowed_ptr_or_err(class.py(), dict) }?.cast_into()?)
+}
+
+/// Have `note` called with the address of this dict before each modification of it, and at its end.
+///
+/// It is called with the lock of the interpreter, or with that of the dict: it must not touch a Python object. One and the
+/// same function serves all dicts.
+///
+/// # Errors
+/// `RuntimeError`: the interpreter has no watcher left.
+#[cfg(Py_3_12)]
+pub(crate) fn watch(dict: &Bound<'_, PyDict>, note: fn(usize)) -> PyResult<()> {
+    static NOTE: OnceLock<fn(usize)> = OnceLock::new();
+    static WATCHER: PyOnceLock<c_int> = PyOnceLock::new();
+
+    extern "C" fn modified(_event: c_int, dict: *mut pyo3::ffi::PyObject, _key: Object, _value: Object) -> c_int {
+        if let Some(note) = NOTE.get() {
+            note(dict.addr());
+        }
+        0
+    }
+
+    type Object = *mut pyo3::ffi::PyObject;
+    // SAFETY: the signatures are those of `cpython/dictobject.h` since 3.12; the event is an enumeration of C.
+    unsafe extern "C" {
+        fn PyDict_AddWatcher(callback: extern "C" fn(c_int, Object, Object, Object) -> c_int) -> c_int;
+        fn PyDict_Watch(watcher: c_int, dict: Object) -> c_int;
+    }
+    let py = dict.py();
+    NOTE.get_or_init(|| note);
+    let watcher = *WATCHER.get_or_try_init(py, || {
+        // SAFETY: the function is there as long as the process.
+        let watcher = unsafe { PyDict_AddWatcher(modified) };
+        if watcher < 0 { Err(PyErr::fetch(py)) } else { Ok(watcher) }
+    })?;
+    // SAFETY: a watcher that was added, and a live dict.
+    if unsafe { PyDict_Watch(watcher, dict.as_ptr()) } < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
 }
 
 /// An instance's `__dict__`, whatever its class has under that name.

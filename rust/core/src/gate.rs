@@ -11,12 +11,15 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::ffi;
 use crate::table::RouteTable;
+use crate::witness::Witness;
 
 /// The open gate of one application; whoever changes what stands between has to take it away.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Gate {
     table: Py<RouteTable>,
     application: Py<PyAny>,
+    /// The layers of the middleware stack that is passed by.
+    layers: Py<Witness>,
     /// `sys.modules`.
     modules: Py<PyDict>,
     /// The version of it in which `opentelemetry` was not imported.
@@ -43,6 +46,7 @@ impl Gate {
     fn is_open(&self, py: Python<'_>, scope: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(false) };
         Ok(self.is_current()
+            && self.layers.get().parts_replaced(py)? == 0
             && is_http(scope)?
             && !scope.contains(intern!(py, "fastapi.telemetry"))?
             && !self.is_observed(py)?)
@@ -51,15 +55,16 @@ impl Gate {
 
 #[pymethods]
 impl Gate {
-    /// A gate to `table`, the one of the application's own router.
+    /// A gate to `table`, the one of the application's own router, past `layers`.
     #[new]
-    fn new(py: Python<'_>, table: Py<RouteTable>, application: Py<PyAny>) -> PyResult<Self> {
+    fn new(py: Python<'_>, table: Py<RouteTable>, application: Py<PyAny>, layers: Py<Witness>) -> PyResult<Self> {
         let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
-        Ok(Self { table, application, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
+        Ok(Self { table, application, layers, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.table)?;
+        visit.call(&self.layers)?;
         visit.call(&self.application)
     }
 

@@ -1,6 +1,7 @@
 //! The extension module `ferroapi._core`: the list of what it exports, nothing else.
 
 mod answer;
+mod attribute;
 mod awaitable;
 mod body;
 mod credentials;
@@ -14,7 +15,6 @@ mod gate;
 mod hop;
 mod messages;
 mod names;
-mod patches;
 mod plan;
 mod reply;
 mod respond;
@@ -25,6 +25,8 @@ mod steps;
 mod stream;
 mod table;
 mod validate;
+mod watched;
+mod witness;
 mod worker;
 
 use pyo3::pymodule;
@@ -58,6 +60,8 @@ mod _core {
     use crate::stream::{Recorder, Stream};
     #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
+    #[pymodule_export]
+    use crate::witness::{Witness, is_replaced};
     #[pymodule_export]
     use crate::worker::WorkQueue;
 }

@@ -13,9 +13,9 @@ use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Methods, Routes, Template};
 
 use crate::drive::{Channels, Driver};
-use crate::patches::{PatchPoint, Patches};
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
+use crate::witness::{self, Parts};
 use crate::{body, ffi, names};
 
 /// Counts every change of any route, so that a table knows in one comparison whether it is still true.
@@ -86,7 +86,10 @@ pub(crate) struct RouteTable {
     http: Listing,
     websocket: Listing,
     router: Py<PyAny>,
-    patches: Patches,
+    /// What matching and refusing stand for; what a plan does, it says itself.
+    parts: Parts,
+    /// What else is passed over where nothing stands between the server and this table.
+    entrance: Parts,
     /// Whether a path that no entry answers is refused in Starlette's own way: nothing stands in for missing routes.
     refuses: bool,
     /// Whether a request that no entry answers has been to an included router, which makes `scope["fastapi"]`.
@@ -323,17 +326,17 @@ fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<O
 
 #[pymethods]
 impl RouteTable {
-    /// Compile a router's entries; `patch_points` are `(namespace, name, original)`.
+    /// Compile a router's entries; `parts` is what matching stands for, `entrance` what a server's way to it does.
     #[new]
     fn new(
-        py: Python<'_>,
         entries: Vec<EntryRecipe>,
         router: Py<PyAny>,
-        patch_points: Vec<PatchPoint>,
+        parts: Parts,
+        entrance: Parts,
         refuses: bool,
         includes: bool,
         epoch: u64,
-    ) -> PyResult<Self> {
+    ) -> Self {
         let (mut http, mut websocket) = (Listing::default(), Listing::default());
         for (index, recipe) in entries.iter().enumerate() {
             if recipe.http {
@@ -343,16 +346,17 @@ impl RouteTable {
                 websocket.add(index, recipe);
             }
         }
-        Ok(Self {
+        Self {
             entries: entries.into_iter().map(|recipe| Entry { recipe, plan: OnceLock::new() }).collect(),
             http,
             websocket,
             router,
-            patches: Patches::new(py, patch_points)?,
+            parts,
+            entrance,
             refuses,
             includes,
             epoch,
-        })
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -370,7 +374,7 @@ impl RouteTable {
                 visit.call(plan)?;
             }
         }
-        self.patches.visit(&visit)
+        Ok(())
     }
 
     /// Whether no route has changed since the table was made.
@@ -396,6 +400,11 @@ impl RouteTable {
         application: Option<Py<PyAny>>,
     ) -> PyResult<Option<Driver>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let replaced = witness::replaced(py)?;
+        let entrance = if application.is_some() { self.entrance } else { 0 };
+        if replaced & (self.parts | entrance) != 0 {
+            return Ok(None);
+        }
         let view = Scope(scope);
         let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
         let (Ok(path), Some(method)) = (path.to_str(), method) else { return Ok(None) };
@@ -419,7 +428,7 @@ impl RouteTable {
         }
         let Some(entry) = self.entries.get(index) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !self.patches.are_absent(py)? || !plan.get().is_current(py)? || !body::is_readable(plan.get(), view)? {
+        if !plan.get().holds(py, replaced)? || !body::is_readable(plan.get(), view)? {
             return Ok(None);
         }
         let Some(path_params) = self.http.path_params(scope, found.index, &found.captures)? else {
@@ -439,6 +448,11 @@ impl RouteTable {
         application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Py<Plan>>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        let replaced = witness::replaced(py)?;
+        let entrance = if application.is_some() { self.entrance } else { 0 };
+        if replaced & (self.parts | entrance) != 0 {
+            return Ok(None);
+        }
         let view = Scope(scope);
         let (path, root_path) = (view.path()?, view.root_path()?);
         let Ok(path) = path.to_str() else { return Ok(None) };
@@ -452,7 +466,7 @@ impl RouteTable {
         }
         let Some(entry) = self.entries.get(*found.value) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !self.patches.are_absent(py)? || !plan.get().is_current(py)? {
+        if !plan.get().holds(py, replaced)? {
             return Ok(None);
         }
         let Some(path_params) = self.websocket.path_params(scope, found.index, &found.captures)? else {

@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 use super::dependency::{BodyField, BodyShape, Child, Credentials, Kind, Node, Positional, Scheme, Special, Step};
 use super::param::{Absent, Parameter, Scalar};
 use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render};
+use crate::attribute::Attribute;
 use crate::error::Error;
-use crate::patches::{Attribute, PatchPoint, Patches};
 use crate::serialize::shape::Shape;
+use crate::witness::{self, Parts};
 use crate::worker::Pace;
 
 #[derive(FromPyObject)]
@@ -70,7 +71,7 @@ struct PlanRecipe {
     body: String,
     strict_content_type: bool,
     answer: AnswerRecipe,
-    patch_points: Vec<PatchPoint>,
+    parts: Parts,
     overrides_provider: Py<PyAny>,
     operation: Py<PyAny>,
 }
@@ -348,7 +349,7 @@ impl Plan {
             answer: answer(py, recipe.answer)?,
             pace: Pace::default(),
             closing_pace: Pace::default(),
-            patches: Patches::new(py, recipe.patch_points)?,
+            parts: recipe.parts,
             overrides: overrides(recipe.overrides_provider.bind(py)),
             operation: recipe.operation,
             nodes,
@@ -359,10 +360,18 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the plan still says what is to be done: no dependency is overridden, what it does in the place of
-    /// security schemes is what they do, and nobody has assigned another callable to the endpoint's `Dependant`.
-    pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        if !self.patches.are_absent(py)? {
+    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, no dependency is
+    /// overridden, and nobody has assigned another callable to the endpoint's `Dependant`.
+    fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        self.holds(py, witness::replaced(py)?)
+    }
+}
+
+impl Plan {
+    /// The same, where it is known which parts of the engine stand for a name that was replaced.
+    #[inline]
+    pub(crate) fn holds(&self, py: Python<'_>, replaced: Parts) -> PyResult<bool> {
+        if replaced & self.parts != 0 {
             return Ok(false);
         }
         if let Some(overrides) = &self.overrides {

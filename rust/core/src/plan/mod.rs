@@ -11,8 +11,9 @@ use pyo3::types::{PyString, PyTuple};
 use dependency::{Node, Step};
 use param::Scalar;
 
-use crate::patches::{Attribute, Patches};
+use crate::attribute::Attribute;
 use crate::serialize::shape::Shape;
+use crate::witness::Parts;
 use crate::worker::Pace;
 
 /// One name that is collected from the request, and where its text is kept.
@@ -124,8 +125,9 @@ pub(crate) struct Plan {
     /// How long its calls in worker threads take, and those that end generators.
     pub(crate) pace: Pace,
     pub(crate) closing_pace: Pace,
-    /// What it takes for granted of the security schemes whose credentials it reads without calling them.
-    pub(crate) patches: Patches,
+    /// The parts of the engine that it is run by.
+    #[pyo3(get)]
+    pub(crate) parts: Parts,
     /// The `dependency_overrides` of what holds them.
     pub(crate) overrides: Option<Attribute>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.

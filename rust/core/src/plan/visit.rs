@@ -57,7 +57,6 @@ impl Plan {
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.operation)?;
         self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
-        self.patches.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
         if let Render::Model { validate, to_json, values, .. } = &self.answer.render {
             visit.call(validate)?;

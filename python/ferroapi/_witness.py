@@ -1,0 +1,241 @@
+"""The names that the engine stands for, as one table: whoever replaces one of them is asked again, by way of Python.
+
+A row is an owner, a name, and the parts of the engine that do in its place what it does. `rust/core/src/witness.rs`
+looks at the rows when a module or a class of them was modified, and `_core.is_replaced` answers for a part.
+"""
+
+from collections.abc import Iterator
+from enum import IntFlag
+from functools import partial
+from importlib import import_module
+from inspect import getattr_static
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from ferroapi import _core
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+class Part(IntFlag):
+    """A part of the engine that stands for the names of its rows."""
+
+    ENTRANCE = 1 << 15
+    """From an application to its router."""
+    ROUTE = 1 << 0
+    """From a router to the application of a route."""
+    OPERATION = 1 << 1
+    """From the application of a route to its response."""
+    SOCKET = 1 << 2
+    """The same for a websocket."""
+    JSON = 1 << 3
+    """The response of an endpoint that returns data."""
+    TEXT = 1 << 4
+    """That of an endpoint whose response class is one of text."""
+    MODEL = 1 << 5
+    """That of an endpoint with a response model."""
+    BODY = 1 << 6
+    """Receiving and parsing a body."""
+    FORM = 1 << 7
+    """Taking a form apart."""
+    THREAD = 1 << 8
+    """Calls in worker threads."""
+    MULTIPART = 1 << 9
+    """Taking a multipart form apart."""
+    STREAM = 1 << 10
+    """Sending a streaming response."""
+    ERROR = 1 << 11
+    """The default answers to exceptions."""
+    KEY = 1 << 12
+    """Credentials in a header, a cookie or the query."""
+    AUTHORIZATION = 1 << 13
+    """Those of `Authorization`, taken apart."""
+    OAUTH2 = 1 << 14
+    """Bearer tokens of OAuth2."""
+
+
+class Names(NamedTuple):
+    """Some names of one owner."""
+
+    owner: str
+    """A module, or `module:Class`."""
+    parts: Part
+    names: str
+    """Separated by spaces."""
+
+
+REQUEST = (
+    Names(
+        "ferroapi.routing", Part.OPERATION, "request_response run_endpoint_function serialize_response Request Response"
+    ),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "solve_dependencies AsyncExitStack"),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
+    Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_operation"),
+    Names("ferroapi.routing", Part.SOCKET, "WebSocket"),
+    Names("ferroapi.routing", Part.JSON, "jsonable_encoder"),
+    Names("ferroapi.routing", Part.THREAD, "run_in_threadpool _run_sync_endpoint"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "solve_dependencies request_params_to_args"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_solve_generator get_missing_field_error"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "SolvedDependency deepcopy"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION, "Response BackgroundTasks SecurityScopes"),
+    Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "request_body_to_args"),
+    Names("ferroapi.dependencies.utils", Part.THREAD, "run_in_threadpool contextmanager_in_threadpool contextmanager"),
+    Names("ferroapi.concurrency", Part.THREAD, "run_in_threadpool"),
+    Names("starlette.concurrency", Part.THREAD, "anyio"),
+    Names("anyio", Part.THREAD, "to_thread"),
+    Names("anyio.to_thread", Part.THREAD, "run_sync"),
+    Names("ferroapi.encoders", Part.JSON | Part.ERROR, "jsonable_encoder is_pydantic_v1_model_instance"),
+    Names("ferroapi.exception_handlers", Part.ERROR, "jsonable_encoder JSONResponse Response"),
+    Names("ferroapi.exception_handlers", Part.ERROR, "is_body_allowed_for_status_code"),
+    Names("starlette.responses", Part.JSON | Part.ERROR, "json"),
+    Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions"),
+    Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle"),
+    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "matches handle"),
+    Names("starlette.routing:Mount", Part.ROUTE, "matches handle"),
+    Names("starlette.routing:Host", Part.ROUTE, "matches handle"),
+    Names("ferroapi.routing:APIRoute", Part.ROUTE, "matches handle"),
+    Names("ferroapi.routing:APIWebSocketRoute", Part.ROUTE, "matches handle"),
+    Names("starlette.routing:Route", Part.ROUTE, "matches handle"),
+    Names("starlette.routing:WebSocketRoute", Part.ROUTE, "matches handle"),
+    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET, "validate"),
+    Names("ferroapi._compat.v2:ModelField", Part.MODEL, "serialize serialize_json"),
+    Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
+    Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
+    Names("starlette.requests", Part.MULTIPART, "MultiPartParser"),
+    Names(
+        "starlette.formparsers:MultiPartParser",
+        Part.MULTIPART,
+        "__init__ parse on_part_begin on_part_data on_part_end on_headers_finished on_end",
+    ),
+    Names("json", Part.BODY, "loads"),
+    Names("starlette.responses:Response", Part.OPERATION, "__init__ init_headers __call__"),
+    Names("starlette.responses:JSONResponse", Part.OPERATION, "init_headers __call__"),
+    Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "__init__ render"),
+    Names("json", Part.JSON | Part.ERROR, "dumps"),
+    Names("starlette.responses:PlainTextResponse", Part.TEXT, "__init__ render init_headers __call__"),
+    Names("starlette.responses:HTMLResponse", Part.TEXT, "__init__ render init_headers __call__"),
+    Names("starlette.responses:RedirectResponse", Part.OPERATION, "__call__"),
+    Names("ferroapi.security.api_key:APIKeyBase", Part.KEY, "check_api_key"),
+    Names("ferroapi.security.api_key:APIKeyHeader", Part.KEY, "__call__"),
+    Names("ferroapi.security.api_key:APIKeyQuery", Part.KEY, "__call__"),
+    Names("ferroapi.security.api_key:APIKeyCookie", Part.KEY, "__call__"),
+    Names("ferroapi.security.open_id_connect_url:OpenIdConnect", Part.KEY, "__call__"),
+    Names("ferroapi.security.oauth2:OAuth2", Part.KEY, "__call__"),
+    Names("ferroapi.security.oauth2:OAuth2PasswordBearer", Part.OAUTH2, "__call__"),
+    Names("ferroapi.security.oauth2:OAuth2AuthorizationCodeBearer", Part.OAUTH2, "__call__"),
+    Names("ferroapi.security.oauth2", Part.OAUTH2, "get_authorization_scheme_param"),
+    Names("ferroapi.security.http:HTTPBase", Part.AUTHORIZATION, "__call__"),
+    Names("ferroapi.security.http:HTTPBearer", Part.AUTHORIZATION, "__call__"),
+    Names("ferroapi.security.http:HTTPDigest", Part.AUTHORIZATION, "__call__"),
+    Names("ferroapi.security.http:HTTPBasic", Part.AUTHORIZATION, "__call__"),
+    Names(
+        "ferroapi.security.http",
+        Part.AUTHORIZATION,
+        "HTTPAuthorizationCredentials HTTPBasicCredentials b64decode get_authorization_scheme_param",
+    ),
+    Names("starlette.responses:StreamingResponse", Part.STREAM, "__call__ stream_response listen_for_disconnect"),
+)
+"""What is looked at in each request."""
+
+
+class Row(NamedTuple):
+    """One name in one namespace, as `_core.Witness` takes it."""
+
+    owner: Any
+    name: str
+    parts: int
+    original: Any
+    may_lack: bool
+    is_defined: Any
+    label: str
+
+
+_DEFINING = frozenset({_PACKAGE, "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib"})
+"""The packages whose definitions are originals, whatever else stands under their names."""
+
+
+def is_defined(found: Any, qualified: str) -> bool:
+    """Tell whether an object is the definition of this qualified name, and nothing that somebody put in its place.
+
+    Packages may have replaced it before ferroapi was imported, so that there is nothing to compare it with. What stands
+    in for it may carry its name, and even say that it is of its class; its code is written elsewhere.
+    """
+    found = getattr(found, "__func__", found) if type(found) in (staticmethod, classmethod) else found
+    found = found.fget if type(found) is property else found
+    if type(found) is FunctionType:
+        home = str(found.__globals__.get("__name__"))
+        if home == "contextlib" and "__wrapped__" in found.__dict__:
+            return is_defined(found.__dict__["__wrapped__"], qualified)
+        return found.__code__.co_qualname == qualified and home.partition(".")[0] in _DEFINING
+    # Not by `isinstance`, which asks the object itself.
+    if issubclass(type(found), type):
+        return found.__qualname__ == qualified and found.__module__.partition(".")[0] in _DEFINING
+    return type(found) is ModuleType and found.__name__.partition(".")[0] in _DEFINING
+
+
+def is_as_written(cls: type, name: str) -> bool:
+    """Tell whether a method is the one that the class or its base defines, and nothing put in its place."""
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    return is_defined(vars(owner)[name], f"{owner.__qualname__}.{name}")
+
+
+def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
+    """Yield rows of what names of a class or an instance mean now, whatever that is."""
+    for each in owner.__mro__[:-1] if isinstance(owner, type) else (owner,):
+        for name in names:
+            found = vars(each).get(name)
+            yield Row(each, name, 1, found, may_lack=found is None, is_defined=None, label=name)
+
+
+def rows_of(owner: Any, name: str, parts: int) -> Iterator[Row]:
+    """Yield the rows that tell whether a name of a module or a class still means what its definition does."""
+    if not isinstance(owner, type):
+        yield _row(owner, name, parts, name, may_lack=name not in vars(owner))
+        return
+    for cls in owner.__mro__[:-1]:
+        is_there = name in vars(cls)
+        yield _row(cls, name, parts, f"{cls.__qualname__}.{name}", may_lack=not is_there)
+        if is_there:
+            return
+
+
+def _row(owner: Any, name: str, parts: int, qualified: str, *, may_lack: bool) -> Row:
+    found = vars(owner).get(name)
+    if found is None and not isinstance(owner, type):
+        # It is found in another way, as long as nobody sets it.
+        found = getattr(owner, name)
+    if found is None or is_defined(found, qualified):
+        check = None
+    else:
+        found, check = None, partial(is_defined, qualified=qualified)
+    module = owner.__module__ if isinstance(owner, type) else owner.__name__
+    return Row(owner, name, parts, found, may_lack, check, f"{module}.{qualified}")
+
+
+def owner_of(path: str) -> Any:
+    """Return the module or the class that a path of the table names."""
+    module, _, name = path.partition(":")
+    owner = import_module(module)
+    return getattr_static(owner, name) if name else owner
+
+
+def _table() -> Iterator[Row]:
+    for owner, parts, names in REQUEST:
+        for name in names.split():
+            yield from rows_of(owner_of(owner), name, int(parts))
+
+
+def install() -> None:
+    """Begin to watch, when all that the table names is there."""
+    global _witness
+    _witness = _core.Witness(list(_table()))
+    _witness.install()
+
+
+_witness: _core.Witness
+
+
+def replaced_names(parts: int) -> list[str]:
+    """Return what was replaced of that which these parts stand for, as `explain` prints it."""
+    return _witness.names(int(parts))

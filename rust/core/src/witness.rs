@@ -1,0 +1,178 @@
+//! Whether what the engine stands for is as it was defined: a table of names, and one question.
+//!
+//! The rows are `ferroapi._witness`'s; the middleware stack of each application has a table of its own.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::sync::critical_section::with_critical_section;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::watched::{Watched, namespace};
+
+/// What there is for all applications.
+static TABLE: PyOnceLock<Py<Witness>> = PyOnceLock::new();
+
+/// Some parts of the engine, as bits: each stands for the names of its rows.
+pub(crate) type Parts = u32;
+
+#[derive(FromPyObject)]
+struct RowRecipe {
+    /// A module, a class, an instance, or the dict of one.
+    owner: Py<PyAny>,
+    name: Py<PyString>,
+    /// The parts that stand for it.
+    parts: Parts,
+    /// What must be found there; none if only `is_defined` can tell.
+    original: Option<Py<PyAny>>,
+    /// Whether nothing may be found there: the name is a base's, or found in another way.
+    may_lack: bool,
+    /// `is_defined(object)`: whether this is what must be found there.
+    is_defined: Option<Py<PyAny>>,
+    /// What `explain` calls it.
+    label: Py<PyAny>,
+}
+
+#[derive(Debug)]
+struct Row {
+    namespace: Py<PyDict>,
+    name: Py<PyString>,
+    parts: Parts,
+    original: Option<Py<PyAny>>,
+    may_lack: bool,
+    is_defined: Option<Py<PyAny>>,
+    label: Py<PyAny>,
+}
+
+impl Row {
+    fn is_whole(&self, py: Python<'_>) -> PyResult<bool> {
+        let namespace = self.namespace.bind(py);
+        // Where threads run side by side, who modifies the dict holds it from the count of that on to the end.
+        let Some(found) = with_critical_section(namespace, || namespace.get_item(&self.name))? else {
+            return Ok(self.may_lack);
+        };
+        match (&self.original, &self.is_defined) {
+            (Some(original), _) => Ok(found.is(original)),
+            (None, Some(is_defined)) => is_defined.bind(py).call1((found,))?.is_truthy(),
+            (None, None) => Ok(false),
+        }
+    }
+}
+
+/// Names, and what must be found under them.
+#[pyclass(frozen, module = "ferroapi._core")]
+#[derive(Debug)]
+pub(crate) struct Witness {
+    rows: Vec<Row>,
+    watched: Watched,
+    /// The version of the namespaces that `replaced` was found in.
+    known: AtomicU64,
+    replaced: AtomicU32,
+    publishing: Mutex<()>,
+}
+
+impl Witness {
+    /// The parts that stand for a name which somebody replaced.
+    ///
+    /// # Errors
+    /// Those of `is_defined`.
+    #[inline]
+    pub(crate) fn parts_replaced(&self, py: Python<'_>) -> PyResult<Parts> {
+        let version = self.watched.version(py);
+        if version == self.known.load(Ordering::Acquire) {
+            return Ok(self.replaced.load(Ordering::Acquire));
+        }
+        self.look(py, version)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self, py: Python<'_>, version: u64) -> PyResult<Parts> {
+        let mut replaced = 0;
+        for row in &self.rows {
+            if replaced & row.parts != row.parts && !row.is_whole(py)? {
+                replaced |= row.parts;
+            }
+        }
+        let _lock = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have looked later, and have been faster.
+        if version > self.known.load(Ordering::Acquire) {
+            self.replaced.store(replaced, Ordering::Release);
+            self.known.store(version, Ordering::Release);
+        }
+        Ok(replaced)
+    }
+}
+
+#[pymethods]
+impl Witness {
+    /// Watch the names of these rows.
+    #[new]
+    fn new(py: Python<'_>, rows: Vec<RowRecipe>) -> PyResult<Self> {
+        let mut dicts: Vec<Py<PyDict>> = Vec::new();
+        let rows = rows
+            .into_iter()
+            .map(|recipe| {
+                let namespace = namespace(recipe.owner.bind(py))?.unbind();
+                if !dicts.iter().any(|known| known.is(&namespace)) {
+                    dicts.push(namespace.clone_ref(py));
+                }
+                let RowRecipe { name, parts, original, may_lack, is_defined, label, .. } = recipe;
+                Ok(Row { namespace, name, parts, original, may_lack, is_defined, label })
+            })
+            .collect::<PyResult<_>>()?;
+        let watched = Watched::new(py, dicts)?;
+        Ok(Self { rows, watched, known: AtomicU64::new(0), replaced: AtomicU32::new(0), publishing: Mutex::new(()) })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for row in &self.rows {
+            visit.call(&row.original)?;
+            visit.call(&row.is_defined)?;
+            visit.call(&row.label)?;
+        }
+        self.watched.visit(&visit)
+    }
+
+    /// Make this the table of all applications; the first one stays.
+    fn install(slf: Py<Self>, py: Python<'_>) {
+        TABLE.get_or_init(py, || slf);
+    }
+
+    /// The parts that stand for a name which somebody replaced.
+    #[getter]
+    fn replaced(&self, py: Python<'_>) -> PyResult<Parts> {
+        self.parts_replaced(py)
+    }
+
+    /// What the replaced names are called that some of `parts` stand for.
+    fn names(&self, py: Python<'_>, parts: Parts) -> PyResult<Vec<Py<PyAny>>> {
+        let mut names = Vec::new();
+        for row in self.rows.iter().filter(|row| row.parts & parts != 0) {
+            if !row.is_whole(py)? {
+                names.push(row.label.clone_ref(py));
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// The parts of the engine that stand for a name which somebody replaced, for all applications.
+///
+/// # Errors
+/// Those of `Witness::parts_replaced`.
+#[inline]
+pub(crate) fn replaced(py: Python<'_>) -> PyResult<Parts> {
+    // Without a table nothing is known, and the engine stands for nothing.
+    TABLE.get(py).map_or(Ok(Parts::MAX), |table| table.get().parts_replaced(py))
+}
+
+/// Whether what any of `parts` stands for was replaced.
+#[pyfunction]
+pub(crate) fn is_replaced(py: Python<'_>, parts: Parts) -> PyResult<bool> {
+    Ok(replaced(py)? & parts != 0)
+}
