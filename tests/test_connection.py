@@ -363,7 +363,7 @@ def test_explain_tells_how_a_websocket_is_run() -> None:
     assert modes["/echo"] == ("native", "")
     assert modes["/outer/inner/{name}"] == ("native", "")
     assert modes["/plain"] == ("handler", "the endpoint is no coroutine function")
-    assert modes["/http"] == ("handler", "a parameter of a websocket is a Request")
+    assert modes["/http"] == ("native", "")
 
 
 @pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])

@@ -73,7 +73,7 @@ class Plan:
         """The parts of the engine that it is run by, as bits of `ferroapi._witness.Part`."""
 
     def is_current(self) -> bool:
-        """Tell whether no dependency is overridden and nobody put another callable in the endpoint's place."""
+        """Tell whether nobody put another callable in the place of the endpoint or of what it stands for."""
 
 @final
 class Shape:

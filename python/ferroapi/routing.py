@@ -163,7 +163,7 @@ def get_request_handler(
             telemetry.request = request
         file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
         body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
-        if telemetry is None and (plan := operation.current_plan()) is not None:
+        if telemetry is None and (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body)
             return response
         if telemetry is not None:
@@ -288,8 +288,8 @@ class APIWebSocketRoute(routing.WebSocketRoute):
         is_as_written = is_defined(websocket_session, "websocket_session") and is_defined(
             get_websocket_app, "get_websocket_app"
         )
-        operation = WebSocketOperation(self.dependant, dependency_overrides_provider) if is_as_written else None
-        self._built = self.app, self.dependant, operation
+        operation = WebSocketOperation(self.dependant, dependency_overrides_provider, self._embed_body_fields)
+        self._built = self.app, self.dependant, operation if is_as_written else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

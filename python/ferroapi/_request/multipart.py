@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope
 
 from ferroapi import _core
 from ferroapi._request.whole_form import read_form
+from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi._witness import Part
 
 FormPart = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
@@ -63,6 +64,17 @@ async def read_multipart(scope: Scope, chunks: list[bytes], end: Message | None,
         return await receive() if end is None else end
 
     return await read_form(Request(scope, replay), {})
+
+
+def read_limited(request: Request, operation: Any) -> Awaitable[FormData]:
+    """Return a form under the limits of its route and of the routers that the request has passed.
+
+    Raises:
+        HTTPException: as `read_multipart`, by the awaitable.
+    """
+    return read_form(
+        request, _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), operation.body.form_limits)
+    )
 
 
 def uploads(items: Iterable[Item]) -> list[UploadFile]:

@@ -4,7 +4,7 @@ Each function is imported by name in `rust/core/src/names.rs`. The hot half is t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import build_response as _build_response
 from ferroapi._request.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi.dependencies._body import request_body_to_args
-from ferroapi.dependencies._solve import SolvedDependency, _shared_response, _solve_generator
+from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
 from ferroapi.dependencies._values import request_params_to_args
 from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
 from ferroapi.exception_handlers import (
@@ -61,6 +61,10 @@ _REPLAYED_START: Message = {"type": "http.response.start"}
 """Tells the middleware that a response had started; the server, which has the real one, never sees it."""
 
 
+Leaf = tuple[dict[str, Any], list[Any]]
+"""Values and errors of a node."""
+
+
 def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the errors of one field, each under the field's place in the request."""
     return _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=loc)
@@ -88,14 +92,19 @@ def parameter_values(dependant: Dependant, request: Request) -> tuple[dict[str, 
     return values, errors
 
 
-def body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> tuple[dict[str, Any], list[Any]]:
-    """Return values and errors of one node's body fields, read by the Python leaf.
+def read_body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Coroutine[Any, Any, Leaf]:
+    """Return an awaitable of values and errors of one node's body fields, read by the Python leaf."""
+    embed = plan.operation.embed_body_fields
+    return request_body_to_args(body_fields=dependant.body_params, received_body=body, embed_body_fields=embed)
+
+
+def body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Leaf:
+    """Return the same of a body that is no form.
 
     Raises:
-        RuntimeError: the leaf suspended, which it does for forms only; a plan has none.
+        RuntimeError: the leaf suspended, which it does for forms only.
     """
-    embed = plan.operation.embed_body_fields
-    leaf = request_body_to_args(body_fields=dependant.body_params, received_body=body, embed_body_fields=embed)
+    leaf = read_body_values(dependant, body, plan)
     try:
         leaf.send(None)
     except StopIteration as stop:
@@ -128,9 +137,9 @@ def response_invalid(error: ValidationError, content: Any, operation: PathOperat
     return ResponseValidationError(errors=field_errors(None, error, ("response",)), body=content, endpoint_ctx=context)
 
 
-def enter_generator(dependant: Dependant, stack: Any, values: dict[str, Any], request: Request) -> Awaitable[Any]:
-    """Enter a generator dependency in its exit stack and return an awaitable of what it yields."""
-    return _solve_generator(dependant=dependant, stack=stack, sub_values=values, request=request)
+def call_dependency(dependant: Dependant, values: dict[str, Any], request: Request, stack: Any) -> Awaitable[Any]:
+    """Return an awaitable of what a dependency gives, which waits for its turn and is entered in an exit stack."""
+    return _call(dependant, values, request=request, stack=stack)
 
 
 async def build_response(

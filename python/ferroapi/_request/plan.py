@@ -15,6 +15,8 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from pydantic import PydanticUserError
+from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core, params
@@ -27,6 +29,7 @@ from ferroapi._request.shape import response_shape
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
+from ferroapi.dependencies._solve import analyzed_override
 from ferroapi.dependencies.models import (
     Dependant,
     _get_cache_key,
@@ -121,7 +124,10 @@ class PlanRecipe(NamedTuple):
     """A whole path operation, as `_core.Plan` takes it."""
 
     nodes: list[NodeRecipe]
-    steps: list[tuple[int, int | None]]
+    steps: list[tuple[str, int, int]]
+    """`call` a node, `reuse` the cached result of one and go on at a step, or `lookup` among the overrides."""
+    lookups: list[tuple[Callable[..., Any], Callable[..., Any]]]
+    """The dependencies that are looked up, each with what the plan calls in its place."""
     body: str
     strict_content_type: bool
     answer: AnswerRecipe
@@ -137,13 +143,24 @@ class _Planned(ABC):
     def compiled(self) -> "tuple[_core.Plan | None, str]":
         """The plan, or None with the reason why there is none."""
         try:
-            return _core.Plan(self._recipe()), ""
+            return _core.Plan(self._recipe([])), ""
         except Unplannable as reason:
             return None, str(reason)
 
+    def overridden(self, calls: "list[Callable[..., Any]]") -> "_core.Plan":
+        """Return the plan for these answers when the first dependencies are looked up among the overrides.
+
+        For the others it is made as if they were not overridden.
+
+        Raises:
+            Exception: what analysing an override raises.
+        Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
+        """
+        return _core.Plan(self._recipe(calls))
+
     @abstractmethod
-    def _recipe(self) -> PlanRecipe:
-        """Describe the plan.
+    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+        """Describe the plan, with `calls` in the place of the first dependencies.
 
         Raises:
             Unplannable: no plan can run it.
@@ -176,38 +193,34 @@ class PathOperation(_Planned):
         self.handler = handler
         handler.operation = self
 
-    def current_plan(self) -> "_core.Plan | None":
-        """Return the plan if it still says what is to be done: no override, and the endpoint that was compiled."""
-        # A form that Python has read is taken apart by Python.
-        plan = None if self.body.is_form else self.compiled[0]
+    def current_plan(self, body: Any) -> "_core.Plan | None":
+        """Return the plan if it still says what is to be done with a body that was read."""
+        plan = self.compiled[0] if not self.body.is_form or type(body) is FormData else None
         return plan if plan is not None and plan.is_current() else None
 
-    @cached_property
-    def shows_exit_stacks(self) -> bool:
-        """Whether user code receives a request in whose scope it could reach the exit stacks of generators."""
-        nodes = list(_below(self.dependant))
-        has_generators = any(_kind(each) in ("generator", "async_generator") for each in nodes)
-        return has_generators and any(_receives_request(each) for each in (self.dependant, *nodes))
-
-    def _recipe(self) -> PlanRecipe:
+    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
         call = self.dependant.call
         if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
             raise Unplannable("the endpoint is a generator")
-        if self.body.is_form and self.body.form_limits:
-            raise Unplannable("the form is limited")
-        graph = _Graph(self.embed_body_fields, self.body.is_form)
-        graph.visit(self.dependant)
+        graph = _Graph(calls, self.embed_body_fields, self.body.is_form)
+        graph.visit_endpoint(self.dependant)
         answer = _answer(self.response)
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
-            body="form" if self.body.is_form else "json" if self.body.field else "unread",
+            lookups=graph.lookups,
+            body=self._body_word(),
             strict_content_type=self.body.strict_content_type,
             answer=answer,
             parts=Part.OPERATION | _answer_part(answer) | _parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             operation=self,
         )
+
+    def _body_word(self) -> str:
+        if self.body.is_form:
+            return "limited form" if self.body.form_limits else "form"
+        return "json" if self.body.field else "unread"
 
 
 @dataclass(eq=False)
@@ -216,17 +229,17 @@ class WebSocketOperation(_Planned):
 
     dependant: Dependant
     dependency_overrides_provider: Any
+    embed_body_fields: bool
 
-    def _recipe(self) -> PlanRecipe:
+    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
         if _kind(self.dependant) != "coroutine":
             raise Unplannable("the endpoint is no coroutine function")
-        if any(each.body_params for each in (self.dependant, *_below(self.dependant))):
-            raise Unplannable("a websocket has no body")
-        graph = _Graph(embed_body_fields=False, is_form=False, is_websocket=True)
-        graph.visit(self.dependant)
+        graph = _Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
+        graph.visit_endpoint(self.dependant)
         return PlanRecipe(
             nodes=graph.nodes,
             steps=graph.steps,
+            lookups=graph.lookups,
             body="unread",
             strict_content_type=True,
             answer=AnswerRecipe("nothing"),
@@ -236,70 +249,97 @@ class WebSocketOperation(_Planned):
         )
 
 
-def _below(dependant: Dependant) -> Iterator[Dependant]:
-    for sub_dependant in dependant.dependencies:
-        yield sub_dependant
-        yield from _below(sub_dependant)
+class _Visit(NamedTuple):
+    """A node that was appended, and whether none of those below it refuses a cached result."""
+
+    node: int
+    is_cached_below: bool
 
 
 class _Graph:
     """The dependency graph, flattened in call order."""
 
-    def __init__(self, embed_body_fields: bool, is_form: bool, is_websocket: bool = False) -> None:
+    def __init__(
+        self,
+        calls: list[Callable[..., Any]],
+        embed_body_fields: bool,
+        is_form: bool,
+        is_websocket: bool = False,
+    ) -> None:
+        self.calls = calls
         self.embed_body_fields = embed_body_fields
         self.is_form = is_form
         self.is_websocket = is_websocket
         self.nodes: list[NodeRecipe] = []
-        self.steps: list[tuple[int, int | None]] = []
+        self.steps: list[tuple[str, int, int]] = []
+        self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
         self.slots: dict[Any, int] = {}
+        self.first_nodes: dict[int, int] = {}
 
-    def visit(self, dependant: Dependant) -> int:
-        """Append a node behind those it depends on, and return its index."""
-        if len(self.nodes) > _LARGEST_GRAPH:
+    def visit_endpoint(self, dependant: Dependant) -> None:
+        """Append the whole graph."""
+        # Its result is not cached, so that it need not be hashable.
+        self._visit(dependant, dependant, object())
+
+    def _visit(self, declared: Dependant, effective: Dependant, key: Any) -> _Visit:
+        """Append a node behind those it depends on. `key` is what its result is cached under."""
+        if len(self.nodes) > _LARGEST_GRAPH and not self.calls:
             raise Unplannable("the dependency graph is too large")
-        key = _get_cache_key(dependant=dependant)
         # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
         # something anew each time.
         reuse_at = None
-        if dependant.use_cache and key in self.slots and all(each.use_cache for each in _below(dependant)):
+        if declared.use_cache and key in self.slots:
             reuse_at = len(self.steps)
-            self.steps.append((0, None))
-        children = [(each.name, self.visit(each)) for each in dependant.dependencies]
+            self.steps.append(("reuse", self.first_nodes[self.slots[key]], reuse_at + 1))
+        children: list[tuple[str | None, int]] = []
+        is_cached_below = True
+        for child in effective.dependencies:
+            visit = self._visit_dependency(child)
+            children.append((child.name, visit.node))
+            is_cached_below = is_cached_below and child.use_cache and visit.is_cached_below
         index = len(self.nodes)
-        self.nodes.append(self._node(dependant, children, self.slots.setdefault(key, len(self.slots))))
-        self.steps.append((index, None))
-        if reuse_at is not None:
-            self.steps[reuse_at] = (index, len(self.steps))
-        return index
+        slot = self.slots.setdefault(key, len(self.slots))
+        self.first_nodes.setdefault(slot, index)
+        self.nodes.append(self._node(declared, effective, children, slot))
+        self.steps.append(("call", index, 0))
+        if reuse_at is not None and is_cached_below:
+            self.steps[reuse_at] = ("reuse", index, len(self.steps))
+        return _Visit(index, is_cached_below)
+
+    def _visit_dependency(self, declared: Dependant) -> _Visit:
+        key = _get_cache_key(dependant=declared)
+        if declared.call is None:
+            raise Unplannable("a dependency has no callable")
+        number = len(self.lookups)
+        call = self.calls[number] if number < len(self.calls) else declared.call
+        self.lookups.append((declared.call, call))
+        self.steps.append(("lookup", number, 0))
+        return self._visit(declared, declared if call is declared.call else analyzed_override(declared, call), key)
 
     def _body_shape(self, dependant: Dependant) -> str:
         if not dependant.body_params:
             return "none"
+        if not all(map(_is_plain, dependant.body_params)):
+            return "leaf"
         if self.is_form:
-            if not all(_is_form_value(request_field(each)) for each in dependant.body_params):
-                raise Unplannable("the form has models, or files as bytes")
-            return "form"
+            return "form" if all(_is_form_value(request_field(each)) for each in dependant.body_params) else "leaf"
         return "whole" if _is_whole_body(dependant.body_params, self.embed_body_fields) else "embedded"
 
-    def _node(self, dependant: Dependant, children: list[tuple[str | None, int]], cache: int) -> NodeRecipe:
+    def _node(
+        self, declared: Dependant, dependant: Dependant, children: list[tuple[str | None, int]], cache: int
+    ) -> NodeRecipe:
         call = dependant.call
         if call is None:
             raise Unplannable("a dependency has no callable")
-        if dependant.concurrency is not None:
-            raise Unplannable("a dependency has a concurrency limit")
-        if dependant.websocket_param_name is not None and not self.is_websocket:
-            raise Unplannable("a parameter is a WebSocket")
-        if dependant.request_param_name is not None and self.is_websocket:
-            raise Unplannable("a parameter of a websocket is a Request")
         fields = [
             *dependant.path_params,
             *dependant.query_params,
             *dependant.header_params,
             *dependant.cookie_params,
         ]
-        leaf = any(_needs_leaf(request_field(each)) for each in fields)
+        leaf = any(_needs_leaf(each) for each in fields)
         shape = self._body_shape(dependant)
-        specials = list(_specials(dependant))
+        specials = list(_specials(dependant, is_websocket=self.is_websocket))
         keywords = (
             *(name for name, _ in children if name is not None),
             *(each.name for each in fields),
@@ -318,13 +358,14 @@ class _Graph:
             body_fields=[
                 _value(each, "body", is_text=self.is_form, many=self.is_form and request_field(each).is_repeated)
                 for each in dependant.body_params
+                if shape != "leaf"
             ],
             specials=[(word, made) for _, word, made in specials],
             children=[(index, name is not None) for name, index in children],
             keywords=keywords,
             positional=_positional(call, keywords),
             cache=cache,
-            use_cache=dependant.use_cache,
+            use_cache=declared.use_cache,
             function_scope=dependant.scope == "function",
             dependant=dependant,
         )
@@ -339,6 +380,8 @@ def _is_form_value(facts: RequestField) -> bool:
 
 def _kind(dependant: Dependant) -> str:
     call = dependant.call
+    if dependant.concurrency is not None:
+        return "limited_generator" if _is_gen_callable(call) or _is_async_gen_callable(call) else "limited"
     if _is_async_gen_callable(call):
         return "async_generator"
     if _is_gen_callable(call):
@@ -356,11 +399,6 @@ def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[in
     if by_keyword or sorted(names) != sorted(keywords):
         return None
     return code, [names.index(keyword) for keyword in keywords]
-
-
-def _receives_request(dependant: Dependant) -> bool:
-    name = dependant.request_param_name or dependant.http_connection_param_name
-    return name is not None and _scheme(dependant.call) is None
 
 
 def _scheme(call: Any) -> tuple[str, str, str] | None:
@@ -390,20 +428,34 @@ def _answer_part(answer: AnswerRecipe) -> Part:
     return {"json": Part.JSON, "model": Part.MODEL, "text": Part.TEXT}.get(answer.render, Part(0))
 
 
-def _needs_leaf(facts: RequestField) -> bool:
+def _needs_leaf(model_field: ModelField) -> bool:
     """Whether only the Python leaf reads this parameter: models, and sequences where there is one text at most."""
-    if facts.parameter_model is not None or not isinstance(facts.info, params.Param):
+    facts = request_field(model_field)
+    if facts.parameter_model is not None or not isinstance(facts.info, params.Param) or not _is_plain(model_field):
         return True
     return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
 
 
-def _specials(dependant: Dependant) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, word and maker of each argument that is not a value of the request, in FastAPI's order."""
+def _is_plain(model_field: ModelField) -> bool:
+    """Whether a field is validated by its validator alone: it has no class of its own, and its type is defined."""
+    if type(model_field) is not ModelField:
+        return False
+    try:
+        return callable(model_field._type_adapter.validator.validate_python)
+    except PydanticUserError:
+        return False
+
+
+def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str, str, Any]]:
+    """Yield name, word and maker of each argument that is not a value of the request, in FastAPI's order.
+
+    A `Request` of a websocket and a `WebSocket` of a request are no arguments: the call says that they are missing.
+    """
     if dependant.http_connection_param_name:
         yield dependant.http_connection_param_name, "request", None
-    if dependant.request_param_name:
+    if dependant.request_param_name and not is_websocket:
         yield dependant.request_param_name, "request", None
-    if dependant.websocket_param_name:
+    if dependant.websocket_param_name and is_websocket:
         # The connection that stands in the request's place is the websocket.
         yield dependant.websocket_param_name, "request", None
     if dependant.background_tasks_param_name:
@@ -425,8 +477,6 @@ def _parameter(model_field: ModelField) -> ValueRecipe:
 
 
 def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -> ValueRecipe:
-    if type(model_field) is not ModelField:
-        raise Unplannable("a field is of a class of its own")
     facts = request_field(model_field)
     aliases = facts.aliases
     absent, default = _absent(model_field)

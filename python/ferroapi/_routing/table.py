@@ -300,7 +300,7 @@ def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, asked, state, way)
-    compile = partial(_native_plan_only, state, bool(way.form_limits))
+    compile = partial(_native_plan_only, state)
     scope_items = {"endpoint": state.endpoint, "route": route}
     return _entry(
         path,
@@ -314,11 +314,11 @@ def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
     )
 
 
-def _native_plan_only(state: Any, limits_forms: bool) -> _core.Plan | None:
-    return native_plan(state, limits_forms=limits_forms)[0]
+def _native_plan_only(state: Any) -> _core.Plan | None:
+    return native_plan(state)[0]
 
 
-def native_plan(state: Any, *, limits_forms: bool = False) -> tuple[_core.Plan | None, str]:
+def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
     """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
     built = state.app_as_built()
     if built is None:
@@ -327,12 +327,8 @@ def native_plan(state: Any, *, limits_forms: bool = False) -> tuple[_core.Plan |
         return None, "get_route_handler is overridden or replaced"
     if state.max_body_size is not None:
         return None, "the body size is limited"
-    if limits_forms and built.operation.body.is_form:
-        return None, "the form is limited"
-    plan, reason = built.operation.compiled
-    if plan is not None and built.operation.shows_exit_stacks:
-        return None, "a dependency with yield stands beside a Request, which shows the exit stacks"
-    return plan, reason
+    plan: tuple[_core.Plan | None, str] = built.operation.compiled
+    return plan
 
 
 def _template(route: Any) -> str | None:
@@ -406,8 +402,7 @@ def _explain(entry: Entry) -> Explanation:
         route = getattr(entry.candidate, "route", entry.candidate)
         plan, reason = route.websocket_plan()
     else:
-        limited = isinstance(entry.compile, partial) and entry.compile.args[1]
-        plan, reason = native_plan(entry.candidate, limits_forms=limited)
+        plan, reason = native_plan(entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     return Explanation(path, methods, "native" if plan is not None else "handler", reason)

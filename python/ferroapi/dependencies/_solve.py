@@ -6,8 +6,7 @@ Called by `routing` before the endpoint; the native driver runs the same steps a
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from anyio import CancelScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -21,7 +20,6 @@ from ferroapi.background import BackgroundTasks
 from ferroapi.concurrency import (
     _asynccontextmanager_with_shielded_exit,
     _contextmanager_with_concurrency_limit,
-    _DependencyConcurrency,
     asynccontextmanager,
     contextmanager_in_threadpool,
 )
@@ -30,7 +28,6 @@ from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._values import request_params_to_args
 from ferroapi.dependencies.models import (
     Dependant,
-    _CallIdentity,
     _get_cache_key,
     _get_oauth_scopes,
     _is_async_gen_callable,
@@ -40,9 +37,6 @@ from ferroapi.dependencies.models import (
 )
 from ferroapi.security.oauth2 import SecurityScopes
 from ferroapi.types import DependencyCacheKey
-
-# Overrides are rare outside tests; a test suite has far fewer of them at a time.
-_OVERRIDE_CACHE_SIZE = 256
 
 
 @dataclass
@@ -269,30 +263,16 @@ def _with_override(dependant: Dependant, provider: Any | None) -> Dependant:
     if not provider or not provider.dependency_overrides:
         return dependant
     call = cast(Callable[..., Any], dependant.call)
-    return _override_dependant(
-        _CallIdentity(provider.dependency_overrides.get(call, call)),
-        cast(str, dependant.path),
-        dependant.name,
-        tuple(_get_oauth_scopes(dependant=dependant)),
-        dependant.scope,
-        dependant.concurrency,
-    )
+    return analyzed_override(dependant, provider.dependency_overrides.get(call, call))
 
 
-@lru_cache(maxsize=_OVERRIDE_CACHE_SIZE)
-def _override_dependant(
-    call: _CallIdentity,
-    path: str,
-    name: str | None,
-    oauth_scopes: tuple[str, ...],
-    scope: Literal["function", "request"] | None,
-    concurrency: _DependencyConcurrency | None,
-) -> Dependant:
+def analyzed_override(declared: Dependant, call: Callable[..., Any]) -> Dependant:
+    """Return the node of a callable that is called in the place of a declared one."""
     return get_dependant(
-        path=path,
-        call=call.call,
-        name=name,
-        parent_oauth_scopes=list(oauth_scopes),
-        scope=scope,
-        concurrency=concurrency,
+        path=cast(str, declared.path),
+        call=call,
+        name=declared.name,
+        parent_oauth_scopes=_get_oauth_scopes(dependant=declared),
+        scope=declared.scope,
+        concurrency=declared.concurrency,
     )

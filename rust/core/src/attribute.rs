@@ -44,6 +44,18 @@ impl Attribute {
         self.owner.bind(py).getattr(&self.name)
     }
 
+    /// What it is now, if neither that nor its owner is false.
+    ///
+    /// # Errors
+    /// Whatever a lookup or a truth value raises.
+    pub(crate) fn given<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.owner.bind(py).is_truthy()? {
+            return Ok(None);
+        }
+        let value = self.get(py)?;
+        Ok(value.is_truthy()?.then_some(value))
+    }
+
     /// The expected value, if it is still that.
     ///
     /// # Errors

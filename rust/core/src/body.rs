@@ -11,7 +11,6 @@ use wire::media_type::{self, FormKind};
 use wire::{latin1, multipart};
 
 use crate::names;
-use crate::plan::{BodyMode, Plan};
 use crate::scope::Scope;
 
 /// Whether a `Content-Type` names `application/json` or an `application/*+json` type.
@@ -29,14 +28,11 @@ pub(crate) fn is_json(scope: Scope<'_, '_>, strict: bool) -> PyResult<bool> {
     Ok(media_type::is_json(content_type.as_bytes()))
 }
 
-/// Whether the driver reads a body of this kind: any for JSON, a url-encoded or multipart one for a form.
+/// Whether the driver reads a form of this kind: a url-encoded or multipart one.
 ///
 /// A multipart form is read here only with a plain boundary, since Starlette refuses one without before it reads, and
-/// a form under limits of an application around this one is Python's.
-pub(crate) fn is_readable(plan: &Plan, scope: Scope<'_, '_>) -> PyResult<bool> {
-    if plan.body != BodyMode::Form {
-        return Ok(true);
-    }
+/// a form under limits of routers is Python's.
+pub(crate) fn is_readable_form(scope: Scope<'_, '_>) -> PyResult<bool> {
     let Some(content_type) = scope.header(b"content-type")? else { return Ok(false) };
     let is_form = match media_type::form_kind(content_type.as_bytes()) {
         FormKind::UrlEncoded => true,

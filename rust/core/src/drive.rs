@@ -13,16 +13,14 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::answer::{Answer, answer, object_answer};
 use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
 use crate::error::Error;
-use crate::exits::{self, Closer, Exit, Exits, Kind, Lifetime};
-use crate::extract;
+use crate::exits::{self, Closer, Exits, Kind, Lifetime};
 use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
 use crate::messages::deliver;
 use crate::names;
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::Ready;
-use crate::scope::Scope;
-use crate::solve::{Body, Connection, Need, Place, Solver};
+use crate::solve::{Body, Connection, Need, Place, Solver, path_params};
 use crate::stream::Recorder;
 use crate::worker::{self, Called, Terms};
 
@@ -143,22 +141,16 @@ impl Driver {
         channels: Channels,
         path_params: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let collected = extract::collect(plan.get(), Scope(channels.scope.bind(py)), path_params)?;
         let connection = Connection::new(
             channels.scope.clone_ref(py),
             channels.receive.clone_ref(py),
             channels.send.clone_ref(py),
             None,
         );
-        let exits = Exits::new(plan.get().has_generators || plan.get().shows_request);
-        if plan.get().shows_request {
-            let (request, function): (Py<PyAny>, Py<PyAny>) =
-                names::open_stacks(py)?.call1((&channels.scope,))?.extract()?;
-            exits.push(Exit { object: request, kind: Kind::Stack, lifetime: Lifetime::Request });
-            exits.push(Exit { object: function, kind: Kind::Stack, lifetime: Lifetime::Function });
-        }
-        let solver = Solver::new(plan.clone_ref(py), connection, collected, exits.clone());
-        Ok(Self { plan: Some(plan.clone_ref(py)), solver: Some(Box::new(solver)), exits, ..Self::idle(channels, true) })
+        let mut solver = Box::new(Solver::new(py, plan, connection, path_params)?);
+        solver.open_stacks(py)?;
+        let exits = solver.exits();
+        Ok(Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), exits, ..Self::idle(channels, true) })
     }
 
     /// A driver that fails at once with what stands for a path that no route answers.
@@ -174,22 +166,18 @@ impl Driver {
         body: Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
-        let path_params = match scope.get_item(intern!(py, "path_params"))? {
-            Some(params) => Some(params.cast_into::<PyDict>()?),
-            None => None,
-        };
-        let collected = extract::collect(plan.get(), Scope(&scope), path_params.as_ref())?;
         let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
-        let mut solver = Box::new(Solver::new(plan.clone_ref(py), connection, collected, Exits::default()));
-        if !body.is(names::undefined(py)?) {
+        let mut solver = Box::new(Solver::new(py, &plan, connection, path_params(&scope)?.as_ref())?);
+        if matches!(plan.get().body, BodyMode::Form { .. }) {
+            // Whoever has read it closes the files.
+            solver.take_multipart(&body, true)?;
+        } else if !body.is(names::undefined(py)?) {
             solver.body = Body::Value(body.unbind());
         }
-        if plan.get().has_generators {
-            let stack =
-                |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
-            solver.stacks =
-                Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
-        }
+        let stack =
+            |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
+        solver.stacks =
+            Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
         let channels = Channels { scope: scope.unbind(), receive: py.None(), send: py.None(), application: None };
         Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
     }
@@ -278,10 +266,7 @@ impl Driver {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
-        match self.plan(py)?.get().body {
-            BodyMode::Json { .. } | BodyMode::Form if self.is_native => self.receive(py),
-            _ => self.solve(py),
-        }
+        if self.is_native { self.read(py) } else { self.solve(py) }
     }
 
     fn plan(&self, py: Python<'_>) -> PyResult<Py<Plan>> {
@@ -294,8 +279,14 @@ impl Driver {
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Solving;
-        let need = self.solver()?.run(py, Place::Loop)?;
-        self.meet(py, need)
+        let solver = self.solver()?;
+        let need = solver.run(py, Place::Loop);
+        // It may have gone on with a plan that enters something.
+        let exits = solver.exits();
+        if self.exits.are_unneeded() {
+            self.exits = exits;
+        }
+        self.meet(py, need?)
     }
 
     fn meet(&mut self, py: Python<'_>, need: Need) -> PyResult<Next> {

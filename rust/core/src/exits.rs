@@ -61,6 +61,11 @@ impl Exits {
         Self(enters.then(Arc::default))
     }
 
+    /// Whether nothing can be pushed.
+    pub(crate) fn are_unneeded(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn lock(&self) -> Option<MutexGuard<'_, Vec<Exit>>> {
         self.0.as_ref().map(|exits| exits.lock().unwrap_or_else(PoisonError::into_inner))
     }

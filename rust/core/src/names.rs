@@ -55,6 +55,7 @@ imported!(copy_context, "contextvars", "copy_context");
 imported!(enter_task, "asyncio", "_enter_task");
 imported!(leave_task, "asyncio", "_leave_task");
 imported!(exception, "sys", "exception");
+imported_type!(bound_method, "types", "MethodType");
 
 // ferroapi: the cold half of the native path (python/ferroapi/_request/native.py)
 imported!(
@@ -72,6 +73,10 @@ imported!(
 imported!(
     /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
     body_values, "ferroapi._request.native", "body_values"
+);
+imported!(
+    /// `(dependant, body, plan) -> awaitable of (values, errors)`: the same where that may have to wait.
+    read_body_values, "ferroapi._request.native", "read_body_values"
 );
 imported!(
     /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
@@ -94,8 +99,8 @@ imported!(
     background_tasks, "ferroapi._request.native", "background_tasks"
 );
 imported!(
-    /// `(dependant, stack, values, request) -> awaitable`: enter a generator dependency.
-    enter_generator, "ferroapi._request.native", "enter_generator"
+    /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
+    call_dependency, "ferroapi._request.native", "call_dependency"
 );
 imported!(
     /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
@@ -192,6 +197,10 @@ imported!(
 imported!(
     /// `(scope, chunks, has_more, receive) -> awaitable of FormData`: the form as Starlette's parser reads it.
     read_multipart, "ferroapi._request.multipart", "read_multipart"
+);
+imported!(
+    /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.
+    read_limited, "ferroapi._request.multipart", "read_limited"
 );
 imported!(
     /// `(items) -> list`: the files among them.

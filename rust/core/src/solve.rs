@@ -16,7 +16,9 @@ use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::{Collected, Found};
 use crate::plan::Plan;
 use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use crate::plan::overrides::Answer;
 use crate::plan::param::Parameter;
+use crate::scope::Scope;
 use crate::{extract, ffi, names, validate};
 
 /// Where the solver is being run.
@@ -118,6 +120,25 @@ impl Connection {
         }
         Ok(self.form_data.as_ref().map(|form| form.clone_ref(py)))
     }
+
+    /// Collect the fields of a form that has been read.
+    fn collect_form(&self, py: Python<'_>, plan: &Plan, collected: &mut Collected) -> PyResult<()> {
+        if let Some(form) = &self.form {
+            // It is within the limits.
+            extract::form(py, plan, form, collected)?.map_err(|_| Error::Resumed.into())
+        } else if let Some(form) = &self.form_data {
+            extract::form_items(plan, &form.bind(py).call_method0(intern!(py, "multi_items"))?, collected)
+        } else if let Some(items) = &self.items {
+            extract::form_items(plan, items.bind(py), collected)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The path parameters in a scope.
+pub(crate) fn path_params<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    Ok(scope.get_item(intern!(scope.py(), "path_params"))?.map(Bound::cast_into).transpose()?)
 }
 
 type Arguments = SmallVec<[Py<PyAny>; 8]>;
@@ -125,6 +146,8 @@ type Arguments = SmallVec<[Py<PyAny>; 8]>;
 /// One request's way through the graph.
 pub(crate) struct Solver {
     plan: Py<Plan>,
+    /// The plan without overrides, if `plan` is another one.
+    base: Option<Py<Plan>>,
     pub(crate) connection: Connection,
     collected: Collected,
     pub(crate) body: Body,
@@ -144,13 +167,49 @@ pub(crate) struct Solver {
     arguments: Arguments,
     /// Whether they are whole, so that it can be called where its place is.
     is_ready: bool,
+    /// What came of the arguments before those of the body, while the Python leaf reads that.
+    before_leaf: Option<BeforeLeaf>,
+    /// What the leaf has read.
+    leaf: Option<Py<PyAny>>,
+}
+
+#[derive(Clone, Copy)]
+struct BeforeLeaf {
+    errors: usize,
+    is_whole: bool,
+}
+
+/// What came of collecting the arguments of a node.
+enum Collecting {
+    /// It can be called.
+    Whole,
+    /// It cannot.
+    Broken,
+    /// This has to be done on the event loop.
+    OnLoop,
+    /// This has to be awaited.
+    Reading(Py<PyAny>),
 }
 
 impl Solver {
-    pub(crate) fn new(plan: Py<Plan>, connection: Connection, collected: Collected, exits: Exits) -> Self {
+    /// A solver for `plan`, or for the one that takes its place under overrides.
+    pub(crate) fn new(
+        py: Python<'_>,
+        plan: &Py<Plan>,
+        connection: Connection,
+        path_params: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let latest = if plan.get().has_overrides(py)? { plan.get().latest_variant(py) } else { None };
+        let (plan, base) = match latest {
+            None => (plan.clone_ref(py), None),
+            Some(latest) => (latest, Some(plan.clone_ref(py))),
+        };
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
-        Self {
+        let collected = extract::collect(plan.get(), Scope(connection.scope.bind(py)), path_params)?;
+        let exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
+        Ok(Self {
             plan,
+            base,
             connection,
             collected,
             body: Body::Undefined,
@@ -165,7 +224,73 @@ impl Solver {
             position: 0,
             arguments: Arguments::new(),
             is_ready: false,
+            before_leaf: None,
+            leaf: None,
+        })
+    }
+
+    /// The generators that were entered, which whoever drives the request has to leave.
+    pub(crate) fn exits(&self) -> Exits {
+        self.exits.clone()
+    }
+
+    /// Put the exit stacks where Python finds them, if it needs them; generators are entered there, too.
+    pub(crate) fn open_stacks(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.stacks.is_some() || !self.plan.get().opens_stacks {
+            return Ok(());
         }
+        let (request, function): (Py<PyAny>, Py<PyAny>) =
+            names::open_stacks(py)?.call1((&self.connection.scope,))?.extract()?;
+        for (stack, lifetime) in [(&request, Lifetime::Request), (&function, Lifetime::Function)] {
+            self.exits.push(Exit { object: stack.clone_ref(py), kind: exits::Kind::Stack, lifetime });
+        }
+        self.stacks = Some((request, function));
+        Ok(())
+    }
+
+    /// Go on with another plan, which is the same up to the step at `position`.
+    #[cold]
+    #[inline(never)]
+    fn go_on_with(&mut self, py: Python<'_>, plan: Py<Plan>) -> PyResult<()> {
+        let path_params = path_params(self.connection.scope.bind(py))?;
+        let mut collected = extract::collect(plan.get(), Scope(self.connection.scope.bind(py)), path_params.as_ref())?;
+        self.connection.collect_form(py, plan.get(), &mut collected)?;
+        self.collected = collected;
+        let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
+        self.results.resize_with(nodes, || None);
+        self.cache.clear();
+        self.cache.resize_with(cache, || None);
+        for (node, result) in plan.get().nodes.iter().zip(&self.results) {
+            if let (Some(place), Some(result)) = (node.cache.and_then(|place| self.cache.get_mut(place)), result) {
+                place.get_or_insert_with(|| result.clone_ref(py));
+            }
+        }
+        if self.exits.are_unneeded() {
+            self.exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
+        }
+        self.plan = plan;
+        self.open_stacks(py)
+    }
+
+    /// Look a dependency up among the overrides; tell whether that is done here, and the plan the one for the answer.
+    #[cold]
+    #[inline(never)]
+    fn look_up(&mut self, py: Python<'_>, index: usize, place: Place<'_>) -> PyResult<bool> {
+        let on_loop = matches!(place, Place::Loop);
+        let base = self.base.as_ref().unwrap_or(&self.plan).clone_ref(py);
+        let current = self.plan.clone_ref(py);
+        let Some(lookup) = current.get().lookups.get(index) else { return Ok(true) };
+        match base.get().look_up(py, lookup, on_loop)? {
+            Answer::Expected => {}
+            Answer::OnLoop => return Ok(false),
+            Answer::Other(call) => {
+                let plan = Plan::variant(&base, py, current.get(), (index, call))?;
+                self.base = Some(base);
+                self.go_on_with(py, plan)?;
+            }
+        }
+        self.position += 1;
+        Ok(true)
     }
 
     /// Take a multipart form, as its items, or as the `FormData` that Starlette's parser has made; its files are returned.
@@ -210,10 +335,18 @@ impl Solver {
         while let Some(step) = plan.steps.get(self.position) {
             let index = match *step {
                 Step::Reuse { node, next } => {
-                    self.position = if self.take_cached(py, plan, node) { next } else { self.position + 1 };
+                    let is_taken = self.may_skip(py)? && self.take_cached(py, plan, node);
+                    self.position = if is_taken { next } else { self.position + 1 };
                     continue;
                 }
                 Step::Call(index) => index,
+                Step::LookUp(_) if self.base.is_none() && !plan.has_overrides(py)? => {
+                    self.position += 1;
+                    continue;
+                }
+                Step::LookUp(index) => {
+                    return if self.look_up(py, index, place)? { self.run(py, place) } else { Ok(Need::Loop) };
+                }
             };
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
@@ -224,12 +357,17 @@ impl Solver {
                     continue;
                 }
             }
-            if !self.is_ready && !self.collect(py, node)? {
-                if is_endpoint {
-                    return Ok(Need::Invalid);
+            if !self.is_ready {
+                match self.collect(py, node, place)? {
+                    Collecting::Whole => {}
+                    Collecting::OnLoop => return Ok(Need::Loop),
+                    Collecting::Reading(leaf) => return Ok(Need::Await(leaf)),
+                    Collecting::Broken if is_endpoint => return Ok(Need::Invalid),
+                    Collecting::Broken => {
+                        self.position += 1;
+                        continue;
+                    }
                 }
-                self.position += 1;
-                continue;
             }
             self.is_ready = false;
             if node.reuses && self.take_cached(py, plan, index) {
@@ -261,11 +399,10 @@ impl Solver {
                 }
             }
             match node.kind {
-                Kind::Coroutine => {
-                    return Ok(Need::Await(self.call(py, node)?.unbind()));
-                }
+                Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
+                Kind::Limited { .. } => return self.call_by_python(py, node).map(Need::Await),
                 Kind::Generator | Kind::AsyncGenerator if conducted => {
-                    return self.enter_in_stack(py, node).map(Need::Await);
+                    return self.call_by_python(py, node).map(Need::Await);
                 }
                 Kind::AsyncGenerator => {
                     self.enter_scope(py)?;
@@ -295,8 +432,19 @@ impl Solver {
         Ok(Need::Invalid)
     }
 
+    /// Whether what a cached result makes needless can go unseen: not the lookups in a mapping of the application's own.
+    fn may_skip(&self, py: Python<'_>) -> PyResult<bool> {
+        let base = self.base.as_ref().unwrap_or(&self.plan).get();
+        Ok(!base.has_overrides(py)?
+            || base.given_overrides(py)?.is_none_or(|overrides| overrides.is_exact_instance_of::<PyDict>()))
+    }
+
     /// Take the result of what [`Need::Await`] asked for: the endpoint's result comes back as it is.
     pub(crate) fn resume(&mut self, py: Python<'_>, value: Py<PyAny>) -> Option<Py<PyAny>> {
+        if self.before_leaf.is_some() {
+            self.leaf = Some(value);
+            return None;
+        }
         let plan = self.plan.clone_ref(py);
         let plan = plan.get();
         if self.position + 1 == plan.steps.len() {
@@ -333,34 +481,53 @@ impl Solver {
         true
     }
 
-    /// Collect the arguments of `node`; tell whether it can be called, which no parameter or dependency of it may prevent.
-    fn collect(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
-        let before = self.errors.count(py);
-        let mut whole = true;
-        for child in &node.children {
-            match self.results.get(child.node) {
-                Some(Some(value)) if child.is_argument => self.arguments.push(value.clone_ref(py)),
-                Some(Some(_)) => {}
-                _ => whole = false,
-            }
+    /// Collect the arguments of `node`; no parameter or dependency of it may prevent its call.
+    fn collect(&mut self, py: Python<'_>, node: &Node, place: Place<'_>) -> PyResult<Collecting> {
+        if matches!((place, &node.body), (Place::Thread { .. }, BodyShape::Leaf)) {
+            return Ok(Collecting::OnLoop);
         }
-        if node.leaf {
-            whole &= self.leaf_parameters(py, node)?;
+        let BeforeLeaf { errors, mut is_whole } = match self.before_leaf.take() {
+            Some(before) => before,
+            None => self.collect_parameters(py, node)?,
+        };
+        if matches!(node.body, BodyShape::Leaf) {
+            let Some(outcome) = self.leaf.take() else {
+                self.before_leaf = Some(BeforeLeaf { errors, is_whole });
+                return self.read_leaf(py, node).map(Collecting::Reading);
+            };
+            is_whole &= self.take_leaf(py, node, outcome.bind(py))?;
         } else {
-            for parameter in &node.parameters {
-                whole &= self.parameter(py, parameter)?;
-            }
+            is_whole &= self.body_arguments(py, node)?;
         }
-        whole &= self.body_arguments(py, node)?;
-        if !whole || self.errors.count(py) != before {
+        if !is_whole || self.errors.count(py) != errors {
             self.arguments.clear();
-            return Ok(false);
+            return Ok(Collecting::Broken);
         }
         for special in &node.specials {
             let value = self.special(py, special)?;
             self.arguments.push(value);
         }
-        Ok(true)
+        Ok(Collecting::Whole)
+    }
+
+    fn collect_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<BeforeLeaf> {
+        let errors = self.errors.count(py);
+        let mut is_whole = true;
+        for child in &node.children {
+            match self.results.get(child.node) {
+                Some(Some(value)) if child.is_argument => self.arguments.push(value.clone_ref(py)),
+                Some(Some(_)) => {}
+                _ => is_whole = false,
+            }
+        }
+        if node.leaf {
+            is_whole &= self.leaf_parameters(py, node)?;
+        } else {
+            for parameter in &node.parameters {
+                is_whole &= self.parameter(py, parameter)?;
+            }
+        }
+        Ok(BeforeLeaf { errors, is_whole })
     }
 
     /// Take a value as the next argument; tell whether there is one.
@@ -427,7 +594,7 @@ impl Solver {
 
     fn body_arguments(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         match &node.body {
-            BodyShape::None => Ok(true),
+            BodyShape::None | BodyShape::Leaf => Ok(true),
             BodyShape::Whole(field) => {
                 let value = match &self.body {
                     Body::Undefined => None,
@@ -488,12 +655,26 @@ impl Solver {
     }
 
     fn leaf_body(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
-        let body = match &self.body {
-            Body::Undefined => names::undefined(py)?.clone().unbind(),
-            Body::Value(value) => value.clone_ref(py),
-        };
+        let body = self.received_body(py)?;
         let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
         self.take_leaf(py, node, &outcome)
+    }
+
+    /// An awaitable of what the Python leaf makes of the body for `node`.
+    fn read_leaf(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
+        let body = self.received_body(py)?;
+        Ok(names::read_body_values(py)?.call1((&node.dependant, body, &self.plan))?.unbind())
+    }
+
+    /// The body as FastAPI has it: a form, parsed JSON or bytes.
+    fn received_body(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(form) = self.connection.form_data(py)? {
+            return Ok(form);
+        }
+        match &self.body {
+            Body::Undefined => Ok(names::undefined(py)?.clone().unbind()),
+            Body::Value(value) => Ok(value.clone_ref(py)),
+        }
     }
 
     fn special(&mut self, py: Python<'_>, special: &Special) -> PyResult<Py<PyAny>> {
@@ -554,13 +735,14 @@ impl Solver {
         }
     }
 
-    fn enter_in_stack(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
+    /// Let Python call a dependency, and enter it in an exit stack if it is a generator.
+    fn call_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
         let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
             if lifetime(node) == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
         });
         let request = self.connection.request(py)?;
-        Ok(names::enter_generator(py)?.call1((&node.dependant, stack, values, request))?.unbind())
+        Ok(names::call_dependency(py)?.call1((&node.dependant, values, request, stack))?.unbind())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::drive::{Channels, Driver};
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
-use crate::{body, ffi, names};
+use crate::{ffi, names};
 
 /// Counts every change of any route, so that a table knows in one comparison whether it is still true.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -428,7 +428,7 @@ impl RouteTable {
         }
         let Some(entry) = self.entries.get(index) else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !plan.get().holds(py, replaced)? || !body::is_readable(plan.get(), view)? {
+        if !plan.get().holds(py, replaced)? {
             return Ok(None);
         }
         let Some(path_params) = self.http.path_params(scope, found.index, &found.captures)? else {

@@ -13,6 +13,24 @@ use crate::solve::Body;
 use crate::{body, names};
 
 impl Driver {
+    /// Read the body, if the plan wants one.
+    pub(super) fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
+        match self.plan(py)?.get().body {
+            BodyMode::Unread => self.solve(py),
+            BodyMode::Json { .. } => self.receive(py),
+            BodyMode::Form { is_limited } => {
+                if !is_limited && body::is_readable_form(Scope(self.channels.scope.bind(py)))? {
+                    return self.receive(py);
+                }
+                self.stage = Stage::Parsing;
+                let plan = self.plan(py)?;
+                let request = self.solver()?.connection.request(py)?;
+                let reading = names::read_limited(py)?.call1((request, &plan.get().operation))?;
+                Ok(Next::Await(reading.unbind()))
+            }
+        }
+    }
+
     pub(super) fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Receiving;
         self.channels.receive.call0(py).map(Next::Await)
@@ -49,7 +67,7 @@ impl Driver {
     }
 
     fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_form = self.plan(py)?.get().body == BodyMode::Form;
+        let is_form = matches!(self.plan(py)?.get().body, BodyMode::Form { .. });
         Ok(is_form && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
     }
 
@@ -83,7 +101,7 @@ impl Driver {
         let bytes = whole(py, &std::mem::take(&mut self.chunks));
         let strict = match self.plan(py)?.get().body {
             BodyMode::Json { strict } => strict,
-            BodyMode::Form => return self.solver()?.take_form(py, bytes.as_bytes()),
+            BodyMode::Form { .. } => return self.solver()?.take_form(py, bytes.as_bytes()),
             BodyMode::Unread => return Ok(()),
         };
         let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;

@@ -7,6 +7,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use super::dependency::{BodyField, BodyShape, Child, Credentials, Kind, Node, Positional, Scheme, Special, Step};
+use super::overrides::{Lookup, Variants};
 use super::param::{Absent, Parameter, Scalar};
 use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render};
 use crate::attribute::Attribute;
@@ -67,7 +68,8 @@ struct AnswerRecipe {
 #[derive(FromPyObject)]
 struct PlanRecipe {
     nodes: Vec<NodeRecipe>,
-    steps: Vec<(usize, Option<usize>)>,
+    steps: Vec<(String, usize, usize)>,
+    lookups: Vec<(Py<PyAny>, Py<PyAny>)>,
     body: String,
     strict_content_type: bool,
     answer: AnswerRecipe,
@@ -211,6 +213,8 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize
         "plain" => Kind::Plain,
         "generator" => Kind::Generator,
         "async_generator" => Kind::AsyncGenerator,
+        "limited" => Kind::Limited { enters: false },
+        "limited_generator" => Kind::Limited { enters: true },
         word => return Err(unknown("kind of callable", word)),
     };
     let scheme = match recipe.scheme {
@@ -231,6 +235,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize
     let mut fields = recipe.body_fields.into_iter();
     let body = match recipe.body.as_str() {
         "none" => BodyShape::None,
+        "leaf" => BodyShape::Leaf,
         "whole" => match fields.next() {
             Some(only) => BodyShape::Whole(Box::new(body_field(py, only, true)?)),
             None => return Err(unknown("body", "whole, without a field")),
@@ -293,7 +298,7 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
 }
 
 /// The overrides of `provider`, or nothing if there is none to ask.
-fn overrides(provider: &Bound<'_, PyAny>) -> Option<Attribute> {
+fn overrides_of(provider: &Bound<'_, PyAny>) -> Option<Attribute> {
     let py = provider.py();
     let name = intern!(py, "dependency_overrides");
     // What cannot be read now is asked for at each request, whose error it is.
@@ -321,11 +326,19 @@ impl Plan {
         let steps: Vec<Step> = recipe
             .steps
             .into_iter()
-            .map(|(node, next)| next.map_or(Step::Call(node), |next| Step::Reuse { node, next }))
-            .collect();
+            .map(|(word, index, next)| {
+                Ok(match word.as_str() {
+                    "call" => Step::Call(index),
+                    "reuse" => Step::Reuse { node: index, next },
+                    "lookup" => Step::LookUp(index),
+                    _ => return Err(unknown("step", &word)),
+                })
+            })
+            .collect::<PyResult<_>>()?;
         let ordered = steps.iter().all(|step| match step {
             Step::Reuse { node, next } => inside(node) && *next <= steps.len(),
             Step::Call(node) => inside(node),
+            Step::LookUp(lookup) => *lookup < recipe.lookups.len(),
         });
         if !(whole && ordered) || nodes.is_empty() {
             return Err(unknown("graph", "an index outside the graph"));
@@ -333,14 +346,16 @@ impl Plan {
         let body = match recipe.body.as_str() {
             "unread" => BodyMode::Unread,
             "json" => BodyMode::Json { strict: recipe.strict_content_type },
-            "form" => BodyMode::Form,
+            "form" => BodyMode::Form { is_limited: false },
+            "limited form" => BodyMode::Form { is_limited: true },
             word => return Err(unknown("body mode", word)),
+        };
+        let shows_request = |node: &Node| {
+            node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
         };
         Ok(Self {
             body,
-            shows_request: nodes.iter().any(|node| {
-                node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
-            }),
+            opens_stacks: nodes.iter().any(|node| shows_request(node) || node.kind == Kind::Limited { enters: true }),
             has_generators: nodes.iter().any(|node| matches!(node.kind, Kind::Generator | Kind::AsyncGenerator)),
             shares_thread: nodes.iter().filter(|node| matches!(node.kind, Kind::Plain | Kind::Generator)).count() > 1,
             keys,
@@ -350,7 +365,10 @@ impl Plan {
             pace: Pace::default(),
             closing_pace: Pace::default(),
             parts: recipe.parts,
-            overrides: overrides(recipe.overrides_provider.bind(py)),
+            // Only dependencies are looked up.
+            overrides: if nodes.len() > 1 { overrides_of(recipe.overrides_provider.bind(py)) } else { None },
+            lookups: recipe.lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
+            variants: Variants::default(),
             operation: recipe.operation,
             nodes,
         })
@@ -360,8 +378,8 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, no dependency is
-    /// overridden, and nobody has assigned another callable to the endpoint's `Dependant`.
+    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, and nobody has assigned
+    /// another callable to the endpoint's `Dependant`.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
         self.holds(py, witness::replaced(py)?)
     }
@@ -373,15 +391,6 @@ impl Plan {
     pub(crate) fn holds(&self, py: Python<'_>, replaced: Parts) -> PyResult<bool> {
         if replaced & self.parts != 0 {
             return Ok(false);
-        }
-        if let Some(overrides) = &self.overrides {
-            let are_given = match overrides.unchanged(py)?.map(|known| known.cast_exact::<PyDict>()) {
-                Some(Ok(known)) => !known.is_empty(),
-                _ => overrides.get(py)?.is_truthy()?,
-            };
-            if are_given {
-                return Ok(false);
-            }
         }
         match self.nodes.last() {
             None => Ok(true),

@@ -17,6 +17,11 @@ pub(crate) enum Kind {
     Generator,
     /// An async generator function: the same, on the event loop.
     AsyncGenerator,
+    /// Any of these of which only so many calls may be under way: Python calls it, and makes it wait for its turn.
+    Limited {
+        /// It is a generator, which Python enters in an exit stack.
+        enters: bool,
+    },
 }
 
 /// A security scheme whose credentials are read without calling it.
@@ -84,8 +89,10 @@ pub(crate) enum BodyShape {
     Whole(Box<BodyField>),
     /// Each value is a key of a JSON object.
     Embedded(Vec<BodyField>),
-    /// Each value is a field of a url-encoded form.
+    /// Each value is a field of a form.
     Form(Vec<Parameter>),
+    /// Whatever the Python leaf makes of it, which may take a while: models of a form, the content of files.
+    Leaf,
 }
 
 /// How a function takes all its arguments by position.
@@ -188,4 +195,6 @@ pub(crate) enum Step {
     Reuse { node: usize, next: usize },
     /// Solve and call this node.
     Call(usize),
+    /// Look a dependency up among the overrides, and go on with the plan for the answer.
+    LookUp(usize),
 }

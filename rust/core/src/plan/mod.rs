@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod dependency;
+pub(crate) mod overrides;
 pub(crate) mod param;
 mod visit;
 
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use dependency::{Node, Step};
+use overrides::{Lookup, Variants};
 use param::Scalar;
 
 use crate::attribute::Attribute;
@@ -60,8 +62,11 @@ pub(crate) enum BodyMode {
         /// A body without a content type is not JSON.
         strict: bool,
     },
-    /// A url-encoded form; a body of any other kind is read by Python, before the plan or instead of it.
-    Form,
+    /// A form: a url-encoded or multipart one under Starlette's own limits is read here, any other by Python.
+    Form {
+        /// The route has limits of its own.
+        is_limited: bool,
+    },
 }
 
 /// What turns the endpoint's result into the response.
@@ -117,8 +122,9 @@ pub(crate) struct Plan {
     pub(crate) cache_size: usize,
     /// Whether any node is called in a worker thread besides another one.
     pub(crate) shares_thread: bool,
-    /// Whether user code receives the `Request`, in whose scope it can reach the exit stacks.
-    pub(crate) shows_request: bool,
+    /// Whether Python enters something in the exit stacks: user code that receives the `Request`, in whose scope they
+    /// are, or a generator that has to wait for its turn.
+    pub(crate) opens_stacks: bool,
     /// Whether any node is a generator, which has to be closed.
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
@@ -130,6 +136,10 @@ pub(crate) struct Plan {
     pub(crate) parts: Parts,
     /// The `dependency_overrides` of what holds them.
     pub(crate) overrides: Option<Attribute>,
+    /// What is looked up there.
+    pub(crate) lookups: Vec<Lookup>,
+    /// The plans for other answers, in the one for no overrides.
+    pub(crate) variants: Variants,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) operation: Py<PyAny>,

@@ -47,7 +47,7 @@ impl Node {
             BodyShape::Whole(field) => field.visit(visit),
             BodyShape::Embedded(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
             BodyShape::Form(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
-            BodyShape::None => Ok(()),
+            BodyShape::None | BodyShape::Leaf => Ok(()),
         }
     }
 }
@@ -57,6 +57,11 @@ impl Plan {
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.operation)?;
         self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
+        for lookup in &self.lookups {
+            visit.call(&lookup.declared)?;
+            visit.call(&lookup.expected)?;
+        }
+        self.variants.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
         if let Render::Model { validate, to_json, values, .. } = &self.answer.render {
             visit.call(validate)?;
