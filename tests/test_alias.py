@@ -43,38 +43,47 @@ def run(
     return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=60, check=False)
 
 
-def aliased(code: str) -> str:
-    """Standard output of `code`, run after the alias is installed."""
-    result = run(f"import ferroapi.alias\nferroapi.alias.install()\n{textwrap.dedent(code)}")
+INSTALL = "import ferroapi.alias\nferroapi.alias.install()\n"
+
+
+def aliased(code: str, *, by_variable: bool = False) -> str:
+    """Standard output of `code`, run after the alias is installed, by a call or by the environment alone."""
+    result = run(code, FERROAPI_ALIAS="1") if by_variable else run(INSTALL + textwrap.dedent(code))
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "import fastapi, ferroapi; assert fastapi.FastAPI is ferroapi.FastAPI",
-        "import fastapi, ferroapi; assert (fastapi.__version__, ferroapi.__version__) == ('0.165.0', '0.1.0')",
-        "import fastapi; assert fastapi.__name__ == 'fastapi' and fastapi.__spec__.name == 'fastapi'",
-        "import fastapi, ferroapi as f; assert (fastapi.__file__, fastapi.__doc__) == (f.__file__, f.__doc__)",
-        "import fastapi.routing, sys; assert sys.modules['fastapi.routing'] is sys.modules['ferroapi.routing']",
-        "from fastapi import routing; import ferroapi.routing; assert routing is ferroapi.routing",
-        "import fastapi.routing; assert fastapi.routing.APIRoute is __import__('ferroapi').routing.APIRoute",
-        "import fastapi.middleware.cors as cors; import ferroapi.middleware.cors as ours; assert cors is ours",
-        "import fastapi.middleware.gzip, ferroapi.middleware as ours; assert fastapi.middleware is ours",
-        "import ferroapi; names = {}; exec('from fastapi import *', names); assert names['Query'] is ferroapi.Query",
-        "import ferroapi; ferroapi.alias.install(); ferroapi.alias.install(); assert ferroapi.alias.is_installed()",
-        "import importlib.metadata as m; assert m.version('fastapi') == m.version('FastAPI') == '0.165.0'",
-        "from importlib.util import find_spec as find; assert find('fastapi.routing') and not find('fastapi.nonsense')",
-        "import pkgutil, fastapi; assert pkgutil.resolve_name('fastapi.routing:APIRouter') is fastapi.APIRouter",
-        "import pkgutil, fastapi; assert 'routing' in {each.name for each in pkgutil.iter_modules(fastapi.__path__)}",
-        "import inspect, fastapi; assert inspect.getmodule(fastapi.FastAPI) is fastapi.applications",
-        "import inspect, fastapi; assert inspect.getsource(fastapi.FastAPI).startswith('class FastAPI')",
-        "import typing, fastapi.exceptions as e; assert typing.get_type_hints(e.HTTPException.__init__)",
-    ],
-)
+SAME = [
+    "import fastapi, ferroapi; assert fastapi.FastAPI is ferroapi.FastAPI",
+    "import fastapi, ferroapi; assert (fastapi.__version__, ferroapi.__version__) == ('0.165.0', '0.1.0')",
+    "import fastapi; assert fastapi.__name__ == 'fastapi' and fastapi.__spec__.name == 'fastapi'",
+    "import fastapi, ferroapi as f; assert (fastapi.__file__, fastapi.__doc__) == (f.__file__, f.__doc__)",
+    "import fastapi.routing, sys; assert sys.modules['fastapi.routing'] is sys.modules['ferroapi.routing']",
+    "from fastapi import routing; import ferroapi.routing; assert routing is ferroapi.routing",
+    "import fastapi.routing; assert fastapi.routing.APIRoute is __import__('ferroapi').routing.APIRoute",
+    "import fastapi.middleware.cors as cors; import ferroapi.middleware.cors as ours; assert cors is ours",
+    "import fastapi.middleware.gzip, ferroapi.middleware as ours; assert fastapi.middleware is ours",
+    "import ferroapi; names = {}; exec('from fastapi import *', names); assert names['Query'] is ferroapi.Query",
+    "import ferroapi; ferroapi.alias.install(); ferroapi.alias.install(); assert ferroapi.alias.is_installed()",
+    "import importlib.metadata as m; assert m.version('fastapi') == m.version('FastAPI') == '0.165.0'",
+    "from importlib.util import find_spec as find; assert find('fastapi.routing') and not find('fastapi.nonsense')",
+    "import pkgutil, fastapi; assert pkgutil.resolve_name('fastapi.routing:APIRouter') is fastapi.APIRouter",
+    "import pkgutil, fastapi; assert 'routing' in {each.name for each in pkgutil.iter_modules(fastapi.__path__)}",
+    "import inspect, fastapi; assert inspect.getmodule(fastapi.FastAPI) is fastapi.applications",
+    "import inspect, fastapi; assert inspect.getsource(fastapi.FastAPI).startswith('class FastAPI')",
+    "import wrapt, fastapi.utils as m; a = []; wrapt.register_post_import_hook(a.append, m.__name__); assert a == [m]",
+    "import typing, fastapi.exceptions as e; assert typing.get_type_hints(e.HTTPException.__init__)",
+]
+
+
+@pytest.mark.parametrize("check", SAME)
 def test_alias_names_are_the_same_objects(check: str) -> None:
     aliased(check)
+
+
+def test_alias_by_variable_names_are_the_same_objects() -> None:
+    """The checks of the test above in one process, without a line of code before them."""
+    aliased("\n".join(SAME), by_variable=True)
 
 
 def test_alias_writes_to_fastapi_reach_ferroapi() -> None:
@@ -122,11 +131,12 @@ def test_alias_missing_names_are_reported_as_fastapis() -> None:
 
 def test_alias_reload_keeps_module_and_names() -> None:
     aliased("""
-        import importlib, fastapi, fastapi.datastructures
+        import importlib, sys, fastapi, fastapi.datastructures
         before = fastapi.datastructures
         importlib.reload(fastapi.datastructures)
         importlib.reload(fastapi)
-        assert fastapi.datastructures is before and before.__spec__.name == "ferroapi.datastructures"
+        assert fastapi.datastructures is before and before.__spec__.name == "fastapi.datastructures"
+        assert sys.modules["ferroapi.datastructures"] is before
         assert before.UploadFile.__module__ == "fastapi.datastructures"
         assert fastapi.__version__ == "0.165.0"
     """)
@@ -178,6 +188,21 @@ def test_alias_refuses_when_real_fastapi_is_imported(first: str) -> None:
     assert result.returncode == 1
     assert "RealFastAPIImportedError" in result.stderr
     assert "the real 'fastapi' is already imported (from " in result.stderr
+    assert "Start the process with FERROAPI_ALIAS=1 in its environment" in result.stderr
+
+
+def test_alias_by_variable_says_when_the_start_up_file_was_not_read() -> None:
+    """As with a folder on PYTHONPATH: `-S` reads no `.pth` file, so here the folders are put in place by hand."""
+    result = run("", "-S", "-c", f"import sys; sys.path += {sys.path!r}; import fastapi, ferroapi", FERROAPI_ALIAS="1")
+    assert result.returncode == 1
+    assert "RealFastAPIImportedError" in result.stderr
+    assert "FERROAPI_ALIAS is set, but this interpreter has not read ferroapi_alias.pth" in result.stderr
+
+
+def test_alias_by_variable_acts_late_where_no_start_up_file_is_read() -> None:
+    code = f"import sys; sys.path += {sys.path!r}; import ferroapi, fastapi; assert fastapi.FastAPI is ferroapi.FastAPI"
+    result = run("", "-S", "-c", code, FERROAPI_ALIAS="1")
+    assert result.returncode == 0, result.stderr
 
 
 def test_alias_not_installed_leaves_fastapi_alone() -> None:
@@ -186,9 +211,60 @@ def test_alias_not_installed_leaves_fastapi_alone() -> None:
 
 
 @pytest.mark.parametrize(("value", "installed"), [("1", True), ("true", True), ("0", False), ("", False)])
-def test_alias_environment_variable_acts_when_ferroapi_is_imported(value: str, installed: bool) -> None:
-    result = run("import ferroapi, ferroapi.alias; print(ferroapi.alias.is_installed())", FERROAPI_ALIAS=value)
+def test_alias_environment_variable_is_enough(value: str, installed: bool) -> None:
+    result = run("import fastapi; print(fastapi.__file__.endswith('ferroapi/__init__.py'))", FERROAPI_ALIAS=value)
     assert result.stdout.strip() == str(installed), result.stderr
+
+
+def test_alias_start_of_the_interpreter_costs_nothing_without_the_variable() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "FERROAPI_ALIAS"}
+    command = [sys.executable, "-X", "importtime", "-c", "pass"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    assert "import time" in done.stderr and "ferroapi" not in done.stderr
+
+
+def test_alias_by_variable_loads_nothing_before_it_is_asked() -> None:
+    """Only the finder and what it needs: an interpreter that imports neither package must not pay for one."""
+    code = "import sys; print(*sys.modules)"
+    plain = set(run(code, FERROAPI_ALIAS="").stdout.split())
+    aliased = set(run(code, FERROAPI_ALIAS="1").stdout.split())
+    allowed = {"_ferroapi_alias", "__future__", "importlib", "importlib._bootstrap", "importlib._bootstrap_external"}
+    assert "_ferroapi_alias" in aliased
+    assert not aliased - plain - allowed - {"importlib.machinery", "types", "warnings"}
+
+
+def test_alias_is_seen_by_metadata_but_not_in_folders() -> None:
+    """`distributions(path=...)` is how pip looks into an environment: it must not find what it cannot remove."""
+    aliased("""
+        import importlib.metadata as metadata, sys
+
+        names = [each.metadata["Name"] for each in metadata.distributions()]
+        assert names.count("fastapi") >= 1 and metadata.distribution("fastapi").version == "0.165.0"
+        assert metadata.distribution("fastapi").read_text("top_level.txt") == "fastapi\\n"
+        inside = [type(each).__name__ for each in metadata.distributions(path=sys.path)]
+        assert "AliasDistribution" not in inside
+    """)
+
+
+def test_alias_failed_import_leaves_no_half_of_a_module(tmp_path: Path) -> None:
+    aliased(f"""
+        import sys
+        import ferroapi
+        from pathlib import Path
+
+        ferroapi.__path__.append({str(tmp_path)!r})
+        file = Path({str(tmp_path)!r}, "unfinished.py")
+        file.write_text("1 / 0")
+        for name in ("fastapi.unfinished", "ferroapi.unfinished"):
+            try:
+                __import__(name)
+            except ZeroDivisionError:
+                pass
+            assert not {{"fastapi.unfinished", "ferroapi.unfinished"}} & sys.modules.keys()
+        file.write_text("answer = 42 # " + "x" * 50)
+        import ferroapi.unfinished, fastapi.unfinished
+        assert fastapi.unfinished is ferroapi.unfinished and fastapi.unfinished.answer == 42
+    """)
 
 
 def test_alias_runs_python_dash_m_fastapi() -> None:

@@ -14,9 +14,9 @@ _UPLOADS = "is_uploadfile_or_nonable_uploadfile_annotation is_uploadfile_sequenc
 _BYTES = "is_bytes_or_nonable_bytes_annotation is_bytes_sequence_annotation"
 _SEQUENCES = "field_annotation_is_sequence field_annotation_is_scalar_sequence sequence_types serialize_sequence_value"
 
-# For each module, where its names come from: "name", or "name=name there".
+# For each module below the package, where its names come from: "name", or "name=name there".
 _SOURCES: dict[str, dict[str, str]] = {
-    "ferroapi.applications": {
+    "applications": {
         "ferroapi._form_limits": "_FormLimits",
         "ferroapi.datastructures": "Default",
         "ferroapi.exceptions": "FastAPIDeprecationWarning",
@@ -26,7 +26,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "starlette.routing": "BaseRoute",
         "starlette.types": "ExceptionHandler Lifespan",
     },
-    "ferroapi.dependencies.utils": {
+    "dependencies.utils": {
         "ferroapi": "params",
         "ferroapi._compat": f"RequiredParam copy_field_info create_body_model field_annotation_is_scalar {_UPLOADS} "
         f"{_BYTES} {_SEQUENCES}",
@@ -55,7 +55,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "starlette.websockets": "WebSocket",
         "typing_inspection.typing_objects": "is_typealiastype",
     },
-    "ferroapi.openapi.utils": {
+    "openapi.utils": {
         "ferroapi": "routing",
         "ferroapi._compat": "ModelField get_flat_models_from_fields get_schema_from_model_field lenient_issubclass",
         "ferroapi.datastructures": "DefaultPlaceholder _Unset",
@@ -72,17 +72,17 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi.utils": "deep_dict_update generate_operation_id_for_path is_body_allowed_for_status_code",
         "starlette.responses": "JSONResponse Response",
     },
-    "ferroapi.param_functions": {
+    "param_functions": {
         "ferroapi.datastructures": "_Unset",
         "ferroapi.openapi.models": "Example",
         "pydantic": "AliasChoices AliasPath Discriminator",
     },
-    "ferroapi.params": {
+    "params": {
         "ferroapi.exceptions": "FastAPIDeprecationWarning",
         "ferroapi.openapi.models": "Example",
         "pydantic": "AliasChoices AliasPath Discriminator",
     },
-    "ferroapi.routing": {
+    "routing": {
         "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
         "ferroapi._compat": "lenient_issubclass",
         "ferroapi._request.items": "_normalize_non_finite_floats",
@@ -120,12 +120,10 @@ _SOURCES: dict[str, dict[str, str]] = {
 
 # The modules that do a public one's work, by folder, as far as FastAPI's module of that name does it.
 _SPOKEN_FOR: dict[str, dict[str, str]] = {
-    "ferroapi.applications": {"ferroapi": "_operations"},
-    "ferroapi.dependencies.utils": {
-        "ferroapi.dependencies": "_analyze _body _body_field _field _signature _solve _values"
-    },
-    "ferroapi.openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
-    "ferroapi.routing": {
+    "applications": {"ferroapi": "_operations"},
+    "dependencies.utils": {"ferroapi.dependencies": "_analyze _body _body_field _field _signature _solve _values"},
+    "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
+    "routing": {
         "ferroapi": "_operations",
         "ferroapi._request": "body context events items response session stream",
         "ferroapi._routing": "dispatch frontend include lifespan matching scope state table",
@@ -138,20 +136,25 @@ class _PublicModule(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        for namespace in _namespaces(self.__name__):
+        # Each module has its own `__name__`, `__spec__` and the like.
+        for namespace in () if name.startswith("__") else _namespaces(_below_package(self.__name__)):
             if name in namespace:
                 _originals.setdefault((id(namespace), name), namespace[name])
                 namespace[name] = value
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        for namespace in _namespaces(self.__name__):
+        for namespace in _namespaces(_below_package(self.__name__)):
             if (id(namespace), name) in _originals:
                 namespace[name] = _originals[id(namespace), name]
 
 
 _originals: dict[tuple[int, str], Any] = {}
 """What a private module, by the address of its globals, had under a name before the first one was set."""
+
+
+def _below_package(module: str) -> str:
+    return module.partition(".")[2]
 
 
 def _namespaces(module: str) -> Iterator[dict[str, Any]]:
@@ -176,14 +179,16 @@ def imported_names(module: str) -> Callable[[str], Any]:
     Raises:
         AttributeError: by that function, for any other name.
     """
-    names = dict(_entries(_SOURCES[module]))
-    if module in _SPOKEN_FOR:
+    # Under the alias the package has FastAPI's name.
+    own = _below_package(module)
+    names = dict(_entries(_SOURCES[own]))
+    if own in _SPOKEN_FOR:
         sys.modules[module].__class__ = _PublicModule
 
     def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
-        for namespace in _namespaces(module):
+        for namespace in _namespaces(own):
             if name in namespace:
                 # What it was when these modules were imported, as in FastAPI's.
                 return namespace[name]

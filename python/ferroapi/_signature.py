@@ -12,8 +12,6 @@ from ferroapi.exceptions import FastAPIDeprecationWarning
 
 FunctionType = TypeVar("FunctionType", bound=Callable[..., Any])
 
-_PACKAGE = __name__.partition(".")[0]
-
 
 class _ExpandedSignature(inspect.Signature):
     """A signature whose parameters are made on first use."""
@@ -111,9 +109,11 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
 
 def user_stack_level() -> int:
     """Return the `stacklevel` with which the caller's warning points at the nearest line outside this package."""
+    # Asked now: under the alias the package has FastAPI's name.
+    package = __name__.partition(".")[0]
     frame = inspect.currentframe()
     level = 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame = frame.f_back
         level += 1
     return level

@@ -1,6 +1,6 @@
-"""`make wheel` and `make sdist`: install a distribution into an empty virtual environment and serve one request there.
-A wheel is installed with no Rust on PATH. It is a program, not a pytest test: it needs a distribution that was built,
-and a package index for the dependencies.
+"""`make wheel` and `make sdist`: install a distribution into an empty virtual environment and serve requests there.
+It does so by `ferroapi run --alias`, and by another server with nothing but `FERROAPI_ALIAS=1`. A wheel is installed
+with no Rust on PATH. It is a program, not a pytest test: it needs a distribution that was built, and a package index.
 """
 
 import os
@@ -29,7 +29,13 @@ async def read_item(item_id: int, q: str | None = None):
 """
 EXPECTED = b'{"item_id":7,"q":"caf\xc3\xa9","class":"fastapi.applications"}'
 START_SECONDS = 30
-CONTENTS = ("ferroapi/py.typed", "ferroapi/_core.pyi", "ferroapi/.agents/skills/ferroapi/SKILL.md")
+CONTENTS = (
+    "_ferroapi_alias.py",
+    "ferroapi/py.typed",
+    "ferroapi/_core.pyi",
+    "ferroapi/.agents/skills/ferroapi/SKILL.md",
+    "ferroapi.data/platlib/ferroapi_alias.pth",
+)
 
 
 def free_port() -> int:
@@ -62,10 +68,11 @@ def is_wheel(distribution: Path) -> bool:
 
 
 def files(distribution: Path) -> set[str]:
-    """The names of the files, those of a source distribution from its `python` folder on."""
+    """The names of the files as below `python/` in the repository."""
     if is_wheel(distribution):
+        version = distribution.name.split("-")[1]
         with zipfile.ZipFile(distribution) as archive:
-            return set(archive.namelist())
+            return {name.replace(f"ferroapi-{version}.data/", "ferroapi.data/") for name in archive.namelist()}
     with tarfile.open(distribution) as archive:
         return {name.partition("/python/")[2] for name in archive.getnames()}
 
@@ -97,11 +104,44 @@ def variables_for(distribution: Path, environment: Path) -> dict[str, str]:
     return variables
 
 
+def check_start(python: Path, variables: dict[str, str]) -> None:
+    """See that the start of the interpreter loads nothing of ferroapi, but for the variable.
+
+    Raises:
+        SystemExit: it does, or the variable does not make `fastapi` ferroapi.
+    """
+    code = "import sys; print(*[name for name in sys.modules if 'ferroapi' in name]); import fastapi"
+    plain = subprocess.run([python, "-c", code], capture_output=True, text=True, env=variables, check=False)
+    if plain.stdout.strip() or "No module named 'fastapi'" not in plain.stderr:
+        raise SystemExit(f"without the variable: {plain.stdout}{plain.stderr}")
+    aliased = variables | {"FERROAPI_ALIAS": "1"}
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, env=aliased, check=False)
+    if found.stdout.split() != ["_ferroapi_alias"] or found.stderr:
+        raise SystemExit(f"with the variable: {found.stdout}{found.stderr}")
+
+
+def serve(command: list[str | Path], folder: str, variables: dict[str, str]) -> None:
+    """Start a server, and ask it.
+
+    Raises:
+        SystemExit: the answer is wrong.
+    """
+    port = free_port()
+    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], env=variables, cwd=folder)
+    try:
+        answer = fetch(f"http://127.0.0.1:{port}/items/7?q=caf%C3%A9", server)
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+    if answer != EXPECTED:
+        raise SystemExit(f"{command}: answered {answer!r}, expected {EXPECTED!r}")
+
+
 def check(distribution: Path) -> None:
     """Install and serve.
 
     Raises:
-        SystemExit: Rust is on PATH although a wheel needs none, or the answer is wrong.
+        SystemExit: Rust is on PATH although a wheel needs none, or an answer is wrong.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder) / "venv"
@@ -111,28 +151,12 @@ def check(distribution: Path) -> None:
         requirement = f"ferroapi[standard] @ {distribution.resolve().as_uri()}"
         options = ["--quiet", "--disable-pip-version-check"]
         subprocess.run([python, "-m", "pip", "install", *options, requirement], check=True, env=variables, cwd=folder)
+        check_start(python, variables)
         (Path(folder) / "main.py").write_text(APPLICATION)
-        port = free_port()
-        command = [
-            environment / "bin" / "ferroapi",
-            "run",
-            "main.py",
-            "--alias",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        ]
-        server = subprocess.Popen(command, env=variables, cwd=folder)
-        try:
-            answer = fetch(f"http://127.0.0.1:{port}/items/7?q=caf%C3%A9", server)
-        finally:
-            server.terminate()
-            server.wait(timeout=10)
-    if answer != EXPECTED:
-        raise SystemExit(f"{distribution.name}: answered {answer!r}, expected {EXPECTED!r}")
+        serve([environment / "bin" / "ferroapi", "run", "main.py", "--alias"], folder, variables)
+        serve([environment / "bin" / "uvicorn", "main:app"], folder, variables | {"FERROAPI_ALIAS": "1"})
     without = " without Rust" if is_wheel(distribution) else ""
-    print(f"{distribution.name}: installed into an empty environment{without}, and served a request")
+    print(f"{distribution.name}: installed into an empty environment{without}, and served requests")
 
 
 if __name__ == "__main__":
