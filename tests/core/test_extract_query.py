@@ -68,9 +68,8 @@ def test_query_numbers_are_those_of_fastapi(numbers: Pair, pairs: list[tuple[Any
     numbers.assert_equal(http_scope("/", query=query.encode()))
 
 
-def test_query_string_that_is_absent_is_empty(texts: Pair) -> None:
+def test_query_string_that_is_absent_is_an_error_as_in_fastapi(texts: Pair) -> None:
     scope = http_scope("/")
     del scope["query_string"]
-    # Starlette needs the key; ASGI says that it may be left out.
-    answer, received = texts.ask(scope)["ferroapi"]
-    assert (answer.status, "'a': 'absent'" in received) == (200, True)
+    texts.assert_equal(scope)
+    assert texts.ask(scope)["ferroapi"][0].raised == "KeyError: 'query_string'"

@@ -3,6 +3,7 @@
 The engine's half is `rust/wire/src/multipart.rs`; what is validated and called afterwards is the same either way.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
@@ -46,24 +47,26 @@ def multipart_items(parts: list[FormPart]) -> list[Item] | None:
     return items
 
 
-async def read_multipart(scope: Scope, chunks: list[bytes], end: Message | None, receive: Receive) -> FormData:
-    """Return a form as Starlette's parser reads it, from the chunks that were received already and what follows.
+async def read_by_starlette(
+    scope: Scope, chunks: list[bytes], messages: list[Message], receive: Receive, is_form: bool
+) -> FormData | bytes:
+    """Return a form, or the bytes of any other body, as Starlette reads them.
 
-    `end` is the message that was received after them; None if more is to be asked for.
+    Read are the chunks that were received already, the messages that were received after them, and what follows.
 
     Raises:
         HTTPException: 400, the form is malformed, cut off, or exceeds a limit.
         ClientDisconnect: the client has left, and what it sent until then is no reason to refuse it.
+        Exception: what Starlette raises for a message that is not as servers send it.
     """
-    pending = iter(chunks)
+    pending = deque(messages)
+    pending.extendleft({"type": "http.request", "body": chunk, "more_body": True} for chunk in reversed(chunks))
 
     async def replay() -> Message:
-        chunk = next(pending, None)
-        if chunk is not None:
-            return {"type": "http.request", "body": chunk, "more_body": True}
-        return await receive() if end is None else end
+        return pending.popleft() if pending else await receive()
 
-    return await read_form(Request(scope, replay), {})
+    request = Request(scope, replay)
+    return await read_form(request, {}) if is_form else await request.body()
 
 
 def read_limited(request: Request, operation: Any) -> Awaitable[FormData]:

@@ -75,21 +75,30 @@ def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
     return [get_missing_field_error(loc)]
 
 
-def parameter_values(dependant: Dependant, request: Request) -> tuple[dict[str, Any], list[Any]]:
-    """Return values and errors of one node's parameters, read by the Python leaf."""
+def parameter_values(
+    dependant: Dependant, request: Request, *, is_unusual: bool = False
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return values and errors of one node's parameters, read by the Python leaf.
+
+    Of a request whose scope is unusual everything is looked at, as by FastAPI, whatever the node wants.
+    """
     values: dict[str, Any] = {}
     errors: list[Any] = []
-    for fields, received in (
-        (dependant.path_params, request.path_params),
-        (dependant.query_params, request.query_params),
-        (dependant.header_params, request.headers),
-        (dependant.cookie_params, request.cookies),
+    for fields, place in (
+        (dependant.path_params, "path_params"),
+        (dependant.query_params, "query_params"),
+        (dependant.header_params, "headers"),
+        (dependant.cookie_params, "cookies"),
     ):
-        if fields:
-            found, failed = request_params_to_args(fields, received)
+        if fields or is_unusual:
+            found, failed = request_params_to_args(fields, getattr(request, place))
             values |= found
             errors += failed
     return values, errors
+
+
+unusual_values = partial(parameter_values, is_unusual=True)
+"""The same for a scope that is not of the types that servers use: Starlette's classes say what it means."""
 
 
 def read_body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Coroutine[Any, Any, Leaf]:

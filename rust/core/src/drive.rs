@@ -8,8 +8,9 @@ mod reading;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
+use self::reading::Chunks;
 use crate::answer::{Answer, answer, object_answer};
 use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
 use crate::error::Error;
@@ -31,7 +32,7 @@ enum Stage {
     Matched,
     /// `receive()`: a piece of the body.
     Receiving,
-    /// Starlette's parser of a multipart form.
+    /// Starlette's reading of the body.
     Parsing,
     /// A dependency, or the endpoint.
     Solving,
@@ -96,7 +97,7 @@ pub(crate) struct Driver {
     hop: Option<Py<Hop>>,
     /// The generators that wait at their `yield`.
     exits: Exits,
-    chunks: Vec<Py<PyBytes>>,
+    chunks: Chunks,
     /// The files of a multipart form, closed after everything else.
     files: Option<Py<PyAny>>,
     /// What is sent once the generators of function scope are closed.
@@ -121,7 +122,7 @@ impl Driver {
             solver: None,
             hop: None,
             exits: Exits::default(),
-            chunks: Vec::new(),
+            chunks: Chunks::default(),
             files: None,
             answer: None,
             ready: None,
@@ -243,10 +244,7 @@ impl Driver {
         match self.stage {
             Stage::Matched => self.start(py),
             Stage::Receiving => self.received(py, value.bind(py)),
-            Stage::Parsing => {
-                self.files = self.solver()?.take_multipart(value.bind(py), true)?;
-                self.solve(py)
-            }
+            Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
             Stage::Hopping => self.landed(py),
             Stage::Building => {

@@ -12,7 +12,7 @@ use wire::scalar;
 use crate::ffi;
 use crate::plan::param::Scalar;
 use crate::plan::{Kept, Key, Plan};
-use crate::scope::Scope;
+use crate::scope::{Headers, Scope};
 
 /// A collected value.
 #[derive(Debug)]
@@ -26,26 +26,28 @@ pub(crate) enum Found {
 /// The collected values, by slot; `None` where the request has none.
 pub(crate) type Collected = SmallVec<[Option<Found>; 8]>;
 
-/// Collect what `plan` asks for.
-///
-/// # Errors
-/// A scope that is not as ASGI says.
+/// Collect what `plan` asks for; nothing if the scope is not of the types that servers use, so that Python has to read it.
 pub(crate) fn collect<'py>(
     plan: &Plan,
     scope: Scope<'_, 'py>,
     path_params: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Collected> {
-    let mut collected: Collected = std::iter::repeat_with(|| None).take(plan.keys.count).collect();
+) -> PyResult<Option<Collected>> {
+    let (Some(query_string), Some(received)) = (scope.query_string()?, scope.headers()?) else { return Ok(None) };
+    let mut collected = nothing(plan);
     if let Some(path_params) = path_params {
         path(&plan.keys.path, path_params, &mut collected)?;
     }
     if !plan.keys.query.is_empty() {
-        query(&plan.keys.query, scope, &mut collected)?;
+        query(&plan.keys.query, &query_string, &mut collected)?;
     }
-    if !plan.keys.header.is_empty() || !plan.keys.cookie.is_empty() {
-        headers(plan, scope, &mut collected)?;
-    }
-    Ok(collected)
+    let is_usual =
+        (plan.keys.header.is_empty() && plan.keys.cookie.is_empty()) || headers(plan, &received, &mut collected)?;
+    Ok(is_usual.then_some(collected))
+}
+
+/// The slots before anything is collected.
+pub(crate) fn nothing(plan: &Plan) -> Collected {
+    std::iter::repeat_with(|| None).take(plan.keys.count).collect()
 }
 
 /// What `text` stands for, unless pydantic has to say so: it is of another form, out of bounds, or text for its own sake.
@@ -133,9 +135,8 @@ fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut 
     Ok(())
 }
 
-fn query(keys: &[Key<String>], scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
-    let py = scope.0.py();
-    let Some(query_string) = scope.query_string()? else { return Ok(()) };
+fn query(keys: &[Key<String>], query_string: &Bound<'_, PyBytes>, collected: &mut Collected) -> PyResult<()> {
+    let py = query_string.py();
     for Part { name, value } in wire::query::parts(query_string.as_bytes()) {
         for key in named(keys, &name.bytes()) {
             keep(collected, key, value.raw, (py, || text(py, value)))?;
@@ -144,12 +145,13 @@ fn query(keys: &[Key<String>], scope: Scope<'_, '_>, collected: &mut Collected) 
     Ok(())
 }
 
-fn headers(plan: &Plan, scope: Scope<'_, '_>, collected: &mut Collected) -> PyResult<()> {
-    let py = scope.0.py();
+/// Whether all that was looked at are headers as servers have them.
+fn headers(plan: &Plan, received: &Headers<'_>, collected: &mut Collected) -> PyResult<bool> {
     // Of a name that is kept once the first header counts, so that what follows the last of them matters no more.
     let has_lists = plan.keys.header.iter().any(|key| key.kept == Kept::All);
     let mut wanted = plan.keys.header.len();
-    scope.each_header(|name, value| {
+    received.each(|name, value| {
+        let py = value.py();
         for key in plan.keys.header.iter().filter(|key| key.text == name) {
             if key.kept == Kept::All {
                 keep_object(collected, key, ffi::latin_1(py, value.as_bytes())?.into_any())?;

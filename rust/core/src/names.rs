@@ -71,6 +71,10 @@ imported!(
     parameter_values, "ferroapi._request.native", "parameter_values"
 );
 imported!(
+    /// `(dependant, request) -> (values, errors)`: the same of a scope that is not of the types that servers use.
+    unusual_values, "ferroapi._request.native", "unusual_values"
+);
+imported!(
     /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
     body_values, "ferroapi._request.native", "body_values"
 );
@@ -195,8 +199,8 @@ imported!(
     multipart_items, "ferroapi._request.multipart", "multipart_items"
 );
 imported!(
-    /// `(scope, chunks, has_more, receive) -> awaitable of FormData`: the form as Starlette's parser reads it.
-    read_multipart, "ferroapi._request.multipart", "read_multipart"
+    /// `(scope, chunks, messages, receive, is_form) -> awaitable`: the form or the bytes as Starlette reads them.
+    read_by_starlette, "ferroapi._request.multipart", "read_by_starlette"
 );
 imported!(
     /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.

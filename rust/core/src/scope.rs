@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::error::Error;
+use crate::{ffi, names};
 
 /// The scope of one connection.
 #[derive(Clone, Copy)]
@@ -24,8 +25,7 @@ impl<'py> Scope<'_, 'py> {
 
     /// The connection's type: `http`, `websocket` or `lifespan`.
     pub(crate) fn kind(self) -> PyResult<Bound<'py, PyString>> {
-        self.text("type", intern!(self.0.py(), "type"))?
-            .ok_or_else(|| Error::Scope { key: "type", expected: "a str" }.into())
+        self.text("type", intern!(self.0.py(), "type"))?.ok_or_else(|| Error::Key("type").into())
     }
 
     /// The HTTP method, upper case; empty for a WebSocket.
@@ -35,8 +35,7 @@ impl<'py> Scope<'_, 'py> {
 
     /// The decoded path of the request.
     pub(crate) fn path(self) -> PyResult<Bound<'py, PyString>> {
-        self.text("path", intern!(self.0.py(), "path"))?
-            .ok_or_else(|| Error::Scope { key: "path", expected: "a str" }.into())
+        self.text("path", intern!(self.0.py(), "path"))?.ok_or_else(|| Error::Key("path").into())
     }
 
     /// The prefix under which the application is mounted; absent and empty are the same.
@@ -44,65 +43,51 @@ impl<'py> Scope<'_, 'py> {
         self.text("root_path", intern!(self.0.py(), "root_path"))
     }
 
-    /// The raw query string, percent-encoded.
+    /// The raw query string, percent-encoded; none if there is none, or if it is no bytes.
     pub(crate) fn query_string(self) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        match self.0.get_item(intern!(self.0.py(), "query_string"))? {
-            None => Ok(None),
-            Some(value) => Ok(Some(
-                value.cast_into::<PyBytes>().map_err(|_| Error::Scope { key: "query_string", expected: "bytes" })?,
-            )),
-        }
+        let value = self.0.get_item(intern!(self.0.py(), "query_string"))?;
+        Ok(value.and_then(|value| value.cast_into::<PyBytes>().ok()))
     }
 
-    /// Call `visit` with each header's name and value in order, until it answers `false`.
-    ///
-    /// # Errors
-    /// A header that is not a pair of bytes.
-    pub(crate) fn each_header(
-        self,
-        mut visit: impl FnMut(&[u8], &Bound<'py, PyBytes>) -> PyResult<bool>,
-    ) -> PyResult<()> {
-        let wrong = || Error::Scope { key: "headers", expected: "pairs of bytes" };
-        let Some(headers) = self.0.get_item(intern!(self.0.py(), "headers"))? else {
-            return Ok(());
-        };
-        let mut pair = |item: Bound<'py, PyAny>| -> PyResult<bool> {
-            // As servers have them; any other pair is asked for its items.
-            if let Ok([name, value, ..]) = item.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
-                let name = name.cast::<PyBytes>().map_err(|_| wrong())?;
-                let value = value.cast::<PyBytes>().map_err(|_| wrong())?;
-                return visit(name.as_bytes(), value);
-            }
-            let name = item.get_item(0)?.cast_into::<PyBytes>().map_err(|_| wrong())?;
-            let value = item.get_item(1)?.cast_into::<PyBytes>().map_err(|_| wrong())?;
-            visit(name.as_bytes(), &value)
-        };
-        if let Ok(list) = headers.cast::<PyList>() {
-            for item in list {
-                if !pair(item)? {
-                    break;
-                }
-            }
-        } else {
-            for item in headers.try_iter()? {
-                if !pair(item?)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
+    /// The headers; none if there are none, or if they are no list or tuple: another iterable may be read only once.
+    pub(crate) fn headers(self) -> PyResult<Option<Headers<'py>>> {
+        let Some(headers) = self.0.get_item(intern!(self.0.py(), "headers"))? else { return Ok(None) };
+        Ok(match headers.cast_into_exact::<PyList>() {
+            Ok(list) => Some(Headers::List(list)),
+            Err(other) => other.into_inner().cast_into_exact::<PyTuple>().ok().map(Headers::Tuple),
+        })
     }
 
     /// The first header of this lower-case name.
+    ///
+    /// # Errors
+    /// What Starlette's `Headers` raises for headers that are not as servers have them.
     pub(crate) fn header(self, wanted: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let mut found = None;
-        self.each_header(|name, value| {
-            if name == wanted {
-                found = Some(value.clone());
-            }
-            Ok(found.is_none())
-        })?;
-        Ok(found)
+        let is_usual = match self.headers()? {
+            None => false,
+            Some(headers) => headers.each(|name, value| {
+                if name == wanted {
+                    found = Some(value.clone());
+                }
+                Ok(found.is_none())
+            })?,
+        };
+        if is_usual { Ok(found) } else { self.unusual_header(wanted) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unusual_header(self, wanted: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let py = self.0.py();
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "scope"), self.0)?;
+        let headers = names::headers(py)?.call((), Some(&keywords))?;
+        let value = headers.call_method1(intern!(py, "get"), (ffi::latin_1(py, wanted)?,))?;
+        if value.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(value.call_method1(intern!(py, "encode"), (intern!(py, "latin-1"),))?.cast_into()?))
     }
 
     /// Whether routers that the request has passed limit its forms.
@@ -113,6 +98,54 @@ impl<'py> Scope<'_, 'py> {
             None => Ok(false),
         }
     }
+}
+
+/// The headers of a scope.
+pub(crate) enum Headers<'py> {
+    List(Bound<'py, PyList>),
+    Tuple(Bound<'py, PyTuple>),
+}
+
+impl<'py> Headers<'py> {
+    /// Call `visit` with each header's name and value in order, until it answers `false`.
+    ///
+    /// `false` is returned for a header that is no pair of bytes: what it means is for Starlette's `Headers` to say.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&[u8], &Bound<'py, PyBytes>) -> PyResult<bool>) -> PyResult<bool> {
+        match self {
+            Headers::List(list) => each_of(list.iter(), &mut visit),
+            Headers::Tuple(tuple) => each_of(tuple.iter(), &mut visit),
+        }
+    }
+}
+
+#[inline]
+fn each_of<'py>(
+    items: impl Iterator<Item = Bound<'py, PyAny>>,
+    visit: &mut impl FnMut(&[u8], &Bound<'py, PyBytes>) -> PyResult<bool>,
+) -> PyResult<bool> {
+    for item in items {
+        let go_on = if let Ok([name, value]) = item.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
+            let (Ok(name), Ok(value)) = (name.cast_exact::<PyBytes>(), value.cast_exact::<PyBytes>()) else {
+                return Ok(false);
+            };
+            visit(name.as_bytes(), value)?
+        } else {
+            // Some servers send lists.
+            let Ok(pair) = item.cast_exact::<PyList>() else { return Ok(false) };
+            if pair.len() != 2 {
+                return Ok(false);
+            }
+            let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
+            let (Ok(name), Ok(value)) = (name.cast_exact::<PyBytes>(), value.cast_exact::<PyBytes>()) else {
+                return Ok(false);
+            };
+            visit(name.as_bytes(), value)?
+        };
+        if !go_on {
+            return Ok(true);
+        }
+    }
+    Ok(true)
 }
 
 /// The part of `path` that routes are matched against: what is left below `root_path`.

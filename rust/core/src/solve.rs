@@ -150,6 +150,8 @@ pub(crate) struct Solver {
     base: Option<Py<Plan>>,
     pub(crate) connection: Connection,
     collected: Collected,
+    /// Whether the scope is not of the types that servers use: Python reads the parameters of every node.
+    is_unusual: bool,
     pub(crate) body: Body,
     results: SmallVec<[Option<Py<PyAny>>; 8]>,
     cache: SmallVec<[Option<Py<PyAny>>; 8]>,
@@ -207,11 +209,14 @@ impl Solver {
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         let collected = extract::collect(plan.get(), Scope(connection.scope.bind(py)), path_params)?;
         let exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
+        // Nothing is collected of a scope that Python has to read.
+        let is_unusual = collected.is_none();
         Ok(Self {
+            collected: collected.unwrap_or_else(|| extract::nothing(plan.get())),
+            is_unusual,
             plan,
             base,
             connection,
-            collected,
             body: Body::Undefined,
             results: std::iter::repeat_with(|| None).take(nodes).collect(),
             cache: std::iter::repeat_with(|| None).take(cache).collect(),
@@ -253,7 +258,8 @@ impl Solver {
     #[inline(never)]
     fn go_on_with(&mut self, py: Python<'_>, plan: Py<Plan>) -> PyResult<()> {
         let path_params = path_params(self.connection.scope.bind(py))?;
-        let mut collected = extract::collect(plan.get(), Scope(self.connection.scope.bind(py)), path_params.as_ref())?;
+        let collected = extract::collect(plan.get(), Scope(self.connection.scope.bind(py)), path_params.as_ref())?;
+        let mut collected = collected.unwrap_or_else(|| extract::nothing(plan.get()));
         self.connection.collect_form(py, plan.get(), &mut collected)?;
         self.collected = collected;
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
@@ -350,7 +356,7 @@ impl Solver {
             };
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
-            if let Some(scheme) = &node.scheme {
+            if let Some(scheme) = node.scheme.as_ref().filter(|_| !self.is_unusual) {
                 if let Some(credentials) = scheme.credentials(node.call.bind(py), &self.collected)? {
                     self.keep(py, index, node, credentials);
                     self.position += 1;
@@ -520,7 +526,7 @@ impl Solver {
                 _ => is_whole = false,
             }
         }
-        if node.leaf {
+        if node.leaf || self.is_unusual {
             is_whole &= self.leaf_parameters(py, node)?;
         } else {
             for parameter in &node.parameters {
@@ -573,7 +579,8 @@ impl Solver {
     /// Parameters by the Python leaf, laid out in the order of the node's keywords.
     fn leaf_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let request = self.connection.request(py)?;
-        let outcome = names::parameter_values(py)?.call1((&node.dependant, request))?;
+        let read = if self.is_unusual { names::unusual_values(py)? } else { names::parameter_values(py)? };
+        let outcome = read.call1((&node.dependant, request))?;
         self.take_leaf(py, node, &outcome)
     }
 

@@ -2,12 +2,10 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::{Channels, Driver, Next, Stage};
-use crate::error::Error;
 use crate::plan::BodyMode;
-use crate::respond::message_type;
 use crate::scope::Scope;
 use crate::solve::Body;
 use crate::{body, names};
@@ -37,68 +35,71 @@ impl Driver {
     }
 
     pub(super) fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
-        let kind = message_type(message)?;
-        if kind == "http.disconnect" {
-            if self.is_multipart(py)? {
-                // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
-                return self.parse_by_starlette(py, Some(message.clone()));
+        let Some(piece) = Piece::of(message)? else { return self.read_by_starlette(py, Some(message)) };
+        match piece {
+            // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
+            Piece::Gone if self.is_multipart(py)? => return self.read_by_starlette(py, Some(message)),
+            Piece::Gone => return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?)),
+            Piece::Body { chunk, is_last } => {
+                if let Some(chunk) = chunk {
+                    self.chunks.push(chunk);
+                }
+                if !is_last {
+                    let is_large = self.chunks.size > body::LARGEST_MULTIPART && self.is_multipart(py)?;
+                    return if is_large { self.read_by_starlette(py, None) } else { self.receive(py) };
+                }
             }
-            return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?));
-        }
-        if kind != "http.request" {
-            return self.receive(py);
-        }
-        let message = message.cast::<PyDict>()?;
-        if let Some(chunk) = message.get_item(intern!(py, "body"))? {
-            let chunk = chunk.cast_into::<PyBytes>().map_err(|_| Error::Message { key: "body", expected: "bytes" })?;
-            if !chunk.as_bytes().is_empty() {
-                self.chunks.push(chunk.unbind());
-            }
-        }
-        let more = message.get_item(intern!(py, "more_body"))?;
-        if more.map_or(Ok(false), |more| more.is_truthy())? {
-            return if self.is_large(py)? { self.parse_by_starlette(py, None) } else { self.receive(py) };
         }
         if self.is_multipart(py)? {
             return self.parse_multipart(py);
         }
-        self.parse(py)?;
+        let whole = std::mem::take(&mut self.chunks).whole(py)?;
+        self.parse(py, whole)?;
         self.solve(py)
     }
 
-    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_form = matches!(self.plan(py)?.get().body, BodyMode::Form { .. });
-        Ok(is_form && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+    /// Starlette has read the body: a form, or bytes.
+    pub(super) fn take(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+        if self.is_form(py)? {
+            self.files = self.solver()?.take_multipart(value.bind(py), true)?;
+        } else {
+            self.parse(py, value.into_bound(py).cast_into()?)?;
+        }
+        self.solve(py)
     }
 
-    /// Whether what was received so far is a multipart form that is not kept in memory as a whole.
-    fn is_large(&self, py: Python<'_>) -> PyResult<bool> {
-        let received: usize = self.chunks.iter().map(|chunk| chunk.as_bytes(py).len()).sum();
-        Ok(received > body::LARGEST_MULTIPART && self.is_multipart(py)?)
+    fn is_form(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(matches!(self.plan(py)?.get().body, BodyMode::Form { .. }))
+    }
+
+    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.is_form(py)? && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
     }
 
     fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let items = body::multipart_items(Scope(self.channels.scope.bind(py)), &whole(py, &self.chunks))?;
-        let Some(items) = items else {
+        let whole = self.chunks.whole(py)?;
+        let Some(items) = body::multipart_items(Scope(self.channels.scope.bind(py)), &whole)? else {
             let end = PyDict::new(py);
             end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-            return self.parse_by_starlette(py, Some(end.into_any()));
+            return self.read_by_starlette(py, Some(&end));
         };
-        self.chunks.clear();
+        self.chunks = Chunks::default();
         self.files = self.solver()?.take_multipart(&items, false)?;
         self.solve(py)
     }
 
-    /// `end` is the message that came after the chunks; none if more is to come.
-    fn parse_by_starlette(&mut self, py: Python<'_>, end: Option<Bound<'_, PyAny>>) -> PyResult<Next> {
+    /// `message` is what came after the chunks and is not among them; none if more is to be asked for.
+    fn read_by_starlette(&mut self, py: Python<'_>, message: Option<&Bound<'_, PyAny>>) -> PyResult<Next> {
         self.stage = Stage::Parsing;
+        let is_form = self.is_form(py)?;
+        let chunks = std::mem::take(&mut self.chunks).parts;
         let Channels { scope, receive, .. } = &self.channels;
-        let arguments = (scope, std::mem::take(&mut self.chunks), end, receive);
-        names::read_multipart(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
+        let messages: Vec<_> = message.into_iter().collect();
+        let arguments = (scope, chunks, messages, receive, is_form);
+        names::read_by_starlette(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
     }
 
-    fn parse(&mut self, py: Python<'_>) -> PyResult<()> {
-        let bytes = whole(py, &std::mem::take(&mut self.chunks));
+    fn parse(&mut self, py: Python<'_>, bytes: Bound<'_, PyBytes>) -> PyResult<()> {
         let strict = match self.plan(py)?.get().body {
             BodyMode::Json { strict } => strict,
             BodyMode::Form { .. } => return self.solver()?.take_form(py, bytes.as_bytes()),
@@ -122,11 +123,69 @@ impl Driver {
     }
 }
 
-/// The body that came in these chunks.
-fn whole<'py>(py: Python<'py>, chunks: &[Py<PyBytes>]) -> Bound<'py, PyBytes> {
-    if let [only] = chunks {
-        return only.bind(py).clone();
+/// What a message says of the body.
+enum Piece<'py> {
+    Body {
+        /// Not if it is empty.
+        chunk: Option<Bound<'py, PyBytes>>,
+        is_last: bool,
+    },
+    /// The client has left.
+    Gone,
+}
+
+impl<'py> Piece<'py> {
+    /// What a message says, if it is as servers send it; what any other says is for Starlette's `Request` to know.
+    fn of(message: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        let py = message.py();
+        let Ok(message) = message.cast_exact::<PyDict>() else { return Ok(None) };
+        let Some(kind) = message.get_item(intern!(py, "type"))? else { return Ok(None) };
+        let Ok(kind) = kind.cast_exact::<PyString>() else { return Ok(None) };
+        if kind == "http.disconnect" {
+            return Ok(Some(Self::Gone));
+        }
+        if kind != "http.request" {
+            return Ok(None);
+        }
+        let chunk = match message.get_item(intern!(py, "body"))? {
+            None => None,
+            Some(body) => match body.cast_into_exact::<PyBytes>() {
+                Ok(chunk) => Some(chunk).filter(|chunk| !chunk.as_bytes().is_empty()),
+                Err(_) => return Ok(None),
+            },
+        };
+        let more = message.get_item(intern!(py, "more_body"))?;
+        let is_last = !more.map_or(Ok(false), |more| more.is_truthy())?;
+        Ok(Some(Self::Body { chunk, is_last }))
     }
-    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.as_bytes(py)).copied().collect();
-    PyBytes::new(py, &bytes)
+}
+
+/// What has come of a body, none of it empty, and its size in bytes.
+#[derive(Default)]
+pub(super) struct Chunks {
+    parts: Vec<Py<PyBytes>>,
+    size: usize,
+}
+
+impl Chunks {
+    fn push(&mut self, chunk: Bound<'_, PyBytes>) {
+        self.size += chunk.as_bytes().len();
+        self.parts.push(chunk.unbind());
+    }
+
+    /// The body so far, in one piece.
+    fn whole<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        if let [only] = self.parts.as_slice() {
+            return Ok(only.bind(py).clone());
+        }
+        PyBytes::new_with(py, self.size, |mut place| {
+            for chunk in &self.parts {
+                let bytes = chunk.as_bytes(py);
+                let Some((start, rest)) = place.split_at_mut_checked(bytes.len()) else { break };
+                start.copy_from_slice(bytes);
+                place = rest;
+            }
+            Ok(())
+        })
+    }
 }
