@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import fastapi
 import pytest
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -55,6 +56,15 @@ def test_documentation_routes(options: dict[str, Any], names: list[str]) -> None
     client = TestClient(app)
     for route in app.routes:
         assert client.get(route.path).status_code == 200  # type: ignore[attr-defined]
+
+
+def test_documentation_routes_have_the_qualified_names_of_fastapis() -> None:
+    """Tracers name a transaction after the endpoint's."""
+    found, expected = (
+        [each.endpoint.__qualname__ for each in app.routes]  # type: ignore[attr-defined]
+        for app in (FastAPI(), fastapi.FastAPI())
+    )
+    assert found == expected and len(found) == 4
 
 
 def test_document_is_made_again_when_a_route_is_added() -> None:

@@ -416,18 +416,8 @@ class FastAPI(ForwardedOperations, Starlette):
         """Add the routes of the document and of the two documentation pages, as far as they have a URL."""
         if not self.openapi_url:
             return
-        self.add_route(self.openapi_url, self._openapi_endpoint(), include_in_schema=False)
-        if self.docs_url:
-            self.add_route(self.docs_url, self._swagger_ui_endpoint(), include_in_schema=False)
-            if self.swagger_ui_oauth2_redirect_url:
-                redirect = self._swagger_ui_redirect_endpoint()
-                self.add_route(self.swagger_ui_oauth2_redirect_url, redirect, include_in_schema=False)
-        if self.redoc_url:
-            self.add_route(self.redoc_url, self._redoc_endpoint(), include_in_schema=False)
 
-    # The endpoints are functions and not methods, because their names are the routes' names.
-
-    def _openapi_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        # Functions of this method: their names are the routes' names, and those that tracers show.
         async def openapi(req: Request) -> JSONResponse:
             schema = self.openapi()
             root_path = _root_path(req)
@@ -436,9 +426,6 @@ class FastAPI(ForwardedOperations, Starlette):
                 schema = {**schema, "servers": [{"url": root_path}, *servers]}
             return JSONResponse(schema)
 
-        return openapi
-
-    def _swagger_ui_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def swagger_ui_html(req: Request) -> HTMLResponse:
             root_path = _root_path(req)
             redirect_url = self.swagger_ui_oauth2_redirect_url
@@ -450,19 +437,19 @@ class FastAPI(ForwardedOperations, Starlette):
                 swagger_ui_parameters=self.swagger_ui_parameters,
             )
 
-        return swagger_ui_html
-
-    def _swagger_ui_redirect_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def swagger_ui_redirect(req: Request) -> HTMLResponse:
             return get_swagger_ui_oauth2_redirect_html()
 
-        return swagger_ui_redirect
-
-    def _redoc_endpoint(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def redoc_html(req: Request) -> HTMLResponse:
             return get_redoc_html(openapi_url=f"{_root_path(req)}{self.openapi_url}", title=f"{self.title} - ReDoc")
 
-        return redoc_html
+        self.add_route(self.openapi_url, openapi, include_in_schema=False)
+        if self.docs_url:
+            self.add_route(self.docs_url, swagger_ui_html, include_in_schema=False)
+            if self.swagger_ui_oauth2_redirect_url:
+                self.add_route(self.swagger_ui_oauth2_redirect_url, swagger_ui_redirect, include_in_schema=False)
+        if self.redoc_url:
+            self.add_route(self.redoc_url, redoc_html, include_in_schema=False)
 
     # What is declared; the router keeps it.
 
