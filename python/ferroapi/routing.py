@@ -43,7 +43,7 @@ from ferroapi._options import (
 from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.plan import PathOperation, WebSocketOperation
+from ferroapi._request.plan import PathOperation, WebSocketOperation, operation_of
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function
 from ferroapi._request.response import serialize_response as serialize_response
@@ -162,7 +162,9 @@ def get_request_handler(
         if telemetry is not None:
             telemetry.request = request
         file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
-        body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
+        body = Undefined
+        if body_recipe.field:
+            body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
         if telemetry is None and (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body)
             return response
@@ -337,7 +339,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
         """Wrap the handler of this route, or of a view on it, into an ASGI application under the body limit."""
         handler = self.get_route_handler()
         app = wrap_app_with_body_limit(request_response(handler), state.max_body_size)
-        state.note_built(app, handler if is_defined(request_response, "request_response") else None)
+        state.note_built(app, operation_of(handler) if is_defined(request_response, "request_response") else None)
         return app
 
     def __setattr__(self, name: str, value: Any) -> None:

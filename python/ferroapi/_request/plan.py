@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import PydanticUserError
+from starlette._utils import is_async_callable
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
@@ -133,7 +134,7 @@ class PlanRecipe(NamedTuple):
     answer: AnswerRecipe
     parts: int
     overrides_provider: Any
-    operation: "PathOperation | WebSocketOperation"
+    operation: "PathOperation | HandlerOperation | WebSocketOperation"
 
 
 class _Planned(ABC):
@@ -221,6 +222,54 @@ class PathOperation(_Planned):
         if self.body.is_form:
             return "limited form" if self.body.form_limits else "form"
         return "json" if self.body.field else "unread"
+
+
+@dataclass(eq=False)
+class HandlerOperation(_Planned):
+    """A `Request -> Response` callable that is not `get_request_handler`'s, and the plan that calls it."""
+
+    handler: Callable[..., Any]
+
+    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+        dependant = Dependant(call=self.handler, request_param_name="request")
+        operation: PathOperation | None = getattr(self.handler, "operation", None)
+        sends_stream = operation is not None and not operation.response.is_event_stream
+        node = NodeRecipe(
+            call=self.handler,
+            kind="coroutine" if is_async_callable(self.handler) else "plain",
+            scheme=None,
+            parameters=[],
+            leaf=False,
+            body="none",
+            body_fields=[],
+            specials=[("request", None)],
+            children=[],
+            # The request is given by position.
+            keywords=(),
+            positional=None,
+            cache=0,
+            use_cache=False,
+            function_scope=True,
+            dependant=dependant,
+        )
+        return PlanRecipe(
+            nodes=[node],
+            steps=[("call", 0, 0)],
+            lookups=[],
+            body="unread",
+            strict_content_type=True,
+            answer=AnswerRecipe("response" if sends_stream else "response as it is"),
+            parts=Part.OPERATION | _parts_of([node]),
+            overrides_provider=None,
+            operation=self,
+        )
+
+
+def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
+    """Return what a route's handler was made of, if nothing is wrapped around it; else the operation that calls it."""
+    operation: PathOperation | None = getattr(handler, "operation", None)
+    is_own = operation is not None and operation.handler is handler
+    return operation if operation is not None and is_own else HandlerOperation(handler)
 
 
 @dataclass(eq=False)

@@ -146,7 +146,7 @@ class BuiltApp(NamedTuple):
 
     app: Any
     operation: Any
-    """What the native driver needs of it (`_request.plan.PathOperation`); None where user code made the handler."""
+    """What the native driver needs of it (`_request.plan`); None where `request_response` is replaced."""
 
 
 class ResponseShape(NamedTuple):
@@ -323,12 +323,10 @@ class RouteState:
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    def note_built(self, app: Any, handler: Any) -> None:
-        """Keep an application together with the operation of its handler, if nothing is wrapped around that."""
-        operation = getattr(handler, "operation", None)
-        is_own = operation is not None and operation.handler is handler
+    def note_built(self, app: Any, operation: Any) -> None:
+        """Keep an application together with the operation of its handler."""
         # The first of several threads that build the application of a view sets it for all.
-        self.__dict__.setdefault("_built", BuiltApp(app, operation if is_own else None))
+        self.__dict__.setdefault("_built", BuiltApp(app, operation))
 
     def app_as_built(self) -> BuiltApp | None:
         """Return the application with its operation, None if somebody put another application in its place."""

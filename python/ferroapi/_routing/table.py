@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
+from ferroapi._request.plan import HandlerOperation
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
@@ -324,11 +325,13 @@ def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
     if built is None:
         return None, "the route's application was replaced"
     if built.operation is None:
-        return None, "get_route_handler is overridden or replaced"
+        return None, "request_response is replaced"
     if state.max_body_size is not None:
         return None, "the body size is limited"
-    plan: tuple[_core.Plan | None, str] = built.operation.compiled
-    return plan
+    plan, reason = built.operation.compiled
+    if isinstance(built.operation, HandlerOperation):
+        reason = "get_route_handler is overridden or replaced"
+    return plan, reason
 
 
 def _template(route: Any) -> str | None:
@@ -405,4 +408,4 @@ def _explain(entry: Entry) -> Explanation:
         plan, reason = native_plan(entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
-    return Explanation(path, methods, "native" if plan is not None else "handler", reason)
+    return Explanation(path, methods, "handler" if reason else "native", reason)

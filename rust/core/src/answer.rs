@@ -53,21 +53,29 @@ pub(crate) fn answer(
         }
     };
     let status = status.unwrap_or(200);
-    if native && carries_body(status) {
+    if matches!(recipe.render, Render::Response { .. }) {
+        return object_answer(object, native);
+    }
+    if carries_body(status) {
         let added = match sub_response {
             None => None,
             Some(response) => Some(response.getattr(intern!(py, "raw_headers"))?),
         };
-        match &recipe.render {
-            Render::Json => {
-                let body = serialize::encode_json(object)?;
-                return Ready::new(py, recipe, status, &body, added.as_ref()).map(Answer::Ready);
+        let written = |body: &[u8]| -> PyResult<Answer> {
+            let ready = Ready::new(py, recipe, status, body, added.as_ref())?;
+            if native {
+                return Ok(Answer::Ready(ready));
             }
+            let is_json = matches!(recipe.render, Render::Json);
+            ready.into_response(py, is_json, solver.background.as_ref()).map(Answer::Object)
+        };
+        match &recipe.render {
+            Render::Json => return written(&serialize::encode_json(object)?),
             Render::Model { validate, to_json, options, values, shape } => {
                 let shape = shape.as_ref().map(Py::get);
                 let shaped = shape.map_or(Shaped::Unexpected, |shape| shape.receive(object));
                 if let Shaped::Written(body) = &shaped {
-                    return Ready::new(py, recipe, status, body, added.as_ref()).map(Answer::Ready);
+                    return written(body);
                 }
                 let value = match validate::call_validator(validate.bind(py), result.clone_ref(py)) {
                     Ok(value) => value,
@@ -75,23 +83,22 @@ pub(crate) fn answer(
                 };
                 if let (Shaped::Unvalidated, Some(shape)) = (shaped, shape) {
                     if let Some(body) = shape.write(&value) {
-                        return Ready::new(py, recipe, status, &body, added.as_ref()).map(Answer::Ready);
+                        return written(&body);
                     }
                 }
                 let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
                 arguments.push(value.unbind());
                 arguments.extend(values.iter().map(|value| value.clone_ref(py)));
                 let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
-                let body = body.cast::<PyBytes>()?;
-                return Ready::new(py, recipe, status, body.as_bytes(), added.as_ref()).map(Answer::Ready);
+                return written(body.cast::<PyBytes>()?.as_bytes());
             }
-            Render::Text => {
+            Render::Text if native => {
                 // A text with a lone surrogate is encoded by Python, which says what is wrong.
                 if let Some(text) = object.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
-                    return Ready::new(py, recipe, status, text.as_bytes(), added.as_ref()).map(Answer::Ready);
+                    return written(text.as_bytes());
                 }
             }
-            Render::General | Render::Nothing => {}
+            _ => {}
         }
     }
     let build = names::build_response(py)?;

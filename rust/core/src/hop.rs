@@ -68,12 +68,12 @@ impl Hop {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(mut work) = self.take() else { return Err(Error::Resumed.into()) };
         let landed = match work.solver.run(py, Place::Thread { is_abandoned: &self.is_abandoned })? {
-            Need::Result(result) if self.native && self.plan.get().answer.render.is_native() => {
+            Need::Result(result) if self.plan.get().answer.render.is_native() => {
                 // A response model is validated in a hop of its own under FastAPI.
                 if matches!(self.plan.get().answer.render, Render::Model { .. }) {
                     names::check_cancelled(py)?.call0()?;
                 }
-                Landed::Answer(answer(py, &self.plan, &work.solver, &result, true)?)
+                Landed::Answer(answer(py, &self.plan, &work.solver, &result, self.native)?)
             }
             need => Landed::Need(need),
         };

@@ -65,6 +65,27 @@ impl Ready {
         }))
     }
 
+    /// The response object that Starlette would have made: a `JSONResponse`, or a `Response` of JSON.
+    ///
+    /// Source: `starlette.responses.Response.__init__`.
+    pub(crate) fn into_response(
+        self,
+        py: Python<'_>,
+        is_json_response: bool,
+        background: Option<&Py<PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let class = if is_json_response { names::json_response(py)? } else { names::response(py)? };
+        let response = class.call_method1(intern!(py, "__new__"), (class,))?;
+        response.setattr(intern!(py, "status_code"), self.status)?;
+        if !is_json_response {
+            response.setattr(intern!(py, "media_type"), intern!(py, "application/json"))?;
+        }
+        response.setattr(intern!(py, "background"), background)?;
+        response.setattr(intern!(py, "body"), self.body)?;
+        response.setattr(intern!(py, "raw_headers"), self.headers)?;
+        Ok(response.unbind())
+    }
+
     /// The `http.response.start` message.
     pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         // A copy of a dict with the same keys takes half of what making one does.

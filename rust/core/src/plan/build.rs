@@ -280,6 +280,8 @@ fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
         ("json", _, _) => Render::Json,
         ("text", _, _) => Render::Text,
         ("general", _, _) => Render::General,
+        ("response", _, _) => Render::Response { sends_stream: true },
+        ("response as it is", _, _) => Render::Response { sends_stream: false },
         ("nothing", _, _) => Render::Nothing,
         ("model", Some(validate), Some(to_json)) => {
             let options = recipe.options.bind(py);

@@ -88,6 +88,11 @@ pub(crate) enum Render {
     Text,
     /// Any other response class: made by Python.
     General,
+    /// The endpoint is a handler of the application's own: what it returns is the response.
+    Response {
+        /// A streaming response is sent from here.
+        sends_stream: bool,
+    },
     /// There is no response: the endpoint of a websocket has sent what it had to send.
     Nothing,
 }
@@ -95,7 +100,7 @@ pub(crate) enum Render {
 impl Render {
     /// Whether the driver renders the body itself, on whatever thread it is.
     pub(crate) fn is_native(&self) -> bool {
-        !matches!(self, Self::Text | Self::General | Self::Nothing)
+        matches!(self, Self::Json | Self::Model { .. })
     }
 }
 
