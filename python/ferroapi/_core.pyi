@@ -20,6 +20,12 @@ def is_json_content_type(content_type: bytes, /) -> bool:
     Source: RFC 6838 section 4.2.8 for the suffix; parameters are ignored.
     """
 
+def parse_cookies(header: bytes, /) -> dict[str, str]:
+    """Return the cookies of a `Cookie` header, in linear time.
+
+    Source: Starlette, `requests.cookie_parser`.
+    """
+
 def check_start(message: dict[str, Any]) -> None:
     """Refuse an `http.response.start` message with no HTTP status or with a control byte in a header.
 

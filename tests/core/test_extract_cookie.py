@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
 
 from .asgi import http_scope
 from .pair import Pair
@@ -26,6 +27,31 @@ def pair() -> Pair:
         quoted=(str | None, "Cookie", {"alias": '"a"'}, None),
         number=(int, "Cookie", {}, 0),
     )
+
+
+class Cookies(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    a: str = "absent"
+
+
+@pytest.fixture(scope="module")
+def leaf() -> Pair:
+    """What Python reads: a model, and a list, for which a cookie is a text that is none."""
+    return Pair("/", cookies=(Cookies, "Cookie", {}, ...))
+
+
+@pytest.fixture(scope="module")
+def lists() -> Pair:
+    return Pair("/", b=(list[str], "Cookie", {}, []))
+
+
+@given(st.lists(COOKIES, min_size=1, max_size=3))
+@example([b'a="\\"\\101\\999"', b"b"])
+def test_cookies_of_models_and_lists_are_those_of_fastapi(leaf: Pair, lists: Pair, cookies: list[bytes]) -> None:
+    scope = http_scope("/", headers=[(b"cookie", cookie) for cookie in cookies])
+    leaf.assert_equal(scope)
+    lists.assert_equal(scope)
 
 
 @given(st.lists(COOKIES, min_size=1, max_size=3))

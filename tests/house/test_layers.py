@@ -42,7 +42,7 @@ PYTHON = {
     "_routing.dispatch": "_core _witness _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* {DEPENDENCIES} security.* exception_handlers _routing.scope _witness "
+    "_request.*": f"_request.* _cookies {DEPENDENCIES} security.* exception_handlers _routing.scope _witness "
     f"_body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
@@ -53,9 +53,11 @@ PYTHON = {
     "openapi.*": "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
-    "dependencies.*": f"_imported {DEPENDENCIES} {FIELDS}",
+    "dependencies.*": f"_imported _cookies {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
-    "security.*": "security.base security.utils openapi.models openapi._descriptions params param_functions exceptions",
+    "_cookies": "_core",
+    "security.*": "_cookies security.base security.utils openapi.models openapi._descriptions params param_functions "
+    "exceptions",
     "param_functions": "_imported params _options _signature _compat",
     "params": "_imported _options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ferroapi import _core, background
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _regenerate_error_with_loc
+from ferroapi._cookies import read_cookies
 from ferroapi._middleware import scopes
 from ferroapi._request.body import body_error
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
@@ -91,7 +92,8 @@ def parameter_values(
         (dependant.cookie_params, "cookies"),
     ):
         if fields or is_unusual:
-            found, failed = request_params_to_args(fields, getattr(request, place))
+            received = read_cookies(request) if place == "cookies" else getattr(request, place)
+            found, failed = request_params_to_args(fields, received)
             values |= found
             errors += failed
     return values, errors

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from ferroapi._compat import Undefined
+from ferroapi._cookies import read_cookies
 from ferroapi.background import BackgroundTasks
 from ferroapi.concurrency import (
     _asynccontextmanager_with_shielded_exit,
@@ -153,7 +154,8 @@ async def solve_values(
     ):
         # Asking the request makes it parse; a source without parameters is left alone.
         if fields:
-            source_values, source_errors = request_params_to_args(fields, getattr(request, source))
+            received = read_cookies(request) if source == "cookies" else getattr(request, source)
+            source_values, source_errors = request_params_to_args(fields, received)
             values.update(source_values)
             errors.extend(source_errors)
     if dependant.body_params:

@@ -4,6 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.status import HTTP_401_UNAUTHORIZED
 
+from ferroapi._cookies import read_cookies
 from ferroapi.openapi.models import APIKey, APIKeyIn
 from ferroapi.security.base import SecurityBase as SecurityBase
 from ferroapi.security.base import _Scheme
@@ -97,4 +98,4 @@ class APIKeyCookie(APIKeyBase):
         super().__init__(APIKeyIn.cookie, name, description, scheme_name, auto_error)
 
     async def __call__(self, request: HTTPConnection) -> str | None:
-        return self.check_api_key(request.cookies.get(self.model.name))
+        return self.check_api_key(read_cookies(request).get(self.model.name))

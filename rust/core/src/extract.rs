@@ -177,6 +177,17 @@ fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Co
     Ok(())
 }
 
+/// The cookies of a `Cookie` header.
+#[pyfunction]
+#[pyo3(signature = (header, /))]
+pub(crate) fn parse_cookies<'py>(py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    let cookies = PyDict::new(py);
+    for (name, value) in wire::cookie::pairs(header) {
+        cookies.set_item(&*name, &*value)?;
+    }
+    Ok(cookies)
+}
+
 /// Collect the fields of a url-encoded form.
 ///
 /// An empty field counts as absent, the last of several is the one.

@@ -43,6 +43,8 @@ mod _core {
     #[pymodule_export]
     use crate::drive::{Driver, respond};
     #[pymodule_export]
+    use crate::extract::parse_cookies;
+    #[pymodule_export]
     use crate::gate::Gate;
     #[pymodule_export]
     use crate::messages::Messages;
