@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import time
 import venv
@@ -51,7 +52,9 @@ class Cache:
     @property
     def environment(self) -> Path:
         digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-        return self.root / f"venv-{sys.implementation.cache_tag}-{digest}"
+        # The cache tag does not say whether Python is free-threaded.
+        threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+        return self.root / f"venv-{sys.implementation.cache_tag}{threads}-{digest}"
 
     @property
     def python(self) -> Path:

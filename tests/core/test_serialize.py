@@ -15,6 +15,7 @@ import pathlib
 import re
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -272,6 +273,11 @@ VALUES: dict[str, Callable[[], Any]] = {
     "dict subclass": lambda: KeysAndItems(),
     "dict subclass, one in a pair": lambda: BadItems(("a",)),
     "dict subclass, three in a pair": lambda: BadItems(("a", 1, 2)),
+    "dict subclass, three in a list": lambda: BadItems(["a", 1, 2]),
+    "dict subclass, three keys": lambda: BadItems({"a": 1, "b": 2, "c": 3}),
+    "dict subclass, three letters": lambda: BadItems("abc"),
+    "dict subclass, three in an iterator": lambda: BadItems(iter(["a", 1, 2])),
+    "dict subclass, more in a subclass of tuple": lambda: BadItems(time.gmtime(0)),
     "dict subclass, no pair": lambda: BadItems(1),
     "enums": lambda: [Colour.RED, Colour.PAIR, Colour.NESTED, Level.LOW, Word.HELLO],
     "enum of a date": lambda: {"a": Colour.DAY},

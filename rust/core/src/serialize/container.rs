@@ -437,9 +437,20 @@ fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'
     };
     let unpacked = (next()?, next()?);
     if parts.next().transpose()?.is_some() {
-        return Err(PyValueError::new_err("too many values to unpack (expected 2)"));
+        return Err(too_many(pair));
     }
     Ok(unpacked)
+}
+
+/// Python 3.14 also says how many there are, where it knows that without asking for them.
+#[cold]
+fn too_many(pair: &Bound<'_, PyAny>) -> PyErr {
+    let is_counted = pair.is_exact_instance_of::<PyTuple>()
+        || pair.is_exact_instance_of::<PyList>()
+        || pair.is_exact_instance_of::<PyDict>();
+    let got = if is_counted && pair.py().version_info() >= (3, 14) { pair.len().ok() } else { None };
+    let got = got.map(|count| format!(", got {count}")).unwrap_or_default();
+    PyValueError::new_err(format!("too many values to unpack (expected 2{got})"))
 }
 
 /// Unpacking has its own words for what cannot be iterated at all.
