@@ -10,7 +10,7 @@ from functools import partial
 from inspect import getattr_static
 from typing import Any
 
-from starlette._utils import parse_host_header
+from starlette import _utils
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
@@ -19,7 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core
-from ferroapi._middleware import scopes
+from ferroapi._middleware import scopes, texts
 from ferroapi._middleware.exchange import Application, Exchange
 from ferroapi._middleware.headers import header
 from ferroapi._witness import Row, is_as_written, rows_as_found
@@ -83,7 +83,7 @@ def _serve_trusted(layer: Any, below: Application, scope: Scope, receive: Receiv
 
 
 def _is_trusted(allowed_hosts: list[str], given: bytes | None) -> bool:
-    parsed = None if given is None else parse_host_header(given.decode("latin-1"))
+    parsed = None if given is None else _utils.parse_host_header(given.decode("latin-1"))
     if parsed is None:
         return False
     host = parsed.host.lower()
@@ -113,7 +113,7 @@ def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
     """Return how a class of middleware is run, None if that takes code of its own, and the methods this stands for."""
     mro = cls.__mro__ if isinstance(cls, type) else ()
     known = next((each for each in mro if each in _KNOWN), None)
-    if known is None or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
+    if known is None or not texts.is_known(known.__module__) or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
         return None, ("__call__",)
     serve, methods = _KNOWN[known]
     names = ("__call__", *methods)
