@@ -26,6 +26,7 @@ mod stream;
 mod table;
 mod validate;
 mod watched;
+mod wings;
 mod witness;
 mod worker;
 
@@ -64,6 +65,7 @@ mod _core {
     use crate::table::{RouteTable, routes_changed};
     #[pymodule_export]
     use crate::witness::{Witness, is_replaced};
+    use crate::wings::server::HTTPProtocol;
     #[pymodule_export]
     use crate::worker::WorkQueue;
 }

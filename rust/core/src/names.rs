@@ -236,3 +236,49 @@ imported!(
     /// `(task, scope)`: take away the cancel scope around a task.
     release_scope, "ferroapi._middleware.scopes", "release"
 );
+
+// ferroapi: the HTTP protocol (python/ferroapi/server.py)
+imported_type!(context, "contextvars", "Context");
+#[cfg(Py_3_12)]
+imported_type!(task, "asyncio", "Task");
+imported!(running_loop, "asyncio.events", "_get_running_loop");
+imported!(
+    /// The application that answers where there are too many connections or tasks.
+    service_unavailable, "uvicorn.protocols.http.flow_control", "service_unavailable"
+);
+imported!(
+    /// `(transport, logger) -> (server, client, scheme)`.
+    peers, "ferroapi.server", "peers"
+);
+imported!(
+    /// `(logger, template)`: the line that is logged at the level `trace`.
+    connection_lost, "ferroapi.server", "connection_lost"
+);
+imported!(
+    /// `(logger, scope, status)`: the line of the access log.
+    log_access, "ferroapi.server", "log_access"
+);
+imported!(
+    /// `(status, text, default_headers) -> bytes`: the answer to what is no request.
+    refusal, "ferroapi.server", "refusal"
+);
+imported!(
+    /// `() -> messages`: the answer where the application has failed before it answered.
+    internal_error_messages, "ferroapi.server", "internal_error_messages"
+);
+imported!(
+    /// `(logger, is_websocket_missing)`.
+    warn_of_upgrade, "ferroapi.server", "warn_of_upgrade"
+);
+imported!(
+    /// `(class, config, server_state, app_state, transport, data)`: give the connection to another protocol.
+    upgrade_connection, "ferroapi.server", "upgrade_connection"
+);
+
+/// A copy of an object that has the buffer of one.
+///
+/// # Errors
+/// `TypeError`: it has none.
+pub(crate) fn bytes_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PyBytes>> {
+    Ok(pyo3::types::PyMemoryView::from(object)?.call_method0("tobytes")?.cast_into()?)
+}

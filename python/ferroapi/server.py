@@ -1,0 +1,112 @@
+"""The HTTP protocol of the engine, for uvicorn: `uvicorn main:app --http ferroapi.server:HTTPProtocol`.
+
+uvicorn keeps what is around it: processes, signals, TLS, lifespan, logging, WebSocket protocols. What a request does not
+come to on its usual way is here.
+"""
+
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from uvicorn.logging import TRACE_LOG_LEVEL
+from uvicorn.protocols.utils import (
+    get_client_addr,
+    get_local_addr,
+    get_path_with_query_string,
+    get_remote_addr,
+    is_ssl,
+)
+
+from ferroapi import _core
+
+
+class HTTPProtocol(_core.HTTPProtocol):
+    """An HTTP/1.1 connection; a subclass may set other limits.
+
+    Source: uvicorn, `HttpToolsProtocol`; RFC 9112 for what is refused.
+    """
+
+    head_limit: ClassVar[int] = 64 * 1024
+    """Bytes of a request head, 431 beyond."""
+
+    request_line_limit: ClassVar[int] = 32 * 1024
+    """Bytes of a request line, 414 beyond."""
+
+    header_limit: ClassVar[int] = 100
+    """Headers of a request, 431 beyond."""
+
+    head_timeout: ClassVar[float] = 10.0
+    """Seconds from the first byte of a request head to its last; then the connection is closed."""
+
+
+def peers(transport: Any, logger: logging.Logger) -> tuple[Any, Any, str]:
+    """Return the server's and the client's address, and the scheme, of a connection that is made."""
+    client = get_remote_addr(transport)
+    if logger.level <= TRACE_LOG_LEVEL:
+        logger.log(TRACE_LOG_LEVEL, "%sHTTP connection made", _prefix(client))
+    return get_local_addr(transport), client, "https" if is_ssl(transport) else "http"
+
+
+def connection_lost(logger: logging.Logger, scope: dict[str, Any] | None) -> None:
+    """Log the end of a connection."""
+    if logger.level <= TRACE_LOG_LEVEL:
+        logger.log(TRACE_LOG_LEVEL, "%sHTTP connection lost", _prefix(scope["client"] if scope else None))
+
+
+def _prefix(client: tuple[str, int] | None) -> str:
+    return "{}:{} - ".format(*client) if client else ""
+
+
+def log_access(logger: logging.Logger, scope: Any, status: int) -> None:
+    """Log one request as uvicorn does."""
+    logger.info(
+        '%s - "%s %s HTTP/%s" %d',
+        get_client_addr(scope),
+        scope["method"],
+        get_path_with_query_string(scope),
+        scope["http_version"],
+        status,
+    )
+
+
+def refusal(status: int, text: str, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the answer to bytes that are no request."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in default_headers]
+    lines += [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close"]
+    return b"\r\n".join([*lines, b"", text.encode()])
+
+
+def internal_error_messages() -> list[dict[str, Any]]:
+    """Return the messages of the response where an application has failed before it began one."""
+    body = b"Internal Server Error"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    return [
+        {"type": "http.response.start", "status": 500, "headers": headers},
+        {"type": "http.response.body", "body": body, "more_body": False},
+    ]
+
+
+def warn_of_upgrade(logger: logging.Logger, is_websocket_missing: bool) -> None:
+    """Log that a client's wish for another protocol is not met."""
+    logger.warning("Unsupported upgrade request.")
+    if is_websocket_missing:
+        logger.warning(
+            "No supported WebSocket library detected. Please use \"pip install 'uvicorn[standard]'\", "
+            "or install 'websockets' or 'wsproto' manually."
+        )
+
+
+def upgrade_connection(
+    protocol_class: Any, config: Any, server_state: Any, app_state: Any, transport: Any, data: bytes
+) -> None:
+    """Give a connection, and what has arrived of it, to a WebSocket protocol."""
+    protocol = protocol_class(config=config, server_state=server_state, app_state=app_state)
+    protocol.connection_made(transport)
+    protocol.data_received(data)
+    transport.set_protocol(protocol)

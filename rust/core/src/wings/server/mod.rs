@@ -1,0 +1,12 @@
+//! uvicorn's HTTP protocol, by `rust/http`: in the order in which bytes, and then the application's messages, pass.
+
+mod application_call;
+mod exchange;
+mod protocol;
+mod resolved;
+mod responding;
+mod scope;
+mod settings;
+mod waiting;
+
+pub(crate) use protocol::HTTPProtocol;

@@ -1,0 +1,91 @@
+//! What the server says once for all of its connections, read when a connection is made.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
+
+/// The server's configuration and state, as far as a connection looks at them.
+pub(super) struct Settings {
+    pub(super) config: Py<PyAny>,
+    pub(super) server_state: Py<PyAny>,
+    pub(super) application: Py<PyAny>,
+    pub(super) application_state: Py<PyAny>,
+    pub(super) root_path: Py<PyString>,
+    pub(super) asgi_version: Py<PyAny>,
+    pub(super) connections: Py<PyAny>,
+    pub(super) tasks: Py<PyAny>,
+    /// Connections and tasks at which requests are answered 503.
+    pub(super) limit_concurrency: Option<usize>,
+    /// Seconds that a connection may be idle between two requests.
+    pub(super) keep_alive_seconds: f64,
+    /// Whether a request begins with an empty context.
+    pub(super) resets_context: bool,
+    pub(super) logger: Py<PyAny>,
+    /// The access logger, if requests are logged.
+    pub(super) access_logger: Option<Py<PyAny>>,
+}
+
+impl Settings {
+    /// Read them from uvicorn's `Config` and `ServerState`.
+    ///
+    /// # Errors
+    /// `AttributeError`: they are not what uvicorn's are.
+    pub(super) fn read(
+        config: &Bound<'_, PyAny>,
+        server_state: &Bound<'_, PyAny>,
+        application_state: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let py = config.py();
+        if !config.getattr(intern!(py, "loaded"))?.is_truthy()? {
+            config.call_method0(intern!(py, "load"))?;
+        }
+        let get_logger = py.import(intern!(py, "logging"))?.getattr(intern!(py, "getLogger"))?;
+        let access_logger = get_logger.call1((intern!(py, "uvicorn.access"),))?;
+        let is_logged = access_logger.call_method0(intern!(py, "hasHandlers"))?.is_truthy()?;
+        Ok(Self {
+            application: config.getattr(intern!(py, "loaded_app"))?.unbind(),
+            application_state,
+            root_path: config.getattr(intern!(py, "root_path"))?.cast_into()?.unbind(),
+            asgi_version: config.getattr(intern!(py, "asgi_version"))?.unbind(),
+            connections: server_state.getattr(intern!(py, "connections"))?.unbind(),
+            tasks: server_state.getattr(intern!(py, "tasks"))?.unbind(),
+            limit_concurrency: config.getattr(intern!(py, "limit_concurrency"))?.extract()?,
+            keep_alive_seconds: config.getattr(intern!(py, "timeout_keep_alive"))?.extract()?,
+            resets_context: config.getattr(intern!(py, "reset_contextvars"))?.is_truthy()?,
+            logger: get_logger.call1((intern!(py, "uvicorn.error"),))?.unbind(),
+            access_logger: is_logged.then(|| access_logger.unbind()),
+            config: config.clone().unbind(),
+            server_state: server_state.clone().unbind(),
+        })
+    }
+
+    /// Whether another request is one too many.
+    pub(super) fn is_at_limit(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(limit) = self.limit_concurrency else { return Ok(false) };
+        Ok(self.connections.bind(py).len()? >= limit || self.tasks.bind(py).len()? >= limit)
+    }
+
+    /// Keep a task where the server looks for those that are not over.
+    ///
+    /// # Errors
+    /// Whatever the task or the set of them raises.
+    pub(super) fn keep_task(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = task.py();
+        let tasks = self.tasks.bind(py);
+        task.call_method1(intern!(py, "add_done_callback"), (tasks.getattr(intern!(py, "discard"))?,))?;
+        tasks.call_method1(intern!(py, "add"), (task,)).map(drop)
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.config)?;
+        visit.call(&self.server_state)?;
+        visit.call(&self.application)?;
+        visit.call(&self.application_state)?;
+        visit.call(&self.asgi_version)?;
+        visit.call(&self.connections)?;
+        visit.call(&self.tasks)?;
+        visit.call(&self.logger)?;
+        visit.call(&self.access_logger)
+    }
+}
