@@ -117,6 +117,11 @@ conformance-migrated: build ## Run the tutorial of FastAPI after `ferroapi migra
 conformance-openapi: build ## Compare the OpenAPI documents of every application in FastAPI's suite with FastAPI's
 	$(BIN)/python tests/conformance/openapi.py $(ARGS)
 
+.PHONY: conformance-server
+conformance-server: build ## Run uvicorn's own tests of an HTTP protocol on the engine's
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group server
+	$(BIN)/python tests/conformance/server.py $(ARGS)
+
 .PHONY: bench
 bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and the README (ARGS=--peers: others too)
 	$(if $(filter --peers,$(ARGS)),$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers)

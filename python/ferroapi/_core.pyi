@@ -377,3 +377,47 @@ class Reply:
 
     def close(self) -> None:
         """Give the response up."""
+
+class HTTPProtocol:
+    """An HTTP/1.1 connection of uvicorn's: its subclass has the limits as attributes of the class."""
+
+    def __new__(cls, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> Self:
+        """Prepare a connection of a server."""
+
+    loop: Any
+    """The event loop."""
+    transport: Any
+    """The transport, once the connection is made."""
+    scope: dict[str, Any] | None
+    """The scope of the last request."""
+    timeout_keep_alive_task: Any
+    """The timer, while nothing but another request is waited for."""
+    ws_protocol_class: Any
+    """What a connection is given to that is to be a WebSocket."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin with a connection."""
+
+    def data_received(self, data: bytes) -> None:
+        """Read what has arrived."""
+
+    def process_pending(self) -> None:
+        """Read what had arrived while a request was being answered."""
+
+    def eof_received(self) -> None:
+        """The client sends no more: what it has sent is answered."""
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """The connection is gone."""
+
+    def shutdown(self) -> None:
+        """Answer no more than the request that is being answered."""
+
+    def pause_writing(self) -> None:
+        """Let `send` wait."""
+
+    def resume_writing(self) -> None:
+        """Let `send` go on."""
+
+    def expire(self) -> None:
+        """Close the connection if its time is over."""

@@ -1,7 +1,7 @@
 """The HTTP protocol of the engine, for uvicorn: `uvicorn main:app --http ferroapi.server:HTTPProtocol`.
 
-uvicorn keeps what is around it: processes, signals, TLS, lifespan, logging, WebSocket protocols. What a request does not
-come to on its usual way is here.
+uvicorn keeps what is around it: processes, signals, TLS, lifespan, logging, WebSocket protocols. The functions here are
+what most requests never need.
 """
 
 import logging

@@ -38,10 +38,6 @@ class Cache:
     root: Path
 
     @property
-    def archive(self) -> Path:
-        return self.root / f"{SUITE}.tar.gz"
-
-    @property
     def suite(self) -> Path:
         return self.root / SUITE
 
@@ -110,26 +106,28 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "ferroapi" / "conformance"
 
 
-def fetch_suite(cache: Cache) -> None:
-    """Download and unpack FastAPI's source distribution, once.
+def fetch_suite(cache: Cache, suite: str = SUITE, sha256: str = SUITE_SHA256) -> Path:
+    """Download and unpack a source distribution, FastAPI's by default, once; return its folder.
 
     Raises:
-        SystemExit: what was downloaded is not the file whose checksum is pinned here.
+        SystemExit: what was downloaded is not the file whose checksum is pinned.
     """
-    if cache.suite.is_dir():
-        return
-    if not cache.archive.is_file():
-        name, _, version = SUITE.rpartition("-")
+    folder, archive = cache.root / suite, cache.root / f"{suite}.tar.gz"
+    if folder.is_dir():
+        return folder
+    if not archive.is_file():
+        name, _, version = suite.rpartition("-")
         options = ["--quiet", "--no-deps", "--no-binary", name, "--dest", str(cache.root)]
         subprocess.run([sys.executable, "-m", "pip", "download", *options, f"{name}=={version}"], check=True)
-    found = hashlib.sha256(cache.archive.read_bytes()).hexdigest()
-    if found != SUITE_SHA256:
-        raise SystemExit(f"{cache.archive} has sha256 {found}, expected {SUITE_SHA256}")
-    unpacked = cache.root / f"{SUITE}.{os.getpid()}"
-    with tarfile.open(cache.archive) as archive:
-        archive.extractall(unpacked, filter="data")
-    (unpacked / SUITE).rename(cache.suite)
+    found = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if found != sha256:
+        raise SystemExit(f"{archive} has sha256 {found}, expected {sha256}")
+    unpacked = cache.root / f"{suite}.{os.getpid()}"
+    with tarfile.open(archive) as opened:
+        opened.extractall(unpacked, filter="data")
+    (unpacked / suite).rename(folder)
     unpacked.rmdir()
+    return folder
 
 
 def build_environment(cache: Cache) -> None:

@@ -64,8 +64,9 @@ mod _core {
     #[pymodule_export]
     use crate::table::{RouteTable, routes_changed};
     #[pymodule_export]
-    use crate::witness::{Witness, is_replaced};
     use crate::wings::server::HTTPProtocol;
+    #[pymodule_export]
+    use crate::witness::{Witness, is_replaced};
     #[pymodule_export]
     use crate::worker::WorkQueue;
 }

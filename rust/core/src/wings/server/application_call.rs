@@ -78,11 +78,14 @@ impl ApplicationCall {
         context: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = call.py();
-        let task = ffi::in_context(context, || event_loop.call_method1(intern!(py, "create_task"), (call,)))?;
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item(intern!(py, "context"), context)?;
+        let task = event_loop.call_method(intern!(py, "create_task"), (call,), Some(&options))?;
         names::enter_task(py)?.call1((event_loop, &task))?;
         let stepped = ffi::in_context(context, || call.get().step(py, Input::Value(py.None().into_bound(py))));
         names::leave_task(py)?.call1((event_loop, &task))?;
         if let Sent::Yielded(pending) = stepped? {
+            set_mark(&pending, false)?;
             let mut stage = call.get().stage();
             if let Stage::Running(running) = &*stage {
                 *stage = Stage::Stepped { running: running.clone_ref(py), pending: pending.unbind() };
@@ -198,7 +201,8 @@ impl ApplicationCall {
         *self.stage() = Stage::Running(running);
         let pending = pending.into_bound(py);
         if pending.is_none() {
-            return self.step(py, input);
+            // A bare yield lets those have their turn that the application has scheduled: they come after this step.
+            return if let Input::Value(_) = input { Ok(Sent::Yielded(pending)) } else { self.step(py, input) };
         }
         if let Input::Error(error) = &input {
             // Cancelled before the task could wait for this: it does now, and the cancellation wakes it.
@@ -208,13 +212,17 @@ impl ApplicationCall {
                 return self.step(py, input);
             }
         }
-        // Another task may have begun to wait for the same future meanwhile, and have taken the mark off.
-        let mark = intern!(py, "_asyncio_future_blocking");
-        if pending.hasattr(mark)? {
-            pending.setattr(mark, true)?;
-        }
+        set_mark(&pending, true)?;
         Ok(Sent::Yielded(pending))
     }
+}
+
+/// Set the mark by which a future says that it is awaited, and which the task takes off that begins to wait.
+///
+/// It is off between a step by hand and the task's own: another task may await the same future meanwhile.
+fn set_mark(pending: &Bound<'_, PyAny>, is_awaited: bool) -> PyResult<()> {
+    let mark = intern!(pending.py(), "_asyncio_future_blocking");
+    if !pending.is_none() && pending.hasattr(mark)? { pending.setattr(mark, is_awaited) } else { Ok(()) }
 }
 
 /// Whether a first step can be made here: the event loop runs in this thread, no task does, and no one makes other tasks.

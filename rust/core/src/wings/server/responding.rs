@@ -76,16 +76,15 @@ pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut V
     }
     let more = message.get_item(intern!(py, "more_body"))?.map_or(Ok(false), |more| more.is_truthy())?;
     let body = message.get_item(intern!(py, "body"))?;
-    let written = match &body {
-        None => answer.write(out, b"", !more),
-        Some(body) => match body.cast::<PyBytes>() {
-            Ok(body) => answer.write(out, body.as_bytes(), !more),
-            Err(_) => {
-                let copy = crate::names::bytes_of(body)?;
-                answer.write(out, copy.as_bytes(), !more)
-            }
-        },
+    let copy;
+    let part = match &body {
+        None => &b""[..],
+        Some(body) => {
+            copy = body.cast::<PyBytes>().map_or_else(|_| crate::names::bytes_of(body), |body| Ok(body.clone()))?;
+            copy.as_bytes()
+        }
     };
+    let written = answer.write(out, part, !more);
     written.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
     Ok(!more)
 }

@@ -36,16 +36,15 @@ impl Waiting {
     /// Go on to where the next future is awaited: the object to yield, or the result.
     fn advance<'py>(&self, py: Python<'py>, mut input: Input<'py>) -> PyResult<Sent<'py>> {
         loop {
-            let awaited = match self.take() {
-                Some(awaited) => awaited.into_bound(py),
-                None => {
-                    if let Input::Error(error) = input {
-                        return Err(error);
-                    }
-                    match self.attempt(py)? {
-                        Ok(result) => return Ok(Sent::Returned(result)),
-                        Err(future) => iterator(future)?,
-                    }
+            let awaited = if let Some(awaited) = self.take() {
+                awaited.into_bound(py)
+            } else {
+                if let Input::Error(error) = input {
+                    return Err(error);
+                }
+                match self.attempt(py)? {
+                    Ok(result) => return Ok(Sent::Returned(result)),
+                    Err(future) => iterator(future)?,
                 }
             };
             match resume(&awaited, input)? {
