@@ -16,7 +16,6 @@ use super::protocol::HTTPProtocol;
 use super::resolved::Resolved;
 use super::responding;
 use super::waiting::Waiting;
-use crate::error::Error;
 
 /// The body of the request as far as it has arrived and nobody has taken it.
 #[derive(Default)]
@@ -148,7 +147,10 @@ impl Exchange {
         if self.is_disconnected.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let message = message.cast::<PyDict>().map_err(|_| Error::Message { key: "type", expected: "a dict's" })?;
+        let message = match message.cast::<PyDict>() {
+            Ok(message) => message,
+            Err(_) => &py.get_type::<PyDict>().call1((message,))?.cast_into::<PyDict>()?,
+        };
         let protocol = self.protocol.bind(py);
         if !self.has_started.load(Ordering::Relaxed) {
             let mut out = HTTPProtocol::take_output(protocol);

@@ -13,7 +13,6 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::exchange::Exchange;
 use super::settings::Settings;
-use crate::error::Error;
 
 /// The status lines from 100 to 599, with the phrases of this Python.
 fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {
@@ -92,7 +91,7 @@ pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut V
 /// The type of an ASGI message.
 pub(super) fn kind<'py>(message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyString>> {
     let kind = message.get_item(intern!(message.py(), "type"))?.ok_or(PyKeyError::new_err("type"))?;
-    Ok(kind.cast_into::<PyString>().map_err(|_| Error::Message { key: "type", expected: "a str" })?)
+    kind.cast_into::<PyString>().or_else(|kind| kind.into_inner().str())
 }
 
 fn as_list<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
@@ -103,16 +102,15 @@ fn as_list<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
 }
 
 fn write_header(head: &mut ResponseHead<'_>, header: &Bound<'_, PyAny>) -> PyResult<()> {
-    let wrong = || Error::Message { key: "headers", expected: "pairs of bytes" };
-    let written = if let Ok([name, value]) = header.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
-        let name = name.cast::<PyBytes>().map_err(|_| wrong())?;
-        head.header(name.as_bytes(), value.cast::<PyBytes>().map_err(|_| wrong())?.as_bytes())
-    } else {
-        let (name, value) = header
-            .extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()
-            .or_else(|_| Ok::<_, PyErr>((header.get_item(0)?, header.get_item(1)?)))?;
-        let (name, value) = (crate::names::bytes_of(&name)?, crate::names::bytes_of(&value)?);
-        head.header(name.as_bytes(), value.as_bytes())
+    let written = match header.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
+        Ok([name, value]) if name.is_instance_of::<PyBytes>() && value.is_instance_of::<PyBytes>() => {
+            head.header(name.cast::<PyBytes>()?.as_bytes(), value.cast::<PyBytes>()?.as_bytes())
+        }
+        _ => {
+            let (name, value) = (header.get_item(0)?, header.get_item(1)?);
+            let (name, value) = (crate::names::bytes_of(&name)?, crate::names::bytes_of(&value)?);
+            head.header(name.as_bytes(), value.as_bytes())
+        }
     };
     written.map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
