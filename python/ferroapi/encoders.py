@@ -212,7 +212,7 @@ def _encode(obj: Any, options: _Options, include: Any = None, exclude: Any = Non
         keys = _kept_keys(obj, include, exclude)
         encoded = {}
         for key, value in obj.items():
-            if key in keys and not options.drops(key, value):
+            if not options.drops(key, value) and key in keys:
                 encoded_key = encode(key, options)
                 encoded[encoded_key] = encode(value, options)
         return encoded
@@ -252,7 +252,7 @@ def _dump_model(model: BaseModel, options: _Options, include: Any, exclude: Any)
 
 
 def _kept_keys(mapping: dict[Any, Any], include: Any, exclude: Any) -> set[Any]:
-    keys = set(mapping)
+    keys = set(mapping.keys())
     if include is not None:
         keys &= set(include)
     if exclude is not None:

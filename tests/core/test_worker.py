@@ -21,7 +21,7 @@ import uvloop
 
 from ferroapi._request import workers
 
-from .asgi import ask, http_scope
+from .asgi import Answer, ask, http_scope
 
 FRAMEWORKS = ("fastapi", "ferroapi")
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
@@ -556,6 +556,52 @@ def test_a_replacement_of_anyios_function_is_called(monkeypatch: pytest.MonkeyPa
 
     run(main)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("is_long", [False, True], ids=["before the call", "while the call is under way"])
+def test_a_thread_is_given_back_where_nobody_can_be_told_of_its_call(
+    is_long: bool, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pool == "refused":
+        pytest.skip("AnyIO makes the future itself")
+    from ferroapi._request import anyio_pool
+
+    def refuse(**options: Any) -> None:
+        raise RuntimeError("no future")
+
+    async def main() -> Any:
+        fastapi = importlib.import_module("ferroapi")
+        app = fastapi.FastAPI(openapi_url=None)
+        calls: list[threading.Thread] = []
+
+        @app.get("/")
+        def endpoint(seconds: float) -> None:
+            calls.append(threading.current_thread())
+            time.sleep(seconds) if seconds else None
+
+        async def one(seconds: float) -> Answer:
+            return await ask(app, http_scope("/", query=f"seconds={seconds}".encode()))
+
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        await one(0)
+        # A call that used to be short is waited for in place, and one that becomes long is told of later.
+        while is_long:
+            count = len(calls)
+            monkeypatch.setattr(anyio_pool, "Future", refuse)
+            answer = await one(0)
+            monkeypatch.undo()
+            if answer.raised is None and len(calls) > count:
+                break
+            await one(0)
+        before = len(calls)
+        monkeypatch.setattr(anyio_pool, "Future", refuse)
+        failed = await one(0.02)
+        monkeypatch.undo()
+        free = limiter.borrowed_tokens
+        after = await one(0)
+        return failed.raised, len(calls) - before, free, after.status, len(set(calls))
+
+    assert run(main) == ("RuntimeError: no future", 2 if is_long else 1, 0, 200, 1)
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,7 @@ def return_thread(loan: Loan) -> None:
 def report(loan: Loan) -> tuple[Callable[..., Any], Callable[..., Any], Future[Any]]:
     """Return how the thread tells the event loop, what is called there, and the future that it settles."""
     worker = loan.worker
-    return worker.loop.call_soon_threadsafe, worker._report_result, worker.loop.create_future()
+    return worker.loop.call_soon_threadsafe, worker._report_result, Future(loop=worker.loop)
 
 
 async def wait(loan: Loan, future: Future[Any]) -> Any:

@@ -142,10 +142,10 @@ def request_invalid(
     return request_validation_error(errors, body, operation.dependant, Request(scope))
 
 
-def response_invalid(error: ValidationError, content: Any, operation: PathOperation, scope: Scope) -> Exception:
+def response_invalid(errors: list[Any], content: Any, operation: PathOperation, scope: Scope) -> Exception:
     """Return the error of a response that is not what its model promises."""
     context = endpoint_context(operation.dependant, Request(scope))
-    return ResponseValidationError(errors=field_errors(None, error, ("response",)), body=content, endpoint_ctx=context)
+    return ResponseValidationError(errors=errors, body=content, endpoint_ctx=context)
 
 
 def call_dependency(dependant: Dependant, values: dict[str, Any], request: Request, stack: Any) -> Awaitable[Any]:

@@ -7,13 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from decimal import Decimal
-from enum import Enum
 from functools import cached_property, partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS
+from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from pydantic import PydanticUserError
 from starlette._utils import is_async_callable
@@ -27,6 +25,7 @@ from ferroapi._request.items import ItemSerializer, event_serializer, item_seria
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
 from ferroapi._request.shape import response_shape
+from ferroapi._request.silent import is_generator_function, is_immutable, is_validated_silently
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
@@ -47,7 +46,6 @@ from ferroapi.security.open_id_connect_url import OpenIdConnect
 _LARGEST_GRAPH = 4096
 """Occurrences of dependencies in one graph, above which it is left to the Python solver."""
 
-_IMMUTABLE = (type(None), str, bytes, int, float, complex, Decimal, UUID, Enum)
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
@@ -93,6 +91,7 @@ class NodeRecipe(NamedTuple):
 
     call: Callable[..., Any]
     kind: str
+    is_silent: bool
     scheme: tuple[str, str, str] | None
     parameters: list[ValueRecipe]
     leaf: bool
@@ -104,7 +103,7 @@ class NodeRecipe(NamedTuple):
     positional: tuple[CodeType, list[int]] | None
     cache: int
     use_cache: bool
-    function_scope: bool
+    lifetime: str
     dependant: Dependant
 
 
@@ -237,6 +236,7 @@ class HandlerOperation(_Planned):
         node = NodeRecipe(
             call=self.handler,
             kind="coroutine" if is_async_callable(self.handler) else "plain",
+            is_silent=False,
             scheme=None,
             parameters=[],
             leaf=False,
@@ -249,7 +249,7 @@ class HandlerOperation(_Planned):
             positional=None,
             cache=0,
             use_cache=False,
-            function_scope=True,
+            lifetime="function",
             dependant=dependant,
         )
         return PlanRecipe(
@@ -299,10 +299,10 @@ class WebSocketOperation(_Planned):
 
 
 class _Visit(NamedTuple):
-    """A node that was appended, and whether none of those below it refuses a cached result."""
+    """A node that was appended, and whether nobody can tell that it is left out, where its result is cached."""
 
     node: int
-    is_cached_below: bool
+    is_needless: bool
 
 
 class _Graph:
@@ -324,6 +324,7 @@ class _Graph:
         self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
         self.slots: dict[Any, int] = {}
         self.first_nodes: dict[int, int] = {}
+        self.has_been_in_thread = False
 
     def visit_endpoint(self, dependant: Dependant) -> None:
         """Append the whole graph."""
@@ -335,25 +336,28 @@ class _Graph:
         if len(self.nodes) > _LARGEST_GRAPH and not self.calls:
             raise Unplannable("the dependency graph is too large")
         # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
-        # something anew each time.
+        # something anew each time, be it only a validator.
         reuse_at = None
         if declared.use_cache and key in self.slots:
             reuse_at = len(self.steps)
             self.steps.append(("reuse", self.first_nodes[self.slots[key]], reuse_at + 1))
         children: list[tuple[str | None, int]] = []
-        is_cached_below = True
+        is_needless = True
         for child in effective.dependencies:
             visit = self._visit_dependency(child)
             children.append((child.name, visit.node))
-            is_cached_below = is_cached_below and child.use_cache and visit.is_cached_below
+            is_needless = is_needless and child.use_cache and visit.is_needless
         index = len(self.nodes)
         slot = self.slots.setdefault(key, len(self.slots))
         self.first_nodes.setdefault(slot, index)
-        self.nodes.append(self._node(declared, effective, children, slot))
+        node = self._node(declared, effective, children, slot)
+        self.has_been_in_thread |= node.kind in ("plain", "generator", "wrapped_generator")
+        self.nodes.append(node)
         self.steps.append(("call", index, 0))
-        if reuse_at is not None and is_cached_below:
+        is_needless = is_needless and reuse_at is not None and _is_silent(effective)
+        if reuse_at is not None and is_needless:
             self.steps[reuse_at] = ("reuse", index, len(self.steps))
-        return _Visit(index, is_cached_below)
+        return _Visit(index, is_needless)
 
     def _visit_dependency(self, declared: Dependant) -> _Visit:
         key = _get_cache_key(dependant=declared)
@@ -380,12 +384,7 @@ class _Graph:
         call = dependant.call
         if call is None:
             raise Unplannable("a dependency has no callable")
-        fields = [
-            *dependant.path_params,
-            *dependant.query_params,
-            *dependant.header_params,
-            *dependant.cookie_params,
-        ]
+        fields = _parameters(dependant)
         leaf = any(_needs_leaf(each) for each in fields)
         shape = self._body_shape(dependant)
         specials = list(_specials(dependant, is_websocket=self.is_websocket))
@@ -397,9 +396,13 @@ class _Graph:
         )
         if len(set(keywords)) != len(keywords):
             raise Unplannable("two parameters have the same name")
+        kind = _kind(dependant)
+        if kind == "generator" and not is_generator_function(call):
+            kind = "wrapped_generator"
         return NodeRecipe(
             call=call,
-            kind=_kind(dependant),
+            kind=kind,
+            is_silent=self.has_been_in_thread and shape != "leaf" and _is_silent(dependant),
             scheme=_scheme(call),
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
@@ -415,7 +418,7 @@ class _Graph:
             positional=_positional(call, keywords),
             cache=cache,
             use_cache=declared.use_cache,
-            function_scope=dependant.scope == "function",
+            lifetime="function" if dependant.scope == "function" else "request",
             dependant=dependant,
         )
 
@@ -425,6 +428,17 @@ def _is_form_value(facts: RequestField) -> bool:
     is_bytes = facts.is_file_bytes or facts.is_file_bytes_sequence
     is_form = isinstance(facts.info, params.Form) and not is_bytes
     return is_form and not facts.form_models and facts.is_repeated == facts.is_sequence
+
+
+def _is_silent(dependant: Dependant) -> bool:
+    """Whether nothing of the application's runs while the arguments that come from the request are made."""
+    fields = (*_parameters(dependant), *dependant.body_params)
+    return all(map(is_validated_silently, fields))
+
+
+def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
+    groups = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
+    return tuple(chain.from_iterable(groups))
 
 
 def _kind(dependant: Dependant) -> str:
@@ -549,7 +563,7 @@ def _absent(model_field: ModelField) -> tuple[str, Any]:
         return "missing", None
     if info.validate_default:
         return "made_then_validated", partial(_copy_default, model_field)
-    if info.default_factory is None and isinstance(info.default, _IMMUTABLE):
+    if info.default_factory is None and is_immutable(info.default):
         return "constant", info.default
     return "made", partial(_copy_default, model_field)
 

@@ -7,10 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
-from pydantic_core import SchemaValidator
-
 from ferroapi._compat import ModelField
+from ferroapi._request.silent import is_watched
 
 _LARGEST = 10**18 - 1
 """Integers beyond this are read by pydantic."""
@@ -30,11 +28,6 @@ class ScalarRecipe(NamedTuple):
     kind: str
     least: float | None = None
     most: float | None = None
-
-
-def is_watched(adapter: TypeAdapter[Any]) -> bool:
-    """Tell whether a plugin of pydantic's watches validation, which must go on seeing it."""
-    return type(getattr(adapter.validator.validate_python, "__self__", None)) is not SchemaValidator
 
 
 def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:

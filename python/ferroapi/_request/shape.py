@@ -14,7 +14,7 @@ from pydantic_core import SchemaSerializer
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
-from ferroapi._request.scalar import is_watched
+from ferroapi._request.silent import is_made_silently, is_watched
 
 _LARGEST = 2048
 """Types within one response model, above which it is left to pydantic."""
@@ -227,7 +227,7 @@ class _Walk:
             and config.keys() <= _HARMLESS_CONFIG
             and config.get("validate_by_alias", True)
             and not any(schema.get(each) for each in ("post_init", "strict", "extra_behavior"))
-            and _is_made_silently(model)
+            and is_made_silently(model)
         )
         while inner["type"] in _FUNCTIONS and inner.keys() <= _ANYWHERE | _FUNCTION_KEYS:
             inner = inner["schema"]
@@ -307,9 +307,3 @@ def _is_writable(value: Any) -> bool:
     if isinstance(value, str):
         return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
     return not isinstance(value, int) or -(2**63) <= value < 2**63
-
-
-def _is_made_silently(model: type[Any]) -> bool:
-    """Whether nothing of the application's runs when an instance is made, or given up."""
-    makers = [base for base in model.__mro__ if "__new__" in base.__dict__]
-    return (makers[0] is object or makers[0].__module__ == "sqlmodel.main") and not hasattr(model, "__del__")

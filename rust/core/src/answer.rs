@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::error::Error;
 use crate::plan::{Plan, Render};
 use crate::respond::{Ready, carries_body, check_response};
-use crate::serialize::shape::Shaped;
+use crate::serialize::shape::{self, Shaped};
 use crate::solve::Solver;
 use crate::{ffi, names, serialize, validate};
 
@@ -24,7 +24,73 @@ pub(crate) enum Answer {
     Build(Py<PyAny>),
 }
 
+/// What the response model made of the endpoint's result.
+pub(crate) enum Received {
+    /// Its JSON: nothing of the application's runs between validating and writing it.
+    Written(Vec<u8>),
+    /// What is to be written, by the model's shape if it may be one that is known.
+    Valid { value: Py<PyAny>, is_shaped: bool },
+    /// The errors that it is refused for.
+    Refused(Py<PyAny>),
+}
+
+/// Validate the endpoint's `result`; what runs code of the application's is called by `call`.
+///
+/// # Errors
+/// Whatever that code raises, but for `ValidationError`.
+fn receive<'py>(
+    render: &Render,
+    result: &Bound<'py, PyAny>,
+    call: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Option<Received>> {
+    let Render::Model { validate, shape, .. } = render else { return Ok(None) };
+    let py = result.py();
+    let shaped = shape.as_ref().map_or(Shaped::Unexpected, |shape| shape.get().receive(result));
+    if let Shaped::Written(body) = shaped {
+        return Ok(Some(Received::Written(body)));
+    }
+    match call(validate.bind(py)) {
+        Ok(value) => {
+            let is_shaped = matches!(shaped, Shaped::Unvalidated);
+            Ok(Some(Received::Valid { value: value.unbind(), is_shaped }))
+        }
+        Err(error) if error.is_instance(py, names::validation_error(py)?) => {
+            let arguments = (py.None(), error.into_value(py), ("response",));
+            Ok(Some(Received::Refused(names::field_errors(py)?.call1(arguments)?.unbind())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Validate the `result` of a plain function, in the worker thread that called it; nothing where that is done later.
+///
+/// Under FastAPI the event loop looks at the result before, and gives the validation a thread and a context of its own.
+///
+/// # Errors
+/// Whatever the application's validators raise; that the request is cancelled.
+pub(crate) fn receive_in_thread(
+    py: Python<'_>,
+    plan: &Plan,
+    solver: &Solver,
+    result: &Py<PyAny>,
+) -> PyResult<Option<Received>> {
+    let object = result.bind(py);
+    if !plan.validates_in_thread()
+        || !(is_data(object) || is_no_response(object)?)
+        || !status(py, plan, solver).is_ok_and(carries_body)
+    {
+        return Ok(None);
+    }
+    receive(&plan.answer.render, object, |validate| {
+        names::check_cancelled(py)?.call0()?;
+        let run = names::copy_context(py)?.call0()?.getattr(intern!(py, "run"))?;
+        validate::call_validator_in(&run, validate, result.clone_ref(py))
+    })
+}
+
 /// Turn the endpoint's `result` into an answer; `native` says that bytes are wanted rather than an object.
+///
+/// `received` is what its model has made of it already.
 ///
 /// # Errors
 /// `ResponseValidationError`, and whatever serializing user objects raises.
@@ -33,33 +99,22 @@ pub(crate) fn answer(
     plan: &Py<Plan>,
     solver: &Solver,
     result: &Py<PyAny>,
+    received: Option<Received>,
     native: bool,
 ) -> PyResult<Answer> {
     let object = result.bind(py);
-    if !is_data(object) && object.is_instance(names::response(py)?)? {
-        return given_response(py, solver, object, native);
-    }
     let recipe = &plan.get().answer;
-    let sub_response = solver.response.as_ref().map(|response| response.bind(py));
-    let status = match sub_response {
-        None => recipe.status,
-        Some(response) => {
-            let chosen = response.getattr(intern!(py, "status_code"))?;
-            match chosen.extract::<Option<u16>>() {
-                Ok(Some(0) | None) => recipe.status.or_else(|| (!chosen.is_none()).then_some(0)),
-                Ok(status) => status,
-                Err(_) => return Err(Error::Status { status: chosen.to_string() }.into()),
-            }
-        }
-    };
-    let status = status.unwrap_or(200);
     if matches!(recipe.render, Render::Response { .. }) {
         return object_answer(object, native);
     }
+    if received.is_none() && !is_data(object) && object.is_instance(names::response(py)?)? {
+        return given_response(py, solver, object, native);
+    }
+    let status = status(py, plan.get(), solver)?;
     if carries_body(status) {
-        let added = match sub_response {
+        let added = match &solver.response {
             None => None,
-            Some(response) => Some(response.getattr(intern!(py, "raw_headers"))?),
+            Some(response) => Some(response.bind(py).getattr(intern!(py, "raw_headers"))?),
         };
         let written = |body: &[u8]| -> PyResult<Answer> {
             let ready = Ready::new(py, recipe, status, body, added.as_ref())?;
@@ -71,26 +126,30 @@ pub(crate) fn answer(
         };
         match &recipe.render {
             Render::Json => return written(&serialize::encode_json(object)?),
-            Render::Model { validate, to_json, options, values, shape } => {
-                let shape = shape.as_ref().map(Py::get);
-                let shaped = shape.map_or(Shaped::Unexpected, |shape| shape.receive(object));
-                if let Shaped::Written(body) = &shaped {
-                    return written(body);
-                }
-                let value = match validate::call_validator(validate.bind(py), result.clone_ref(py)) {
-                    Ok(value) => value,
-                    Err(error) => return Err(invalid(py, plan, solver, &error, result)),
+            Render::Model { to_json, options, values, shape, .. } => {
+                let received = match received {
+                    None if plan.get().validates_in_thread() => None,
+                    None => receive(&recipe.render, object, |validate| {
+                        validate::call_validator(validate, result.clone_ref(py))
+                    })?,
+                    given => given,
                 };
-                if let (Shaped::Unvalidated, Some(shape)) = (shaped, shape) {
-                    if let Some(body) = shape.write(&value) {
-                        return written(&body);
+                match received {
+                    None => {}
+                    Some(Received::Written(body)) => return written(&body),
+                    Some(Received::Refused(errors)) => return Err(refused(py, plan, solver, &errors, result)),
+                    Some(Received::Valid { value, is_shaped }) => {
+                        let shape = shape.as_ref().filter(|_| is_shaped);
+                        if let Some(body) = shape.and_then(|shape| shape.get().write(value.bind(py))) {
+                            return written(&body);
+                        }
+                        let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
+                        arguments.push(value);
+                        arguments.extend(values.iter().map(|value| value.clone_ref(py)));
+                        let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
+                        return written(body.cast::<PyBytes>()?.as_bytes());
                     }
                 }
-                let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
-                arguments.push(value.unbind());
-                arguments.extend(values.iter().map(|value| value.clone_ref(py)));
-                let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
-                return written(body.cast::<PyBytes>()?.as_bytes());
             }
             Render::Text if native => {
                 // A text with a lone surrogate is encoded by Python, which says what is wrong.
@@ -113,12 +172,23 @@ fn is_data(object: &Bound<'_, PyAny>) -> bool {
         || object.is_exact_instance_of::<PyString>()
 }
 
+/// Whether it can be told of `object` without asking it that it is no response: its class does not say that it is another.
+fn is_no_response(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let class = object.get_type();
+    let response = names::response(object.py())?;
+    Ok(!class.mro().iter_borrowed().any(|base| base.is(response)) && shape::keeps_its_class(&class)?)
+}
+
 /// A response that the endpoint made itself.
 fn given_response(py: Python<'_>, solver: &Solver, response: &Bound<'_, PyAny>, native: bool) -> PyResult<Answer> {
-    if let Some(background) = &solver.background {
-        if response.getattr(intern!(py, "background"))?.is_none() {
-            response.setattr(intern!(py, "background"), background)?;
+    if native && solver.background.is_none() {
+        if let Some(ready) = Ready::of_plain_response(response)? {
+            return Ok(Answer::Ready(ready));
         }
+    }
+    // A class of the application's is asked and told, also where there are none.
+    if response.getattr(intern!(py, "background"))?.is_none() {
+        response.setattr(intern!(py, "background"), &solver.background)?;
     }
     object_answer(response, native)
 }
@@ -136,17 +206,35 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
     Ok(Answer::Object(response.clone().unbind()))
 }
 
+/// The error of a result that its model refuses.
 #[cold]
 #[inline(never)]
-fn invalid(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, error: &PyErr, result: &Py<PyAny>) -> PyErr {
-    let build = || -> PyResult<PyErr> {
-        if !error.is_instance(py, names::validation_error(py)?) {
-            return Ok(error.clone_ref(py));
+fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>, result: &Py<PyAny>) -> PyErr {
+    let arguments = (errors, result, &plan.get().operation, &solver.connection.scope);
+    match names::response_invalid(py).and_then(|response_invalid| response_invalid.call1(arguments)) {
+        Ok(error) => PyErr::from_value(error),
+        Err(failure) => failure,
+    }
+}
+
+/// The status of the response: a dependency's, else the declared one.
+///
+/// # Errors
+/// `RuntimeError`: it is none.
+fn status(py: Python<'_>, plan: &Plan, solver: &Solver) -> PyResult<u16> {
+    let declared = plan.answer.status;
+    let status = match &solver.response {
+        None => declared,
+        Some(response) => {
+            let chosen = response.bind(py).getattr(intern!(py, "status_code"))?;
+            match chosen.extract::<Option<u16>>() {
+                Ok(Some(0) | None) => declared.or_else(|| (!chosen.is_none()).then_some(0)),
+                Ok(status) => status,
+                Err(_) => return Err(Error::Status { status: chosen.to_string() }.into()),
+            }
         }
-        let arguments = (error.clone_ref(py).into_value(py), result, &plan.get().operation, &solver.connection.scope);
-        Ok(PyErr::from_value(names::response_invalid(py)?.call1(arguments)?))
     };
-    build().unwrap_or_else(|failure| failure)
+    Ok(status.unwrap_or(200))
 }
 
 /// The JSON bytes of `value`, as FastAPI's default response has them.

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use self::reading::Chunks;
-use crate::answer::{Answer, answer, object_answer};
+use crate::answer::{Answer, Received, answer, object_answer};
 use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
 use crate::error::Error;
 use crate::exits::{self, Closer, Exits, Kind, Lifetime};
@@ -246,7 +246,10 @@ impl Driver {
             Stage::Receiving => self.received(py, value.bind(py)),
             Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
-            Stage::Hopping => self.landed(py),
+            Stage::Hopping => {
+                let landed = self.land()?;
+                self.meet(py, landed)
+            }
             Stage::Building => {
                 let built = object_answer(value.bind(py), self.is_native)?;
                 self.respond(py, built)
@@ -276,7 +279,11 @@ impl Driver {
     }
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::Solving;
+        self.meet(py, Landed::Need(Need::Loop))
+    }
+
+    /// Run the solver on the event loop.
+    fn run(&mut self, py: Python<'_>) -> PyResult<Need> {
         let solver = self.solver()?;
         let need = solver.run(py, Place::Loop);
         // It may have gone on with a plan that enters something.
@@ -284,57 +291,59 @@ impl Driver {
         if self.exits.are_unneeded() {
             self.exits = exits;
         }
-        self.meet(py, need?)
+        need
     }
 
-    fn meet(&mut self, py: Python<'_>, need: Need) -> PyResult<Next> {
-        match need {
-            Need::Await(awaitable) => {
-                self.stage = Stage::Solving;
-                Ok(Next::Await(awaitable))
-            }
-            Need::Loop => self.solve(py),
-            Need::Thread => self.hop(py),
-            Need::Result(result) => self.render(py, &result),
-            Need::Invalid => self.refuse(py),
+    /// Meet one need of the solver after the other, as long as nothing has to be awaited.
+    fn meet(&mut self, py: Python<'_>, mut landed: Landed) -> PyResult<Next> {
+        loop {
+            self.stage = Stage::Solving;
+            let need = match landed {
+                Landed::Need(need) => need,
+                Landed::Received(result, received) => return self.render(py, &result, Some(received)),
+            };
+            landed = match need {
+                Need::Await(awaitable) => return Ok(Next::Await(awaitable)),
+                Need::Loop => Landed::Need(self.run(py)?),
+                Need::Thread => match self.hop(py)? {
+                    Called::Awaiting(awaitable) => return Ok(Next::Await(awaitable)),
+                    Called::Returned(_) => self.land()?,
+                },
+                Need::Result(result) => return self.render(py, &result, None),
+                Need::Invalid => return self.refuse(py),
+            };
         }
     }
 
     fn solved(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
         match self.solver()?.resume(py, value) {
             None => self.solve(py),
-            Some(result) => self.render(py, &result),
+            Some(result) => self.render(py, &result, None),
         }
     }
 
-    fn hop(&mut self, py: Python<'_>) -> PyResult<Next> {
+    fn hop(&mut self, py: Python<'_>) -> PyResult<Called> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
         let plan = self.plan(py)?;
-        let hop = Py::new(py, Hop::new(plan.clone_ref(py), solver, self.is_native))?;
+        let hop = Py::new(py, Hop::new(plan.clone_ref(py), solver))?;
         self.hop = Some(hop.clone_ref(py));
         self.stage = Stage::Hopping;
-        match worker::call(py, hop.into_bound(py).into_any(), Terms::Limited, &plan.get().pace)? {
-            Called::Awaiting(awaitable) => Ok(Next::Await(awaitable)),
-            Called::Returned(_) => self.landed(py),
-        }
+        worker::call(py, hop.into_bound(py).into_any(), Terms::Limited, &plan.get().pace)
     }
 
-    fn landed(&mut self, py: Python<'_>) -> PyResult<Next> {
+    fn land(&mut self) -> PyResult<Landed> {
         let Some(hop) = self.hop.take() else { return Err(Error::Resumed.into()) };
         let (solver, landed) = hop.get().land()?;
         self.solver = Some(solver);
-        match landed {
-            Landed::Need(need) => self.meet(py, need),
-            Landed::Answer(answer) => self.respond(py, answer),
-        }
+        Ok(landed)
     }
 
-    fn render(&mut self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Next> {
+    fn render(&mut self, py: Python<'_>, result: &Py<PyAny>, received: Option<Received>) -> PyResult<Next> {
         let (plan, is_native) = (self.plan(py)?, self.is_native);
         if matches!(plan.get().answer.render, Render::Nothing) {
             return Ok(Next::Done(py.None()));
         }
-        let answer = answer(py, &plan, self.solver()?, result, is_native)?;
+        let answer = answer(py, &plan, self.solver()?, result, received, is_native)?;
         self.respond(py, answer)
     }
 

@@ -1,22 +1,21 @@
-//! One hop to a worker thread: a run of consecutive plain callables, and the rendering of what the endpoint returned.
+//! One hop to a worker thread: a run of consecutive plain callables, and the validation of what the endpoint returned.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
-use crate::answer::{Answer, answer};
+use crate::answer::{Received, receive_in_thread};
 use crate::error::Error;
-use crate::names;
-use crate::plan::{Plan, Render};
+use crate::plan::Plan;
 use crate::solve::{Need, Place, Solver};
 
 /// What came of a hop.
 pub(crate) enum Landed {
     /// The graph goes on, or ends, on the event loop.
     Need(Need),
-    /// The response is rendered already.
-    Answer(Answer),
+    /// What the endpoint returned, and what the response model made of it.
+    Received(Py<PyAny>, Received),
 }
 
 struct Work {
@@ -30,19 +29,13 @@ struct Work {
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Hop {
     plan: Py<Plan>,
-    native: bool,
     work: Mutex<Option<Work>>,
     is_abandoned: AtomicBool,
 }
 
 impl Hop {
-    pub(crate) fn new(plan: Py<Plan>, solver: Box<Solver>, native: bool) -> Self {
-        Self {
-            plan,
-            native,
-            work: Mutex::new(Some(Work { solver, landed: None })),
-            is_abandoned: AtomicBool::new(false),
-        }
+    pub(crate) fn new(plan: Py<Plan>, solver: Box<Solver>) -> Self {
+        Self { plan, work: Mutex::new(Some(Work { solver, landed: None })), is_abandoned: AtomicBool::new(false) }
     }
 
     fn take(&self) -> Option<Work> {
@@ -61,24 +54,31 @@ impl Hop {
             _ => Err(Error::Resumed.into()),
         }
     }
+
+    /// Run the solver, and validate what the endpoint returned if that is done in a worker thread.
+    fn run(&self, py: Python<'_>, solver: &mut Solver) -> PyResult<Landed> {
+        let need = solver.run(py, Place::Thread { is_abandoned: &self.is_abandoned })?;
+        if let Need::Result(result) = &need {
+            if let Some(received) = receive_in_thread(py, self.plan.get(), solver, result)? {
+                return Ok(Landed::Received(result.clone_ref(py), received));
+            }
+        }
+        Ok(Landed::Need(need))
+    }
 }
 
 #[pymethods]
 impl Hop {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(mut work) = self.take() else { return Err(Error::Resumed.into()) };
-        let landed = match work.solver.run(py, Place::Thread { is_abandoned: &self.is_abandoned })? {
-            Need::Result(result) if self.plan.get().answer.render.is_native() => {
-                // A response model is validated in a hop of its own under FastAPI.
-                if matches!(self.plan.get().answer.render, Render::Model { .. }) {
-                    names::check_cancelled(py)?.call0()?;
-                }
-                Landed::Answer(answer(py, &self.plan, &work.solver, &result, self.native)?)
-            }
-            need => Landed::Need(need),
+        let landed = self.run(py, &mut work.solver);
+        let (landed, outcome) = match landed {
+            Ok(landed) => (Some(landed), Ok(())),
+            Err(error) => (None, Err(error)),
         };
-        work.landed = Some(landed);
+        work.landed = landed;
+        // Also after an exception: what the request holds is given up on the event loop.
         *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
-        Ok(())
+        outcome
     }
 }

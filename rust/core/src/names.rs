@@ -91,7 +91,7 @@ imported!(
     request_invalid, "ferroapi._request.native", "request_invalid"
 );
 imported!(
-    /// `(error, content, operation, scope) -> ResponseValidationError`.
+    /// `(errors, content, operation, scope) -> ResponseValidationError`.
     response_invalid, "ferroapi._request.native", "response_invalid"
 );
 imported!(

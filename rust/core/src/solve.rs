@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
 use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::{Collected, Found};
-use crate::plan::Plan;
 use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
 use crate::plan::overrides::Answer;
 use crate::plan::param::Parameter;
+use crate::plan::{BodyMode, Key, Plan};
 use crate::scope::Scope;
 use crate::{extract, ffi, names, validate};
 
@@ -85,6 +85,13 @@ impl Connection {
             items: None,
             form_data: None,
         }
+    }
+
+    /// Whether somebody else made the `Request`, of a class of their own, whose methods may have read the body.
+    fn is_given(&self, py: Python<'_>) -> bool {
+        self.request
+            .as_ref()
+            .is_some_and(|request| names::request(py).map_or(true, |class| !request.bind(py).get_type().is(class)))
     }
 
     /// The one `Request` of this connection.
@@ -187,8 +194,8 @@ enum Collecting {
     Whole,
     /// It cannot.
     Broken,
-    /// This has to be done on the event loop.
-    OnLoop,
+    /// It need not, since its result is there.
+    Cached,
     /// This has to be awaited.
     Reading(Py<PyAny>),
 }
@@ -340,8 +347,9 @@ impl Solver {
         let plan = plan.get();
         while let Some(step) = plan.steps.get(self.position) {
             let index = match *step {
-                Step::Reuse { node, next } => {
-                    let is_taken = self.may_skip(py)? && self.take_cached(py, plan, node);
+                Step::Reuse { node: index, next } => {
+                    let Some(node) = plan.nodes.get(index) else { break };
+                    let is_taken = self.is_plain(py) && self.may_skip(py)? && self.take_cached(py, node, index);
                     self.position = if is_taken { next } else { self.position + 1 };
                     continue;
                 }
@@ -363,30 +371,23 @@ impl Solver {
                     continue;
                 }
             }
+            let conducted = self.stacks.is_some();
             if !self.is_ready {
-                match self.collect(py, node, place)? {
+                if matches!(place, Place::Thread { .. }) && !(node.is_silent && self.is_plain(py)) {
+                    return Ok(Need::Loop);
+                }
+                match self.collect(py, index, node)? {
                     Collecting::Whole => {}
-                    Collecting::OnLoop => return Ok(Need::Loop),
                     Collecting::Reading(leaf) => return Ok(Need::Await(leaf)),
                     Collecting::Broken if is_endpoint => return Ok(Need::Invalid),
-                    Collecting::Broken => {
+                    Collecting::Broken | Collecting::Cached => {
                         self.position += 1;
                         continue;
                     }
                 }
             }
             self.is_ready = false;
-            if node.reuses && self.take_cached(py, plan, index) {
-                self.arguments.clear();
-                self.position += 1;
-                continue;
-            }
-            let conducted = self.stacks.is_some();
-            let is_for_thread = match node.kind {
-                Kind::Plain => true,
-                Kind::Generator => !conducted,
-                _ => false,
-            };
+            let is_for_thread = node.kind.is_for_thread() && !(conducted && node.kind.is_generator());
             match place {
                 Place::Thread { is_abandoned } if is_for_thread => {
                     // Between two calls the request may be cancelled, as if each were a hop of its own.
@@ -407,7 +408,7 @@ impl Solver {
             match node.kind {
                 Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
                 Kind::Limited { .. } => return self.call_by_python(py, node).map(Need::Await),
-                Kind::Generator | Kind::AsyncGenerator if conducted => {
+                Kind::Generator | Kind::WrappedGenerator | Kind::AsyncGenerator if conducted => {
                     return self.call_by_python(py, node).map(Need::Await);
                 }
                 Kind::AsyncGenerator => {
@@ -419,7 +420,7 @@ impl Solver {
                     self.entering = Some(generator.unbind());
                     return Ok(Need::Await(first.unbind()));
                 }
-                Kind::Generator => {
+                Kind::Generator | Kind::WrappedGenerator => {
                     let value = self.enter(py, node, plan.shares_thread)?;
                     self.keep(py, index, node, value);
                     self.position += 1;
@@ -459,7 +460,7 @@ impl Solver {
         if let Some(Step::Call(index)) = plan.steps.get(self.position) {
             if let Some(node) = plan.nodes.get(*index) {
                 if let Some(generator) = self.entering.take() {
-                    self.exits.push(Exit { object: generator, kind: exits::Kind::Async, lifetime: lifetime(node) });
+                    self.exits.push(Exit { object: generator, kind: exits::Kind::Async, lifetime: node.lifetime });
                 }
                 self.keep(py, *index, node, value);
             }
@@ -477,9 +478,9 @@ impl Solver {
         }
     }
 
-    fn take_cached(&mut self, py: Python<'_>, plan: &Plan, index: usize) -> bool {
-        let cache = plan.nodes.get(index).and_then(|node| node.cache);
-        let Some(Some(cached)) = cache.and_then(|cache| self.cache.get(cache)) else { return false };
+    /// Make the cached result of `node`, if there is one, that of its occurrence at `index`.
+    fn take_cached(&mut self, py: Python<'_>, node: &Node, index: usize) -> bool {
+        let Some(Some(cached)) = node.cache.and_then(|cache| self.cache.get(cache)) else { return false };
         let cached = cached.clone_ref(py);
         if let Some(result) = self.results.get_mut(index) {
             *result = Some(cached);
@@ -488,10 +489,7 @@ impl Solver {
     }
 
     /// Collect the arguments of `node`; no parameter or dependency of it may prevent its call.
-    fn collect(&mut self, py: Python<'_>, node: &Node, place: Place<'_>) -> PyResult<Collecting> {
-        if matches!((place, &node.body), (Place::Thread { .. }, BodyShape::Leaf)) {
-            return Ok(Collecting::OnLoop);
-        }
+    fn collect(&mut self, py: Python<'_>, index: usize, node: &Node) -> PyResult<Collecting> {
         let BeforeLeaf { errors, mut is_whole } = match self.before_leaf.take() {
             Some(before) => before,
             None => self.collect_parameters(py, node)?,
@@ -512,6 +510,14 @@ impl Solver {
         for special in &node.specials {
             let value = self.special(py, special)?;
             self.arguments.push(value);
+        }
+        if node.reuses && self.take_cached(py, node, index) {
+            self.arguments.clear();
+            return Ok(Collecting::Cached);
+        }
+        if node.kind == Kind::WrappedGenerator && self.stacks.is_none() {
+            let generator = self.call(py, node)?.unbind();
+            self.arguments.push(generator);
         }
         Ok(Collecting::Whole)
     }
@@ -534,6 +540,18 @@ impl Solver {
             }
         }
         Ok(BeforeLeaf { errors, is_whole })
+    }
+
+    /// Whether the request is of texts and parsed JSON, of which a plan knows what code their validation runs.
+    ///
+    /// Convertors of paths, and a `Request` of another class, may give other objects.
+    fn is_plain(&self, py: Python<'_>) -> bool {
+        let is_text = |key: &Key<Py<PyString>>| match self.collected.get(key.slot) {
+            Some(Some(Found::Received(value))) => value.bind(py).is_exact_instance_of::<PyString>(),
+            _ => true,
+        };
+        self.plan.get().keys.path.iter().all(is_text)
+            && (self.plan.get().body == BodyMode::Unread || !self.connection.is_given(py))
     }
 
     /// Take a value as the next argument; tell whether there is one.
@@ -719,7 +737,11 @@ impl Solver {
 
     /// Run a synchronous generator to its `yield`.
     fn enter(&mut self, py: Python<'_>, node: &Node, own_context: bool) -> PyResult<Py<PyAny>> {
-        let generator = self.call(py, node)?;
+        let made = if node.kind == Kind::WrappedGenerator { self.arguments.pop() } else { None };
+        let generator = match made {
+            Some(generator) => generator.into_bound(py),
+            None => self.call(py, node)?,
+        };
         let mut next = generator
             .getattr(intern!(py, "__next__"))
             .map_err(|error| unless_iterator(&generator, error, "__next__", "an iterator"))?;
@@ -730,11 +752,7 @@ impl Solver {
         }
         match ffi::vectorcall(&next, &arguments, None) {
             Ok(value) => {
-                self.exits.push(Exit {
-                    object: generator.unbind(),
-                    kind: exits::Kind::Plain,
-                    lifetime: lifetime(node),
-                });
+                self.exits.push(Exit { object: generator.unbind(), kind: exits::Kind::Plain, lifetime: node.lifetime });
                 Ok(value.unbind())
             }
             Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),
@@ -746,15 +764,11 @@ impl Solver {
     fn call_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
         let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
-            if lifetime(node) == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
+            if node.lifetime == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
         });
         let request = self.connection.request(py)?;
         Ok(names::call_dependency(py)?.call1((&node.dependant, values, request, stack))?.unbind())
     }
-}
-
-fn lifetime(node: &Node) -> Lifetime {
-    if node.function_scope { Lifetime::Function } else { Lifetime::Request }
 }
 
 /// The error of a generator that ended before its `yield`, in `contextlib`'s words.

@@ -37,12 +37,27 @@ pub(crate) type Validated = PyResult<Option<Py<PyAny>>>;
 
 /// `validator(value, from_attributes=True)`, as every `ModelField` is validated.
 pub(crate) fn call_validator<'py>(validator: &Bound<'py, PyAny>, value: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    static KEYWORDS: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let py = validator.py();
+    let yes = true.into_pyobject(py)?.to_owned().into_any().unbind();
+    ffi::vectorcall(validator, &[value, yes], Some(keywords(py)?))
+}
+
+fn keywords(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
+    static KEYWORDS: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let keywords =
         KEYWORDS.get_or_try_init(py, || PyTuple::new(py, [intern!(py, "from_attributes")]).map(Bound::unbind))?;
-    let yes = true.into_pyobject(py)?.to_owned().into_any().unbind();
-    ffi::vectorcall(validator, &[value, yes], Some(keywords.bind(py)))
+    Ok(keywords.bind(py))
+}
+
+/// The same by `run` of a context, in which it is called.
+pub(crate) fn call_validator_in<'py>(
+    run: &Bound<'py, PyAny>,
+    validator: &Bound<'py, PyAny>,
+    value: Py<PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let keywords = keywords(run.py())?;
+    let yes = true.into_pyobject(run.py())?.to_owned().into_any().unbind();
+    ffi::vectorcall(run, &[validator.clone().unbind(), value, yes], Some(keywords))
 }
 
 /// Validate a received value.

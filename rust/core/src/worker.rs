@@ -103,10 +103,25 @@ impl Ticket {
         None
     }
 
-    /// Wait in place; without the interpreter's lock.
-    fn watch(&self) {
+    /// Wait in place, so long at most; without the interpreter's lock.
+    fn watch(&self, patience: Duration) {
         let waiting = |flight: &mut Flight| matches!(flight, Flight::Watched);
-        drop(self.landed.wait_timeout_while(self.lock(), PATIENCE, waiting));
+        drop(self.landed.wait_timeout_while(self.lock(), patience, waiting));
+    }
+
+    /// Whether the call is under way, and nobody is to be told of its end.
+    fn is_watched(&self) -> bool {
+        matches!(*self.lock(), Flight::Watched)
+    }
+
+    /// Have the event loop told of the end of a call; false if it is over already.
+    fn report_to(&self, report: Report) -> bool {
+        let mut flight = self.lock();
+        let is_under_way = matches!(*flight, Flight::Watched);
+        if is_under_way {
+            *flight = Flight::Awaited(report);
+        }
+        is_under_way
     }
 }
 
@@ -153,13 +168,16 @@ impl WorkQueue {
     /// Run a call, and tell its outcome; the ticket comes back if a thread watches it.
     fn run(&self, py: Python<'_>, job: Job) -> PyResult<Option<Arc<Ticket>>> {
         let Job { context, callable, scope, ticket, pace } = job;
-        let locals = self.locals.bind(py);
-        locals.setattr(intern!(py, "current_cancel_scope"), scope)?;
+        let (locals, name) = (self.locals.bind(py), intern!(py, "current_cancel_scope"));
         let start = Instant::now();
-        let outcome = context.call_method1(py, intern!(py, "run"), (callable,));
+        let mut outcome =
+            locals.setattr(name, scope).and_then(|()| context.call_method1(py, intern!(py, "run"), (callable,)));
         pace.note(start.elapsed());
         drop(context);
-        locals.delattr(intern!(py, "current_cancel_scope"))?;
+        // Whatever fails, the one who waits is told.
+        if let Err(error) = locals.delattr(name) {
+            outcome = outcome.and(Err(error));
+        }
         match ticket.land(outcome) {
             None => Ok(Some(ticket)),
             Some((report, outcome)) => report.send(py, outcome).map(|()| None),
@@ -230,14 +248,40 @@ pub(crate) fn call(py: Python<'_>, callable: Bound<'_, PyAny>, terms: Terms, pac
     if loan.is_none() {
         return Ok(Called::Awaiting(names::run_sync(py)?.call1((callable, is_limited))?.unbind()));
     }
+    let outcome = match hand_over(&loan, callable, pace) {
+        Ok(Handed::UnderWay(future)) => return waiting(&loan, &future).map(Called::Awaiting),
+        Ok(Handed::Landed(outcome)) => outcome,
+        Err(error) => Err(error),
+    };
+    // Nothing is under way, whether it is over or could not begin.
+    names::return_thread(py)?.call1((loan,))?;
+    match outcome {
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => Err(stopped(py, error)),
+        outcome => outcome.map(Called::Returned),
+    }
+}
+
+/// What has become of a call that a thread was given.
+enum Handed<'py> {
+    /// It is over.
+    Landed(PyResult<Py<PyAny>>),
+    /// Its result is that of this future, and the thread makes itself available again.
+    UnderWay(Bound<'py, PyAny>),
+}
+
+/// Give the thread its call.
+///
+/// # Errors
+/// The event loop cannot be told of the call: the thread was not given it, or has ended it.
+fn hand_over<'py>(loan: &Bound<'py, PyAny>, callable: Bound<'py, PyAny>, pace: &Pace) -> PyResult<Handed<'py>> {
+    let py = loan.py();
     let parts = loan.cast::<PyTuple>()?;
     let queue = parts.get_item(0)?.cast_into::<WorkQueue>()?;
     let (context, scope) = (parts.get_item(1)?.unbind(), parts.get_item(2)?.unbind());
-    let is_short = pace.is_short();
-    let (flight, future) = if is_short {
+    let (flight, future) = if pace.is_short() {
         (Flight::Watched, None)
     } else {
-        let (report, future) = report(&loan)?;
+        let (report, future) = report(loan)?;
         (Flight::Awaited(report), Some(future))
     };
     let ticket = Arc::new(Ticket { flight: Mutex::new(flight), landed: Condvar::new() });
@@ -245,28 +289,33 @@ pub(crate) fn call(py: Python<'_>, callable: Bound<'_, PyAny>, terms: Terms, pac
     let queue = queue.get();
     if let Some(future) = future {
         queue.put(Item::Job(job));
-        return waiting(&loan, &future).map(Called::Awaiting);
+        return Ok(Handed::UnderWay(future));
     }
     // The thread that is woken needs the interpreter's lock, so it is given up before.
     py.detach(|| {
         queue.put(Item::Job(job));
-        ticket.watch();
+        ticket.watch(PATIENCE);
     });
-    if matches!(*ticket.lock(), Flight::Watched) {
+    if ticket.is_watched() {
         pace.note_long();
-        let (report, future) = report(&loan)?;
-        let mut flight = ticket.lock();
-        if matches!(*flight, Flight::Watched) {
-            *flight = Flight::Awaited(report);
-            drop(flight);
-            return waiting(&loan, &future).map(Called::Awaiting);
+        match report(loan) {
+            Ok((report, future)) => {
+                if ticket.report_to(report) {
+                    return Ok(Handed::UnderWay(future));
+                }
+            }
+            Err(error) => {
+                py.detach(|| {
+                    while ticket.is_watched() {
+                        ticket.watch(Duration::MAX);
+                    }
+                });
+                return Err(error);
+            }
         }
     }
-    let landed = std::mem::replace(&mut *ticket.lock(), Flight::Left);
-    names::return_thread(py)?.call1((loan,))?;
-    match landed {
-        Flight::Landed(Err(error)) if error.is_instance_of::<PyStopIteration>(py) => Err(stopped(py, error)),
-        Flight::Landed(outcome) => outcome.map(Called::Returned),
+    match std::mem::replace(&mut *ticket.lock(), Flight::Left) {
+        Flight::Landed(outcome) => Ok(Handed::Landed(outcome)),
         _ => Err(Error::Resumed.into()),
     }
 }

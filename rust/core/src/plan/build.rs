@@ -9,9 +9,10 @@ use smallvec::SmallVec;
 use super::dependency::{BodyField, BodyShape, Child, Credentials, Kind, Node, Positional, Scheme, Special, Step};
 use super::overrides::{Lookup, Variants};
 use super::param::{Absent, Parameter, Scalar};
-use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render};
+use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
 use crate::error::Error;
+use crate::exits::Lifetime;
 use crate::serialize::shape::Shape;
 use crate::witness::{self, Parts};
 use crate::worker::Pace;
@@ -39,6 +40,7 @@ struct ValueRecipe {
 struct NodeRecipe {
     call: Py<PyAny>,
     kind: String,
+    is_silent: bool,
     scheme: Option<(String, Py<PyString>, String)>,
     parameters: Vec<ValueRecipe>,
     leaf: bool,
@@ -50,7 +52,7 @@ struct NodeRecipe {
     positional: Option<(Py<PyAny>, Vec<usize>)>,
     cache: usize,
     use_cache: bool,
-    function_scope: bool,
+    lifetime: String,
     dependant: Py<PyAny>,
 }
 
@@ -212,6 +214,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize
         "coroutine" => Kind::Coroutine,
         "plain" => Kind::Plain,
         "generator" => Kind::Generator,
+        "wrapped_generator" => Kind::WrappedGenerator,
         "async_generator" => Kind::AsyncGenerator,
         "limited" => Kind::Limited { enters: false },
         "limited_generator" => Kind::Limited { enters: true },
@@ -260,6 +263,7 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize
     Ok(Node {
         call: recipe.call,
         kind,
+        is_silent: recipe.is_silent && kind != Kind::WrappedGenerator,
         scheme,
         parameters: recipe.parameters.into_iter().map(|recipe| parameter(py, recipe, keys)).collect::<PyResult<_>>()?,
         leaf: recipe.leaf,
@@ -270,7 +274,11 @@ fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize
         positional: recipe.positional.and_then(|(code, places)| Positional::new(code, places)),
         reuses: recipe.use_cache && cache.is_some(),
         cache,
-        function_scope: recipe.function_scope,
+        lifetime: match recipe.lifetime.as_str() {
+            "function" => Lifetime::Function,
+            "request" => Lifetime::Request,
+            word => return Err(unknown("lifetime", word)),
+        },
         dependant: recipe.dependant,
     })
 }
@@ -355,15 +363,17 @@ impl Plan {
         let shows_request = |node: &Node| {
             node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
         };
+        let answer = answer(py, recipe.answer)?;
+        let in_threads = nodes.iter().filter(|node| node.kind.is_for_thread()).count();
         Ok(Self {
             body,
             opens_stacks: nodes.iter().any(|node| shows_request(node) || node.kind == Kind::Limited { enters: true }),
-            has_generators: nodes.iter().any(|node| matches!(node.kind, Kind::Generator | Kind::AsyncGenerator)),
-            shares_thread: nodes.iter().filter(|node| matches!(node.kind, Kind::Plain | Kind::Generator)).count() > 1,
+            has_generators: nodes.iter().any(|node| node.kind.is_generator()),
+            shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
             keys,
             steps,
             cache_size: cache.keys.len(),
-            answer: answer(py, recipe.answer)?,
+            answer,
             pace: Pace::default(),
             closing_pace: Pace::default(),
             parts: recipe.parts,

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::param::{Absent, Parameter};
+use crate::exits::Lifetime;
 use crate::ffi;
 
 /// How a node's callable is called.
@@ -15,6 +16,8 @@ pub(crate) enum Kind {
     Plain,
     /// A generator function: run to its `yield` in a worker thread, and to its end after the endpoint or the response.
     Generator,
+    /// A function around one, whose own code makes the generator on the event loop.
+    WrappedGenerator,
     /// An async generator function: the same, on the event loop.
     AsyncGenerator,
     /// Any of these of which only so many calls may be under way: Python calls it, and makes it wait for its turn.
@@ -22,6 +25,18 @@ pub(crate) enum Kind {
         /// It is a generator, which Python enters in an exit stack.
         enters: bool,
     },
+}
+
+impl Kind {
+    /// Whether it is called in a worker thread.
+    pub(crate) fn is_for_thread(self) -> bool {
+        matches!(self, Self::Plain | Self::Generator | Self::WrappedGenerator)
+    }
+
+    /// Whether it has an end of its own, after its `yield`.
+    pub(crate) fn is_generator(self) -> bool {
+        matches!(self, Self::Generator | Self::WrappedGenerator | Self::AsyncGenerator)
+    }
 }
 
 /// A security scheme whose credentials are read without calling it.
@@ -145,6 +160,8 @@ pub(crate) struct Node {
     pub(crate) scheme: Option<Scheme>,
     /// Parameters from path, query, headers and cookies, in FastAPI's order.
     pub(crate) parameters: Vec<Parameter>,
+    /// Whether nothing of the application's runs until it is called: its arguments are collected on any thread.
+    pub(crate) is_silent: bool,
     /// Whether its parameters need the Python leaf (parameter models, sequences in cookies, ...).
     pub(crate) leaf: bool,
     /// What it takes from the body.
@@ -161,8 +178,8 @@ pub(crate) struct Node {
     pub(crate) cache: Option<usize>,
     /// Whether a cached result may be used.
     pub(crate) reuses: bool,
-    /// Whether it closes before the response is sent rather than after.
-    pub(crate) function_scope: bool,
+    /// When it closes, if it is a generator.
+    pub(crate) lifetime: Lifetime,
     /// The `Dependant`, for the Python leaves.
     pub(crate) dependant: Py<PyAny>,
 }

@@ -9,7 +9,7 @@ mod visit;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use dependency::{Node, Step};
+use dependency::{Kind, Node, Step};
 use overrides::{Lookup, Variants};
 use param::Scalar;
 
@@ -97,13 +97,6 @@ pub(crate) enum Render {
     Nothing,
 }
 
-impl Render {
-    /// Whether the driver renders the body itself, on whatever thread it is.
-    pub(crate) fn is_native(&self) -> bool {
-        matches!(self, Self::Json | Self::Model { .. })
-    }
-}
-
 /// The response half of a plan.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -125,7 +118,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// How many distinct results the dependency cache can hold.
     pub(crate) cache_size: usize,
-    /// Whether any node is called in a worker thread besides another one.
+    /// Whether a worker thread calls more than one thing for a request, each in a context of its own.
     pub(crate) shares_thread: bool,
     /// Whether Python enters something in the exit stacks: user code that receives the `Request`, in whose scope they
     /// are, or a generator that has to wait for its turn.
@@ -148,4 +141,16 @@ pub(crate) struct Plan {
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) operation: Py<PyAny>,
+}
+
+/// Whether what the endpoint returns is validated in a worker thread, as FastAPI does for a plain function.
+fn validates_in_thread(nodes: &[Node], answer: &Answer) -> bool {
+    nodes.last().is_some_and(|endpoint| endpoint.kind == Kind::Plain) && matches!(answer.render, Render::Model { .. })
+}
+
+impl Plan {
+    /// Whether what the endpoint returns is validated in a worker thread.
+    pub(crate) fn validates_in_thread(&self) -> bool {
+        validates_in_thread(&self.nodes, &self.answer)
+    }
 }

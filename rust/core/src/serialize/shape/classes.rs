@@ -88,11 +88,11 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
     if !model.is_open {
         return unknown;
     }
-    let class = ClassDicts::new(class)?;
     // Who says how attributes are found, or that an object is of another class, runs code of its own.
-    if class.overrides(intern!(py, "__getattribute__"))? || class.overrides(intern!(py, "__class__"))? {
+    if !keeps_its_class(class)? {
         return unknown;
     }
+    let class = ClassDicts::new(class)?;
     let own_dict = class.lookup(intern!(py, "__dict__"))?;
     if own_dict.is_some_and(|found| found.get_type().name().map_or(true, |name| name != "getset_descriptor")) {
         return unknown;
@@ -111,6 +111,13 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
         }
     }
     Ok((Access::Attributes, reads))
+}
+
+/// Whether an object of `class` cannot say that it is of another one.
+pub(crate) fn keeps_its_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = class.py();
+    let class = ClassDicts::new(class)?;
+    Ok(!class.overrides(intern!(py, "__getattribute__"))? && !class.overrides(intern!(py, "__class__"))?)
 }
 
 /// Whether validation reads the attributes of an object.

@@ -10,6 +10,7 @@ mod write;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyType};
 
+pub(crate) use classes::keeps_its_class;
 use write::Writer;
 
 /// The JSON of one type.

@@ -1,0 +1,160 @@
+"""Whether values can be made, and received ones validated, without running code of the application's.
+
+The one place that knows: `plan` asks for what may be done in a worker thread, `shape` and `scalar` for what may be done
+without pydantic. Whatever is not known here is taken for such code.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import partial
+from inspect import CO_GENERATOR
+from types import FunctionType, MethodType
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import SchemaValidator
+
+from ferroapi._compat import ModelField
+
+_SCALARS = frozenset(
+    (type(None), bool, int, float, complex, str, bytes, Decimal, UUID, date, datetime, time, timedelta)
+)
+_CONTAINERS = frozenset((list, tuple, set, frozenset))
+_FACTORIES = frozenset((*_SCALARS, *_CONTAINERS, dict))
+_COPIES = "__deepcopy__" if hasattr(Enum, "__deepcopy__") else "__reduce_ex__"
+_LIBRARIES = ("pydantic", "pydantic_core", "ferroapi")
+
+_INNER: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("any", "none", "bool", "int", "float", "complex", "decimal", "str", "bytes"), ()),
+    **dict.fromkeys(("date", "time", "datetime", "timedelta", "uuid", "url", "multi-host-url", "literal", "enum"), ()),
+    **dict.fromkeys(("nullable", "default", "json", "model", "model-field", "typed-dict-field"), ("schema",)),
+    **dict.fromkeys(("dataclass", "dataclass-field"), ("schema",)),
+    **dict.fromkeys(("function-before", "function-after", "function-wrap"), ("schema",)),
+    **dict.fromkeys(("list", "set", "frozenset", "tuple"), ("items_schema",)),
+    "function-plain": (),
+    "dict": ("keys_schema", "values_schema"),
+    "union": ("choices",),
+    "tagged-union": ("choices",),
+    "model-fields": ("fields", "extras_schema", "extras_keys_schema"),
+    "typed-dict": ("fields", "extras_schema"),
+    "dataclass-args": ("fields",),
+    "definitions": ("schema", "definitions"),
+    "definition-ref": (),
+}
+"""The schemas that are known, and under which keys each has others inside."""
+
+_UNASKED = frozenset(("type", "cls", "ref", "metadata", "serialization", "computed_fields", "config", "generic_origin"))
+"""What a schema says that validation does not call; the class is looked at besides."""
+
+
+def is_watched(adapter: TypeAdapter[Any]) -> bool:
+    """Tell whether a plugin of pydantic's watches validation, which must go on seeing it."""
+    return type(getattr(adapter.validator.validate_python, "__self__", None)) is not SchemaValidator
+
+
+def is_validated_silently(field: ModelField) -> bool:
+    """Tell whether a text, or what JSON has, is validated without running code of the application's."""
+    if type(field) is not ModelField or is_watched(field._type_adapter):
+        return False
+    return _is_silent(field._type_adapter.core_schema) and _is_default_silent(field)
+
+
+def _is_default_silent(field: ModelField) -> bool:
+    """Tell whether what stands for a missing value is made silently."""
+    info = field.field_info
+    if info.is_required():
+        return True
+    return info.default_factory in _FACTORIES if info.default_factory is not None else is_copied_silently(info.default)
+
+
+def is_immutable(value: Any) -> bool:
+    """Whether a copy of a value is the value itself, which nobody can tell otherwise."""
+    if isinstance(value, Enum):
+        return getattr(type(value), _COPIES, None) is getattr(Enum, _COPIES)
+    return type(value) in _SCALARS
+
+
+def is_copied_silently(value: Any) -> bool:
+    """Whether `deepcopy` of a value runs no code of the application's."""
+    if type(value) is dict:
+        return all(is_copied_silently(each) for item in value.items() for each in item)
+    return is_immutable(value) or (type(value) in _CONTAINERS and all(map(is_copied_silently, value)))
+
+
+def is_made_silently(model: type[Any]) -> bool:
+    """Whether nothing of the application's runs when an instance is made by pydantic, or given up."""
+    makers = [base for base in model.__mro__ if "__new__" in base.__dict__]
+    return (makers[0] is object or makers[0].__module__ == "sqlmodel.main") and not hasattr(model, "__del__")
+
+
+def is_generator_function(call: Any) -> bool:
+    """Whether calling makes a generator, and runs nothing of it: a wrapper around such a function runs its own code."""
+    while isinstance(call, partial):
+        call = call.func
+    if isinstance(call, MethodType):
+        call = call.__func__
+    elif not isinstance(call, FunctionType):
+        call = type(call).__call__
+    return isinstance(call, FunctionType) and bool(call.__code__.co_flags & CO_GENERATOR)
+
+
+def _is_silent(schema: Any) -> bool:
+    """Whether validating by a schema, or by all those in a collection, is silent."""
+    if not isinstance(schema, Mapping):
+        return not isinstance(schema, list | tuple) or all(map(_is_silent, schema))
+    kind = schema.get("type")
+    if not isinstance(kind, str):
+        # Fields by their names, choices by their tags.
+        return all(map(_is_silent, schema.values()))
+    inner = _INNER.get(kind)
+    if inner is None or not _is_class_silent(schema):
+        return False
+    said = ((key, value) for key, value in schema.items() if key not in _UNASKED)
+    return all(_is_silent(value) if key in inner else _is_setting_silent(key, value) for key, value in said)
+
+
+def _is_setting_silent(key: str, value: Any) -> bool:
+    match key:
+        case "function":
+            return _is_of_library(value["function"])
+        case "default":
+            return is_copied_silently(value)
+        case "default_factory":
+            return value in _FACTORIES
+        case "expected" | "members":
+            return all(type(getattr(each, "value", each)) in _SCALARS for each in value)
+        case "custom_init" | "post_init":
+            return not value
+        case _:
+            return not callable(value)
+
+
+def _is_class_silent(schema: Mapping[str, Any]) -> bool:
+    cls = schema.get("cls")
+    if cls is None:
+        return True
+    if schema["type"] == "enum":
+        return type(cls) is type(Enum) and cls._missing_.__module__ == Enum.__module__
+    # The class of a class says what an instance is.
+    known = (type.__instancecheck__, type(BaseModel).__instancecheck__)
+    return type(cls).__instancecheck__ in known and is_made_silently(cls)
+
+
+def _is_of_library(function: Callable[..., Any]) -> bool:
+    """Whether a validator is pydantic's or ours, and calls nothing else that it was given."""
+    if isinstance(function, MethodType):
+        return _is_of_library(function.__func__) and _is_known_object(function.__self__)
+    if not isinstance(function, FunctionType) or not _is_in_library(function.__module__):
+        return False
+    return all(_is_known_object(cell.cell_contents) for cell in function.__closure__ or ())
+
+
+def _is_known_object(value: Any) -> bool:
+    return is_copied_silently(value) or (isinstance(value, type) and _is_in_library(value.__module__))
+
+
+def _is_in_library(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in _LIBRARIES
