@@ -4,7 +4,7 @@ The server calls it first. What a route is and how it answers is in `routing`.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain, takewhile
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
@@ -24,6 +24,7 @@ from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
+from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions
 from ferroapi._imported import imported_names
 from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
 from ferroapi._middleware.chain import explain as explain_middleware
@@ -207,6 +208,7 @@ class FastAPI(ForwardedOperations, Starlette):
         if self.openapi_url:
             assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
             assert self.version, "A version must be provided for OpenAPI, e.g.: '2.1.0'"
+        refuse_foreign(settings["webhooks"])
         self.webhooks = settings["webhooks"] or routing.APIRouter()
         if self.root_path:
             warn_deprecated(_ROOT_PATH_DEPRECATED)
@@ -216,6 +218,7 @@ class FastAPI(ForwardedOperations, Starlette):
             dependency_overrides_provider=self, **{name: settings[name] for name in _ROUTER_OPTIONS}
         )
         self.exception_handlers = dict(settings["exception_handlers"] or {})
+        refuse_foreign_exceptions(*self.exception_handlers)
         for exception, handler in _DEFAULT_EXCEPTION_HANDLERS:
             self.exception_handlers.setdefault(exception, handler)
         self._telemetry = _telemetry_config(settings["telemetry"])
@@ -523,6 +526,15 @@ class FastAPI(ForwardedOperations, Starlette):
             return func
 
         return decorator
+
+    def add_exception_handler(self, exc_class_or_status_code: int | type[Exception], handler: Any) -> None:
+        """Add a function `(request, exception) -> response` for an exception class or a status code.
+
+        Raises:
+            FastAPIError: the class is one of the real `fastapi`; what ferroapi raises would never meet the handler.
+        """
+        refuse_foreign_exceptions(exc_class_or_status_code)
+        super().add_exception_handler(exc_class_or_status_code, handler)
 
     def exception_handler(
         self, exc_class_or_status_code: int | type[Exception]

@@ -25,6 +25,7 @@ from typing_extensions import deprecated as deprecated_function
 from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
+from ferroapi._foreign import refuse_foreign, refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._imported import imported_names
 from ferroapi._operations import PathOperations
@@ -473,6 +474,7 @@ class APIRouter(PathOperations, Dispatch):
     @expands(RouterOptions, ROUTER_DEFAULTS)
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
         settings: dict[str, Any] = {**ROUTER_DEFAULTS, **options}
+        refuse_foreign_options(settings)
         max_body_size = settings["max_body_size"]
         validate_max_body_size(max_body_size)
         self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
@@ -532,7 +534,12 @@ class APIRouter(PathOperations, Dispatch):
         return sum(router._routes_version for router in self._routers_below(seen))
 
     def _contains_router(self, router: "APIRouter", seen: set[int] | None = None) -> bool:
-        """Tell whether a router is included here, at any depth."""
+        """Tell whether a router is included here, at any depth.
+
+        Raises:
+            FastAPIError: the real `fastapi` asks, since it is to include this router in one of its own.
+        """
+        refuse_foreign(router)
         return any(below is router for below in self._routers_below(seen) if below is not self)
 
     def add_route(
@@ -590,6 +597,7 @@ class APIRouter(PathOperations, Dispatch):
         settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
         route_class = settings.pop("route_class_override") or self.route_class
+        refuse_foreign(route_class)
         # A route class written before form limits existed does not know the keyword.
         if settings["form_limits"] is None:
             del settings["form_limits"]
@@ -663,6 +671,7 @@ class APIRouter(PathOperations, Dispatch):
             AssertionError: the routers include each other, or the prefix is none.
             FastAPIError: a route would have no path at all.
         """
+        refuse_foreign(router)
         assert self is not router, (
             "Cannot include the same APIRouter instance into itself. Did you mean to include a different router?"
         )

@@ -266,6 +266,19 @@ def test_a_close_reason_is_text_that_fits(reason: Any, sent: str, way: str) -> N
     assert closed("ferroapi") == sent
 
 
+def test_a_router_can_be_served_as_an_application() -> None:
+    def answer(framework: str) -> Any:
+        fastapi = importlib.import_module(framework)
+        router = fastapi.APIRouter()
+        router.get("/{number}")(lambda number: {"number": number})
+        testclient = importlib.import_module(f"{framework}.testclient")
+        return testclient.TestClient(router).get("/3").json()
+
+    with pytest.raises(AssertionError, match="fastapi_middleware_astack not found in request scope"):
+        answer("fastapi")
+    assert answer("ferroapi") == {"number": "3"}
+
+
 LARGE = 64_000
 LONG_COOKIES = {
     "escaped quotes": (b'a="' + b'\\"' * (LARGE // 2) + b'"'),

@@ -14,9 +14,9 @@ assert _spec is not None and _spec.loader is not None
 imports = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(imports)
 
-SMALL = "types datastructures exceptions concurrency logger"
+SMALL = "_foreign types datastructures exceptions concurrency logger"
 FIELDS = "_compat _compat.v2 params types exceptions concurrency logger utils"
-DEPENDENCIES = "dependencies.* background security.oauth2"
+DEPENDENCIES = "dependencies.* background security.oauth2 _foreign"
 
 # Top to bottom in the order a request meets them; patterns as in fnmatch, the package itself is `(package)`.
 PYTHON = {
@@ -39,7 +39,7 @@ PYTHON = {
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core _witness",
     "_witness": "_core",
-    "_routing.table": "_core _witness _form_limits _routing.* _request.plan telemetry._*",
+    "_routing.table": "_core _foreign _witness _form_limits _routing.* _request.plan telemetry._*",
     "_routing.dispatch": "_core _witness _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
@@ -65,6 +65,7 @@ PYTHON = {
     "_signature": "exceptions",
     "exception_handlers": "exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",
+    "_foreign": "exceptions",
     "encoders": "_compat exceptions types",
     "responses": "exceptions sse encoders",
     "background": "telemetry._api",

@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ferroapi import params
 from ferroapi._body_limit import get_body_size_limit, validate_max_body_size, wrap_app_with_body_limit
+from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._options import INCLUDE_DEFAULTS, ROUTER_DEFAULTS
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
@@ -91,6 +92,7 @@ class _RouterIncludeContext:
         Raises:
             ValueError: for a `max_body_size` that is no size, or form limits that are none.
         """
+        refuse_foreign_options(options)
         options = {**INCLUDE_DEFAULTS, "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"], **options}
         validate_max_body_size(options["max_body_size"])
         own_limit = get_body_size_limit(included_router.max_body_size, options["max_body_size"])

@@ -26,6 +26,7 @@ from starlette.routing import PARAM_REGEX, BaseRoute, compile_path, get_name
 from ferroapi import params
 from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
+from ferroapi._foreign import refuse_foreign_options
 from ferroapi._options import ROUTE_DEFAULTS
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
@@ -292,8 +293,10 @@ class RouteState:
 
         Raises:
             ValueError: for a `max_body_size` that is no size.
+            FastAPIError: for an object of the real `fastapi`.
             AssertionError, ValueError: for a path that cannot be compiled.
         """
+        refuse_foreign_options(options)
         validate_max_body_size(options["max_body_size"])
         name, methods, status_code = options["name"], options["methods"], options["status_code"]
         self._assign(

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRou
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._foreign import refuse_foreign
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.plan import HandlerOperation
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
@@ -232,6 +233,7 @@ def _entries(candidates: Iterable[Any], way: _Way) -> Iterator[Entry]:
         elif _is_operation(candidate):
             yield _operation(candidate, candidate, candidate, way)
         else:
+            refuse_foreign(candidate)
             yield _plain(candidate, candidate, candidate, way)
 
 

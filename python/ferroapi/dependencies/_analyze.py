@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.datastructures import UploadFile as StarletteUploadFile
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
@@ -34,6 +35,7 @@ from ferroapi._compat import (
     is_uploadfile_sequence_annotation,
     lenient_issubclass,
 )
+from ferroapi._foreign import refuse_foreign
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.dependencies._body import _add_form_union_validators
 from ferroapi.dependencies._field import _get_flat_fields_from_params, _get_form_union_models, _get_model_type
@@ -109,6 +111,7 @@ def get_dependant(
     or FastAPIError for a parameter that cannot be one.
     Source: FastAPI behaviour, `dependencies.utils.get_dependant`.
     """
+    refuse_foreign(call)
     dependant = Dependant(
         call=call,
         name=name,
@@ -121,6 +124,7 @@ def get_dependant(
     )
     path_param_names = get_path_param_names(path)
     for param_name, annotation, value in read_parameters(call):
+        refuse_foreign(value)
         if (simple := _simple_field(param_name, annotation, value, param_name in path_param_names)) is not None:
             add_param_to_fields(field=simple, dependant=dependant)
             continue
@@ -144,6 +148,7 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
 
     Raises: AssertionError when the dependency is not callable.
     """
+    refuse_foreign(depends)
     assert callable(depends.dependency), "A parameter-less dependency must have a callable dependency"
     return get_dependant(
         path=path,
@@ -230,6 +235,8 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
     elif lenient_issubclass(type_annotation, tuple(special for special, _ in _SPECIAL_TYPES)):
         assert field_info is None, f"Cannot specify FastAPI annotation for type {type_annotation!r}"
     elif field_info is None:
+        if not lenient_issubclass(type_annotation, (BaseModel, StarletteUploadFile)):
+            refuse_foreign(type_annotation)
         field_info = _inferred_field_info(declared, type_annotation, value, is_path_param)
 
     field = None
@@ -382,6 +389,7 @@ def _annotated_marker(annotation: Any) -> params.Param | params.Body | params.De
     if get_origin(annotation) is not Annotated:
         return None
     metadata = get_args(annotation)[1:]
+    refuse_foreign(*metadata)
     markers = [item for item in metadata if isinstance(item, params.Param | params.Body | params.Depends)]
     return markers[-1] if markers else None
 
