@@ -103,7 +103,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi.sse": "KEEPALIVE_COMMENT EventSourceResponse ServerSentEvent format_sse_event",
         "ferroapi.telemetry._api": "_route_selected _run_sync_endpoint _validation_failed",
         "ferroapi.utils": "create_model_field generate_unique_id is_body_allowed_for_status_code",
-        "": "anyio",
+        "": "anyio json",
         "anyio.abc": "ObjectReceiveStream",
         "starlette._exception_handler": "wrap_app_handling_exceptions",
         "starlette._utils": "get_route_path",
@@ -135,11 +135,13 @@ class _PublicModule(ModuleType):
     """A module whose names are read by the private modules that do its work."""
 
     def __setattr__(self, name: str, value: Any) -> None:
+        before = getattr(self, name, _NOTHING)
         super().__setattr__(name, value)
         # Each module has its own `__name__`, `__spec__` and the like.
         for namespace in () if name.startswith("__") else _namespaces(_below_package(self.__name__)):
-            if name in namespace:
-                _originals.setdefault((id(namespace), name), namespace[name])
+            # Not what has the same name and is something else.
+            if namespace.get(name, value) is before:
+                _originals.setdefault((id(namespace), name), before)
                 namespace[name] = value
 
     def __delattr__(self, name: str) -> None:
@@ -148,6 +150,8 @@ class _PublicModule(ModuleType):
             if (id(namespace), name) in _originals:
                 namespace[name] = _originals[id(namespace), name]
 
+
+_NOTHING = object()
 
 _originals: dict[tuple[int, str], Any] = {}
 """What a private module, by the address of its globals, had under a name before the first one was set."""

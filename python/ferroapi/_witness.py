@@ -14,43 +14,43 @@ from typing import Any, NamedTuple
 
 from ferroapi import _core
 
-_PACKAGE = __name__.partition(".")[0]
-
 
 class Part(IntFlag):
     """A part of the engine that stands for the names of its rows."""
 
-    ENTRANCE = 1 << 15
+    ENTRANCE = 1 << 0
     """From an application to its router."""
-    ROUTE = 1 << 0
+    ROUTE = 1 << 1
     """From a router to the application of a route."""
-    OPERATION = 1 << 1
+    OPERATION = 1 << 2
     """From the application of a route to its response."""
-    SOCKET = 1 << 2
+    SOCKET = 1 << 3
     """The same for a websocket."""
-    JSON = 1 << 3
+    JSON = 1 << 4
     """The response of an endpoint that returns data."""
-    TEXT = 1 << 4
+    TEXT = 1 << 5
     """That of an endpoint whose response class is one of text."""
-    MODEL = 1 << 5
+    MODEL = 1 << 6
     """That of an endpoint with a response model."""
-    BODY = 1 << 6
+    BODY = 1 << 7
     """Receiving and parsing a body."""
-    FORM = 1 << 7
+    FORM = 1 << 8
     """Taking a form apart."""
-    THREAD = 1 << 8
+    THREAD = 1 << 9
     """Calls in worker threads."""
-    MULTIPART = 1 << 9
+    MULTIPART = 1 << 10
     """Taking a multipart form apart."""
-    STREAM = 1 << 10
+    ITEM = 1 << 11
+    """An item of a stream of JSON lines or events."""
+    STREAM = 1 << 12
     """Sending a streaming response."""
-    ERROR = 1 << 11
+    ERROR = 1 << 13
     """The default answers to exceptions."""
-    KEY = 1 << 12
+    KEY = 1 << 14
     """Credentials in a header, a cookie or the query."""
-    AUTHORIZATION = 1 << 13
+    AUTHORIZATION = 1 << 15
     """Those of `Authorization`, taken apart."""
-    OAUTH2 = 1 << 14
+    OAUTH2 = 1 << 16
     """Bearer tokens of OAuth2."""
 
 
@@ -73,23 +73,25 @@ REQUEST = (
     Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_operation"),
     Names("ferroapi.routing", Part.SOCKET, "WebSocket"),
-    Names("ferroapi.routing", Part.JSON, "jsonable_encoder"),
+    Names("ferroapi.routing", Part.JSON | Part.ITEM, "jsonable_encoder"),
+    Names("ferroapi.routing", Part.ITEM, "json _normalize_non_finite_floats format_sse_event ServerSentEvent"),
     Names("ferroapi.routing", Part.THREAD, "run_in_threadpool _run_sync_endpoint"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "solve_dependencies request_params_to_args"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_solve_generator get_missing_field_error"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "SolvedDependency deepcopy"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION, "Response BackgroundTasks SecurityScopes"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "Response BackgroundTasks SecurityScopes"),
     Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "request_body_to_args"),
     Names("ferroapi.dependencies.utils", Part.THREAD, "run_in_threadpool contextmanager_in_threadpool contextmanager"),
     Names("ferroapi.concurrency", Part.THREAD, "run_in_threadpool"),
     Names("starlette.concurrency", Part.THREAD, "anyio"),
     Names("anyio", Part.THREAD, "to_thread"),
     Names("anyio.to_thread", Part.THREAD, "run_sync"),
-    Names("ferroapi.encoders", Part.JSON | Part.ERROR, "jsonable_encoder is_pydantic_v1_model_instance"),
+    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "jsonable_encoder is_pydantic_v1_model_instance"),
     Names("ferroapi.exception_handlers", Part.ERROR, "jsonable_encoder JSONResponse Response"),
     Names("ferroapi.exception_handlers", Part.ERROR, "is_body_allowed_for_status_code"),
     Names("starlette.responses", Part.JSON | Part.ERROR, "json"),
     Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions"),
+    Names("ferroapi.middleware.asyncexitstack", Part.ENTRANCE, "AsyncExitStack"),
     Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle"),
     Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "matches handle"),
     Names("starlette.routing:Mount", Part.ROUTE, "matches handle"),
@@ -98,8 +100,8 @@ REQUEST = (
     Names("ferroapi.routing:APIWebSocketRoute", Part.ROUTE, "matches handle"),
     Names("starlette.routing:Route", Part.ROUTE, "matches handle"),
     Names("starlette.routing:WebSocketRoute", Part.ROUTE, "matches handle"),
-    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET, "validate"),
-    Names("ferroapi._compat.v2:ModelField", Part.MODEL, "serialize serialize_json"),
+    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate"),
+    Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
     Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
     Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
     Names("starlette.requests", Part.MULTIPART, "MultiPartParser"),
@@ -109,12 +111,15 @@ REQUEST = (
         "__init__ parse on_part_begin on_part_data on_part_end on_headers_finished on_end",
     ),
     Names("json", Part.BODY, "loads"),
-    Names("starlette.responses:Response", Part.OPERATION, "__init__ init_headers __call__"),
-    Names("starlette.responses:JSONResponse", Part.OPERATION, "init_headers __call__"),
+    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "__init__ init_headers render"),
+    Names("starlette.responses:Response", Part.OPERATION | Part.ERROR, "__call__"),
+    Names("starlette.responses:JSONResponse", Part.OPERATION | Part.ERROR, "init_headers __call__"),
+    Names("starlette.responses:PlainTextResponse", Part.OPERATION, "__call__"),
+    Names("starlette.responses:HTMLResponse", Part.OPERATION, "__call__"),
     Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "__init__ render"),
     Names("json", Part.JSON | Part.ERROR, "dumps"),
-    Names("starlette.responses:PlainTextResponse", Part.TEXT, "__init__ render init_headers __call__"),
-    Names("starlette.responses:HTMLResponse", Part.TEXT, "__init__ render init_headers __call__"),
+    Names("starlette.responses:PlainTextResponse", Part.TEXT, "__init__ render init_headers"),
+    Names("starlette.responses:HTMLResponse", Part.TEXT, "__init__ render init_headers"),
     Names("starlette.responses:RedirectResponse", Part.OPERATION, "__call__"),
     Names("ferroapi.security.api_key:APIKeyBase", Part.KEY, "check_api_key"),
     Names("ferroapi.security.api_key:APIKeyHeader", Part.KEY, "__call__"),
@@ -151,7 +156,7 @@ class Row(NamedTuple):
     label: str
 
 
-_DEFINING = frozenset({_PACKAGE, "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib"})
+_DEFINING = frozenset({"ferroapi", "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib"})
 """The packages whose definitions are originals, whatever else stands under their names."""
 
 
@@ -176,12 +181,20 @@ def is_defined(found: Any, qualified: str) -> bool:
 
 def is_as_written(cls: type, name: str) -> bool:
     """Tell whether a method is the one that the class or its base defines, and nothing put in its place."""
-    owner = next(base for base in cls.__mro__ if name in vars(base))
-    return is_defined(vars(owner)[name], f"{owner.__qualname__}.{name}")
+    return is_original(next(base for base in cls.__mro__ if name in vars(base)), name)
+
+
+def is_original(owner: Any, name: str) -> bool:
+    """Tell whether nothing was put in the place of a name of a module, or of one that a class itself defines."""
+    return is_defined(vars(owner)[name], f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name)
 
 
 def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
-    """Yield rows of what names of a class or an instance mean now, whatever that is."""
+    """Yield rows of what names of a class, a module or an instance mean now, whatever that is."""
+    if not isinstance(owner, type | ModuleType):
+        # From Python 3.13 on an instance keeps attributes without a dict, and nobody is told when they are set. A dict
+        # that was given to it is used.
+        owner.__dict__ = dict(vars(owner))
     for each in owner.__mro__[:-1] if isinstance(owner, type) else (owner,):
         for name in names:
             found = vars(each).get(name)
@@ -220,16 +233,20 @@ def owner_of(path: str) -> Any:
     return getattr_static(owner, name) if name else owner
 
 
-def _table() -> Iterator[Row]:
+def _table() -> list[Row]:
+    rows: dict[tuple[Any, str], Row] = {}
     for owner, parts, names in REQUEST:
         for name in names.split():
-            yield from rows_of(owner_of(owner), name, int(parts))
+            for row in rows_of(owner_of(owner), name, int(parts)):
+                known = rows.setdefault((row.owner, name), row)
+                rows[row.owner, name] = known._replace(parts=known.parts | row.parts)
+    return list(rows.values())
 
 
 def install() -> None:
     """Begin to watch, when all that the table names is there."""
     global _witness
-    _witness = _core.Witness(list(_table()))
+    _witness = _core.Witness(_table())
     _witness.install()
 
 

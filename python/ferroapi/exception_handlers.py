@@ -64,7 +64,7 @@ def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
     errors = errors[:MAXIMUM_ERRORS]
     try:
         if _core.is_replaced(Part.ERROR):
-            return JSONResponse({"detail": _encoded(errors)}, status_code=422)
+            return JSONResponse({"detail": jsonable_encoder(errors)}, status_code=422)
         # In a short answer there is no long input to leave out.
         body = _core.encode_json({"detail": errors})
         if len(body) <= MAXIMUM_REPEATED_INPUT:
@@ -84,7 +84,10 @@ async def websocket_request_validation_exception_handler(
     websocket: WebSocket, exc: WebSocketRequestValidationError
 ) -> None:
     """Close with 1008, policy violation, and the errors in one line."""
-    await websocket.close(code=WS_1008_POLICY_VIOLATION, reason=_close_reason(exc.errors()))
+    errors = exc.errors()
+    if _core.is_replaced(Part.ERROR):
+        errors = jsonable_encoder(errors)
+    await websocket.close(code=WS_1008_POLICY_VIOLATION, reason=_close_reason(errors))
 
 
 def _encoded(errors: Sequence[Any]) -> Any:

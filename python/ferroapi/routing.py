@@ -187,11 +187,11 @@ def get_request_handler(
                 dependant,
                 solved,
                 recipe,
-                serialize_event=operation.serialize_event,
+                serialize_event=operation.serializers()[1],
                 ping_interval=_PING_INTERVAL,
             )
         if is_json_stream:
-            return json_lines(request, dependant, solved, recipe, serialize_item=operation.serialize_item)
+            return json_lines(request, dependant, solved, recipe, serialize_item=operation.serializers()[0])
         if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
             return raw_stream(dependant, solved, recipe)
         return await _call_endpoint(request, dependant, solved, recipe, is_coroutine=is_coroutine)

@@ -172,7 +172,8 @@ async def test_objects_of_the_request_are_passed_by_type(ours: Any) -> None:
     assert solved.values["tasks"] is solved.background_tasks
     assert solved.values["scopes"].scopes == []
 
-    socket = WebSocket({"type": "websocket", "headers": []}, receive=anyio.sleep_forever, send=anyio.sleep)  # type: ignore[arg-type]
+    scope = {"type": "websocket", "headers": [], "query_string": b""}
+    socket = WebSocket(scope, receive=anyio.sleep_forever, send=anyio.sleep)  # type: ignore[arg-type]
     solved = await solve(ours, endpoint, socket)
     assert solved.values["socket"] is solved.values["connection"] is socket
     assert "request" not in solved.values
@@ -341,10 +342,10 @@ async def test_assigned_call_is_the_one_called(ours: Any) -> None:
     assert solved.values == {"value": "replacement"}
 
 
-async def test_node_values_leave_sources_without_parameters_alone(ours: Any) -> None:
+async def test_node_values_are_those_of_the_request_alone(ours: Any) -> None:
     def endpoint(request: Request, body: dict[str, int]) -> None: ...
 
-    request = Request({"type": "http"})
+    request = http_request()
     dependant = ours.utils.get_dependant(path="/", call=endpoint)
     node = await ours.utils.solve_values(
         request=request,

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from copy import copy
 from functools import partial
 from inspect import getattr_static
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette import _utils
+from starlette.middleware import base, gzip
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
@@ -22,7 +23,7 @@ from ferroapi import _core
 from ferroapi._middleware import scopes, texts
 from ferroapi._middleware.exchange import Application, Exchange
 from ferroapi._middleware.headers import header
-from ferroapi._witness import Row, is_as_written, rows_as_found
+from ferroapi._witness import Row, is_as_written, is_original, rows_as_found
 
 Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
 """Runs one layer around an application that is not the layer's own `app`."""
@@ -96,45 +97,74 @@ def _serve_secure(layer: Any, below: Application, scope: Scope, receive: Receive
     return below(scope, receive, send)
 
 
-_KNOWN: dict[type, tuple[Serve, tuple[str, ...]]] = {
-    BaseHTTPMiddleware: (_serve_function, ()),
-    CORSMiddleware: (
-        _serve_cross_origin,
-        ("is_allowed_origin", "simple_response", "send", "allow_explicit_origin"),
+class _Known(NamedTuple):
+    """A class of Starlette's, and what the function that runs its layers stands for."""
+
+    serve: Serve
+    methods: tuple[str, ...] = ("__call__",)
+    others: tuple[tuple[Any, str], ...] = ()
+    """Names of its module, and methods of other classes of that."""
+
+
+_KNOWN: dict[type, _Known] = {
+    BaseHTTPMiddleware: _Known(
+        _serve_function,
+        others=(
+            (base, "_CachedRequest"),
+            (base, "_StreamingResponse"),
+            (base._CachedRequest, "wrapped_receive"),
+            (base._StreamingResponse, "__call__"),
+        ),
     ),
-    GZipMiddleware: (_serve_compressed, ()),
-    TrustedHostMiddleware: (_serve_trusted, ()),
-    HTTPSRedirectMiddleware: (_serve_secure, ()),
+    CORSMiddleware: _Known(
+        _serve_cross_origin,
+        ("__call__", "is_allowed_origin", "simple_response", "send", "allow_explicit_origin"),
+    ),
+    GZipMiddleware: _Known(_serve_compressed, others=((gzip, "GZipResponder"), (gzip, "IdentityResponder"))),
+    TrustedHostMiddleware: _Known(_serve_trusted),
+    HTTPSRedirectMiddleware: _Known(_serve_secure),
 }
-"""How each of Starlette's classes is run, and the methods besides `__call__` that this stands for."""
+"""How each of Starlette's classes is run."""
 
 
-def _serve_of_class(cls: Any) -> tuple[Serve | None, tuple[str, ...]]:
-    """Return how a class of middleware is run, None if that takes code of its own, and the methods this stands for."""
+def _known_of_class(cls: Any) -> tuple[type, _Known] | None:
+    """Return the class of Starlette's that this is or is derived from, and how its layers are run."""
     mro = cls.__mro__ if isinstance(cls, type) else ()
     known = next((each for each in mro if each in _KNOWN), None)
     if known is None or not texts.is_known(known.__module__) or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
-        return None, ("__call__",)
-    serve, methods = _KNOWN[known]
-    names = ("__call__", *methods)
+        return None
+    return known, _KNOWN[known]
+
+
+def _serve_of_class(cls: Any) -> Serve | None:
+    """Return how a class of middleware is run, None if that takes code of its own."""
+    found = _known_of_class(cls)
+    if found is None:
+        return None
+    known, (serve, methods, others) = found
     is_own = all(
-        is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in names
+        is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in methods
     )
-    return (serve if is_own else None), names
+    return serve if is_own and all(is_original(*other) for other in others) else None
 
 
 def rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
     """Yield rows of what calling these layers does now, and of what each leads to."""
     for layer in layers:
-        yield from rows_as_found(type(layer), *_serve_of_class(type(layer))[1])
+        found = _known_of_class(type(layer))
+        methods = ("__call__",) if found is None else found[1].methods
+        yield from rows_as_found(type(layer), *methods)
         if hasattr(layer, "__dict__"):
-            yield from rows_as_found(layer, "app", *_serve_of_class(type(layer))[1])
+            yield from rows_as_found(layer, "app", *methods)
+        for owner, name in () if found is None else found[1].others:
+            yield from rows_as_found(owner, name)
 
 
 def serve_of(layer: Any) -> Serve | None:
     """Return how a layer is run, None if that takes code of its own."""
-    serve, names = _serve_of_class(type(layer))
-    return None if getattr(layer, "__dict__", {}).keys() & names else serve
+    found = _known_of_class(type(layer))
+    is_overridden = found is not None and getattr(layer, "__dict__", {}).keys() & found[1].methods
+    return None if is_overridden else _serve_of_class(type(layer))
 
 
 def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
@@ -144,7 +174,7 @@ def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
         name = getattr(cls, "__name__", type(cls).__name__)
         if blocking is not None:
             yield name, f"it is below {blocking}"
-        elif _serve_of_class(cls)[0] is None:
+        elif _serve_of_class(cls) is None:
             blocking = name
             yield name, "it is called in a way of its own"
         else:

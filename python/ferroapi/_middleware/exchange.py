@@ -23,8 +23,6 @@ from ferroapi._middleware.below import Below, running_task
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_STREAMED_AS_WRITTEN = _StreamingResponse.__call__
-
 
 @types.coroutine
 def _pause() -> Generator[None]:
@@ -169,7 +167,6 @@ class Exchange(_core.Messages):
             and response.body_iterator is self._body
             and not self._is_read
             and response.info is None
-            and _StreamingResponse.__call__ is _STREAMED_AS_WRITTEN
         )
 
     # What is taken from below.

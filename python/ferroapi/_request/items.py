@@ -6,6 +6,7 @@ Made once a route; `stream` and `events` call what is made here for each item.
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,25 +52,29 @@ def _is_plain(data: Any) -> bool:
     return kind is float and math.isfinite(data)
 
 
-def _dump_untyped(data: Any) -> str:
-    return json.dumps(data if _is_plain(data) else _normalize_non_finite_floats(jsonable_encoder(data)))
+def _dump_untyped(data: Any, *, asks: bool = False) -> str:
+    if not asks and _is_plain(data):
+        return json.dumps(data)
+    return json.dumps(_normalize_non_finite_floats(jsonable_encoder(data)))
 
 
-def _serialize_untyped(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
-    return _dump_untyped(item).encode()
+def _serialize_untyped(item: Any, describe_endpoint: DescribeEndpoint, *, asks: bool = False) -> bytes:
+    return _dump_untyped(item, asks=asks).encode()
 
 
-def item_serializer(recipe: ResponseRecipe) -> ItemSerializer:
+def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerializer:
     """Return the function that turns one streamed item into JSON bytes.
+
+    With `asks` it calls each function that FastAPI calls, for somebody has replaced one.
 
     Raises:
         ResponseValidationError: by that function, for an item that is not of the declared type.
     """
     field = recipe.stream_item_field
     if field is None:
-        return _serialize_untyped
+        return partial(_serialize_untyped, asks=asks)
     keywords = recipe.serialization
-    if type(field) is not ModelField or not field._is_complete:
+    if asks or type(field) is not ModelField or not field._is_complete:
         return _by_methods(field, keywords)
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
@@ -106,23 +111,22 @@ def _by_methods(field: Any, keywords: dict[str, Any]) -> ItemSerializer:
     return serialize
 
 
-def event_serializer(serialize_item: ItemSerializer) -> ItemSerializer:
+def event_serializer(serialize_item: ItemSerializer, *, asks: bool = False) -> ItemSerializer:
     """Return the function that turns one item, or one `ServerSentEvent`, into the bytes of an event."""
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
         if not isinstance(item, ServerSentEvent):
             data = serialize_item(item, describe_endpoint)
-            if b"\n" in data or b"\r" in data:
+            if asks or b"\n" in data or b"\r" in data:
                 return format_sse_event(data_str=data.decode())
             return b"data: " + data + b"\n\n"
-        return format_sse_event(
-            data_str=_event_data(item), event=item.event, id=item.id, retry=item.retry, comment=item.comment
-        )
+        text = _event_data(item, asks=asks)
+        return format_sse_event(data_str=text, event=item.event, id=item.id, retry=item.retry, comment=item.comment)
 
     return serialize
 
 
-def _event_data(event: ServerSentEvent) -> str | None:
+def _event_data(event: ServerSentEvent, *, asks: bool) -> str | None:
     if event.raw_data is not None:
         return event.raw_data
     if event.data is None:
@@ -130,4 +134,4 @@ def _event_data(event: ServerSentEvent) -> str | None:
     if hasattr(event.data, "model_dump_json"):
         dumped: str = event.data.model_dump_json()
         return dumped
-    return _dump_untyped(event.data)
+    return _dump_untyped(event.data, asks=asks)

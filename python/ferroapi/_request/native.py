@@ -30,6 +30,7 @@ from ferroapi._request.context import endpoint_context, request_validation_error
 from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import build_response as _build_response
 from ferroapi._request.session import RESPONSE_NOT_AWAITED, checked_send
+from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
 from ferroapi.dependencies._values import request_params_to_args
@@ -193,7 +194,7 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Respon
 
     Source: `starlette._exception_handler.wrap_app_handling_exceptions`.
     """
-    if handlers is None:
+    if handlers is None or _core.is_replaced(Part.ERROR):
         return None
     by_class, by_status = handlers
     handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
@@ -210,7 +211,10 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Respon
 
 def default_refusal(errors: list[Any], handlers: tuple[Any, Any] | None) -> Response | None:
     """Return FastAPI's own 422, None if another handler is in charge of `RequestValidationError`."""
-    if handlers is None or _handler_of(RequestValidationError, handlers[0]) is not request_validation_exception_handler:
+    is_default = handlers is not None and (
+        _handler_of(RequestValidationError, handlers[0]) is request_validation_exception_handler
+    )
+    if not is_default or _core.is_replaced(Part.ERROR):
         return None
     return validation_errors_response(errors)
 

@@ -179,14 +179,17 @@ class PathOperation(_Planned):
     dependency_overrides_provider: Any
 
     @cached_property
-    def serialize_item(self) -> ItemSerializer:
-        """The function that writes an item of a stream, made at the first request: declaring builds no validator."""
-        return item_serializer(self.response)
+    def _serializers(self) -> tuple[ItemSerializer, ItemSerializer]:
+        # Made at the first request: declaring builds no validator.
+        serialize = item_serializer(self.response)
+        return serialize, event_serializer(serialize)
 
-    @cached_property
-    def serialize_event(self) -> ItemSerializer:
-        """The function that writes a server-sent event."""
-        return event_serializer(self.serialize_item)
+    def serializers(self) -> tuple[ItemSerializer, ItemSerializer]:
+        """Return the functions that write an item of a stream, and a server-sent event."""
+        if _core.is_replaced(Part.ITEM):
+            serialize = item_serializer(self.response, asks=True)
+            return serialize, event_serializer(serialize, asks=True)
+        return self._serializers
 
     def mark(self, handler: Any) -> None:
         """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""
@@ -403,7 +406,7 @@ class _Graph:
             call=call,
             kind=kind,
             is_silent=self.has_been_in_thread and shape != "leaf" and _is_silent(dependant),
-            scheme=_scheme(call),
+            scheme=_scheme(dependant),
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
             body=shape,
@@ -464,10 +467,15 @@ def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[in
     return code, [names.index(keyword) for keyword in keywords]
 
 
-def _scheme(call: Any) -> tuple[str, str, str] | None:
+def _scheme(dependant: Dependant) -> tuple[str, str, str] | None:
     """Return source, name and form of the credentials of a scheme that is FastAPI's own, None for any other."""
+    call: Any = dependant.call
     kind = type(call)
     if kind not in _FORMS:
+        return None
+    parameters = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
+    if any(parameters) or dependant.body_params or dependant.dependencies:
+        # It was declared while another function stood in its place.
         return None
     if isinstance(call, APIKeyBase):
         return None if "check_api_key" in vars(call) else (call.model.in_.value, call.model.name, _FORMS[kind])
@@ -482,7 +490,7 @@ def _parts_of(nodes: list[NodeRecipe], body: BodyRecipe | None = None) -> Part:
     for node in nodes:
         if node.scheme is not None:
             parts |= _SCHEME_PARTS.get(node.scheme[2], Part.AUTHORIZATION)
-        elif node.kind in ("plain", "generator"):
+        elif node.kind in ("plain", "generator", "wrapped_generator"):
             parts |= Part.THREAD
     return parts
 

@@ -152,12 +152,10 @@ async def solve_values(
         (dependant.header_params, "headers"),
         (dependant.cookie_params, "cookies"),
     ):
-        # Asking the request makes it parse; a source without parameters is left alone.
-        if fields:
-            received = read_cookies(request) if source == "cookies" else getattr(request, source)
-            source_values, source_errors = request_params_to_args(fields, received)
-            values.update(source_values)
-            errors.extend(source_errors)
+        received = read_cookies(request) if source == "cookies" else getattr(request, source)
+        source_values, source_errors = request_params_to_args(fields, received)
+        values.update(source_values)
+        errors.extend(source_errors)
     if dependant.body_params:
         body_values, body_errors = await request_body_to_args(
             body_fields=dependant.body_params, received_body=body, embed_body_fields=embed_body_fields

@@ -1,7 +1,6 @@
 """The schemes of the `Authorization` header: basic, bearer, digest and any other by its name."""
 
 from base64 import b64decode
-from typing import ClassVar
 
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
@@ -40,7 +39,6 @@ class HTTPBase(_Scheme):
     """Credentials of any scheme; the declared scheme is only described, not demanded."""
 
     model: HTTPBaseModel  # pyright: ignore[reportIncompatibleVariableOverride]
-    _demanded_scheme: ClassVar[str | None] = None  # lower case
 
     def __init__(
         self,
@@ -65,8 +63,12 @@ class HTTPBase(_Scheme):
         )
 
     async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        return self._credentials(request, None)
+
+    def _credentials(self, request: HTTPConnection, demanded: str | None) -> HTTPAuthorizationCredentials | None:
+        """Return the credentials of a scheme, in lower case, or of any."""
         scheme, credentials = get_authorization_scheme_param(request.headers.get("Authorization"))
-        if scheme and credentials and self._demanded_scheme in (None, scheme.lower()):
+        if scheme and credentials and demanded in (None, scheme.lower()):
             return HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
         self._refuse()
         return None
@@ -117,8 +119,6 @@ class HTTPBearer(HTTPBase):
     Source: RFC 6750.
     """
 
-    _demanded_scheme = "bearer"
-
     def __init__(
         self,
         *,
@@ -130,14 +130,15 @@ class HTTPBearer(HTTPBase):
         model = HTTPBearerModel(bearerFormat=bearerFormat, description=description)
         self._set_up(model, scheme_name, auto_error)
 
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        return self._credentials(request, "bearer")
+
 
 class HTTPDigest(HTTPBase):
     """Digest credentials, handed over unparsed: the protocol itself is left to the application.
 
     Source: RFC 7616.
     """
-
-    _demanded_scheme = "digest"
 
     def __init__(
         self,
@@ -147,3 +148,6 @@ class HTTPDigest(HTTPBase):
         auto_error: bool = True,
     ) -> None:
         super().__init__(scheme="digest", scheme_name=scheme_name, description=description, auto_error=auto_error)
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        return self._credentials(request, "digest")

@@ -1,0 +1,83 @@
+"""Each name that the engine stands for is asked as by FastAPI while it is replaced, and no longer when it is put back.
+
+The cases are the table of `ferroapi._witness` itself: a row that is added there is tested here.
+"""
+
+from typing import Any
+
+import pytest
+
+from ferroapi._witness import REQUEST, Part, replaced_names
+
+from .core.replaced import Moment, Notes, layered, observed, owner_of, replaced, service
+
+NAMES = sorted(
+    {(owner.replace("ferroapi", "fastapi", 1), name) for owner, _, names in REQUEST for name in names.split()}
+)
+
+NOT_DECLARABLE = {
+    ("fastapi.dependencies.utils", "Response"),
+    ("fastapi.dependencies.utils", "SecurityScopes"),
+}
+"""Classes by which parameters are recognised: FastAPI refuses to declare the service while they are replaced."""
+
+STARLETTES = ("starlette.middleware", "starlette.applications:", "starlette.routing:Router")
+
+CASES = [
+    (*each, moment)
+    for each in NAMES
+    for moment in ("before", "after")
+    if moment == "after" or each not in NOT_DECLARABLE
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "moment"), CASES)
+def test_replaced_name_is_asked_as_by_fastapi(owner: str, name: str, moment: Moment) -> None:
+    """The same answers, and as many calls for each request: before the first one, after it, and put back."""
+    theirs, ours = (observed(framework, service, owner, name, moment) for framework in ("fastapi", "ferroapi"))
+    for expected, found in zip(theirs, ours, strict=True):
+        assert {label for label in expected if expected[label] != found[label]} == set()
+    assert not any(calls for calls, *_ in ours[-1].values()), "it is asked once it was put back"
+
+
+LAYERS = [
+    (
+        "starlette.middleware.cors:CORSMiddleware",
+        "__call__ is_allowed_origin simple_response send allow_explicit_origin",
+    ),
+    ("starlette.middleware.gzip:GZipMiddleware", "__call__"),
+    ("starlette.middleware.gzip:GZipResponder", "__call__ send_with_compression apply_compression"),
+    ("starlette.middleware.trustedhost:TrustedHostMiddleware", "__call__"),
+    ("starlette.middleware.base:BaseHTTPMiddleware", "__call__"),
+    ("starlette.middleware.base", "_CachedRequest _StreamingResponse"),
+    ("starlette.middleware.base:_CachedRequest", "wrapped_receive"),
+    ("starlette.middleware.base:_StreamingResponse", "__call__"),
+    ("starlette.middleware.errors:ServerErrorMiddleware", "__call__"),
+    ("starlette.middleware.exceptions:ExceptionMiddleware", "__call__"),
+    ("starlette.applications:Starlette", "__call__"),
+    ("starlette.routing:Router", "__call__"),
+    ("starlette.responses:Response", "__call__"),
+    ("fastapi.middleware.asyncexitstack:AsyncExitStackMiddleware", "__call__"),
+    ("fastapi.middleware.asyncexitstack", "AsyncExitStack"),
+    ("fastapi.applications:AppBodyLimitMiddleware", "__call__"),
+    ("fastapi.applications:ExceptionTelemetryMiddleware", "__call__"),
+]
+"""What the engine goes past in the middleware stack of an application: each has a table of its own."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner, names in LAYERS for name in names.split()])
+@pytest.mark.parametrize("make", [service, layered])
+def test_replaced_layer_is_asked_as_by_fastapi(make: Any, owner: str, name: str, moment: Moment) -> None:
+    theirs, ours = (observed(framework, make, owner, name, moment) for framework in ("fastapi", "ferroapi"))
+    for expected, found in zip(theirs, ours, strict=True):
+        assert {label for label in expected if expected[label] != found[label]} == set()
+
+
+@pytest.mark.parametrize(("owner", "name"), NAMES)
+def test_replaced_name_is_named(owner: str, name: str) -> None:
+    assert replaced_names(~Part(0)) == []
+    with replaced(owner_of("ferroapi", owner), name, Notes()):
+        (label,) = replaced_names(~Part(0))
+        assert label.endswith(name)
+    assert replaced_names(~Part(0)) == []
