@@ -212,8 +212,11 @@ class RouteTable:
 class Gate:
     """The way from the server to the driver of an application that nothing stands before."""
 
-    def __new__(cls, table: RouteTable, application: Any, layers: Witness) -> Self:
-        """Open the way to the table of the application's router, past the layers of its middleware stack."""
+    def __new__(cls, table: RouteTable, application: Any, layers: Witness, is_inner: bool) -> Self:
+        """Open the way to the table of the application's router, past layers of its middleware stack.
+
+        `is_inner` says that it begins below the user's middleware.
+        """
 
     @property
     def is_current(self) -> bool:

@@ -5,6 +5,7 @@ The server calls it first. What a route is and how it answers is in `routing`.
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, takewhile
 from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
@@ -26,6 +27,7 @@ from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions
 from ferroapi._imported import imported_names
+from ferroapi._middleware import entrance
 from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
 from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations
@@ -314,7 +316,7 @@ class FastAPI(ForwardedOperations, Starlette):
         gate = self._gate
         try:
             if not ((gate and gate.is_current) or self.root_path or observes_without_import(self._telemetry)):
-                self._gate = router._gate(self, self._layers)
+                self._gate = router._gate(self, self._layers, is_inner=False)
             return router._drive(scope, receive, send, self)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
@@ -325,32 +327,48 @@ class FastAPI(ForwardedOperations, Starlette):
         """Decide how much of a built stack a request can go past."""
         self._direct_router = self._chain = self._handlers = self._gate = self._open_chain = None
         layers: list[Any] = []
-        layer = stack
+        layer: Any = stack
         while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
+            if type(layer) is entrance.ExceptionMiddleware:
+                layer.close()
             layers.append(layer)
             layer = layer.app
         # First: what is replaced from here on is seen.
         rows = chain(
-            rows_of_layers(layers), *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router)))
+            rows_of_layers(layers),
+            *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router))),
         )
         self._layers = _core.Witness(list(rows))
         outer, inner = layers[: len(_OUTER_STACK)], layers[len(_OUTER_STACK) :]
+        innermost = inner[-len(_INNER_STACK) :]
+        is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
         if self.max_body_size is not None or not (
             is_as_written(Starlette, "__call__") and _is_made_of(outer, _OUTER_STACK)
         ):
             return
         known = list(takewhile(serve_of, inner))
-        rest = inner[len(known) :]
-        if layer is self.router and _is_made_of(rest, _INNER_STACK) and self._is_router_as_written():
-            self._handlers = rest[0]._exception_handlers, rest[0]._status_handlers
-            if known:
-                self._entrance = rest[0]
-                self._chain = Chain(self, outer, known, self._enter)
-            else:
-                self._entrance = stack
-                self._direct_router = self.router
+        below = inner[len(known) :]
+        if is_whole:
+            self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
+            self._entrance = partial(ExceptionMiddleware.__call__, innermost[0])
+        if not is_whole:
+            self._chain = Chain(self, outer, known, below[0]) if below else None
+        elif below != innermost:
+            entrance.ExceptionMiddleware.open(innermost[0], self._inner_gate)
+            self._chain = Chain(self, outer, known, below[0])
         elif known:
-            self._chain = Chain(self, outer, known, known[-1].app)
+            self._chain = Chain(self, outer, known, self._enter)
+        else:
+            self._entrance = stack
+            self._direct_router = self.router
+
+    def _inner_gate(self) -> _core.Gate | None:
+        """Return the gate below the user's middleware, None if something stands before the router's table."""
+        try:
+            return self.router._gate(self, self._layers, is_inner=True)
+        except Exception:
+            # As in `_drive`: the router raises it again, inside the exception handlers.
+            return None
 
     def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run a request that has come through the user's middleware."""

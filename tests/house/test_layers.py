@@ -32,9 +32,9 @@ PYTHON = {
     "server": "_core",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "_core _witness routing _middleware.chain _routing.dispatch _routing.table openapi.* middleware.* "
-    f"_operations _options _signature _imported _body_limit exception_handlers params telemetry._* requests "
-    f"responses {SMALL}",
+    "applications": "_core _witness routing _middleware.chain _middleware.entrance _routing.dispatch _routing.table "
+    f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
+    f"telemetry._* requests responses {SMALL}",
     "routing": f"_witness _routing.* _request.* dependencies.* _operations _options _signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core _witness",

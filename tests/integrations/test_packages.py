@@ -39,7 +39,7 @@ def run(script: str, *arguments: str, before: str) -> dict[str, Any]:
 # same plan where the package puts its own handler in front; in Python where the package replaces a step in between, or
 # where FastAPI's own telemetry is on (logfire sets the global providers).
 CASES = [
-    pytest.param("run_sentry.py", (), {"driver": 0, "handler": 38}, id="sentry"),
+    pytest.param("run_sentry.py", (), {"driver": 38, "handler": 0}, id="sentry"),
     pytest.param("run_sentry.py", ("late",), {"driver": 30, "handler": 0}, id="sentry-late"),
     pytest.param("run_opentelemetry.py", (), {"driver": 72, "handler": 8}, id="opentelemetry"),
     pytest.param("run_opentelemetry.py", ("global",), {"driver": 36, "handler": 4}, id="opentelemetry-global"),

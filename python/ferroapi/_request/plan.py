@@ -436,7 +436,7 @@ def _is_form_value(facts: RequestField) -> bool:
 def _is_silent(dependant: Dependant) -> bool:
     """Whether nothing of the application's runs while the arguments that come from the request are made."""
     fields = (*_parameters(dependant), *dependant.body_params)
-    return all(map(is_validated_silently, fields))
+    return all(_is_plain(each) and is_validated_silently(each) for each in fields)
 
 
 def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:

@@ -20,6 +20,8 @@ pub(crate) struct Gate {
     application: Py<PyAny>,
     /// The layers of the middleware stack that is passed by.
     layers: Py<Witness>,
+    /// Whether the gate stands below the user's middleware: who observes the request is known there.
+    is_inner: bool,
     /// `sys.modules`.
     modules: Py<PyDict>,
     /// The version of it in which `opentelemetry` was not imported.
@@ -49,7 +51,7 @@ impl Gate {
             && self.layers.get().parts_replaced(py)? == 0
             && is_http(scope)?
             && !scope.contains(intern!(py, "fastapi.telemetry"))?
-            && !self.is_observed(py)?)
+            && (self.is_inner || !self.is_observed(py)?))
     }
 }
 
@@ -57,9 +59,15 @@ impl Gate {
 impl Gate {
     /// A gate to `table`, the one of the application's own router, past `layers`.
     #[new]
-    fn new(py: Python<'_>, table: Py<RouteTable>, application: Py<PyAny>, layers: Py<Witness>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        table: Py<RouteTable>,
+        application: Py<PyAny>,
+        layers: Py<Witness>,
+        is_inner: bool,
+    ) -> PyResult<Self> {
         let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
-        Ok(Self { table, application, layers, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
+        Ok(Self { table, application, layers, is_inner, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
