@@ -33,9 +33,6 @@ def check_start(message: dict[str, Any]) -> None:
         RuntimeError: it must not reach a server.
     """
 
-def routes_changed() -> None:
-    """Note that some route or route list has changed: every table made before is out of date."""
-
 def respond(plan: Plan, request: Any, body: Any) -> Driver:
     """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response."""
 
@@ -79,7 +76,7 @@ class Plan:
         """The parts of the engine that it is run by, as bits of `ferroapi._witness.Part`."""
 
     def is_current(self) -> bool:
-        """Tell whether nobody put another callable in the place of the endpoint or of what it stands for."""
+        """Tell whether nobody replaced what it stands for."""
 
 @final
 class Shape:
@@ -168,33 +165,47 @@ def cross_origin(layer: Any, scope: Any, send: Any) -> CrossOriginSend | None:
     """Return the `send` for what is below a `CORSMiddleware`, None if the middleware itself must see the request."""
 
 @final
+class Entry:
+    """One route in a table; the tables of a router share those that did not change."""
+
+    def __new__(cls, recipe: Any) -> Self:
+        """Compile a `ferroapi._routing.table.Entry`."""
+
+@final
+class Snapshot:
+    """Attributes of objects, and the items of lists, as they were when something was compiled from them."""
+
+    def __new__(cls, attributes: Sequence[tuple[Any, Sequence[str]]], lists: Sequence[list[Any]]) -> Self:
+        """Take a snapshot of these attributes and of these lists."""
+
+    def is_current(self) -> bool:
+        """Tell whether every attribute is the object that it was, and every list has the items that it had."""
+
+@final
 class RouteTable:
     """A router's routes, compiled: finds the route of a scope in a time that does not grow with their number."""
 
     def __new__(
         cls,
-        entries: Sequence[Any],
+        entries: Sequence[Entry],
         router: Any,
-        parts: int,
-        entrance: int,
-        refuses: bool,
-        includes: bool,
-        epoch: int,
+        parts: tuple[int, int],
+        default: tuple[bool, bool],
+        previous: RouteTable | None,
     ) -> Self:
         """Compile a router's entries.
 
-        `parts` is what matching stands for, and `entrance` what it takes to come from a server to this table, as bits
-        of `ferroapi._witness.Part`; `refuses` says that a path which no
-        entry answers is a 404 and nothing else, `includes` that it has been to an included router before.
+        `parts` is what matching stands for, and what it takes to come from a server to this table, as bits of
+        `ferroapi._witness.Part`. `default` says whether a path that no entry answers is a 404 and nothing else, and
+        whether it has been to an included router before. What did not change since the `previous` table is shared.
         """
 
     @property
     def is_current(self) -> bool:
         """Whether no route has changed since the table was made."""
 
-    @staticmethod
-    def current_epoch() -> int:
-        """Return the counter of changes, for a table that is about to be made."""
+    def expire(self) -> None:
+        """Note that a route, or the list of them, has changed."""
 
     def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Driver | None:
         """Return the driver of the path operation that answers `scope`, None if Python must answer."""

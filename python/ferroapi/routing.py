@@ -5,7 +5,7 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 """
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -44,13 +44,14 @@ from ferroapi._options import (
 from ferroapi._request.body import BodyRecipe, read_body
 from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.plan import PathOperation, WebSocketOperation, operation_of
+from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._request.response import run_endpoint_function as run_endpoint_function
 from ferroapi._request.response import serialize_response as serialize_response
 from ferroapi._request.session import request_response as request_response
 from ferroapi._request.session import websocket_session as websocket_session
 from ferroapi._request.stream import event_stream, json_lines, raw_stream
+from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path
 from ferroapi._routing.frontend import _resolve_frontend_check_dir as _resolve_frontend_check_dir
@@ -76,7 +77,6 @@ from ferroapi._routing.state import RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._routing.table import know
 from ferroapi._signature import expands
-from ferroapi._witness import is_defined
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
@@ -245,6 +245,7 @@ def get_websocket_app(
         with _operation(name="endpoint", function=dependant.call):
             await dependant.call(**solved.values)
 
+    WebSocketOperation(dependant, dependency_overrides_provider, embed_body_fields).mark(app)
     return app
 
 
@@ -259,10 +260,8 @@ _ROUTE_TYPES: dict[str, Any] = {
 """Types that are wider where a router passes options on than where a user writes them."""
 
 
-class APIWebSocketRoute(routing.WebSocketRoute):
+class APIWebSocketRoute(ObservedRoute, routing.WebSocketRoute):
     """A websocket endpoint with dependencies and validated parameters."""
-
-    _built: tuple[ASGIApp, Dependant, WebSocketOperation | None] | None = None
 
     def __init__(
         self,
@@ -288,24 +287,6 @@ class APIWebSocketRoute(routing.WebSocketRoute):
                 embed_body_fields=self._embed_body_fields,
             )
         )
-        is_as_written = is_defined(websocket_session, "websocket_session") and is_defined(
-            get_websocket_app, "get_websocket_app"
-        )
-        operation = WebSocketOperation(self.dependant, dependency_overrides_provider, self._embed_body_fields)
-        self._built = self.app, self.dependant, operation if is_as_written else None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        _core.routes_changed()
-
-    def websocket_plan(self) -> tuple[_core.Plan | None, str]:
-        """Return the plan that runs this route, or None with the reason why Python does."""
-        app, dependant, operation = self._built or (None, None, None)
-        if operation is None:
-            return None, "websocket_session or get_websocket_app is replaced"
-        if self.app is not app or self.dependant is not dependant:
-            return None, "the route's application was replaced"
-        return operation.compiled
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path, and name this route in the scope."""
@@ -333,19 +314,11 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self._declare(path, endpoint, settings)
         self._compile(settings["response_model"])
-        self.__dict__.pop("_built", None)
         self.app = self._build_app(self)
 
     def _build_app(self, state: RouteState) -> ASGIApp:
         """Wrap the handler of this route, or of a view on it, into an ASGI application under the body limit."""
-        handler = self.get_route_handler()
-        app = wrap_app_with_body_limit(request_response(handler), state.max_body_size)
-        state.note_built(app, operation_of(handler) if is_defined(request_response, "request_response") else None)
-        return app
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        _core.routes_changed()
+        return wrap_app_with_body_limit(request_response(self.get_route_handler()), state.max_body_size)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the `Request -> Response` coroutine function of this route, or of the view that is being built."""
@@ -513,21 +486,12 @@ class APIRouter(PathOperations, Dispatch):
     def _mark_routes_changed(self) -> None:
         """Tell every view on this router that it is out of date."""
         self._routes_version += 1
-        _core.routes_changed()
+        self._routes.tell()
 
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
         own, cls = vars(self), type(self)
         return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in ("matches", "handle"))
-
-    def _routers_below(self, seen: set[int] | None = None) -> "Iterator[APIRouter]":
-        """Yield this router and every router included in it, each once, cycles notwithstanding."""
-        seen = set() if seen is None else seen
-        seen.add(id(self))
-        yield self
-        for route in self.routes:
-            if isinstance(route, _IncludedRouter) and id(route.original_router) not in seen:
-                yield from route.original_router._routers_below(seen)
 
     def _get_routes_version(self, seen: set[int] | None = None) -> int:
         """Return a number that grows when routes are added here or in an included router."""

@@ -96,7 +96,7 @@ PYTHON_DEFERRED = {
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
     ("error", "names", "ffi"),
-    ("awaitable", "attribute", "watched"),
+    ("awaitable", "attribute", "snapshot", "watched"),
     ("witness",),
     ("scope", "steps"),
     ("serialize", "worker", "exits"),
@@ -109,6 +109,7 @@ RUST_CORE = (
     ("answer", "stream", "cross_origin"),
     ("hop", "messages"),
     ("drive", "reply"),
+    ("entry",),
     ("table",),
     ("gate", "wings"),
     ("lib",),

@@ -153,8 +153,34 @@ _warning_filters = _RLock()
 """Held while the filters of warnings, which all threads share, are changed: routes compile on their first use."""
 
 
-@dataclass
-class ModelField:
+class _Versioned:
+    """Has a new version after each assignment to an attribute; what is derived from it is kept in slots beside."""
+
+    __slots__ = ("_facts", "_version")
+
+    _facts: Any
+    _version: object
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        object.__setattr__(self, "_version", object())
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        object.__setattr__(self, "_version", object())
+
+    @property
+    def _is_edited(self) -> bool:
+        """Whether an attribute was assigned to after this was made."""
+        return hasattr(self, "_version")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: not what is derived."""
+        return self.__dict__.copy()
+
+
+@dataclass(init=False)
+class ModelField(_Versioned):
     """A named value with its field info, validated and serialized by one pydantic `TypeAdapter`.
 
     Two fields are equal by value and hashed by identity.
@@ -167,6 +193,17 @@ class ModelField:
     name: str
     mode: _Mode = "validation"
     config: ConfigDict | None = None
+
+    def __init__(
+        self, field_info: FieldInfo, name: str, mode: _Mode = "validation", config: ConfigDict | None = None
+    ) -> None:
+        # Nobody can have seen it before: it needs no version yet.
+        assign = object.__setattr__
+        assign(self, "field_info", field_info)
+        assign(self, "name", name)
+        assign(self, "mode", mode)
+        assign(self, "config", config)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         # An adapter that could fail is built now, so that the mistake shows where the route is declared. The others

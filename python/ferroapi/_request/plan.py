@@ -21,11 +21,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._request.body import BodyRecipe
+from ferroapi._request.branch import is_same_branch
 from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
 from ferroapi._request.shape import response_shape
 from ferroapi._request.silent import is_generator_function, is_immutable, is_validated_silently
+from ferroapi._request.source import source_of
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
@@ -66,6 +68,8 @@ _FORMS: dict[Any, str] = {
 
 _SCHEME_PARTS = {"key": Part.KEY, "token": Part.OAUTH2}
 """The part that reads credentials of a form; those of the others are taken apart."""
+
+_FIELD_METHODS = frozenset({"get_default", "serialize", "serialize_json", "validate"})
 
 
 class Unplannable(Exception):
@@ -133,19 +137,48 @@ class PlanRecipe(NamedTuple):
     answer: AnswerRecipe
     parts: int
     overrides_provider: Any
+    source: _core.Snapshot
     operation: "PathOperation | HandlerOperation | WebSocketOperation"
 
 
-class _Planned(ABC):
-    """What a plan is made of, once, when it is asked for."""
+class _Compiled(NamedTuple):
+    """A plan, or the reason why there is none, and what it was compiled from."""
 
-    @cached_property
+    source: _core.Snapshot
+    plan: "_core.Plan | None"
+    reason: str
+
+
+@dataclass(eq=False)
+class _Planned(ABC):
+    """What a plan is made of when it is asked for, and again when somebody has edited that."""
+
+    _kept: _Compiled | None = field(default=None, init=False, repr=False)
+
+    @property
     def compiled(self) -> "tuple[_core.Plan | None, str]":
         """The plan, or None with the reason why there is none."""
+        kept = self._kept
+        if kept is None or not kept.source.is_current():
+            kept = self._kept = self._compile()
+        return kept.plan, kept.reason
+
+    def _compile(self) -> _Compiled:
+        # Taken before it is read: an edit meanwhile is noticed by the next request.
+        source = self._source()
         try:
-            return _core.Plan(self._recipe([])), ""
+            return _Compiled(source, _core.Plan(self._recipe([], source)), "")
         except Unplannable as reason:
-            return None, str(reason)
+            return _Compiled(source, None, str(reason))
+
+    def mark(self, handler: Any) -> None:
+        """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""
+        self.handler = handler
+        handler.operation = self
+
+    @abstractmethod
+    def _source(self) -> _core.Snapshot:
+        """Return what is read of the application's, as it is."""
 
     def overridden(self, calls: "list[Callable[..., Any]]") -> "_core.Plan":
         """Return the plan for these answers when the first dependencies are looked up among the overrides.
@@ -156,10 +189,10 @@ class _Planned(ABC):
             Exception: what analysing an override raises.
         Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
         """
-        return _core.Plan(self._recipe(calls))
+        return _core.Plan(self._recipe(calls, self._source()))
 
     @abstractmethod
-    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
         """Describe the plan, with `calls` in the place of the first dependencies.
 
         Raises:
@@ -178,6 +211,13 @@ class PathOperation(_Planned):
     is_json_stream: bool
     dependency_overrides_provider: Any
 
+    def __post_init__(self) -> None:
+        # As FastAPI knows it: at declaration, whatever is called later.
+        self.is_coroutine = _is_coroutine_callable(self.dependant.call)
+
+    def _source(self) -> _core.Snapshot:
+        return source_of(self.dependant, self.response.field)
+
     @cached_property
     def _serializers(self) -> tuple[ItemSerializer, ItemSerializer]:
         # Made at the first request: declaring builds no validator.
@@ -191,20 +231,17 @@ class PathOperation(_Planned):
             return serialize, event_serializer(serialize, asks=True)
         return self._serializers
 
-    def mark(self, handler: Any) -> None:
-        """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""
-        self.handler = handler
-        handler.operation = self
-
     def current_plan(self, body: Any) -> "_core.Plan | None":
         """Return the plan if it still says what is to be done with a body that was read."""
         plan = self.compiled[0] if not self.body.is_form or type(body) is FormData else None
         return plan if plan is not None and plan.is_current() else None
 
-    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
         call = self.dependant.call
         if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
             raise Unplannable("the endpoint is a generator")
+        if _is_coroutine_callable(call) is not self.is_coroutine:
+            raise Unplannable("the endpoint was replaced by a callable of another kind")
         graph = _Graph(calls, self.embed_body_fields, self.body.is_form)
         graph.visit_endpoint(self.dependant)
         answer = _answer(self.response)
@@ -217,6 +254,7 @@ class PathOperation(_Planned):
             answer=answer,
             parts=Part.OPERATION | _answer_part(answer) | _parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
+            source=source,
             operation=self,
         )
 
@@ -232,7 +270,11 @@ class HandlerOperation(_Planned):
 
     handler: Callable[..., Any]
 
-    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+    def _source(self) -> _core.Snapshot:
+        # FastAPI, too, keeps the handler that it has been given.
+        return _core.Snapshot([], [])
+
+    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
         dependant = Dependant(call=self.handler, request_param_name="request")
         operation: PathOperation | None = getattr(self.handler, "operation", None)
         sends_stream = operation is not None and not operation.response.is_event_stream
@@ -264,15 +306,9 @@ class HandlerOperation(_Planned):
             answer=AnswerRecipe("response" if sends_stream else "response as it is"),
             parts=Part.OPERATION | _parts_of([node]),
             overrides_provider=None,
+            source=source,
             operation=self,
         )
-
-
-def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
-    """Return what a route's handler was made of, if nothing is wrapped around it; else the operation that calls it."""
-    operation: PathOperation | None = getattr(handler, "operation", None)
-    is_own = operation is not None and operation.handler is handler
-    return operation if operation is not None and is_own else HandlerOperation(handler)
 
 
 @dataclass(eq=False)
@@ -283,7 +319,10 @@ class WebSocketOperation(_Planned):
     dependency_overrides_provider: Any
     embed_body_fields: bool
 
-    def _recipe(self, calls: "list[Callable[..., Any]]") -> PlanRecipe:
+    def _source(self) -> _core.Snapshot:
+        return source_of(self.dependant, None)
+
+    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
         if _kind(self.dependant) != "coroutine":
             raise Unplannable("the endpoint is no coroutine function")
         graph = _Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
@@ -297,8 +336,42 @@ class WebSocketOperation(_Planned):
             answer=AnswerRecipe("nothing"),
             parts=Part.SOCKET | _parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
+            source=source,
             operation=self,
         )
+
+
+def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
+    """Return what a route's handler was made of, if nothing is wrapped around it; else the operation that calls it."""
+    operation: PathOperation | None = getattr(handler, "operation", None)
+    is_own = operation is not None and operation.handler is handler
+    return operation if operation is not None and is_own else HandlerOperation(handler)
+
+
+class BuiltApp(NamedTuple):
+    """The ASGI application of a route, as this package built it, and what it was built from."""
+
+    app: Any
+    operation: "PathOperation | HandlerOperation | WebSocketOperation | None"
+
+
+def note_built(app: Any, handler: Any) -> None:
+    """Note with an application of a route what its handler is made from."""
+    app.built = BuiltApp(app, operation_of(handler))
+
+
+def note_connecting(app: Any, handler: Any) -> None:
+    """Note with the application of a websocket route what its handler is made from, if nothing is around that."""
+    operation: WebSocketOperation | None = getattr(handler, "operation", None)
+    is_own = operation is not None and operation.handler is handler
+    app.built = BuiltApp(app, operation if is_own else None)
+
+
+def built_app(app: Any) -> BuiltApp | None:
+    """Return what an application is known to be built from, None for any that this package did not build."""
+    built = getattr(app, "built", None)
+    # A decorator may have copied the attribute.
+    return built if isinstance(built, BuiltApp) and built.app is app else None
 
 
 class _Visit(NamedTuple):
@@ -328,6 +401,7 @@ class _Graph:
         self.slots: dict[Any, int] = {}
         self.first_nodes: dict[int, int] = {}
         self.has_been_in_thread = False
+        self.varied: set[int] = set()
 
     def visit_endpoint(self, dependant: Dependant) -> None:
         """Append the whole graph."""
@@ -341,7 +415,8 @@ class _Graph:
         # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
         # something anew each time, be it only a validator.
         reuse_at = None
-        if declared.use_cache and key in self.slots:
+        is_known = key in self.slots
+        if declared.use_cache and is_known:
             reuse_at = len(self.steps)
             self.steps.append(("reuse", self.first_nodes[self.slots[key]], reuse_at + 1))
         children: list[tuple[str | None, int]] = []
@@ -357,15 +432,27 @@ class _Graph:
         self.has_been_in_thread |= node.kind in ("plain", "generator", "wrapped_generator")
         self.nodes.append(node)
         self.steps.append(("call", index, 0))
-        is_needless = is_needless and reuse_at is not None and _is_silent(effective)
+        is_repeated = is_known and self._is_as_before(slot, effective)
+        is_needless = is_needless and reuse_at is not None and is_repeated and _is_silent(effective)
         if reuse_at is not None and is_needless:
             self.steps[reuse_at] = ("reuse", index, len(self.steps))
         return _Visit(index, is_needless)
+
+    def _is_as_before(self, slot: int, dependant: Dependant) -> bool:
+        """Tell whether all branches with a result in this slot are the same, up to this one."""
+        first = self.nodes[self.first_nodes[slot]].dependant
+        if slot not in self.varied and not is_same_branch(first, dependant):
+            self.varied.add(slot)
+        return slot not in self.varied
 
     def _visit_dependency(self, declared: Dependant) -> _Visit:
         key = _get_cache_key(dependant=declared)
         if declared.call is None:
             raise Unplannable("a dependency has no callable")
+        try:
+            hash(key)
+        except TypeError:
+            raise Unplannable("a dependency cannot be hashed") from None
         number = len(self.lookups)
         call = self.calls[number] if number < len(self.calls) else declared.call
         self.lookups.append((declared.call, call))
@@ -548,6 +635,10 @@ def _parameter(model_field: ModelField) -> ValueRecipe:
 
 
 def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -> ValueRecipe:
+    if type(model_field) is not ModelField:
+        raise Unplannable("a field is of a class of its own")
+    if not _FIELD_METHODS.isdisjoint(vars(model_field)):
+        raise Unplannable("a field has a method of its own")
     facts = request_field(model_field)
     aliases = facts.aliases
     absent, default = _absent(model_field)
@@ -562,6 +653,11 @@ def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -
         scalar=scalar_recipe(model_field) if is_text and not many else None,
         field=model_field,
     )
+
+
+def _validates_itself(model_field: ModelField) -> bool:
+    """Tell whether a field's adapter does what the field does: it is built, and no method was put over the class's."""
+    return model_field._is_complete and _FIELD_METHODS.isdisjoint(vars(model_field))
 
 
 def _absent(model_field: ModelField) -> tuple[str, Any]:
@@ -584,7 +680,7 @@ def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
         raise Unplannable("the status code is no HTTP status")
-    if recipe.dumps_json and type(recipe.field) is ModelField and recipe.field._is_complete:
+    if recipe.dumps_json and type(recipe.field) is ModelField and _validates_itself(recipe.field):
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
         return AnswerRecipe(

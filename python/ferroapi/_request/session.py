@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ferroapi import _core
-from ferroapi._request.plan import PathOperation
+from ferroapi._request.plan import PathOperation, note_built, note_connecting
 from ferroapi._request.sending import send_stream
 from ferroapi.exception_handlers import close_reason
 from ferroapi.exceptions import FastAPIError
@@ -68,6 +68,7 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
 
         await wrap_app_handling_exceptions(answer, request)(scope, receive, checked_send(send))
 
+    note_built(app, func)
     return app
 
 
@@ -111,4 +112,5 @@ def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
 
         await wrap_app_handling_exceptions(run, session)(scope, receive, send)
 
+    note_connecting(app, func)
     return app

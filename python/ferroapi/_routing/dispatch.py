@@ -5,7 +5,7 @@ on a router is in `routing`.
 """
 
 from collections.abc import Awaitable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self, cast
 
 from starlette import routing
 from starlette._utils import get_route_path
@@ -18,6 +18,7 @@ from ferroapi import _core
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.connection import run_connection
 from ferroapi._request.native import FAILURE_KEY, answer_as
+from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
@@ -28,7 +29,7 @@ from ferroapi._routing.scope import (
     _get_scope_included_router,
     _update_scope,
 )
-from ferroapi._routing.table import RouteList, Table, answer_included
+from ferroapi._routing.table import LiveTable, Table, answer_included
 from ferroapi._witness import Part
 from ferroapi.telemetry._api import _route_selected
 
@@ -37,13 +38,17 @@ def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scop
     return candidate.offer(scope) if isinstance(candidate, _EffectiveRouteContext) else candidate.matches(scope)
 
 
+_READ_BY_TABLES = frozenset({"default", "middleware_stack", "app", "matches", "handle", "form_limits", "__class__"})
+"""The attributes of a router that its table, or that of a router around it, is made from."""
+
+
 class Dispatch(routing.Router):
     """The part of a router that a connection passes."""
 
     form_limits: _FormLimits
     _low_priority_routes: list[BaseRoute]
     _routes: RouteList
-    _table: Table | None = None
+    _live_table: LiveTable | None = None
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -52,20 +57,43 @@ class Dispatch(routing.Router):
 
     @routes.setter
     def routes(self, routes: Iterable[BaseRoute]) -> None:
+        before: RouteList | None = self.__dict__.get("_routes")
         self._routes = RouteList(routes)
-        _core.routes_changed()
+        if before is not None:
+            before.tell()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in ("default", "middleware_stack"):
-            _core.routes_changed()
+        if name in _READ_BY_TABLES and "_routes" in self.__dict__:
+            self._routes.tell()
+
+    def _routers_below(self, seen: set[int] | None = None) -> "Iterator[Self]":
+        """Yield this router and every router included in it, each once, cycles notwithstanding."""
+        seen = set() if seen is None else seen
+        seen.add(id(self))
+        yield self
+        for route in self.routes:
+            if isinstance(route, _IncludedRouter) and id(route.original_router) not in seen:
+                yield from cast(Any, route.original_router)._routers_below(seen)
 
     def _current_table(self) -> Table:
         """Return the table of the routes as they are now."""
-        table = self._table
-        if table is None or not table.core.is_current:
-            table = self._table = Table(self)
-        return table
+        live = self._live_table
+        if live is None or not live.belongs_to(self):
+            live = self._live_table = LiveTable(self)
+        table = live.table
+        return table if table is not None and table.core.is_current else live.current()
+
+    def _renew_table(self, index: int) -> _core.RouteTable:
+        """Return a table that compiles the entry at an index again."""
+        self._current_table()
+        assert self._live_table is not None, "there is one"
+        return self._live_table.renewed(index).core
+
+    def _reread_table(self) -> Table:
+        """Return a table that has the routes which do not tell of edits as they are now."""
+        assert self._live_table is not None, "there is one"
+        return self._live_table.reread()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatch a connection to the native driver, else to the route that answers it.
@@ -103,7 +131,7 @@ class Dispatch(routing.Router):
         if scope["type"] not in ("http", "websocket") or "fastapi.telemetry" in scope:
             return None
         table = self._current_table()
-        if application is not None and not table.is_bare:
+        if application is not None and not table.facts.is_bare:
             return None
         if scope["type"] == "websocket":
             plan = table.core.connect(scope, application)
@@ -113,7 +141,7 @@ class Dispatch(routing.Router):
     def _gate(self, application: Any, layers: _core.Witness, *, is_inner: bool) -> _core.Gate | None:
         """Return the gate to this router's table, past layers of the middleware; None if something stands between."""
         table = self._current_table()
-        return _core.Gate(table.core, application, layers, is_inner) if table.is_bare else None
+        return _core.Gate(table.core, application, layers, is_inner) if table.facts.is_bare else None
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""
@@ -123,6 +151,9 @@ class Dispatch(routing.Router):
         else:
             table = self._current_table()
             selection = table.select(scope)
+            if (selection is None or selection.match != Match.FULL) and not table.foreign.is_current():
+                table = self._reread_table()
+                selection = table.select(scope)
             if table.has_asked_included(selection):
                 # Each included router that is asked for its turn makes this dictionary.
                 _get_fastapi_scope(scope)

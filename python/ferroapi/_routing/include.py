@@ -127,13 +127,11 @@ class _EffectiveRouteContext(RouteState):
 
     original_route: Any
     starlette_route: BaseRoute | None
-    app: ASGIApp | None = None
-    frontend_prefix: str = ""
+    app: ASGIApp | None
+    frontend_prefix: str
 
     def __init__(self, original_route: BaseRoute, starlette_route: BaseRoute | None = None) -> None:
-        self.original_route = original_route
-        self.starlette_route = starlette_route
-        self.__dict__.update(empty_state())
+        self.__dict__.update(original_route=original_route, starlette_route=starlette_route, **empty_state())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(path={self.path!r}, original_route={self.original_route!r})"
@@ -172,49 +170,79 @@ class _EffectiveRouteContext(RouteState):
         return getattr(self.starlette_route, "path_format", None) or self.path_format
 
 
+_ATTRIBUTES = vars(RouteState)["__dict__"]
+"""What finds the dictionary of a view, whatever its class has under that name."""
+
+_publishing = threading.Lock()
+
+
 class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     """A path operation seen through its includes. The endpoint is read again on first use: the path may name more."""
 
+    __slots__ = ("_response_types",)
+
     original_route: "APIRoute"
     _is_assigned_at_once = True
+    _response_types: tuple[Any, Any]
 
     def __init__(self, original_route: "APIRoute", include_context: _RouterIncludeContext) -> None:
-        self.original_route = original_route
-        self.starlette_route = None
+        self._own_attributes().update(original_route=original_route, starlette_route=None, frontend_prefix="")
+        self._response_types = original_route.response_model, original_route.stream_item_type
         self._declare(
             include_context.path_for(original_route),
             original_route.endpoint,
             _merge_route_options(original_route, include_context),
         )
 
+    def _own_attributes(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = _ATTRIBUTES.__get__(self)
+        return attributes
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The attributes, with those that are computed when somebody asks: packages copy what `vars` shows."""
+        own = self._own_attributes()
+        # A copy is empty at first.
+        if "original_route" in own:
+            _ = self.path_regex, self.dependant, self.app
+        return own
+
     def __getattr__(self, name: str) -> Any:
         # Only called for what is not set yet, so a compiled context pays nothing for this.
         if name not in COMPILED_ATTRIBUTES:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        draft = copy.copy(self)
-        draft._compile(self.original_route.response_model, self.original_route.stream_item_type)
+        own = self._own_attributes()
+        draft: _EffectiveAPIRouteContext = object.__new__(type(self))
+        draft._own_attributes().update(own)
+        draft._compile(*self._response_types)
         # Two threads may both get here. All of them see what the first one published, and never a part of it: the
         # document looks schemas up by the fields that it has collected before.
-        first = self.__dict__.setdefault("_draft", draft)
-        for attribute in COMPILED_ATTRIBUTES:
-            self.__dict__.setdefault(attribute, first.__dict__[attribute])
-        self.__dict__.pop("_draft", None)
-        return self.__dict__[name]
+        with _publishing:
+            if name not in own:
+                own |= {each: value for each, value in draft._own_attributes().items() if each not in own}
+        return own[name]
 
     @property
     def route(self) -> BaseRoute:
         return self.original_route
 
     @property
-    def app(self) -> ASGIApp:  # type: ignore[override]
+    def app(self) -> ASGIApp:
         """The ASGI application of the route under the merged settings, built once through `get_route_handler`."""
-        if "_built" not in self.__dict__:
+        own = self._own_attributes()
+        if "app" not in own:
             token = _effective_route_context_var.set(self)
             try:
-                self.original_route._build_app(self)
+                app = self.original_route._build_app(self)
             finally:
                 _effective_route_context_var.reset(token)
-        return cast(ASGIApp, self.__dict__["_built"].app)
+            # The first of several threads that build it sets it for all.
+            own.setdefault("app", app)
+        return cast(ASGIApp, own["app"])
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._own_attributes()["app"] = app
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the full path and the methods.

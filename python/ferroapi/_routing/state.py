@@ -28,6 +28,7 @@ from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._options import ROUTE_DEFAULTS
+from ferroapi._routing.changes import ObservedRoute
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import (
@@ -142,14 +143,6 @@ class PathTemplate(NamedTuple):
         return re.compile("^" + "".join(map("".join, zip_longest(literals, groups, fillvalue=""))) + "$")
 
 
-class BuiltApp(NamedTuple):
-    """A route's ASGI application as the route itself built it."""
-
-    app: Any
-    operation: Any
-    """What the native driver needs of it (`_request.plan`); None where `request_response` is replaced."""
-
-
 class ResponseShape(NamedTuple):
     """The type of a whole response, or of the items of a streamed one."""
 
@@ -200,23 +193,6 @@ def _additional_response_fields(responses: Mapping[int | str, Any], unique_id: s
     return fields
 
 
-def _read_path(path: str) -> dict[str, Any]:
-    """Return the attributes that a path says.
-
-    Raises:
-        AssertionError: for an unknown convertor.
-        ValueError: for a repeated parameter.
-    """
-    template = PathTemplate.of(path)
-    if template is None:
-        return dict(zip(("path_regex", "path_format", "param_convertors"), compile_path(path), strict=True))
-    return {
-        "path_template": template,
-        "path_format": template.path_format,
-        "param_convertors": dict(template.convertors),
-    }
-
-
 def _description(endpoint: Callable[..., Any], description: str | None) -> str:
     """Return the declared description or the docstring, up to a form feed."""
     text = description or endpoint.__doc__
@@ -233,16 +209,22 @@ class _PathRegex:
     def __get__(self, state: Any, owner: Any = None) -> Any:
         if state is None:
             return self
-        template: PathTemplate | None = state.__dict__.get("path_template")
+        template: PathTemplate | None = getattr(state, "_path_template", None)
         if template is None:
             raise AttributeError("path_regex")
-        regex = state.__dict__["path_regex"] = template.regex()
+        regex = state._own_attributes()["path_regex"] = template.regex()
         return regex
 
 
-class RouteState:
-    """The attributes of a path operation. They may be assigned to: OpenAPI and the handlers read them late."""
+class RouteState(ObservedRoute):
+    """The attributes of a path operation. They may be assigned to: OpenAPI and the handlers read them late.
 
+    What is ours alone is in slots: packages copy what `vars` shows.
+    """
+
+    __slots__ = ("__dict__", "_path_template")
+
+    _path_template: PathTemplate
     path: str
     endpoint: Callable[..., Any]
     name: str
@@ -312,30 +294,40 @@ class RouteState:
                 "status_code": int(status_code) if isinstance(status_code, IntEnum) else status_code,
                 "description": _description(endpoint, options["description"]),
             }
-            | _read_path(path)
+            | self._read_path(path)
         )
         generate = self.generate_unique_id_function
         make_unique_id = generate.value if isinstance(generate, DefaultPlaceholder) else generate
         self.unique_id = self.operation_id or make_unique_id(self)
 
+    def _read_path(self, path: str) -> dict[str, Any]:
+        """Return the attributes that a path says.
+
+        Raises:
+            AssertionError: for an unknown convertor.
+            ValueError: for a repeated parameter.
+        """
+        template = PathTemplate.of(path)
+        if template is None:
+            return dict(zip(("path_regex", "path_format", "param_convertors"), compile_path(path), strict=True))
+        self._path_template = template
+        return {"path_format": template.path_format, "param_convertors": dict(template.convertors)}
+
+    def unread_template(self) -> PathTemplate | None:
+        """Return the template of the path, None once there is a regular expression, which may say something else."""
+        return None if "path_regex" in self._own_attributes() else getattr(self, "_path_template", None)
+
+    def _own_attributes(self) -> dict[str, Any]:
+        """Return the dictionary in which the attributes are kept."""
+        return self.__dict__
+
     def _assign(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes: those of a class of ours together, those of another one by one, which that may look at."""
         if "_is_assigned_at_once" in type(self).__dict__:
-            self.__dict__.update(attributes)
+            self._own_attributes().update(attributes)
             return
         for name, value in attributes.items():
             setattr(self, name, value)
-
-    def note_built(self, app: Any, operation: Any) -> None:
-        """Keep an application together with the operation of its handler."""
-        # The first of several threads that build the application of a view sets it for all.
-        self.__dict__.setdefault("_built", BuiltApp(app, operation))
-
-    def app_as_built(self) -> BuiltApp | None:
-        """Return the application with its operation, None if somebody put another application in its place."""
-        app = getattr(self, "app", None)
-        built: BuiltApp | None = self.__dict__.get("_built")
-        return built if built is not None and built.app is app else None
 
     def _compile(self, response_model: Any, stream_item_type: Any | None = None) -> None:
         """Read the endpoint: its dependencies, its body and its response.
@@ -374,6 +366,8 @@ class RouteState:
 def empty_state() -> dict[str, Any]:
     """Return the attributes of a view on a route that is no path operation (a mount, a host, a plain route)."""
     return {
+        "app": None,
+        "frontend_prefix": "",
         "path": "",
         "endpoint": None,
         "name": "",

@@ -1,11 +1,15 @@
 """The live route list of one router as a `_core.RouteTable`, and the way from an entry of it to an answer.
 
-Rebuilt when any route list or route has changed. Without the table a router asks its routes in turn (`APIRouter.app`).
+When a route list or a route was edited, the next table has new entries for that, and the others of the table before.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from operator import is_
+from threading import RLock
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from starlette.convertors import (
     FloatConvertor,
@@ -20,7 +24,8 @@ from starlette.types import Receive, Scope, Send
 from ferroapi import _core
 from ferroapi._foreign import refuse_foreign
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.plan import HandlerOperation
+from ferroapi._request.plan import HandlerOperation, WebSocketOperation, built_app
+from ferroapi._routing.changes import ObservedRoute, observe
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
@@ -31,7 +36,7 @@ from ferroapi._routing.scope import (
     _get_fastapi_scope,
     _update_scope,
 )
-from ferroapi._routing.state import PathTemplate
+from ferroapi._routing.state import RouteState
 from ferroapi._witness import Part, replaced_names
 from ferroapi.telemetry._api import _route_selected
 
@@ -42,69 +47,16 @@ if TYPE_CHECKING:
 _CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 
 
-class RouteList(list[BaseRoute]):
-    """A router's routes: a list that tells the tables when it is edited in place."""
-
-    def append(self, route: BaseRoute, /) -> None:
-        super().append(route)
-        _core.routes_changed()
-
-    def extend(self, routes: Iterable[BaseRoute], /) -> None:
-        super().extend(routes)
-        _core.routes_changed()
-
-    def insert(self, index: SupportsIndex, route: BaseRoute, /) -> None:
-        super().insert(index, route)
-        _core.routes_changed()
-
-    def remove(self, route: BaseRoute, /) -> None:
-        super().remove(route)
-        _core.routes_changed()
-
-    def pop(self, index: SupportsIndex = -1, /) -> BaseRoute:
-        route = super().pop(index)
-        _core.routes_changed()
-        return route
-
-    def clear(self) -> None:
-        super().clear()
-        _core.routes_changed()
-
-    def reverse(self) -> None:
-        super().reverse()
-        _core.routes_changed()
-
-    def sort(self, *, key: Any = None, reverse: bool = False) -> None:
-        super().sort(key=key, reverse=reverse)
-        _core.routes_changed()
-
-    def __setitem__(self, index: Any, route: Any, /) -> None:
-        super().__setitem__(index, route)
-        _core.routes_changed()
-
-    def __delitem__(self, index: SupportsIndex | slice, /) -> None:
-        super().__delitem__(index)
-        _core.routes_changed()
-
-    def __iadd__(self, routes: Iterable[BaseRoute], /) -> "RouteList":  # type: ignore[misc, override]
-        self.extend(routes)
-        return self
-
-    def __imul__(self, times: SupportsIndex, /) -> "RouteList":
-        super().__imul__(times)
-        _core.routes_changed()
-        return self
-
-
 Might = Callable[[Scope, str], Any]
 """Tells from a scope and the path in it, without the application's code, whether a route could answer."""
 
 
 class Entry(NamedTuple):
-    """One place in the table, as `_core.RouteTable` takes it; `chain` and `candidate` are for the way back."""
+    """One place in the table, as `_core.Entry` takes it; `candidate` and `way` are for the way back."""
 
     path: str | None
-    methods: list[str] | None
+    methods: Any
+    methods_of: Any
     http: bool
     websocket: bool
     route: Any
@@ -112,8 +64,13 @@ class Entry(NamedTuple):
     compile: Callable[[], _core.Plan | None] | None
     scope_items: dict[str, Any] | None
     fastapi_items: dict[str, Any] | None
-    chain: tuple[_IncludedRouter, ...]
     candidate: Any
+    way: "_Way"
+
+    @property
+    def chain(self) -> tuple[_IncludedRouter, ...]:
+        """The included routers on the way to it."""
+        return self.way.chain
 
     @property
     def telemetry_path(self) -> str | None:
@@ -121,6 +78,25 @@ class Entry(NamedTuple):
         if isinstance(self.candidate, _EffectiveRouteContext):
             return self.candidate.telemetry_path
         return getattr(self.candidate, "path_format", None)
+
+
+class _Facts(NamedTuple):
+    """What a table knows of its router, beside the entries."""
+
+    is_bare: bool
+    """Whether no middleware of the router's own stands before it."""
+    refuses: bool
+    """Whether a path that no entry answers is a 404 and nothing else."""
+    includes: bool
+    """Whether a request that no entry answers has been to an included router."""
+    previous: _core.RouteTable | None = None
+    """The table before, which is shared as far as it is the same."""
+
+    @classmethod
+    def of(cls, router: "Dispatch", previous: "Table | None") -> "_Facts":
+        includes = any(isinstance(route, _IncludedRouter) for route in router.routes)
+        refuses = router._refuses_plainly() and not router.form_limits
+        return cls(router._is_bare(), refuses, includes, None if previous is None else previous.core)
 
 
 class _Offer(NamedTuple):
@@ -132,17 +108,27 @@ class _Offer(NamedTuple):
 class Table:
     """A router's entries under `_core.RouteTable`."""
 
-    __slots__ = ("core", "entries", "includes", "is_bare", "router")
+    __slots__ = ("_places", "compiled", "core", "entries", "facts", "foreign")
 
-    def __init__(self, router: "Dispatch") -> None:
-        # Taken before the routes are read: a change meanwhile makes this table out of date at once.
-        epoch = _core.RouteTable.current_epoch()
-        self.router = router
-        self.is_bare = router._is_bare()
-        self.includes = any(isinstance(route, _IncludedRouter) for route in router.routes)
-        self.entries = list(_entries(router.routes, _Way((), router.form_limits, is_noted=False)))
-        refuses = router._refuses_plainly() and not router.form_limits
-        self.core = _core.RouteTable(self.entries, router, Part.ROUTE, Part.ENTRANCE, refuses, self.includes, epoch)
+    def __init__(self, router: "Dispatch", entries: list[Entry], compiled: list[_core.Entry], facts: "_Facts") -> None:
+        self.entries = entries
+        self.compiled = compiled
+        self.facts = facts
+        # These do not tell when they are edited.
+        foreign = (entry.methods_of for entry in entries if entry.methods_of is not None)
+        self.foreign = _core.Snapshot([(route, ["path_regex"]) for route in foreign], [])
+        self._places: dict[int, list[int]] = {}
+        self.core = _core.RouteTable(
+            compiled, router, (Part.ROUTE, Part.ENTRANCE), (facts.refuses, facts.includes), facts.previous
+        )
+
+    def places_of(self, changed: Any) -> list[int]:
+        """Return where the entries are that are made from an object, none if it is something else than a route."""
+        if not self._places:
+            for index, entry in enumerate(self.entries):
+                for each in (entry.candidate, *_read_by(entry.candidate)):
+                    self._places.setdefault(id(each), []).append(index)
+        return self._places.get(id(changed), [])
 
     def select(self, scope: Scope) -> Selection[Entry] | None:
         """Return the entry that answers a scope, a full match before a partial one, with what it adds to the scope.
@@ -167,7 +153,7 @@ class Table:
     def has_asked_included(self, selection: Selection[Entry] | None) -> bool:
         """Tell whether an included router was asked before this selection was made."""
         if selection is None or selection.match != Match.FULL:
-            return self.includes
+            return self.facts.includes
         return selection.candidate.fastapi_items is not None
 
 
@@ -207,6 +193,11 @@ class _Way(NamedTuple):
         limits: _FormLimits = {**self.form_limits, **included.include_context.form_limits}
         return _Way((*self.chain, included), limits, is_noted=True)
 
+    def is_like(self, other: "_Way") -> bool:
+        """Tell whether it leads past the same routers and limits."""
+        is_same_chain = len(self.chain) == len(other.chain) and all(map(is_, self.chain, other.chain))
+        return is_same_chain and (self.form_limits, self.is_noted) == (other.form_limits, other.is_noted)
+
     def notes(self, view: Any, *, limits_forms: bool) -> dict[str, Any] | None:
         """Return what routers leave in `scope["fastapi"]` for a route, None if no such dictionary is made."""
         notes: dict[str, Any] = {}
@@ -218,23 +209,123 @@ class _Way(NamedTuple):
         return notes if notes or self.is_noted else None
 
 
-def _entries(candidates: Iterable[Any], way: _Way) -> Iterator[Entry]:
-    for candidate in candidates:
-        if isinstance(candidate, _IncludedRouter):
-            if _is_transparent(candidate):
-                yield from _entries(candidate.effective_candidates(), way.into(candidate))
-            else:
-                yield _asked(candidate, candidate, way)
-            way = way._replace(is_noted=True)
-        elif isinstance(candidate, _EffectiveAPIRouteContext):
-            yield _operation(candidate, candidate.original_route, _Offer(candidate.offer), way)
-        elif isinstance(candidate, _EffectiveRouteContext):
-            yield _plain(candidate.route, _Offer(candidate.offer), candidate, way)
-        elif _is_operation(candidate):
-            yield _operation(candidate, candidate, candidate, way)
+def _candidates(routes: Iterable[Any], way: _Way) -> Iterator[tuple[Any, _Way]]:
+    """Yield all that can answer a request, in the order in which it is asked, each with the way to it."""
+    for candidate in routes:
+        if not isinstance(candidate, _IncludedRouter):
+            yield candidate, way
+            continue
+        if _is_transparent(candidate):
+            yield from _candidates(candidate.effective_candidates(), way.into(candidate))
         else:
-            refuse_foreign(candidate)
-            yield _plain(candidate, candidate, candidate, way)
+            yield candidate, way
+        way = way._replace(is_noted=True)
+
+
+def _entry_of(candidate: Any, way: _Way) -> Entry:
+    if isinstance(candidate, _IncludedRouter):
+        return _asked(candidate, candidate, way)
+    if isinstance(candidate, _EffectiveAPIRouteContext):
+        return _operation(candidate, candidate.original_route, _Offer(candidate.offer), way)
+    if isinstance(candidate, _EffectiveRouteContext):
+        return _plain(candidate.route, _Offer(candidate.offer), candidate, way)
+    if _is_operation(candidate):
+        return _operation(candidate, candidate, candidate, way)
+    refuse_foreign(candidate)
+    return _plain(candidate, candidate, candidate, way)
+
+
+def _read_by(candidate: Any) -> Iterator[ObservedRoute]:
+    """Yield what the entry of a candidate is made from, as far as it tells of edits."""
+    routes = (candidate, getattr(candidate, "original_route", None), getattr(candidate, "starlette_route", None))
+    return (each for each in routes if isinstance(each, ObservedRoute))
+
+
+class LiveTable:
+    """The table of a router's routes as they are now: the one observer of all that it is made from."""
+
+    __slots__ = ("__weakref__", "_changed", "_lock", "_reference", "_router", "table")
+
+    def __init__(self, router: "Dispatch") -> None:
+        self.table: Table | None = None
+        self._router = router
+        self._changed: deque[Any] = deque()
+        self._lock = RLock()
+        self._reference = ref(self)
+
+    def belongs_to(self, router: "Dispatch") -> bool:
+        """Tell whether it is this router's, and not that of a router which this one is a copy of."""
+        return self._router is router
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LiveTable":
+        # A copied router makes one of its own.
+        return self
+
+    def note(self, changed: Any) -> None:
+        """Take note of an edited route, or of anything else that was edited."""
+        self._changed.append(changed)
+        if (table := self.table) is not None:
+            table.core.expire()
+
+    def current(self) -> Table:
+        """Return the table, made anew where something was edited."""
+        with self._lock:
+            table = self.table
+            if table is not None and table.core.is_current:
+                return table
+            table = self.table = self._made(table)
+            if self._changed:
+                # Edited while it was made: it may have been read before that.
+                table.core.expire()
+            return table
+
+    def renewed(self, index: int) -> Table:
+        """Return a table that compiles the entry at an index again."""
+        if (table := self.table) is not None and index < len(table.entries):
+            self.note(table.entries[index].candidate)
+        return self.current()
+
+    def reread(self) -> Table:
+        """Return a table that has the routes which do not tell of edits as they are now."""
+        for entry in () if self.table is None else self.table.entries:
+            if entry.methods_of is not None:
+                self.note(entry.candidate)
+        return self.current()
+
+    def _made(self, previous: Table | None) -> Table:
+        changed: list[Any] = []
+        while self._changed:
+            changed.append(self._changed.popleft())
+        places = [] if previous is None else [previous.places_of(each) for each in changed]
+        if previous is None or not changed or not all(places):
+            return self._walked(previous, set(map(id, changed)))
+        entries, compiled = previous.entries.copy(), previous.compiled.copy()
+        for place in {place for found in places for place in found}:
+            entries[place] = _entry_of(entries[place].candidate, entries[place].way)
+            compiled[place] = _core.Entry(entries[place])
+        facts = previous.facts._replace(previous=previous.core)
+        return Table(self._router, entries, compiled, facts)
+
+    def _walked(self, previous: Table | None, changed: set[int]) -> Table:
+        """Return a table of all candidates; entries of the table before that are made from nothing changed are kept."""
+        for router in self._router._routers_below():
+            observe(router._routes, self._reference)
+        kept: dict[int, tuple[Entry, _core.Entry]] = {}
+        if previous is not None:
+            for entry, compiled in zip(previous.entries, previous.compiled, strict=True):
+                if changed.isdisjoint(map(id, (entry.candidate, *_read_by(entry.candidate)))):
+                    kept[id(entry.candidate)] = entry, compiled
+        facts = _Facts.of(self._router, previous)
+        pairs = []
+        for candidate, way in _candidates(self._router.routes, _Way((), self._router.form_limits, is_noted=False)):
+            pair = kept.get(id(candidate))
+            if pair is None or not pair[0].way.is_like(way):
+                for each in _read_by(candidate):
+                    observe(each, self._reference)
+                entry = _entry_of(candidate, way)
+                pair = entry, _core.Entry(entry)
+            pairs.append(pair)
+        return Table(self._router, [entry for entry, _ in pairs], [compiled for _, compiled in pairs], facts)
 
 
 def _asked(asked: Any, candidate: Any, way: _Way, might: Might | None = None) -> Entry:
@@ -251,16 +342,16 @@ def _entry(
     candidate: Any,
     way: _Way,
     *,
-    methods: Iterable[str] = (),
+    methods: Any = (),
+    methods_of: Any = None,
     http: bool = True,
     websocket: bool = True,
     might: Might | None = None,
     compile: Callable[[], _core.Plan | None] | None = None,
     scope_items: dict[str, Any] | None = None,
 ) -> Entry:
-    allowed = sorted(methods) or None
     notes = way.notes(candidate, limits_forms=http and compile is not None)
-    return Entry(path, allowed, http, websocket, asked, might, compile, scope_items, notes, way.chain, candidate)
+    return Entry(path, methods, methods_of, http, websocket, asked, might, compile, scope_items, notes, candidate, way)
 
 
 def _without_template(route: BaseRoute, state: Any, asked: Any, candidate: Any, way: _Way) -> Entry:
@@ -280,22 +371,29 @@ def _plain(route: BaseRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
         return _without_template(route, route, asked, candidate, way)
     if isinstance(route, WebSocketRoute):
         return _websocket(path, route, asked, candidate, way)
-    if isinstance(route, Mount):
-        return _entry(path, asked, candidate, way)
-    methods: set[str] = getattr(route, "methods", None) or set()
-    return _entry(path, asked, candidate, way, methods=methods, websocket=False)
+    return _entry(path, asked, candidate, way, methods_of=route, websocket=isinstance(route, Mount))
 
 
 def _websocket(path: str, route: WebSocketRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
-    if not hasattr(route, "websocket_plan"):
-        return _entry(path, asked, candidate, way, http=False)
+    if not isinstance(route, ObservedRoute):
+        return _entry(path, asked, candidate, way, methods_of=route, http=False)
     compile = partial(_websocket_plan_only, route)
     scope_items = {"endpoint": route.endpoint, "route": route}
     return _entry(path, asked, candidate, way, http=False, compile=compile, scope_items=scope_items)
 
 
 def _websocket_plan_only(route: Any) -> _core.Plan | None:
-    plan: _core.Plan | None = route.websocket_plan()[0]
+    return websocket_plan(route)[0]
+
+
+def websocket_plan(route: Any) -> tuple[_core.Plan | None, str]:
+    """Return the plan that runs a websocket endpoint, or None with the reason why Python does."""
+    built = built_app(route.app)
+    if built is None:
+        return None, "the route's application was replaced"
+    if not isinstance(built.operation, WebSocketOperation):
+        return None, "get_websocket_app is replaced"
+    plan: tuple[_core.Plan | None, str] = built.operation.compiled
     return plan
 
 
@@ -323,13 +421,13 @@ def _native_plan_only(state: Any) -> _core.Plan | None:
 
 def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
     """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
-    built = state.app_as_built()
+    built = built_app(state.app)
     if built is None:
         return None, "the route's application was replaced"
-    if built.operation is None:
-        return None, "request_response is replaced"
     if state.max_body_size is not None:
         return None, "the body size is limited"
+    if built.operation is None:
+        return None, "it is made by websocket_session"
     plan, reason = built.operation.compiled
     if isinstance(built.operation, HandlerOperation):
         reason = "get_route_handler is overridden or replaced"
@@ -339,9 +437,7 @@ def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
 def _template(route: Any) -> str | None:
     """Return the path template that means what the route's regular expression does, None if there is none."""
     path: str | None = getattr(route, "path", None)
-    own: dict[str, Any] = getattr(route, "__dict__", {})
-    unread: PathTemplate | None = own.get("path_template")
-    if unread is not None and unread.path == path and "path_regex" not in own:
+    if isinstance(route, RouteState) and (unread := route.unread_template()) is not None and unread.path == path:
         return path if route.param_convertors == unread.convertors else None
     regex = getattr(route, "path_regex", None)
     if path is None or regex is None:
@@ -377,7 +473,7 @@ def _is_transparent(included: _IncludedRouter) -> bool:
 
 
 def _is_operation(route: BaseRoute) -> bool:
-    return hasattr(route, "app_as_built")
+    return isinstance(route, RouteState)
 
 
 class Explanation(NamedTuple):
@@ -399,13 +495,13 @@ def explain(router: "Dispatch") -> list[Explanation]:
 def _explain(entry: Entry) -> Explanation:
     named = (getattr(entry.candidate, name, None) for name in ("path", "host", "prefix"))
     path = entry.path or next((str(each) for each in named if each is not None), "")
-    methods = tuple(entry.methods or ())
+    methods = tuple(sorted(getattr(entry.methods_of, "methods", None) or entry.methods or ()))
     if entry.compile is None:
         reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"
         return Explanation(path, methods, "python", reason)
     if entry.websocket:
         route = getattr(entry.candidate, "route", entry.candidate)
-        plan, reason = route.websocket_plan()
+        plan, reason = websocket_plan(route)
     else:
         plan, reason = native_plan(entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):

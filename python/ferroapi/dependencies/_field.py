@@ -6,7 +6,7 @@ Read by `_values`, `_body`, `_body_field`, `_analyze` and the OpenAPI document. 
 from collections.abc import Sequence
 from functools import cached_property
 from operator import attrgetter, is_
-from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Json
 
@@ -21,7 +21,6 @@ from ferroapi._compat import (
 )
 from ferroapi.types import UnionType
 
-_MEMO: Final = "_request_field"
 # A field may be edited in place; what was derived holds only while these are the same objects.
 _sources = attrgetter(
     "field_info",
@@ -30,8 +29,15 @@ _sources = attrgetter(
     "field_info.alias",
     "field_info.validation_alias",
     "field_info.annotation",
-    "field_info.metadata",
 )
+
+
+def _read_sources(field: ModelField) -> tuple[Any, ...]:
+    info = field.field_info
+    choices = info.validation_alias.choices if isinstance(info.validation_alias, AliasChoices) else ()
+    # What only some kinds of parameters have.
+    declared = (getattr(info, name, None) for name in ("in_", "embed", "convert_underscores"))
+    return *_sources(field), *declared, *info.metadata, *choices
 
 
 class Alias(NamedTuple):
@@ -56,7 +62,7 @@ class RequestField:
     """The facts about one field that every request needs, each derived on first use."""
 
     def __init__(self, field: ModelField) -> None:
-        self.sources: tuple[Any, ...] = _sources(field)
+        self.sources = _read_sources(field)
         self.info = field.field_info
         self.name = field.name
         self.config: Any = field.config or {}
@@ -64,7 +70,8 @@ class RequestField:
 
     def is_current(self, field: ModelField) -> bool:
         """Tell whether the field still is what these facts were derived from."""
-        return all(map(is_, self.sources, _sources(field)))
+        sources = _read_sources(field)
+        return len(sources) == len(self.sources) and all(map(is_, self.sources, sources))
 
     @cached_property
     def location(self) -> str:
@@ -190,9 +197,10 @@ class RequestField:
 
 def request_field(field: ModelField) -> RequestField:
     """Return the facts about a field, derived again only if the field was edited."""
-    facts: RequestField | None = field.__dict__.get(_MEMO)
+    facts: RequestField | None = getattr(field, "_facts", None)
     if facts is None or not facts.is_current(field):
-        facts = field.__dict__[_MEMO] = RequestField(field)
+        facts = RequestField(field)
+        object.__setattr__(field, "_facts", facts)
     return facts
 
 

@@ -7,6 +7,7 @@ mod body;
 mod credentials;
 mod cross_origin;
 mod drive;
+mod entry;
 mod error;
 mod exits;
 mod extract;
@@ -20,6 +21,7 @@ mod reply;
 mod respond;
 mod scope;
 mod serialize;
+mod snapshot;
 mod solve;
 mod steps;
 mod stream;
@@ -44,6 +46,8 @@ mod _core {
     #[pymodule_export]
     use crate::drive::{Driver, respond};
     #[pymodule_export]
+    use crate::entry::Entry;
+    #[pymodule_export]
     use crate::extract::parse_cookies;
     #[pymodule_export]
     use crate::gate::Gate;
@@ -58,11 +62,13 @@ mod _core {
     #[pymodule_export]
     use crate::serialize::shape::Shape;
     #[pymodule_export]
+    use crate::snapshot::Snapshot;
+    #[pymodule_export]
     use crate::steps::Steps;
     #[pymodule_export]
     use crate::stream::{Recorder, Stream};
     #[pymodule_export]
-    use crate::table::{RouteTable, routes_changed};
+    use crate::table::RouteTable;
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]

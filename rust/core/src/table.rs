@@ -3,74 +3,23 @@
 //! Mounts, plain routes and WebSocket routes are found here and answered by Python; hosts, custom convertors and
 //! overridden `matches` are asked in their turn.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use wire::{Captures, Convertor, Find, Methods, Routes, Template};
+use wire::{Captures, Convertor, Find, Routes};
 
 use crate::drive::{Channels, Driver};
+use crate::entry::{Allowed, Entry};
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
 use crate::{ffi, names};
 
-/// Counts every change of any route, so that a table knows in one comparison whether it is still true.
-static EPOCH: AtomicU64 = AtomicU64::new(0);
-
-/// Note that some route list or route has changed.
-#[pyfunction]
-pub(crate) fn routes_changed() {
-    EPOCH.fetch_add(1, Ordering::AcqRel);
-}
-
-/// Keys and values for a scope, side by side: they are set for each request.
-struct ScopeItems(Vec<(Py<PyString>, Py<PyAny>)>);
-
-impl<'py> FromPyObject<'_, 'py> for ScopeItems {
-    type Error = PyErr;
-
-    fn extract(items: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let items = items.cast::<PyDict>()?;
-        items
-            .iter()
-            .map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())))
-            .collect::<PyResult<_>>()
-            .map(Self)
-    }
-}
-
-#[derive(FromPyObject)]
-struct EntryRecipe {
-    /// The path template; none if only `route.matches` can tell.
-    path: Option<String>,
-    /// The methods it answers; none for any.
-    methods: Option<Vec<String>>,
-    /// The scope types it is for.
-    http: bool,
-    websocket: bool,
-    /// What is asked by `matches(scope)`.
-    route: Py<PyAny>,
-    /// For an entry that is asked: `might(scope, path)` says, without the application's code, that it could answer.
-    might: Option<Py<PyAny>>,
-    /// For a path operation: `compile() -> Plan | None`.
-    compile: Option<Py<PyAny>>,
-    /// For a path operation: what the scope gets.
-    scope_items: Option<ScopeItems>,
-    /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
-    fastapi_items: Option<Py<PyDict>>,
-}
-
-struct Entry {
-    recipe: EntryRecipe,
-    /// The plan, once the first request has asked for it; `None` inside says that Python answers.
-    plan: OnceLock<Option<Py<Plan>>>,
-}
-
-/// The routes for one scope type.
+/// The entries for one scope type.
 #[derive(Default)]
 struct Listing {
     /// By template; the value is the entry's index.
@@ -79,12 +28,34 @@ struct Listing {
     asked: Vec<usize>,
 }
 
+/// Where the entries are found.
+#[derive(Default)]
+struct Listings {
+    http: Listing,
+    websocket: Listing,
+}
+
+impl Listings {
+    fn of(entries: &[Py<Entry>]) -> Self {
+        let mut listings = Self::default();
+        for (index, entry) in entries.iter().map(Py::get).enumerate() {
+            if entry.is_for_http() {
+                listings.http.add(index, entry);
+            }
+            if entry.is_for_websocket() {
+                listings.websocket.add(index, entry);
+            }
+        }
+        listings
+    }
+}
+
 /// A router's routes, compiled.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct RouteTable {
-    entries: Vec<Entry>,
-    http: Listing,
-    websocket: Listing,
+    entries: Vec<Py<Entry>>,
+    /// Shared with the table before this one, as long as only other things of the routes change than where they are found.
+    listings: Arc<Listings>,
     router: Py<PyAny>,
     /// What matching and refusing stand for; what a plan does, it says itself.
     parts: Parts,
@@ -94,7 +65,8 @@ pub(crate) struct RouteTable {
     refuses: bool,
     /// Whether a request that no entry answers has been to an included router, which makes `scope["fastapi"]`.
     includes: bool,
-    epoch: u64,
+    /// Whether a route, or the list of them, has changed since this table was made.
+    is_expired: AtomicBool,
 }
 
 /// What was found: an entry, and what it answered if it was asked.
@@ -102,19 +74,6 @@ struct Selected<'py> {
     entry: usize,
     is_full: bool,
     answer: Option<Bound<'py, PyAny>>,
-}
-
-impl Entry {
-    /// The plan of a path operation, compiled if it is not yet; none if Python answers.
-    fn plan(&self, py: Python<'_>) -> PyResult<Option<&Py<Plan>>> {
-        let Some(compile) = &self.recipe.compile else { return Ok(None) };
-        if let Some(plan) = self.plan.get() {
-            return Ok(plan.as_ref());
-        }
-        // No lock is held while Python compiles: two threads may both do it, and the first one's plan is kept.
-        let compiled = compile.call0(py)?.extract::<Option<Py<Plan>>>(py)?;
-        Ok(self.plan.get_or_init(|| compiled).as_ref())
-    }
 }
 
 impl Listing {
@@ -141,13 +100,12 @@ impl Listing {
         Ok(Some(params))
     }
 
-    fn add(&mut self, index: usize, recipe: &EntryRecipe) {
-        let template = recipe.path.as_deref().map(Template::parse);
-        if let Some(Ok(template)) = template {
-            let methods = recipe.methods.as_ref().map_or_else(Methods::any, Methods::of);
-            self.routes.insert(template, methods, index);
-        } else {
-            self.asked.push(index);
+    fn add(&mut self, index: usize, entry: &Entry) {
+        match entry.template() {
+            Some(template) => {
+                self.routes.insert(template.clone(), index);
+            }
+            None => self.asked.push(index),
         }
     }
 }
@@ -155,12 +113,30 @@ impl Listing {
 impl RouteTable {
     fn listing(&self, kind: &Bound<'_, PyString>) -> Option<&Listing> {
         if kind == "http" {
-            Some(&self.http)
+            Some(&self.listings.http)
         } else if kind == "websocket" {
-            Some(&self.websocket)
+            Some(&self.listings.websocket)
         } else {
             None
         }
+    }
+
+    /// The entry that answers path and method, else the first one that answers the path, among those with a template.
+    #[inline]
+    fn look_up<'p>(
+        &self,
+        listing: &'p Listing,
+        path: &'p str,
+        method: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<Find<'p, 'p, usize>> {
+        let allowed = Allowed::new(method);
+        let is_allowed = |index: &usize| self.entry(*index).is_some_and(|entry| allowed.is_answered_by(entry));
+        let found = listing.routes.find(path, is_allowed);
+        allowed.checked(found)
+    }
+
+    fn entry(&self, index: usize) -> Option<&Entry> {
+        self.entries.get(index).map(Py::get)
     }
 
     /// The entry that answers, full match first; entries that only Python can match are asked in their turn.
@@ -169,9 +145,9 @@ impl RouteTable {
         scope: &Bound<'py, PyDict>,
         listing: &Listing,
         path: &str,
-        method: &str,
+        method: Option<&Bound<'py, PyString>>,
     ) -> PyResult<Option<Selected<'py>>> {
-        let mut best = match listing.routes.find(path, method) {
+        let mut best = match self.look_up(listing, path, method)? {
             Find::Full(found) => Some(Selected { entry: *found.value, is_full: true, answer: None }),
             Find::Partial(found) => Some(Selected { entry: *found.value, is_full: false, answer: None }),
             Find::None => None,
@@ -197,8 +173,8 @@ impl RouteTable {
     /// Ask a route that only Python can match.
     fn ask<'py>(&self, scope: &Bound<'py, PyDict>, index: usize) -> PyResult<(Asked, Bound<'py, PyAny>)> {
         let py = scope.py();
-        let Some(entry) = self.entries.get(index) else { return Ok((Asked::No, py.None().into_bound(py))) };
-        let answer = entry.recipe.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?;
+        let Some(entry) = self.entry(index) else { return Ok((Asked::No, py.None().into_bound(py))) };
+        let answer = entry.route(py).call_method1(intern!(py, "matches"), (scope,))?;
         let asked = match answer.get_item(0)?.getattr(intern!(py, "value"))?.extract::<u8>()? {
             2 => Asked::Full,
             1 => Asked::Partial,
@@ -218,9 +194,9 @@ impl RouteTable {
         path: &str,
     ) -> PyResult<bool> {
         for index in listing.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
-            let might = self.entries.get(*index).and_then(|entry| entry.recipe.might.as_ref());
-            let Some(might) = might else { return Ok(true) };
-            if might.bind(scope.py()).call1((scope, path))?.is_truthy()? {
+            if let Some(entry) = self.entry(*index)
+                && entry.might_answer(scope, path)?
+            {
                 return Ok(true);
             }
         }
@@ -232,7 +208,7 @@ impl RouteTable {
         &self,
         scope: &Bound<'_, PyDict>,
         path: &str,
-        method: &str,
+        method: &Bound<'_, PyString>,
         channels: Channels,
     ) -> PyResult<Option<Driver>> {
         let py = scope.py();
@@ -244,7 +220,8 @@ impl RouteTable {
                 Some(_) => path.trim_end_matches('/').to_owned(),
                 None => format!("{path}/"),
             };
-            if !self.http.asked.is_empty() || !matches!(self.http.routes.find(&twin, method), Find::None) {
+            let http = &self.listings.http;
+            if !http.asked.is_empty() || !matches!(self.look_up(http, &twin, Some(method))?, Find::None) {
                 return Ok(None);
             }
         }
@@ -259,6 +236,64 @@ impl RouteTable {
         Ok(Some(Driver::refusing(channels, refusal)))
     }
 
+    /// Whether entries are found where those of this table are.
+    fn finds_like(&self, entries: &[Py<Entry>]) -> bool {
+        let mut pairs = self.entries.iter().zip(entries);
+        self.entries.len() == entries.len()
+            && pairs.all(|(own, other)| own.is(other) || own.get().is_found_like(other.get()))
+    }
+
+    /// The table that has what the entry at `index` is now: somebody has edited what it was compiled from.
+    #[cold]
+    fn renewed<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, Self>> {
+        Ok(self.router.bind(py).call_method1(intern!(py, "_renew_table"), (index,))?.cast_into()?)
+    }
+
+    /// The driver of the path operation that answers `scope`, as far as this table knows; none if Python must answer.
+    #[inline]
+    fn drive_current(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        channels: Channels,
+        replaced: Parts,
+    ) -> PyResult<Result<Option<Driver>, Changed>> {
+        let py = scope.py();
+        let view = Scope(scope);
+        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
+        let (Ok(path), Some(method)) = (path.to_str(), method) else { return Ok(Ok(None)) };
+        let path = match &root_path {
+            None => path,
+            Some(root_path) => route_path(path, root_path.to_str()?),
+        };
+        let listing = &self.listings.http;
+        let (found, index) = match self.look_up(listing, path, Some(&method))? {
+            Find::Full(found) => {
+                let index = *found.value;
+                (found, index)
+            }
+            Find::None if !self.might_be_asked(listing, scope, None, path)? => {
+                return self.refuse(scope, path, &method, channels).map(Ok);
+            }
+            Find::None | Find::Partial(_) => return Ok(Ok(None)),
+        };
+        if self.might_be_asked(listing, scope, Some(index), path)? {
+            return Ok(Ok(None));
+        }
+        let Some(entry) = self.entry(index) else { return Ok(Ok(None)) };
+        let Some(plan) = entry.plan(py)? else { return Ok(Ok(None)) };
+        if !plan.get().is_true_to_its_source(py)? {
+            return Ok(Err(Changed(index, channels)));
+        }
+        if !plan.get().holds(replaced) {
+            return Ok(Ok(None));
+        }
+        let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
+            return Ok(Ok(None));
+        };
+        self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
+        Driver::native(py, plan, channels, Some(&path_params)).map(|driver| Ok(Some(driver)))
+    }
+
     fn update_scope(
         &self,
         scope: &Bound<'_, PyDict>,
@@ -271,13 +306,11 @@ impl RouteTable {
             scope.set_item(intern!(py, "app"), application)?;
         }
         ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
-        if let Some(ScopeItems(items)) = &entry.recipe.scope_items {
-            for (key, value) in items {
-                scope.set_item(key, value)?;
-            }
+        for (key, value) in entry.scope_items() {
+            scope.set_item(key, value)?;
         }
         scope.set_item(intern!(py, "path_params"), path_params)?;
-        if let Some(items) = &entry.recipe.fastapi_items {
+        if let Some(items) = entry.fastapi_items() {
             let (notes, items) = (notes(scope)?, items.bind(py));
             let form_limits = intern!(py, "form_limits");
             let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
@@ -301,6 +334,9 @@ fn notes<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     scope.set_item(key, &notes)?;
     Ok(notes)
 }
+
+/// The entry at this index has to be compiled again, before anybody can answer on these channels.
+struct Changed(usize, Channels);
 
 enum Asked {
     Full,
@@ -326,67 +362,39 @@ fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<O
 
 #[pymethods]
 impl RouteTable {
-    /// Compile a router's entries; `parts` is what matching stands for, `entrance` what a server's way to it does.
+    /// Compile a router's entries; `parts` is what matching stands for, and what a server's way to it does. `default` is
+    /// whether it refuses and whether it includes, `previous` the table before.
     #[new]
     fn new(
-        entries: Vec<EntryRecipe>,
+        entries: Vec<Py<Entry>>,
         router: Py<PyAny>,
-        parts: Parts,
-        entrance: Parts,
-        refuses: bool,
-        includes: bool,
-        epoch: u64,
+        parts: (Parts, Parts),
+        default: (bool, bool),
+        previous: Option<&Bound<'_, Self>>,
     ) -> Self {
-        let (mut http, mut websocket) = (Listing::default(), Listing::default());
-        for (index, recipe) in entries.iter().enumerate() {
-            if recipe.http {
-                http.add(index, recipe);
-            }
-            if recipe.websocket {
-                websocket.add(index, recipe);
-            }
-        }
-        Self {
-            entries: entries.into_iter().map(|recipe| Entry { recipe, plan: OnceLock::new() }).collect(),
-            http,
-            websocket,
-            router,
-            parts,
-            entrance,
-            refuses,
-            includes,
-            epoch,
-        }
+        let (refuses, includes) = default;
+        let (parts, entrance) = parts;
+        let listings = previous
+            .map(Bound::get)
+            .filter(|previous| previous.finds_like(&entries))
+            .map_or_else(|| Arc::new(Listings::of(&entries)), |previous| Arc::clone(&previous.listings));
+        Self { entries, listings, router, parts, entrance, refuses, includes, is_expired: AtomicBool::new(false) }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.router)?;
-        for entry in &self.entries {
-            let EntryRecipe { route, might, compile, scope_items, fastapi_items, .. } = &entry.recipe;
-            visit.call(route)?;
-            visit.call(might)?;
-            visit.call(compile)?;
-            if let Some(ScopeItems(items)) = scope_items {
-                items.iter().try_for_each(|(_, value)| visit.call(value))?;
-            }
-            visit.call(fastapi_items)?;
-            if let Some(plan) = entry.plan.get() {
-                visit.call(plan)?;
-            }
-        }
-        Ok(())
+        self.entries.iter().try_for_each(|entry| visit.call(entry))
     }
 
     /// Whether no route has changed since the table was made.
     #[getter]
     pub(crate) fn is_current(&self) -> bool {
-        self.epoch == EPOCH.load(Ordering::Acquire)
+        !self.is_expired.load(Ordering::Acquire)
     }
 
-    /// The counter that a table made now is true for.
-    #[staticmethod]
-    fn current_epoch() -> u64 {
-        EPOCH.load(Ordering::Acquire)
+    /// Note that a route, or the list of them, has changed.
+    fn expire(&self) {
+        self.is_expired.store(true, Ordering::Release);
     }
 
     /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
@@ -405,37 +413,15 @@ impl RouteTable {
         if replaced & (self.parts | entrance) != 0 {
             return Ok(None);
         }
-        let view = Scope(scope);
-        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
-        let (Ok(path), Some(method)) = (path.to_str(), method) else { return Ok(None) };
-        let path = match &root_path {
-            None => path,
-            Some(root_path) => route_path(path, root_path.to_str()?),
-        };
         let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
-        let (found, index) = match self.http.routes.find(path, method.to_str()?) {
-            Find::Full(found) => {
-                let index = *found.value;
-                (found, index)
+        match self.drive_current(scope, channels, replaced)? {
+            Ok(driver) => Ok(driver),
+            Err(Changed(index, channels)) => {
+                let renewed = self.renewed(py, index)?;
+                // What changes each time that it is looked at is looked at by Python.
+                Ok(renewed.get().drive_current(scope, channels, replaced)?.unwrap_or(None))
             }
-            Find::None if !self.might_be_asked(&self.http, scope, None, path)? => {
-                return self.refuse(scope, path, method.to_str()?, channels);
-            }
-            Find::None | Find::Partial(_) => return Ok(None),
-        };
-        if self.might_be_asked(&self.http, scope, Some(index), path)? {
-            return Ok(None);
         }
-        let Some(entry) = self.entries.get(index) else { return Ok(None) };
-        let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !plan.get().holds(py, replaced)? {
-            return Ok(None);
-        }
-        let Some(path_params) = self.http.path_params(scope, found.index, &found.captures)? else {
-            return Ok(None);
-        };
-        self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
-        Driver::native(py, plan, channels, Some(&path_params)).map(Some)
     }
 
     /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
@@ -460,16 +446,25 @@ impl RouteTable {
             None => path,
             Some(root_path) => route_path(path, root_path.to_str()?),
         };
-        let Find::Full(found) = self.websocket.routes.find(path, "") else { return Ok(None) };
-        if self.might_be_asked(&self.websocket, scope, Some(*found.value), path)? {
+        let listing = &self.listings.websocket;
+        let Find::Full(found) = self.look_up(listing, path, None)? else { return Ok(None) };
+        if self.might_be_asked(listing, scope, Some(*found.value), path)? {
             return Ok(None);
         }
-        let Some(entry) = self.entries.get(*found.value) else { return Ok(None) };
+        let renewed;
+        let mut entry = self.entry(*found.value);
+        if let Some(Some(plan)) = entry.map(|entry| entry.plan(py)).transpose()?
+            && !plan.get().is_true_to_its_source(py)?
+        {
+            renewed = self.renewed(py, *found.value)?;
+            entry = renewed.get().entry(*found.value);
+        }
+        let Some(entry) = entry else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !plan.get().holds(py, replaced)? {
+        if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(replaced) {
             return Ok(None);
         }
-        let Some(path_params) = self.websocket.path_params(scope, found.index, &found.captures)? else {
+        let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
             return Ok(None);
         };
         self.update_scope(scope, entry, &path_params, application.map(Bound::as_unbound))?;
@@ -485,10 +480,6 @@ impl RouteTable {
             None => path.to_str()?,
             Some(root_path) => route_path(path.to_str()?, root_path.to_str()?),
         };
-        let method = match &method {
-            Some(method) => method.to_str()?,
-            None => "",
-        };
-        Ok(self.find(scope, listing, path, method)?.map(|selected| (selected.entry, selected.answer)))
+        Ok(self.find(scope, listing, path, method.as_ref())?.map(|selected| (selected.entry, selected.answer)))
     }
 }

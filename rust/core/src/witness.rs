@@ -131,6 +131,7 @@ impl Witness {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         for row in &self.rows {
+            visit.call(&row.namespace)?;
             visit.call(&row.original)?;
             visit.call(&row.is_defined)?;
             visit.call(&row.label)?;

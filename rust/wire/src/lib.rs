@@ -36,5 +36,5 @@ pub mod template;
 
 pub use captures::Captures;
 pub use convertor::Convertor;
-pub use routes::{Find, Methods, Routes};
+pub use routes::{Find, Routes};
 pub use template::{Template, TemplateError};

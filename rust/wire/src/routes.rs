@@ -1,5 +1,5 @@
-//! The routes in the order of their registration, and which of them answers a path and a method.
-//! The top of path matching; what a route is worth (`T`) is the caller's business.
+//! The routes in the order of their registration, and which of them answers a path.
+//! The top of path matching; what a route is worth (`T`), and which methods it answers, is the caller's business.
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
@@ -8,84 +8,12 @@ use crate::captures::Captures;
 use crate::node::{Node, Search, WordHasher};
 use crate::template::Template;
 
-/// The methods a route answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Methods {
-    /// A bit for each common method; no bit and no name means any method.
-    common: u16,
-    others: Box<[Box<str>]>,
-}
-
-impl Methods {
-    /// Every method, as a route without a list of methods has it.
-    #[must_use]
-    pub fn any() -> Self {
-        Self::default()
-    }
-
-    /// These methods, compared letter by letter; no method at all means any, as in Starlette.
-    #[must_use]
-    pub fn of<I: IntoIterator<Item: AsRef<str>>>(methods: I) -> Self {
-        let mut common = 0;
-        let mut others = Vec::new();
-        for method in methods {
-            match common_bit(method.as_ref()) {
-                0 => others.push(method.as_ref().into()),
-                bit => common |= bit,
-            }
-        }
-        Self { common, others: others.into() }
-    }
-
-    /// Whether the route answers this method.
-    #[must_use]
-    pub fn allow(&self, method: &str) -> bool {
-        self.allow_method(Method::new(method))
-    }
-
-    fn allow_method(&self, method: Method<'_>) -> bool {
-        let is_any = self.common == 0 && self.others.is_empty();
-        is_any
-            || self.common & method.bit != 0
-            || (method.bit == 0 && self.others.iter().any(|other| **other == *method.name))
-    }
-}
-
-/// The bit of a common method; 0 for any other.
-fn common_bit(method: &str) -> u16 {
-    match method {
-        "GET" => 1,
-        "HEAD" => 1 << 1,
-        "POST" => 1 << 2,
-        "PUT" => 1 << 3,
-        "PATCH" => 1 << 4,
-        "DELETE" => 1 << 5,
-        "OPTIONS" => 1 << 6,
-        "TRACE" => 1 << 7,
-        "CONNECT" => 1 << 8,
-        _ => 0,
-    }
-}
-
-/// A request's method, looked up once a search.
-#[derive(Clone, Copy)]
-struct Method<'m> {
-    bit: u16,
-    name: &'m str,
-}
-
-impl<'m> Method<'m> {
-    fn new(name: &'m str) -> Self {
-        Self { bit: common_bit(name), name }
-    }
-}
-
 /// What a search found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Find<'r, 'p, T> {
-    /// The first route that answers path and method.
+    /// The first route that answers the path and is allowed.
     Full(Found<'r, 'p, T>),
-    /// No route answers both; the first one that answers the path.
+    /// No route does both; the first one that answers the path.
     Partial(Found<'r, 'p, T>),
     /// No route answers the path.
     None,
@@ -117,7 +45,6 @@ pub struct Routes<T> {
 #[derive(Debug)]
 struct Route<T> {
     template: Template,
-    methods: Methods,
     value: T,
 }
 
@@ -168,7 +95,7 @@ impl<T> Routes<T> {
     }
 
     /// Adds a route after all others and returns its index.
-    pub fn insert(&mut self, template: Template, methods: Methods, value: T) -> usize {
+    pub fn insert(&mut self, template: Template, value: T) -> usize {
         let index = self.list.len();
         if template.is_static() {
             let fixed = self.fixed.entry(template.path().into()).or_default();
@@ -179,27 +106,20 @@ impl<T> Routes<T> {
         } else {
             self.tree.insert(&template, index);
         }
-        self.list.push(Route { template, methods, value });
+        self.list.push(Route { template, value });
         index
     }
 
-    /// The first route that answers path and method, else the first that answers the path.
+    /// The first route that answers the path and that `allows` is content with, else the first that answers the path.
     #[must_use]
-    pub fn find<'p>(&self, path: &'p str, method: &str) -> Find<'_, 'p, T> {
-        self.find_in(path, method, 0..self.len())
-    }
-
-    /// As [`Self::find`], but among the routes registered before `below` only.
-    #[must_use]
-    pub fn find_below<'p>(&self, path: &'p str, method: &str, below: usize) -> Find<'_, 'p, T> {
-        self.find_in(path, method, 0..below)
+    pub fn find<'p>(&self, path: &'p str, allows: impl FnMut(&T) -> bool) -> Find<'_, 'p, T> {
+        self.find_in(path, 0..self.len(), allows)
     }
 
     /// As [`Self::find`], but among the routes with an index in `range` only.
     #[must_use]
-    pub fn find_in<'p>(&self, path: &'p str, method: &str, range: Range<usize>) -> Find<'_, 'p, T> {
-        let mut first =
-            FirstMatch { routes: &self.list, method: Method::new(method), range, full: None, partial: None };
+    pub fn find_in<'p>(&self, path: &'p str, range: Range<usize>, allows: impl FnMut(&T) -> bool) -> Find<'_, 'p, T> {
+        let mut first = FirstMatch { routes: &self.list, allows, range, full: None, partial: None };
         let fixed = self.fixed.get(path);
         for index in fixed.into_iter().flat_map(|fixed| &fixed.indexes) {
             if first.wants(*index, *index) {
@@ -224,16 +144,16 @@ impl<T> Routes<T> {
 }
 
 /// A search for the lowest full and the lowest partial match.
-struct FirstMatch<'r, 'm, T> {
+struct FirstMatch<'r, T, A> {
     routes: &'r [Route<T>],
-    method: Method<'m>,
+    allows: A,
     /// The indexes that can still change the answer; ends at the lowest full match so far.
     range: Range<usize>,
     full: Option<usize>,
     partial: Option<usize>,
 }
 
-impl<T> Search for FirstMatch<'_, '_, T> {
+impl<T, A: FnMut(&T) -> bool> Search for FirstMatch<'_, T, A> {
     fn wants(&self, first: usize, last: usize) -> bool {
         first < self.range.end && self.range.start <= last
     }
@@ -242,7 +162,7 @@ impl<T> Search for FirstMatch<'_, '_, T> {
         let Some(route) = self.routes.get(index) else {
             return;
         };
-        if route.methods.allow_method(self.method) {
+        if (self.allows)(&route.value) {
             self.full = Some(index);
             self.range.end = index;
         } else if self.partial.is_none_or(|partial| index < partial) {
@@ -270,15 +190,21 @@ impl Search for Lowest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Find, Methods, Routes};
+    use super::{Find, Routes};
     use crate::template::Template;
 
-    fn routes(list: &[(&str, &[&str])]) -> Routes<String> {
+    type Methods = &'static [&'static str];
+
+    fn routes(list: &[(&str, Methods)]) -> Routes<Methods> {
         let mut routes = Routes::new();
         for (path, methods) in list {
-            routes.insert(Template::parse(path).unwrap(), Methods::of(*methods), (*path).to_owned());
+            routes.insert(Template::parse(path).unwrap(), *methods);
         }
         routes
+    }
+
+    fn allows(method: &str) -> impl Fn(&Methods) -> bool {
+        move |methods| methods.is_empty() || methods.contains(&method)
     }
 
     #[derive(Debug, PartialEq)]
@@ -325,39 +251,29 @@ mod tests {
             ("users", "GET", Nothing),
         ];
         for (path, method, expected) in table {
-            assert_eq!(answer(&routes.find(path, method)), expected, "{method} {path}");
+            assert_eq!(answer(&routes.find(path, allows(method))), expected, "{method} {path}");
         }
     }
 
     #[test]
     fn find_in_a_range_sees_no_other_route() {
         let routes = routes(&[("/{a}", &["GET"]), ("/x", &["GET"]), ("/{b}", &["POST"]), ("/x", &["GET"])]);
-        let found = |range| answer(&routes.find_in("/x", "GET", range));
+        let found = |range| answer(&routes.find_in("/x", range, allows("GET")));
         assert_eq!(found(0..4), Answer::Full(0));
         assert_eq!(found(1..4), Answer::Full(1));
         assert_eq!(found(2..4), Answer::Full(3));
         assert_eq!(found(2..3), Answer::Partial(2));
         assert_eq!(found(3..3), Answer::Nothing);
-        assert_eq!(answer(&routes.find_below("/x", "POST", 2)), Answer::Partial(0));
-        assert_eq!(answer(&routes.find_below("/x", "POST", 9)), Answer::Full(2));
     }
 
     #[test]
     fn find_returns_value_and_captures() {
         let routes = routes(&[("/a/{x}/{y:int}", &[])]);
-        let Find::Full(found) = routes.find("/a/b/7", "ANY") else { panic!("no match") };
-        assert_eq!(found.value, "/a/{x}/{y:int}");
+        let Find::Full(found) = routes.find("/a/b/7", allows("ANY")) else { panic!("no match") };
+        assert!(found.value.is_empty());
         assert_eq!(found.captures.iter().collect::<Vec<_>>(), ["b", "7"]);
-        assert_eq!(routes.get(0).map(String::as_str), Some("/a/{x}/{y:int}"));
+        assert!(routes.get(0).is_some_and(|methods| methods.is_empty()));
         assert_eq!(routes.template(0).map(|template| template.names().collect::<Vec<_>>()), Some(vec!["x", "y"]));
         assert!(routes.get(1).is_none() && routes.template(1).is_none());
-    }
-
-    #[test]
-    fn methods_are_compared_letter_by_letter() {
-        assert!(Methods::any().allow("") && Methods::of([""; 0]).allow("BREW"));
-        let methods = Methods::of(["GET", "PURGE"]);
-        assert!(methods.allow("GET") && methods.allow("PURGE"));
-        assert!(!methods.allow("get") && !methods.allow("POST") && !methods.allow("BREW"));
     }
 }

@@ -14,6 +14,7 @@ use crate::attribute::Attribute;
 use crate::error::Error;
 use crate::exits::Lifetime;
 use crate::serialize::shape::Shape;
+use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
 use crate::worker::Pace;
 
@@ -77,6 +78,7 @@ struct PlanRecipe {
     answer: AnswerRecipe,
     parts: Parts,
     overrides_provider: Py<PyAny>,
+    source: Py<Snapshot>,
     operation: Py<PyAny>,
 }
 
@@ -381,6 +383,7 @@ impl Plan {
             overrides: if nodes.len() > 1 { overrides_of(recipe.overrides_provider.bind(py)) } else { None },
             lookups: recipe.lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
             variants: Variants::default(),
+            source: recipe.source,
             operation: recipe.operation,
             nodes,
         })
@@ -390,23 +393,16 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, and nobody has assigned
-    /// another callable to the endpoint's `Dependant`.
+    /// Whether the plan still says what is to be done: nothing that it stands for was replaced.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        self.holds(py, witness::replaced(py)?)
+        Ok(self.holds(witness::replaced(py)?))
     }
 }
 
 impl Plan {
     /// The same, where it is known which parts of the engine stand for a name that was replaced.
     #[inline]
-    pub(crate) fn holds(&self, py: Python<'_>, replaced: Parts) -> PyResult<bool> {
-        if replaced & self.parts != 0 {
-            return Ok(false);
-        }
-        match self.nodes.last() {
-            None => Ok(true),
-            Some(endpoint) => Ok(endpoint.dependant.bind(py).getattr(intern!(py, "call"))?.is(&endpoint.call)),
-        }
+    pub(crate) fn holds(&self, replaced: Parts) -> bool {
+        replaced & self.parts == 0
     }
 }

@@ -15,6 +15,7 @@ use param::Scalar;
 
 use crate::attribute::Attribute;
 use crate::serialize::shape::Shape;
+use crate::snapshot::Snapshot;
 use crate::witness::Parts;
 use crate::worker::Pace;
 
@@ -132,6 +133,8 @@ pub(crate) struct Plan {
     /// The parts of the engine that it is run by.
     #[pyo3(get)]
     pub(crate) parts: Parts,
+    /// What it was compiled from: the dependency graph and the fields, which user code may edit.
+    pub(crate) source: Py<Snapshot>,
     /// The `dependency_overrides` of what holds them.
     pub(crate) overrides: Option<Attribute>,
     /// What is looked up there.
@@ -149,6 +152,15 @@ fn validates_in_thread(nodes: &[Node], answer: &Answer) -> bool {
 }
 
 impl Plan {
+    /// Whether nobody has edited what the plan was compiled from.
+    ///
+    /// # Errors
+    /// Those of an attribute that is computed.
+    #[inline]
+    pub(crate) fn is_true_to_its_source(&self, py: Python<'_>) -> PyResult<bool> {
+        self.source.get().is_current(py)
+    }
+
     /// Whether what the endpoint returns is validated in a worker thread.
     pub(crate) fn validates_in_thread(&self) -> bool {
         validates_in_thread(&self.nodes, &self.answer)

@@ -1,0 +1,82 @@
+//! Objects as they were when something was compiled from them, and whether they still are that.
+//!
+//! User code may edit a dependency graph at any time and in place. Nothing tells of it, so it is compared, by addresses.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::ffi::{Items, Slots};
+
+/// One attribute that is kept in no slot.
+#[derive(Debug)]
+struct Attribute {
+    object: Py<PyAny>,
+    name: Py<PyString>,
+    /// None if there was no such attribute.
+    value: Option<Py<PyAny>>,
+}
+
+/// Attributes of objects, and the items of lists. It holds what it has seen, so that no address is given to another.
+#[pyclass(frozen, module = "ferroapi._core")]
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    slots: Vec<Slots>,
+    lists: Vec<Items>,
+    attributes: Vec<Attribute>,
+}
+
+impl Snapshot {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.slots.iter().try_for_each(|slots| slots.visit(visit))?;
+        self.lists.iter().try_for_each(|items| items.visit(visit))?;
+        self.attributes.iter().try_for_each(|attribute| {
+            visit.call(&attribute.object)?;
+            visit.call(&attribute.value)
+        })
+    }
+}
+
+#[pymethods]
+impl Snapshot {
+    /// Take a snapshot of these attributes and of these lists.
+    #[new]
+    fn new(attributes: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyString>>)>, lists: &Bound<'_, PyList>) -> PyResult<Self> {
+        let mut snapshot = Self { slots: Vec::new(), lists: Vec::new(), attributes: Vec::new() };
+        for (object, mut names) in attributes {
+            snapshot.slots.append(&mut Slots::of(&object, &mut names)?);
+            for name in names {
+                let value = object.getattr_opt(&name)?.map(Bound::unbind);
+                snapshot.attributes.push(Attribute { object: object.clone().unbind(), name: name.unbind(), value });
+            }
+        }
+        snapshot.lists = lists.iter().map(|list| Ok(Items::of(list.cast()?))).collect::<PyResult<_>>()?;
+        Ok(snapshot)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.visit(&visit)
+    }
+
+    /// Whether every attribute is the object that it was, and every list has the items that it had.
+    ///
+    /// # Errors
+    /// Those of an attribute that is computed.
+    #[inline]
+    pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.slots.iter().all(Slots::are_unchanged) || !self.lists.iter().all(|items| items.are_unchanged(py)) {
+            return Ok(false);
+        }
+        for Attribute { object, name, value } in &self.attributes {
+            let now = object.bind(py).getattr_opt(name)?;
+            let is_unchanged = match (&now, value) {
+                (Some(now), Some(value)) => now.is(value),
+                (now, value) => now.is_none() && value.is_none(),
+            };
+            if !is_unchanged {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
