@@ -80,6 +80,28 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 		target/venv-$$version/bin/python -m pytest $(PARALLEL) $(ARGS); \
 	done
 
+# The versions are put over those of the tests' own tools, which may ask for others. The packages of tests/integrations ask
+# for newer ones to do their work, and old versions use what Python has deprecated since.
+OLDEST := --ignore tests/integrations -W ignore::DeprecationWarning
+
+.PHONY: test-oldest
+test-oldest: ## Run tests and conformance on the oldest versions that pyproject.toml allows (about 20 minutes; ARGS= for pytest)
+	$(MAKE) test-bounds BOUND=oldest RESOLUTION=lowest-direct ARGS="$(OLDEST) $(ARGS)"
+
+.PHONY: test-newest
+test-newest: ## Run tests and conformance on the newest versions that pyproject.toml allows (about 20 minutes; ARGS= for pytest)
+	$(MAKE) test-bounds BOUND=newest RESOLUTION=highest
+
+.PHONY: test-bounds
+test-bounds:
+	CARGO_TARGET_DIR=target/bounds $(MAKE) build VENV=target/venv-$(BOUND)
+	rm -f target/$(BOUND).txt
+	target/venv-$(BOUND)/bin/uv pip compile --quiet --resolution $(RESOLUTION) --python target/venv-$(BOUND)/bin/python \
+		--extra all --output-file target/$(BOUND).txt pyproject.toml
+	target/venv-$(BOUND)/bin/uv pip install --no-deps --python target/venv-$(BOUND)/bin/python --requirement target/$(BOUND).txt
+	target/venv-$(BOUND)/bin/python -m pytest $(PARALLEL) $(ARGS)
+	target/venv-$(BOUND)/bin/python tests/conformance/run.py --versions target/$(BOUND).txt
+
 .PHONY: test-deep
 test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
 	PROPTEST_CASES=20000 cargo test --locked --release --workspace --exclude ferroapi-core

@@ -36,6 +36,8 @@ class Cache:
     """The folder outside the repository that holds the suite, its environment and the results."""
 
     root: Path
+    versions: Path | None = None
+    """A requirements file of versions that are put over the pinned ones."""
 
     @property
     def suite(self) -> Path:
@@ -47,10 +49,16 @@ class Cache:
 
     @property
     def environment(self) -> Path:
-        digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+        texts = [path.read_bytes() for path in self.requirements]
+        digest = hashlib.sha256(b"".join(texts)).hexdigest()[:12]
         # The cache tag does not say whether Python is free-threaded.
         threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
         return self.root / f"venv-{sys.implementation.cache_tag}{threads}-{digest}"
+
+    @property
+    def requirements(self) -> list[Path]:
+        """What is installed, each over the one before."""
+        return [REQUIREMENTS] if self.versions is None else [REQUIREMENTS, self.versions]
 
     @property
     def python(self) -> Path:
@@ -137,8 +145,9 @@ def build_environment(cache: Cache) -> None:
         return
     venv.create(cache.environment, with_pip=True, clear=True)
     # Without dependencies: a package that asks for the real FastAPI must not bring it in.
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--requirement", str(REQUIREMENTS)]
-    subprocess.run([cache.python, "-m", "pip", "install", *options], check=True)
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]
+    for path in cache.requirements:
+        subprocess.run([cache.python, "-m", "pip", "install", *options, str(path)], check=True)
     complete.touch()
 
 
@@ -204,6 +213,7 @@ def main() -> int:
         prog="make conformance", usage="%(prog)s ARGS='[options] [pytest arguments, default: the whole suite]'"
     )
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder for suite, environment and results")
+    parser.add_argument("--versions", type=Path, help="requirements to put over the pinned ones, without dependencies")
     parser.add_argument("--python", type=Path, help="an interpreter that already has the suite's packages")
     parser.add_argument(
         "--migrated", action="store_true", help="the tutorial after `ferroapi migrate`, without the alias"
@@ -215,7 +225,7 @@ def main() -> int:
     )
     options, selection = parser.parse_known_args()
 
-    cache = Cache(options.cache.resolve())
+    cache = Cache(options.cache.resolve(), options.versions)
     cache.root.mkdir(parents=True, exist_ok=True)
     fetch_suite(cache)
     if options.python is None:

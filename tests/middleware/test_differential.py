@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ferroapi._middleware import texts
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 import surroundings
@@ -22,6 +24,9 @@ BACKGROUND = {"of the middleware", "streamed"}
 
 
 def _without_order_of_threads(seen: surroundings.Seen) -> surroundings.Seen:
+    if not texts.is_known("starlette.middleware.base"):
+        # Starlette's own middleware sends in one task what the application says in another, and neither waits.
+        return replace(seen, log=sorted(seen.log))
     last = seen.log[-len(BACKGROUND) :]
     return replace(seen, log=seen.log[: -len(last)] + sorted(last)) if set(last) == BACKGROUND else seen
 

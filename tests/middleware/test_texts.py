@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
-from starlette.middleware.cors import CORSMiddleware
+import starlette
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 
 from ferroapi._middleware import chain, texts
 
+OLDER = tuple(map(int, starlette.__version__.split(".")[:2])) < (1, 10)
 NAMES = sorted({known.__module__ for known in chain._KNOWN})
 
 
@@ -14,22 +16,25 @@ async def application(scope: object, receive: object, send: object) -> None:
     raise AssertionError("nobody calls it")
 
 
+@pytest.mark.skipif(OLDER, reason="layers of an older Starlette run as they are")
 @pytest.mark.parametrize("name", NAMES)
 def test_text_of_the_installed_starlette_is_known(name: str) -> None:
     assert texts.is_known(name)
 
 
 def test_layer_of_another_text_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = CORSMiddleware(application)
+    layer = HTTPSRedirectMiddleware(application)
     assert chain.serve_of(layer) is not None
-    module = __import__("starlette.middleware.cors", fromlist=["cors"])
-    other = tmp_path / "cors.py"
+    module = __import__("starlette.middleware.httpsredirect", fromlist=["httpsredirect"])
+    other = tmp_path / "httpsredirect.py"
     other.write_bytes(Path(module.__file__).read_bytes() + b"\n")
     for path in (str(other), str(tmp_path / "missing.py"), None):
         monkeypatch.setattr(module, "__file__", path)
         texts.is_known.cache_clear()
         assert chain.serve_of(layer) is None
-        assert list(chain.explain([CORSMiddleware])) == [("CORSMiddleware", "it is called in a way of its own")]
+        assert list(chain.explain([HTTPSRedirectMiddleware])) == [
+            ("HTTPSRedirectMiddleware", "it is called in a way of its own")
+        ]
     monkeypatch.undo()
     texts.is_known.cache_clear()
     assert chain.serve_of(layer) is not None

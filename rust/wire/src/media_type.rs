@@ -71,18 +71,16 @@ pub fn is_json(header: &[u8]) -> bool {
 #[must_use]
 pub fn form_kind(header: &[u8]) -> FormKind {
     let (essence, _) = crate::query::split_once(header, b';');
-    // Quotes and equal signs can move the first semicolon, and other white space is not trimmed.
-    let is_plain = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x21..=0x7e) && !matches!(byte, b'"' | b'=');
+    // Quotes and equal signs can move the first semicolon, and other white space is not trimmed. Capitals mean the same to
+    // some versions of python-multipart only.
+    let is_plain = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x21..=0x7e) && !matches!(byte, b'"' | b'=' | b'A'..=b'Z');
     if !essence.iter().all(is_plain) {
         return FormKind::Unsure;
     }
-    let essence = essence.trim_ascii();
-    if essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        FormKind::UrlEncoded
-    } else if essence.eq_ignore_ascii_case(b"multipart/form-data") {
-        FormKind::Multipart
-    } else {
-        FormKind::Neither
+    match essence.trim_ascii() {
+        b"application/x-www-form-urlencoded" => FormKind::UrlEncoded,
+        b"multipart/form-data" => FormKind::Multipart,
+        _ => FormKind::Neither,
     }
 }
 
@@ -180,9 +178,10 @@ mod tests {
 
     #[test]
     fn form_kind_is_certain_for_plain_headers_only() {
-        let table: [(&[u8], FormKind); 13] = [
+        let table: [(&[u8], FormKind); 14] = [
             (b"application/x-www-form-urlencoded", FormKind::UrlEncoded),
-            (b"\tApplication/X-WWW-Form-URLencoded ; charset=utf-8", FormKind::UrlEncoded),
+            (b"\tapplication/x-www-form-urlencoded ; charset=utf-8", FormKind::UrlEncoded),
+            (b"application/X-www-form-urlencoded", FormKind::Unsure),
             (b"multipart/form-data; boundary=\"a;b\"", FormKind::Multipart),
             (b"multipart/form-data", FormKind::Multipart),
             (b"multipart/mixed; boundary=a", FormKind::Neither),

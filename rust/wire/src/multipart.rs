@@ -37,7 +37,7 @@ pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
     let value = value.strip_prefix(b"\"").map_or(Some(value), |quoted| quoted.strip_suffix(b"\""))?;
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:?".contains(byte);
     let is_whole = (1..=LONGEST_BOUNDARY).contains(&value.len()) && value.iter().all(is_plain);
-    (is_whole && essence.eq_ignore_ascii_case(b"multipart/form-data")).then_some(value)
+    (is_whole && essence == b"multipart/form-data").then_some(value)
 }
 
 /// The parts of a whole body.
@@ -115,9 +115,10 @@ mod tests {
 
     #[test]
     fn boundary_is_the_only_parameter() {
-        let table: [(&[u8], Option<&[u8]>); 10] = [
+        let table: [(&[u8], Option<&[u8]>); 11] = [
             (b"multipart/form-data; boundary=abc", Some(b"abc")),
-            (b"Multipart/Form-Data;boundary=\"a-b.c\"", Some(b"a-b.c")),
+            (b"multipart/form-data;boundary=\"a-b.c\"", Some(b"a-b.c")),
+            (b"Multipart/Form-Data;boundary=a", None),
             (b"multipart/form-data", None),
             (b"multipart/form-data; boundary=", None),
             (b"multipart/form-data; boundary=a b", None),
