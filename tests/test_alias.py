@@ -273,6 +273,14 @@ def test_alias_runs_python_dash_m_fastapi() -> None:
     assert result.stdout.startswith("ferroapi 0.1.0 (FastAPI 0.165.0)"), result.stderr
 
 
+def test_alias_of_the_command_line_that_is_late_names_the_variable() -> None:
+    """As under a tracer that imports `fastapi` when it starts."""
+    arguments = ["ferroapi", "run", "--alias", "main.py"]
+    result = run(f"import fastapi, sys; sys.argv = {arguments!r}; from ferroapi.cli import main; main()")
+    assert result.returncode == 1 and not result.stderr
+    assert "Start the process with FERROAPI_ALIAS=1 in its environment" in result.stdout
+
+
 @pytest.mark.parametrize(("option", "same"), [("--ferroapi-alias", True), ("--no-ferroapi-alias", False)])
 def test_alias_pytest_plugin_installs_it_before_conftest(tmp_path: Path, option: str, same: bool) -> None:
     (tmp_path / "conftest.py").write_text("import fastapi\n")
@@ -281,3 +289,18 @@ def test_alias_pytest_plugin_installs_it_before_conftest(tmp_path: Path, option:
     )
     result = run("", "-m", "pytest", "-q", "-p", "ferroapi.pytest_plugin", option, str(tmp_path), folder=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_alias_pytest_plugin_that_is_late_names_the_variable(tmp_path: Path) -> None:
+    """Pytest imports the classes that `filterwarnings` names before the plugins that `-p` names."""
+    setting = "filterwarnings = error::fastapi.exceptions.FastAPIDeprecationWarning"
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{setting}\n")
+    (tmp_path / "test_same.py").write_text(
+        "import fastapi, ferroapi\ndef test_same(): assert fastapi.FastAPI is ferroapi.FastAPI\n"
+    )
+    command = ("-m", "pytest", "-q", "-p", "ferroapi.pytest_plugin", str(tmp_path))
+    late = run("", *command, folder=tmp_path)
+    assert late.returncode == 4
+    assert "Start the process with FERROAPI_ALIAS=1 in its environment" in late.stderr
+    early = run("", *command, folder=tmp_path, FERROAPI_ALIAS="1")
+    assert early.returncode == 0, early.stdout + early.stderr

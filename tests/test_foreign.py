@@ -114,6 +114,20 @@ def test_foreign_route_put_into_the_list_is_refused_by_the_next_request() -> Non
         TestClient(app).get("/x")
 
 
+def test_method_that_nobody_made_an_endpoint_is_warned_of() -> None:
+    """As with Ray Serve, which looks for an application of the real `fastapi` before it fills in `self`."""
+    app = FastAPI()
+
+    class Service:
+        @app.get("/items/{number}")
+        def item(self, number: int) -> int:
+            return number
+
+    with pytest.warns(RuntimeWarning, match=r"Service.item takes `self` from the query.* FERROAPI_ALIAS=1"):
+        response = TestClient(app).get("/items/3")
+    assert response.status_code == 422
+
+
 def test_foreign_names_that_do_the_same_are_taken() -> None:
     """What the real `fastapi` has from Starlette, and its subclasses that add nothing a request could tell."""
     app = FastAPI()

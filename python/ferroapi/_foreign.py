@@ -4,15 +4,25 @@ They look like ours and would be taken for something else: a dependency that gua
 """
 
 import sys
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ferroapi._signature import user_stack_level
 from ferroapi.exceptions import FastAPIError
+
+if TYPE_CHECKING:
+    from ferroapi.dependencies.models import Dependant
 
 _THEIRS = "fastapi"
 
 # Starlette's classes do all that these are asked for.
 _HARMLESS_MODULES = frozenset({"fastapi.responses"})
+
+_WAY_OUT = (
+    "let every `import fastapi` mean ferroapi: start the process with FERROAPI_ALIAS=1 in its environment, or call "
+    "ferroapi.alias.install() before the first import."
+)
 
 
 def refuse_foreign(*values: Any) -> None:
@@ -21,8 +31,7 @@ def refuse_foreign(*values: Any) -> None:
     Raises:
         FastAPIError: one of the values is such an object; the message says how to have one framework only.
     """
-    # Under the alias there is no other `fastapi`: this module is part of it.
-    if _THEIRS not in sys.modules or __name__.partition(".")[0] == _THEIRS:
+    if not _is_other_there():
         return
     for value in values:
         for base in (value if isinstance(value, type) else type(value)).__mro__:
@@ -36,7 +45,7 @@ def refuse_foreign_options(options: Mapping[str, Any]) -> None:
     Raises:
         FastAPIError: as `refuse_foreign`.
     """
-    if _THEIRS in sys.modules:
+    if _is_other_there():
         for value in options.values():
             refuse_foreign(*(value if isinstance(value, list | tuple) else (value,)))
 
@@ -50,11 +59,26 @@ def refuse_foreign_exceptions(*keys: Any) -> None:
     refuse_foreign(*(key for key in keys if isinstance(key, type) and key.__module__.partition(".")[0] == _THEIRS))
 
 
+def warn_of_methods(dependant: "Dependant") -> None:
+    """Warn of an endpoint that is a method whose `self` nobody has filled in, so that every request lacks it.
+
+    A package that does so (Ray Serve's `ingress`) leaves alone what is no application of the real `fastapi`.
+    """
+    if _is_other_there() and any(field.name == "self" for field in dependant.query_params):
+        name = getattr(dependant.call, "__qualname__", repr(dependant.call))
+        message = f"The endpoint {name} takes `self` from the query. If a package is to fill it in, {_WAY_OUT}"
+        warnings.warn(message, RuntimeWarning, stacklevel=user_stack_level())
+
+
+def _is_other_there() -> bool:
+    # Under the alias there is no other: this module is part of `fastapi`.
+    return _THEIRS in sys.modules and __name__.partition(".")[0] != _THEIRS
+
+
 def _message(value: Any, base: type) -> str:
     name = f"{base.__module__}.{base.__qualname__}"
     what = f"an object of {name}" if not isinstance(value, type) else name if value is base else f"a subclass of {name}"
     return (
         f"ferroapi was given {what}, of the real fastapi, which it does not know: {value!r}. Import the name from "
-        "ferroapi; or, if a package brings it, let every `import fastapi` mean ferroapi: start the process with "
-        "FERROAPI_ALIAS=1 in its environment, or call ferroapi.alias.install() before the first import."
+        f"ferroapi; or, if a package brings it, {_WAY_OUT}"
     )

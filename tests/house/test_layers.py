@@ -65,7 +65,7 @@ PYTHON = {
     "_signature": "exceptions",
     "exception_handlers": "exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",
-    "_foreign": "exceptions",
+    "_foreign": "exceptions _signature dependencies.models",
     "encoders": "_compat exceptions types",
     "responses": "exceptions sse encoders",
     "background": "telemetry._api",

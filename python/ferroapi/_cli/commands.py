@@ -65,12 +65,12 @@ class _Target:
         """`module:name` of the application, imported.
 
         Raises:
-            DiscoveryError: there is none.
+            DiscoveryError: there is none, or the real `fastapi` is there before the alias.
         """
         if self.use_alias:
+            _install_alias()
             # Reload and worker processes inherit the environment, not this process' modules.
             os.environ["FERROAPI_ALIAS"] = "1"
-            alias.install()
         found = find_application(self._point())
         if self.is_verbose:
             module = sys.modules[found.partition(":")[0]]
@@ -85,6 +85,13 @@ class _Target:
         if self.path is None and self.app is None and (configured := configured_entrypoint(Path.cwd())) is not None:
             return parse_import_string(configured)
         return locate(self.path, self.app)
+
+
+def _install_alias() -> None:
+    try:
+        alias.install()
+    except alias.RealFastAPIImportedError as error:
+        raise DiscoveryError(str(error)) from error
 
 
 def _show_version(wanted: bool) -> None:

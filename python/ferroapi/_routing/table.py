@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRou
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
-from ferroapi._foreign import refuse_foreign
+from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.plan import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._routing.changes import ObservedRoute, observe
@@ -398,6 +398,7 @@ def websocket_plan(route: Any) -> tuple[_core.Plan | None, str]:
 
 
 def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
+    warn_of_methods(state.dependant)
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, asked, state, way)
