@@ -158,6 +158,9 @@ def run_suite(cache: Cache, mode: Mode, python: Path, selection: list[str], work
     plugins = [*mode.plugins, "no:sugar", "no:cacheprovider", "no:codspeed"]
     command = [str(python), "-m", "pytest", *(word for plugin in plugins for word in ("-p", plugin))]
     command += [f"--timeout={TEST_SECONDS}", "-q", "--tb=short", "--continue-on-collection-errors", "--no-header"]
+    if cache.versions is not None:
+        # Old versions use what Python and pytest have deprecated since.
+        command += ["-W", "ignore::DeprecationWarning"]
     workers = min(workers, mode.most_workers)
     # One worker a file: some files of the suite share files on disk.
     command += ["-n", str(workers), *(["--dist=loadfile"] if workers else [])]

@@ -106,7 +106,7 @@ def unanalyzable(app: "Unknown") -> Any:  # type: ignore[name-defined] # noqa: F
 REPLACEMENTS = (plain, coroutine, synchronous, asynchronous, Made, Called(), failing, lambda: "lambda", print)
 
 
-@pytest.mark.parametrize("replacement", REPLACEMENTS, ids=str)
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
 @pytest.mark.parametrize("replaced", ["leaf", "shared", "generator", "scoped"])
 def test_overriding_callable_is_called_as_by_fastapi(replaced: str, replacement: Any) -> None:
     found: list[Any] = []
