@@ -33,7 +33,7 @@ def check_start(message: dict[str, Any]) -> None:
         RuntimeError: it must not reach a server.
     """
 
-def respond(plan: Plan, request: Any, body: Any) -> Driver:
+def respond(plan: Plan, request: Any, body: Any) -> Awaitable:
     """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response."""
 
 def is_replaced(parts: int) -> bool:
@@ -96,8 +96,8 @@ class Shape:
         """Return the JSON of a validated value, None if pydantic must write it."""
 
 @final
-class Driver:
-    """One request under way: an awaitable that the server's task runs."""
+class Awaitable:
+    """What is awaited and runs in the engine: a request under way, a stream, a response from below; a coroutine."""
 
     def __await__(self) -> Generator[Any, Any, Any]: ...
     def __iter__(self) -> Generator[Any, Any, Any]: ...
@@ -106,41 +106,22 @@ class Driver:
         """Resume with a value.
 
         Raises:
-            StopIteration: the request is over.
+            StopIteration: it is over.
+            ValueError: it is what resumes it.
         """
 
     def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
         """Resume with an exception."""
 
     def close(self) -> None:
-        """Give the request up."""
+        """Give it up, and what it waits for."""
 
-@final
-class Stream:
-    """A streaming response on its way: an awaitable that sends the start, a message for each chunk, and the end."""
+def stream(response: Any, send: Any) -> Awaitable:
+    """Send the start of a streaming response, a message for each chunk of its `body_iterator`, and the end.
 
-    def __new__(cls, response: Any, send: Any) -> Self:
-        """Stream the `body_iterator` of a response object.
-
-        Raises:
-            AttributeError: when it is awaited, for a chunk that is neither text nor bytes.
-        """
-
-    def __await__(self) -> Generator[Any, Any]: ...
-    def __iter__(self) -> Generator[Any, Any]: ...
-    def __next__(self) -> Any: ...
-    def send(self, value: Any) -> Any:
-        """Resume with a value.
-
-        Raises:
-            StopIteration: all is sent.
-        """
-
-    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
-        """Resume with an exception."""
-
-    def close(self) -> None:
-        """Give the stream up."""
+    Raises:
+        AttributeError: when it is awaited, for a chunk that is neither text nor bytes.
+    """
 
 @final
 class Recorder:
@@ -207,7 +188,7 @@ class RouteTable:
     def expire(self) -> None:
         """Note that a route, or the list of them, has changed."""
 
-    def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Driver | None:
+    def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Awaitable | None:
         """Return the driver of the path operation that answers `scope`, None if Python must answer."""
 
     def connect(self, scope: Any, application: Any = None) -> Plan | None:
@@ -233,7 +214,7 @@ class Gate:
     def is_current(self) -> bool:
         """Whether no route has changed since the table was made."""
 
-    def enter(self, scope: Any, receive: Any, send: Any) -> Driver | bool:
+    def enter(self, scope: Any, receive: Any, send: Any) -> Awaitable | bool:
         """Run a request to where it first waits, and return the driver of the rest; True if it is over.
 
         False says that the application must look closer, and that nothing was run.
@@ -369,29 +350,10 @@ class Messages:
     def settle(self) -> bool:
         """Close, release, and make steps until something is in the way; tell whether all calls are over."""
 
-@final
-class Reply:
-    """The response that came from below, sent as it comes: an awaitable."""
+def reply(messages: Messages, response: Any, send: Any) -> Awaitable:
+    """Send the response that came from below, as it comes."""
 
-    def __new__(cls, messages: Messages, response: Any, send: Any) -> Self:
-        """Prepare to send it."""
-
-    def __await__(self) -> Generator[Any, Any]: ...
-    def __iter__(self) -> Generator[Any, Any]: ...
-    def __next__(self) -> Any: ...
-    def send(self, value: Any) -> Any:
-        """Resume with a value.
-
-        Raises:
-            StopIteration: all is sent.
-        """
-
-    def throw(self, kind: Any, value: Any = None, _traceback: Any = None) -> Any:
-        """Resume with an exception."""
-
-    def close(self) -> None:
-        """Give the response up."""
-
+@disjoint_base
 class HTTPProtocol:
     """An HTTP/1.1 connection of uvicorn's: its subclass has the limits as attributes of the class."""
 

@@ -76,7 +76,7 @@ def test_request_that_waits_comes_out_of_the_gate_as_its_rest() -> None:
     sent: list[Any] = []
     assert app._gate is not None
     rest = app._gate.enter(http_scope("/waits"), None, sender(sent))
-    assert isinstance(rest, _core.Driver)
+    assert isinstance(rest, _core.Awaitable)
     assert (steps, sent) == (["begun"], [])
     assert rest.send(None) == "a trap of the event loop"
     with pytest.raises(StopIteration):
@@ -105,7 +105,7 @@ def test_rest_of_a_request_can_be_cancelled_before_it_is_awaited() -> None:
         assert requested(app, "/nowhere").status == 404
     assert app._gate is not None
     rest = app._gate.enter(http_scope("/waits"), None, sender([]))
-    assert isinstance(rest, _core.Driver)
+    assert isinstance(rest, _core.Awaitable)
     with pytest.raises(asyncio.CancelledError):
         rest.throw(asyncio.CancelledError)
     assert seen == [asyncio.CancelledError]

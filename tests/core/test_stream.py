@@ -1,4 +1,4 @@
-"""`_core.Stream` resumed by hand: what it yields, and what is left of it when it is given up."""
+"""`_core.stream` resumed by hand: what it yields, and what is left of it when it is given up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -29,7 +29,7 @@ def test_stream_yields_what_its_generator_waits_for_and_passes_exceptions_on() -
             log.append(repr(error))
         yield b""
 
-    stream = _core.Stream(StreamingResponse(chunks()), ignore)
+    stream = _core.stream(StreamingResponse(chunks()), ignore)
     assert isinstance(stream.send(None), Pause)
     with pytest.raises(StopIteration):
         stream.throw(KeyError("thrown"))
@@ -47,7 +47,7 @@ def test_closed_stream_closes_what_it_waits_for() -> None:
         finally:
             log.append("closed")
 
-    stream = _core.Stream(StreamingResponse(iter(())), send)
+    stream = _core.stream(StreamingResponse(iter(())), send)
     assert isinstance(next(iter(stream)), Pause)
     stream.close()
     assert log == ["closed"]
@@ -56,7 +56,7 @@ def test_closed_stream_closes_what_it_waits_for() -> None:
 
 
 def test_exception_thrown_into_a_stream_that_has_not_begun_ends_it() -> None:
-    stream = _core.Stream(StreamingResponse(iter(())), ignore)
+    stream = _core.stream(StreamingResponse(iter(())), ignore)
     with pytest.raises(KeyError):
         stream.throw(KeyError)
 
@@ -137,6 +137,6 @@ def test_stream_sends_what_starlette_does_to_one_who_empties_each_message(name: 
             log.append((type(error), str(error)))
         return log
 
-    ours = asyncio.run(run(_core.Stream))
+    ours = asyncio.run(run(_core.stream))
     assert ours == asyncio.run(run(StreamingResponse.stream_response))
     assert ours[0]["type"] == "http.response.start"

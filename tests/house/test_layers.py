@@ -95,7 +95,8 @@ PYTHON_DEFERRED = {
 
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
-    ("error", "names", "ffi"),
+    ("error", "locked"),
+    ("names", "ffi"),
     ("awaitable", "attribute", "snapshot", "watched"),
     ("witness",),
     ("scope", "steps"),

@@ -39,7 +39,7 @@ async def _serve_function(layer: Any, below: Application, scope: Scope, receive:
     try:
         response = await layer.dispatch_func(exchange.request, exchange.call_next)
         if exchange.passes(response):
-            await _core.Reply(exchange, response, send)
+            await _core.reply(exchange, response, send)
             # None when it was made; the middleware function may have set it.
             if response.background:
                 await response.background()

@@ -33,7 +33,7 @@ async def send_stream(response: StreamingResponse, scope: Scope, receive: Receiv
     if scope["type"] != "http" or not in_asyncio_task() or not _is_as_written(response):
         await response(scope, receive, send)
         return
-    stream = _core.Stream(response, send)
+    stream = _core.stream(response, send)
     if _specification(scope.get("asgi", {}).get("spec_version", "2.0")) >= _RAISES_ON_DISCONNECT:
         try:
             await stream

@@ -5,9 +5,10 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::plan::{Plan, Render};
 use crate::respond::{Ready, carries_body, check_response};
 use crate::serialize::shape::{self, Shaped};
@@ -86,6 +87,24 @@ pub(crate) fn receive_in_thread(
         let run = names::copy_context(py)?.call0()?.getattr(intern!(py, "run"))?;
         validate::call_validator_in(&run, validate, result.clone_ref(py))
     })
+}
+
+impl Received {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Written(_) => Ok(()),
+            Self::Valid { value: object, .. } | Self::Refused(object) => visit.call(object),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Ready(ready) => ready.visit(visit),
+            Self::Object(object) | Self::Build(object) => visit.call(object),
+        }
+    }
 }
 
 /// Turn the endpoint's `result` into an answer; `native` says that bytes are wanted rather than an object.
@@ -243,5 +262,5 @@ fn status(py: Python<'_>, plan: &Plan, solver: &Solver) -> PyResult<u16> {
 /// What `JSONResponse(jsonable_encoder(value))` raises; `RecursionError` at a bounded depth.
 #[pyfunction]
 pub(crate) fn encode_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(value.py(), &serialize::encode_json(value)?))
+    guarded(|| Ok(PyBytes::new(value.py(), &serialize::encode_json(value)?)))
 }

@@ -1,28 +1,61 @@
-//! What `await` does, for the awaitables that are written in Rust: iterate, resume with a value or an exception.
+//! What `await` does for all that is awaited and written in Rust: one class, and the steps that it is resumed with.
 
 use pyo3::exceptions::{PyBaseException, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyType, PyTypeMethods};
+use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::{Error, caught, guarded};
 use crate::ffi::{self, Sent};
+use crate::locked::Locked;
 use crate::names;
 
-/// Where running an awaitable has led to.
-pub(crate) enum Outcome<'py> {
+/// What is awaited: what it does between one thing that it waits for and the next.
+pub(crate) trait Run: Send + Sync + 'static {
+    /// Go on with the result of what was waited for; with `None` at first.
+    ///
+    /// # Errors
+    /// What [`Run::recover`] is given.
+    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next>;
+
+    /// Go on with an exception of what was waited for, or of `proceed`.
+    ///
+    /// # Errors
+    /// What awaiting it raises.
+    fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next>;
+
+    /// Show what it holds to Python's garbage collector.
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+}
+
+/// What a step leads to.
+pub(crate) enum Next {
+    /// Wait for this, then go on.
+    Await(Py<PyAny>),
+    /// It is over; this is what awaiting it gives.
+    Done(Py<PyAny>),
+}
+
+/// Where it has led to to resume what is awaited.
+enum Outcome<'py> {
     /// Something is suspended on this object.
     Yielded(Bound<'py, PyAny>),
     /// It is over, with this result.
     Returned(Py<PyAny>),
 }
 
-/// How a suspended awaitable is resumed.
+/// How what is suspended is resumed.
 pub(crate) enum Input<'py> {
     Value(Bound<'py, PyAny>),
     Error(PyErr),
 }
 
 impl Input<'_> {
+    fn none(py: Python<'_>) -> Input<'_> {
+        Input::Value(py.None().into_bound(py))
+    }
+
     /// The exception that the arguments of `throw` mean.
     pub(crate) fn thrown(kind: Bound<'_, PyAny>, value: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
         let error = match (kind.cast::<PyType>(), value) {
@@ -35,13 +68,196 @@ impl Input<'_> {
     }
 }
 
+/// Run to where something suspends, or to the end.
+///
+/// A panic is recovered from like an exception, once.
+fn advance<'py, R: Run + ?Sized>(
+    run: &mut R,
+    py: Python<'py>,
+    awaiting: &mut Option<Py<PyAny>>,
+    input: Input<'py>,
+) -> PyResult<Outcome<'py>> {
+    match caught(|| advance_unguarded(run, py, awaiting, input)) {
+        Ok(outcome) => outcome,
+        Err(panic) => guarded(|| {
+            drop(awaiting.take());
+            advance_unguarded(run, py, awaiting, Input::Error(panic))
+        }),
+    }
+}
+
+#[inline]
+fn advance_unguarded<'py, R: Run + ?Sized>(
+    run: &mut R,
+    py: Python<'py>,
+    awaiting: &mut Option<Py<PyAny>>,
+    input: Input<'py>,
+) -> PyResult<Outcome<'py>> {
+    let mut result = match (awaiting.take(), input) {
+        (Some(iterator), input) => match resume(iterator.bind(py), input) {
+            Ok(Sent::Yielded(object)) => {
+                *awaiting = Some(iterator);
+                return Ok(Outcome::Yielded(object));
+            }
+            Ok(Sent::Returned(value)) => Ok(value.unbind()),
+            Err(error) => Err(error),
+        },
+        (None, Input::Value(value)) => Ok(value.unbind()),
+        (None, Input::Error(error)) => Err(error),
+    };
+    loop {
+        let next = result.and_then(|value| run.proceed(py, value)).or_else(|error| run.recover(py, error))?;
+        let object = match next {
+            Next::Await(object) => object,
+            Next::Done(value) => return Ok(Outcome::Returned(value)),
+        };
+        let sent = iterator(object.into_bound(py))
+            .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
+        result = match sent {
+            Ok((Sent::Yielded(object), iterator)) => {
+                *awaiting = Some(iterator.unbind());
+                return Ok(Outcome::Yielded(object));
+            }
+            Ok((Sent::Returned(value), _)) => Ok(value.unbind()),
+            Err(error) => Err(error),
+        };
+    }
+}
+
+struct Suspended {
+    run: Box<dyn Run>,
+    /// The iterator of what it waits for; none before the first step.
+    awaiting: Option<Py<PyAny>>,
+    /// What that yielded in [`begin`], until somebody awaits the rest.
+    pending: Option<Py<PyAny>>,
+}
+
+enum State {
+    Suspended(Suspended),
+    /// A call resumes it, and has what it holds.
+    Running,
+    Over,
+}
+
+/// What is awaited, as Python sees it: a coroutine without a frame.
+#[pyclass(frozen, module = "ferroapi._core")]
+pub(crate) struct Awaitable(Locked<State>);
+
+/// Run to where it first waits, and give what is to be awaited for the rest; nothing if it is over.
+///
+/// What never waits is over without an object for it, which is why the caller must be in its task already.
+///
+/// # Errors
+/// What awaiting it raises.
+pub(crate) fn begin<R: Run>(py: Python<'_>, mut run: R) -> PyResult<Option<Awaitable>> {
+    let mut awaiting = None;
+    match advance(&mut run, py, &mut awaiting, Input::none(py))? {
+        Outcome::Yielded(object) => {
+            let suspended = Suspended { run: Box::new(run), awaiting, pending: Some(object.unbind()) };
+            Ok(Some(Awaitable(Locked::new(State::Suspended(suspended)))))
+        }
+        Outcome::Returned(_) => Ok(None),
+    }
+}
+
+impl Awaitable {
+    /// What has not begun.
+    pub(crate) fn new(run: impl Run) -> Self {
+        Self(Locked::new(State::Suspended(Suspended { run: Box::new(run), awaiting: None, pending: None })))
+    }
+
+    fn resume<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
+        let state = self.0.with(|state| match state {
+            State::Suspended(_) => std::mem::replace(state, State::Running),
+            State::Running => State::Running,
+            State::Over => State::Over,
+        });
+        let mut suspended = match state {
+            State::Suspended(suspended) => suspended,
+            State::Running => return Err(Error::Running.into()),
+            State::Over => return Err(Error::Resumed.into()),
+        };
+        let outcome = match (suspended.pending.take(), input) {
+            (Some(pending), Input::Value(_)) => Ok(Outcome::Yielded(pending.into_bound(py))),
+            (_, input) => advance(suspended.run.as_mut(), py, &mut suspended.awaiting, input),
+        };
+        let is_over = !matches!(outcome, Ok(Outcome::Yielded(_)));
+        let state = if is_over { State::Over } else { State::Suspended(suspended) };
+        drop(self.0.replace(state));
+        outcome
+    }
+}
+
+#[pymethods]
+impl Awaitable {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.0.visit(|state| match state {
+            State::Suspended(Suspended { run, awaiting, pending }) => {
+                visit.call(awaiting)?;
+                visit.call(pending)?;
+                run.visit(&visit)
+            }
+            State::Running | State::Over => Ok(()),
+        })
+    }
+
+    fn __clear__(&self) {
+        drop(self.0.replace(State::Over));
+    }
+
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    /// `None` ends the iteration without an exception object, as a coroutine that returns `None` does.
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.resume(py, Input::none(py))? {
+            Outcome::Yielded(object) => Ok(Some(object)),
+            Outcome::Returned(value) if value.is_none(py) => Ok(None),
+            Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
+        }
+    }
+
+    fn send<'py>(&self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.resume(py, Input::Value(value)).and_then(yielded)
+    }
+
+    #[pyo3(signature = (kind, value=None, _traceback=None))]
+    fn throw<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Bound<'py, PyAny>,
+        value: Option<Bound<'py, PyAny>>,
+        _traceback: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.resume(py, Input::thrown(kind, value)?).and_then(yielded)
+    }
+
+    /// Give up what it waits for, and all that it holds.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.0.with(|state| match state {
+            State::Running => State::Running,
+            state => std::mem::replace(state, State::Over),
+        });
+        match state {
+            State::Running => Err(Error::Running.into()),
+            State::Suspended(Suspended { awaiting: Some(awaiting), .. }) => guarded(|| close(awaiting.bind(py))),
+            State::Suspended(_) | State::Over => Ok(()),
+        }
+    }
+}
+
 /// The exception object with its traceback, which `PyErr` keeps beside it.
 pub(crate) fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
 }
 
 /// What `send` and `throw` give: the object, or `StopIteration` with the result.
-pub(crate) fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
+fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
     match outcome {
         Outcome::Yielded(object) => Ok(object),
         Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
@@ -67,13 +283,6 @@ fn other_iterator<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
         }
         Err(error) => Err(error),
     }
-}
-
-/// Begin to await an object.
-pub(crate) fn start(object: Bound<'_, PyAny>) -> PyResult<(Sent<'_>, Bound<'_, PyAny>)> {
-    let py = object.py();
-    let awaiting = iterator(object)?;
-    Ok((ffi::send(&awaiting, py.None().bind(py))?, awaiting))
 }
 
 /// Pass a value or an exception on to what is awaited.

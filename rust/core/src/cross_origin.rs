@@ -5,7 +5,9 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::guarded;
 use crate::names;
 use crate::respond::message_type;
 use crate::scope::Scope;
@@ -27,6 +29,10 @@ pub(crate) fn cross_origin(
     scope: &Bound<'_, PyAny>,
     send: Py<PyAny>,
 ) -> PyResult<Option<CrossOriginSend>> {
+    guarded(|| send_through(layer, scope, send))
+}
+
+fn send_through(layer: Py<PyAny>, scope: &Bound<'_, PyAny>, send: Py<PyAny>) -> PyResult<Option<CrossOriginSend>> {
     let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
     let py = scope.py();
     let view = Scope(scope);
@@ -47,6 +53,19 @@ pub(crate) fn cross_origin(
 #[pymethods]
 impl CrossOriginSend {
     fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        guarded(|| self.send(message))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.layer)?;
+        visit.call(&self.scope)?;
+        visit.call(&self.origin)?;
+        visit.call(&self.send)
+    }
+}
+
+impl CrossOriginSend {
+    fn send<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = message.py();
         if let Ok(message) = message.cast_exact::<PyDict>() {
             if message_type(message)? == "http.response.start" {
@@ -59,9 +78,7 @@ impl CrossOriginSend {
         let headers = names::headers(py)?.call((), Some(&headers))?;
         self.layer.bind(py).call_method1(intern!(py, "send"), (message, &self.send, headers))
     }
-}
 
-impl CrossOriginSend {
     /// Put the headers of the middleware into the message that starts a response.
     fn mark(&self, message: &Bound<'_, PyDict>) -> PyResult<()> {
         let py = message.py();
@@ -73,10 +90,10 @@ impl CrossOriginSend {
         message.set_item(intern!(py, "headers"), &headers)?;
         let Some(origin) = &self.origin else { return vary(&headers) };
         let origin = origin.bind(py);
-        let simple = layer.getattr(intern!(py, "simple_headers"))?.cast_into::<PyDict>()?;
-        for (name, value) in simple {
-            let name = name.call_method0(intern!(py, "lower"))?;
-            set(&headers, &encoded(&name)?, &encoded(&value)?)?;
+        let simple = layer.getattr(intern!(py, "simple_headers"))?.call_method0(intern!(py, "items"))?;
+        for item in simple.try_iter()? {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+            set(&headers, &encoded(&name.call_method0(intern!(py, "lower"))?)?, &encoded(&value)?)?;
         }
         let is_explicit = if layer.getattr(intern!(py, "allow_all_origins"))?.is_truthy()? {
             layer.getattr(intern!(py, "allow_credentials"))?.is_truthy()?

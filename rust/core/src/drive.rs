@@ -1,21 +1,21 @@
-//! The awaitable that runs a plan: `Driver::proceed` is the table of contents of a request.
+//! What runs a plan: `Driver::advance` is the table of contents of a request.
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
 mod failing;
 mod reading;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3::{PyTraverseError, PyVisit};
 
 use self::reading::Chunks;
 use crate::answer::{Answer, Received, answer, object_answer};
-use crate::awaitable::{Input, Outcome, close, iterator, resume, yielded};
-use crate::error::Error;
+use crate::awaitable::{Awaitable, Next, Run};
+use crate::error::{Error, guarded};
 use crate::exits::{self, Closer, Exits, Kind, Lifetime};
-use crate::ffi::{self, Sent};
 use crate::hop::{Hop, Landed};
 use crate::messages::deliver;
 use crate::names;
@@ -56,8 +56,6 @@ enum Stage {
     ClosingFiles,
     /// The exception handlers answer.
     Failing,
-    /// Nothing more will happen.
-    Finished,
 }
 
 /// What is awaited at the end of an async generator.
@@ -69,14 +67,6 @@ enum Ending {
     Checkpoint,
 }
 
-/// What a stage leads to.
-enum Next {
-    /// Wait for this, then proceed with its result.
-    Await(Py<PyAny>),
-    /// The request is over; this is what awaiting the driver gives.
-    Done(Py<PyAny>),
-}
-
 /// The connection of one request, and who is around it.
 pub(crate) struct Channels {
     pub(crate) scope: Py<PyDict>,
@@ -86,8 +76,7 @@ pub(crate) struct Channels {
     pub(crate) application: Option<Py<PyAny>>,
 }
 
-/// One request under way: an awaitable for the server's task.
-#[pyclass(module = "ferroapi._core")]
+/// One request under way.
 pub(crate) struct Driver {
     channels: Channels,
     /// Whether the response is sent from here; otherwise awaiting the driver gives a response object.
@@ -108,9 +97,6 @@ pub(crate) struct Driver {
     refusal: Option<PyErr>,
     stage: Stage,
     ending: Option<Ending>,
-    awaiting: Option<Py<PyAny>>,
-    /// What the request waits for since [`Driver::begin`], until somebody awaits the driver.
-    pending: Option<Py<PyAny>>,
 }
 
 impl Driver {
@@ -130,8 +116,6 @@ impl Driver {
             refusal: None,
             stage: Stage::Matched,
             ending: None,
-            awaiting: None,
-            pending: None,
         }
     }
 
@@ -183,64 +167,8 @@ impl Driver {
         Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
     }
 
-    /// Run to where the request first waits, and give what is to be awaited for the rest; nothing if it is over.
-    ///
-    /// A request that never waits is over without an object for it, which is why the caller must be in its task already.
-    pub(crate) fn begin(mut self, py: Python<'_>) -> PyResult<Option<Self>> {
-        match self.advance(py, Input::Value(py.None().into_bound(py)))? {
-            Outcome::Yielded(object) => {
-                self.pending = Some(object.unbind());
-                Ok(Some(self))
-            }
-            Outcome::Returned(_) => Ok(None),
-        }
-    }
-
-    /// Run until something suspends, or the request is over.
-    fn advance<'py>(&mut self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
-        if let (Some(pending), Input::Value(_)) = (self.pending.take(), &input) {
-            return Ok(Outcome::Yielded(pending.into_bound(py)));
-        }
-        let mut next = match (self.awaiting.take(), input) {
-            (Some(awaiting), input) => match resume(awaiting.bind(py), input) {
-                Ok(Sent::Yielded(object)) => {
-                    self.awaiting = Some(awaiting);
-                    return Ok(Outcome::Yielded(object));
-                }
-                Ok(Sent::Returned(value)) => self.proceed(py, value.unbind()),
-                Err(error) => Err(error),
-            },
-            (None, Input::Value(_)) if self.stage == Stage::Matched => self.proceed(py, py.None()),
-            (None, Input::Error(error)) => Err(error),
-            (None, Input::Value(_)) => return Err(Error::Resumed.into()),
-        };
-        loop {
-            let object = match next.or_else(|error| self.recover(py, error)) {
-                Ok(Next::Await(object)) => object,
-                Ok(Next::Done(value)) => {
-                    self.stage = Stage::Finished;
-                    return Ok(Outcome::Returned(value));
-                }
-                Err(error) => {
-                    self.stage = Stage::Finished;
-                    return Err(error);
-                }
-            };
-            let sent = iterator(object.into_bound(py))
-                .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
-            next = match sent {
-                Ok((Sent::Yielded(object), iterator)) => {
-                    self.awaiting = Some(iterator.unbind());
-                    return Ok(Outcome::Yielded(object));
-                }
-                Ok((Sent::Returned(value), _)) => self.proceed(py, value.unbind()),
-                Err(error) => Err(error),
-            };
-        }
-    }
-
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
-    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+    fn advance(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
         match self.stage {
             Stage::Matched => self.start(py),
             Stage::Receiving => self.received(py, value.bind(py)),
@@ -259,7 +187,6 @@ impl Driver {
             Stage::Sending => self.run_background(py),
             Stage::Calling | Stage::Background => self.finish(py),
             Stage::ClosingFiles | Stage::Failing => Ok(Next::Done(py.None())),
-            Stage::Finished => Err(Error::Resumed.into()),
         }
     }
 
@@ -411,7 +338,7 @@ impl Driver {
     fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
         match deliver(self.channels.send.bind(py), message)? {
             Some(awaitable) => Ok(Next::Await(awaitable)),
-            None => self.proceed(py, py.None()),
+            None => self.advance(py, py.None()),
         }
     }
 
@@ -500,45 +427,29 @@ fn not_stopped() -> PyErr {
     PyRuntimeError::new_err("generator didn't stop")
 }
 
-#[pymethods]
-impl Driver {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
+impl Run for Driver {
+    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+        self.advance(py, value)
     }
 
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+        self.meet_error(py, error)
     }
 
-    /// `None` ends the iteration without an exception object, as a coroutine that returns `None` does.
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.advance(py, Input::Value(py.None().into_bound(py)))? {
-            Outcome::Yielded(object) => Ok(Some(object)),
-            Outcome::Returned(value) if value.is_none(py) => Ok(None),
-            Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
-        }
-    }
-
-    fn send<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, Input::Value(value)).and_then(yielded)
-    }
-
-    #[pyo3(signature = (kind, value=None, _traceback=None))]
-    fn throw<'py>(
-        &mut self,
-        py: Python<'py>,
-        kind: Bound<'py, PyAny>,
-        value: Option<Bound<'py, PyAny>>,
-        _traceback: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let input = Input::thrown(kind, value)?;
-        self.advance(py, input).and_then(yielded)
-    }
-
-    fn close(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.stage = Stage::Finished;
-        self.solver = None;
-        self.awaiting.take().map_or(Ok(()), |awaiting| close(awaiting.bind(py)))
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Channels { scope, receive, send, application } = &self.channels;
+        visit.call(scope)?;
+        visit.call(receive)?;
+        visit.call(send)?;
+        visit.call(application)?;
+        visit.call(&self.plan)?;
+        self.solver.as_ref().map_or(Ok(()), |solver| solver.visit(visit))?;
+        visit.call(&self.hop)?;
+        self.exits.visit(visit)?;
+        visit.call(&self.files)?;
+        self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
+        self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
+        visit.call(&self.recorder)
     }
 }
 
@@ -550,6 +461,6 @@ pub(crate) fn respond(
     plan: Py<Plan>,
     request: &Bound<'_, PyAny>,
     body: Bound<'_, PyAny>,
-) -> PyResult<Driver> {
-    Driver::responding(py, plan, request, body)
+) -> PyResult<Awaitable> {
+    guarded(|| Driver::responding(py, plan, request, body).map(Awaitable::new))
 }

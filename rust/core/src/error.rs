@@ -1,7 +1,10 @@
-//! The errors that this crate itself detects, and their one conversion to Python exceptions.
+//! The errors that this crate itself detects, and their one conversion to Python exceptions: panics are among them.
 
-use pyo3::PyErr;
-use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PySystemError, PyTypeError, PyValueError};
+use pyo3::{PyErr, PyResult};
 
 /// What can be wrong with what Python hands to the engine.
 #[derive(Debug)]
@@ -20,6 +23,12 @@ pub(crate) enum Error {
     Header { name: String },
     /// The driver was resumed in a state in which nothing awaits.
     Resumed,
+    /// What is awaited was resumed by itself.
+    Running,
+    /// A call was prepared with more names than arguments.
+    Names { names: usize, arguments: usize },
+    /// A bug of this crate.
+    Panic { message: String },
 }
 
 impl From<Error> for PyErr {
@@ -34,6 +43,36 @@ impl From<Error> for PyErr {
                 PyRuntimeError::new_err(format!("the response has a control byte in its header {name:?}"))
             }
             Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
+            Error::Running => PyValueError::new_err("coroutine already executing"),
+            Error::Names { names, arguments } => {
+                PySystemError::new_err(format!("{names} keyword names for {arguments} arguments"))
+            }
+            Error::Panic { message } => PyRuntimeError::new_err(format!("ferroapi failed: {message}")),
         }
     }
+}
+
+/// Run something that Python has called: a panic becomes an exception, which handlers and middleware see.
+///
+/// `PyO3` would make a `BaseException` of it. What is run must leave nothing half changed that is used again.
+///
+/// # Errors
+/// What is run returns, or `RuntimeError`.
+#[inline]
+pub(crate) fn guarded<T>(run: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    caught(run)?
+}
+
+/// The same, with the exception of a panic apart from those that what is run returns.
+#[inline]
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| panicked(payload.as_ref()))
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(payload: &(dyn Any + Send)) -> PyErr {
+    let message = payload.downcast_ref::<&str>().map(ToString::to_string);
+    let message = message.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Error::Panic { message }.into()
 }

@@ -3,11 +3,15 @@
 //! Here is how they end when all goes well; when not, Python unwinds them (`native.unwind`).
 //! Source: FastAPI behaviour, `routing.request_response` (two exit stacks) and `contextlib` (a generator as a context).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::error::guarded;
+use crate::locked::Locked;
 
 /// When an entered generator is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub(crate) struct Exit {
 ///
 /// Shared with the worker thread that enters some, so that a request cancelled meanwhile still knows them.
 #[derive(Clone, Default)]
-pub(crate) struct Exits(Option<Arc<Mutex<Vec<Exit>>>>);
+pub(crate) struct Exits(Option<Arc<Locked<Vec<Exit>>>>);
 
 impl Exits {
     /// A list for a plan that enters something; for any other, nothing is allocated.
@@ -66,34 +70,33 @@ impl Exits {
         self.0.is_none()
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Vec<Exit>>> {
-        self.0.as_ref().map(|exits| exits.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     pub(crate) fn push(&self, exit: Exit) {
-        if let Some(mut exits) = self.lock() {
-            exits.push(exit);
+        if let Some(exits) = &self.0 {
+            exits.with(|exits| exits.push(exit));
         }
     }
 
     /// The cancel scope, if it is entered.
     pub(crate) fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.lock()?.iter().find(|exit| exit.kind == Kind::Scope).map(|exit| exit.object.clone_ref(py))
+        self.0
+            .as_ref()?
+            .with(|exits| exits.iter().find(|exit| exit.kind == Kind::Scope).map(|exit| exit.object.clone_ref(py)))
     }
 
     /// Take what of this lifetime was entered last.
     pub(crate) fn pop(&self, lifetime: Lifetime) -> Option<Exit> {
-        let mut exits = self.lock()?;
-        let last = exits.iter().rposition(|exit| exit.lifetime == lifetime)?;
-        Some(exits.remove(last))
+        self.0.as_ref()?.with(|exits| {
+            let last = exits.iter().rposition(|exit| exit.lifetime == lifetime)?;
+            Some(exits.remove(last))
+        })
     }
 
     /// Whether nothing has to be left: no generator waits, and nobody used an exit stack.
     pub(crate) fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(exits) = self.lock() else { return Ok(true) };
-        let stacks: Option<Vec<Py<PyAny>>> =
-            exits.iter().map(|exit| (exit.kind == Kind::Stack).then(|| exit.object.clone_ref(py))).collect();
-        drop(exits);
+        let Some(exits) = &self.0 else { return Ok(true) };
+        let stacks: Option<Vec<Py<PyAny>>> = exits.with(|exits| {
+            exits.iter().map(|exit| (exit.kind == Kind::Stack).then(|| exit.object.clone_ref(py))).collect()
+        });
         let Some(stacks) = stacks else { return Ok(false) };
         for stack in stacks {
             if is_used(stack.bind(py))? {
@@ -101,6 +104,11 @@ impl Exits {
             }
         }
         Ok(true)
+    }
+
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(exits) = &self.0 else { return Ok(()) };
+        exits.visit(|exits| exits.iter().try_for_each(|exit| visit.call(&exit.object)))
     }
 
     /// Take all of this lifetime as a list of `(object, kind)`, in the order of their entry.
@@ -129,6 +137,16 @@ pub(crate) struct Closer {
 impl Closer {
     /// Run the generator to its end; whether it stopped there is told by the result.
     fn __call__(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| self.close(py))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.generator)
+    }
+}
+
+impl Closer {
+    fn close(&self, py: Python<'_>) -> PyResult<bool> {
         match self.generator.call_method0(py, intern!(py, "__next__")) {
             Ok(_) => Ok(false),
             Err(stop) if stop.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => Ok(true),

@@ -5,10 +5,12 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use wire::query::{Part, Quoted};
 use wire::scalar;
 
+use crate::error::guarded;
 use crate::ffi;
 use crate::plan::param::Scalar;
 use crate::plan::{Kept, Key, Plan};
@@ -21,6 +23,13 @@ pub(crate) enum Found {
     Received(Py<PyAny>),
     /// What it stands for, as pydantic would say.
     Read(Py<PyAny>),
+}
+
+impl Found {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let (Self::Received(object) | Self::Read(object)) = self;
+        visit.call(object)
+    }
 }
 
 /// The collected values, by slot; `None` where the request has none.
@@ -181,11 +190,13 @@ fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Co
 #[pyfunction]
 #[pyo3(signature = (header, /))]
 pub(crate) fn parse_cookies<'py>(py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    let cookies = PyDict::new(py);
-    for (name, value) in wire::cookie::pairs(header) {
-        cookies.set_item(&*name, &*value)?;
-    }
-    Ok(cookies)
+    guarded(|| {
+        let cookies = PyDict::new(py);
+        for (name, value) in wire::cookie::pairs(header) {
+            cookies.set_item(&*name, &*value)?;
+        }
+        Ok(cookies)
+    })
 }
 
 /// Collect the fields of a url-encoded form.

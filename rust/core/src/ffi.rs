@@ -21,6 +21,8 @@ use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType, PyTypeMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::{Error, caught};
+
 /// What an awaitable answered when it was resumed.
 pub(crate) enum Sent<'py> {
     /// It is suspended on this object (a future, a trap), which belongs to the event loop.
@@ -34,7 +36,7 @@ pub(crate) enum Sent<'py> {
 /// `keywords` names the last `keywords.len()` of `arguments`.
 ///
 /// # Errors
-/// Whatever the call raises.
+/// Whatever the call raises; `SystemError` if there are more names than arguments.
 #[inline]
 pub(crate) fn vectorcall<'py>(
     callable: &Bound<'py, PyAny>,
@@ -42,12 +44,13 @@ pub(crate) fn vectorcall<'py>(
     keywords: Option<&Bound<'py, PyTuple>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = callable.py();
-    let named = keywords.map_or(0, PyTupleMethods::len);
-    debug_assert!(named <= arguments.len(), "more keyword names than arguments");
-    let positional = arguments.len().saturating_sub(named);
+    let names = keywords.map_or(0, PyTupleMethods::len);
+    let Some(positional) = arguments.len().checked_sub(names) else {
+        return Err(Error::Names { names, arguments: arguments.len() }.into());
+    };
     let keyword_names = keywords.map_or(std::ptr::null_mut(), Bound::as_ptr);
     // SAFETY: `Py<PyAny>` is `repr(transparent)` over a non-null object pointer, so the slice is an array of
-    // `positional + named` borrowed references that outlives the call; `keyword_names` is null or a tuple of that many str.
+    // `positional + names` borrowed references that outlives the call; `keyword_names` is null or a tuple of that many str.
     let result = unsafe {
         pyo3::ffi::PyObject_Vectorcall(
             callable.as_ptr(),
@@ -65,11 +68,10 @@ pub(crate) fn vectorcall<'py>(
 /// Measured: for a short text `PyString::new` takes 230 instructions, this 190: it has no UTF-8 to look for.
 ///
 /// # Errors
-/// `MemoryError`.
+/// `MemoryError`; `OverflowError` for more bytes than an object can have.
 #[inline]
 pub(crate) fn latin_1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
-    // A slice is never longer than what fits.
-    let length = bytes.len().try_into().unwrap_or(isize::MAX);
+    let length = isize::try_from(bytes.len())?;
     // SAFETY: the pointer is to that many bytes; no error handler is named, because no byte is an error.
     let text = unsafe { pyo3::ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null()) };
     // SAFETY: the function returns a new reference, or null with an exception set.
@@ -107,12 +109,13 @@ pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, run: impl FnOnce() -> Py
     if unsafe { pyo3::ffi::PyContext_Enter(context.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));
     }
-    let result = run();
-    // SAFETY: the context was entered above by this thread; what `run` entered it has left.
+    // A panic of what is run must not leave this thread in the context.
+    let result = caught(run);
+    // SAFETY: the context was entered above by this thread, and the function checks that what `run` entered it has left.
     if unsafe { pyo3::ffi::PyContext_Exit(context.as_ptr()) } != 0 {
         return Err(PyErr::fetch(py));
     }
-    result
+    result?
 }
 
 /// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.

@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::awaitable::begin;
+use crate::error::guarded;
 use crate::ffi;
 use crate::table::RouteTable;
 use crate::witness::Witness;
@@ -73,7 +75,8 @@ impl Gate {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.table)?;
         visit.call(&self.layers)?;
-        visit.call(&self.application)
+        visit.call(&self.application)?;
+        visit.call(&self.modules)
     }
 
     /// Whether no route has changed since the table was made.
@@ -92,16 +95,29 @@ impl Gate {
         receive: Py<PyAny>,
         send: Py<PyAny>,
     ) -> PyResult<Py<PyAny>> {
+        guarded(|| self.begin(py, scope, receive, send))
+    }
+}
+
+impl Gate {
+    fn begin(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+    ) -> PyResult<Py<PyAny>> {
         if !self.is_open(py, scope)? {
             return boolean(py, false);
         }
-        let driver = match self.table.get().drive(py, scope, receive, send, Some(self.application.clone_ref(py))) {
-            // The application meets the same error again, inside its middleware stack.
-            Err(error) if error.is_instance_of::<PyException>(py) => None,
-            driver => driver?,
-        };
+        let driver =
+            match guarded(|| self.table.get().driver(py, scope, receive, send, Some(self.application.clone_ref(py)))) {
+                // The application meets the same error again, inside its middleware stack.
+                Err(error) if error.is_instance_of::<PyException>(py) => None,
+                driver => driver?,
+            };
         let Some(driver) = driver else { return boolean(py, false) };
-        match driver.begin(py)? {
+        match begin(py, driver)? {
             None => boolean(py, true),
             Some(rest) => Ok(Py::new(py, rest)?.into_any()),
         }

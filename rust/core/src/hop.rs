@@ -1,12 +1,13 @@
 //! One hop to a worker thread: a run of consecutive plain callables, and the validation of what the endpoint returned.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::answer::{Received, receive_in_thread};
-use crate::error::Error;
+use crate::error::{Error, guarded};
+use crate::locked::Locked;
 use crate::plan::Plan;
 use crate::solve::{Need, Place, Solver};
 
@@ -29,17 +30,17 @@ struct Work {
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Hop {
     plan: Py<Plan>,
-    work: Mutex<Option<Work>>,
+    work: Locked<Option<Work>>,
     is_abandoned: AtomicBool,
 }
 
 impl Hop {
     pub(crate) fn new(plan: Py<Plan>, solver: Box<Solver>) -> Self {
-        Self { plan, work: Mutex::new(Some(Work { solver, landed: None })), is_abandoned: AtomicBool::new(false) }
+        Self { plan, work: Locked::new(Some(Work { solver, landed: None })), is_abandoned: AtomicBool::new(false) }
     }
 
     fn take(&self) -> Option<Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.work.with(Option::take)
     }
 
     /// The request has failed: nothing more is called for it.
@@ -71,14 +72,30 @@ impl Hop {
 impl Hop {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(mut work) = self.take() else { return Err(Error::Resumed.into()) };
-        let landed = self.run(py, &mut work.solver);
+        let landed = guarded(|| self.run(py, &mut work.solver));
         let (landed, outcome) = match landed {
             Ok(landed) => (Some(landed), Ok(())),
             Err(error) => (None, Err(error)),
         };
         work.landed = landed;
         // Also after an exception: what the request holds is given up on the event loop.
-        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+        drop(self.work.replace(Some(work)));
         outcome
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.plan)?;
+        self.work.visit(|work| {
+            let Some(Work { solver, landed }) = work else { return Ok(()) };
+            solver.visit(&visit)?;
+            match landed {
+                Some(Landed::Received(result, received)) => {
+                    visit.call(result)?;
+                    received.visit(&visit)
+                }
+                Some(Landed::Need(Need::Await(object) | Need::Result(object))) => visit.call(object),
+                Some(Landed::Need(_)) | None => Ok(()),
+            }
+        })
     }
 }

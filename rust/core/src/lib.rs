@@ -14,6 +14,7 @@ mod extract;
 mod ffi;
 mod gate;
 mod hop;
+mod locked;
 mod messages;
 mod names;
 mod plan;
@@ -40,11 +41,13 @@ mod _core {
     #[pymodule_export]
     use crate::answer::encode_json;
     #[pymodule_export]
+    use crate::awaitable::Awaitable;
+    #[pymodule_export]
     use crate::body::is_json_content_type;
     #[pymodule_export]
     use crate::cross_origin::{CrossOriginSend, cross_origin};
     #[pymodule_export]
-    use crate::drive::{Driver, respond};
+    use crate::drive::respond;
     #[pymodule_export]
     use crate::entry::Entry;
     #[pymodule_export]
@@ -56,7 +59,7 @@ mod _core {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
-    use crate::reply::Reply;
+    use crate::reply::reply;
     #[pymodule_export]
     use crate::respond::check_start;
     #[pymodule_export]
@@ -66,7 +69,7 @@ mod _core {
     #[pymodule_export]
     use crate::steps::Steps;
     #[pymodule_export]
-    use crate::stream::{Recorder, Stream};
+    use crate::stream::{Recorder, stream};
     #[pymodule_export]
     use crate::table::RouteTable;
     #[pymodule_export]

@@ -10,18 +10,34 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::guarded;
+use crate::locked::Locked;
 use crate::names;
 use crate::respond::message_type;
 use crate::steps::{self, Steps};
 use crate::stream::Recorder;
 
 /// Who waits for the next message.
+#[derive(Default)]
 enum Wanted {
+    #[default]
     Nobody,
     /// Whoever makes the steps of what is below: no future is needed.
     Stepper,
     /// A future, which is resolved when there is one, or when there will be none.
     Future(Py<PyAny>),
+}
+
+/// What becomes of a message that is sent.
+enum Sent {
+    /// A call is over.
+    TooLate,
+    /// The response has been sent.
+    Unneeded,
+    /// Nobody waits for it yet.
+    Early,
+    /// Somebody waits.
+    Wanted(Wanted),
 }
 
 /// What is there for the receiver.
@@ -36,9 +52,14 @@ pub(crate) enum Taken {
 }
 
 /// What is on its way between the calls of an application below and one response.
-#[pyclass(subclass, module = "ferroapi._core")]
+#[pyclass(frozen, subclass, module = "ferroapi._core")]
 pub(crate) struct Messages {
     event_loop: Py<PyAny>,
+    way: Locked<Way>,
+}
+
+#[derive(Default)]
+struct Way {
     /// The calls of what is below.
     runs: Vec<Py<Steps>>,
     /// What was sent and is not taken, each with the future that its sender waits for.
@@ -60,181 +81,145 @@ impl Messages {
     #[new]
     fn new(application: &Bound<'_, PyAny>, channels: &Bound<'_, PyAny>, event_loop: Py<PyAny>) -> Self {
         let _ = (application, channels);
-        Self {
-            event_loop,
-            runs: Vec::new(),
-            waiting: VecDeque::new(),
-            finals: Vec::new(),
-            message: None,
-            wanted: Wanted::Nobody,
-            over: None,
-            closed: false,
-            sending_closed: false,
-        }
+        Self { event_loop, way: Locked::default() }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
-        self.runs.iter().try_for_each(|run| visit.call(run))?;
-        self.finals.iter().try_for_each(|gate| visit.call(gate))?;
-        for (message, gate) in &self.waiting {
-            visit.call(message)?;
-            visit.call(gate)?;
-        }
-        if let Wanted::Future(future) = &self.wanted {
-            visit.call(future)?;
-        }
-        visit.call(&self.over)?;
-        visit.call(&self.message)
+        self.way.visit(|way| {
+            way.runs.iter().try_for_each(|run| visit.call(run))?;
+            way.finals.iter().try_for_each(|gate| visit.call(gate))?;
+            for (message, gate) in &way.waiting {
+                visit.call(message)?;
+                visit.call(gate)?;
+            }
+            if let Wanted::Future(future) = &way.wanted {
+                visit.call(future)?;
+            }
+            visit.call(&way.over)?;
+            visit.call(&way.message)
+        })
     }
 
-    fn __clear__(&mut self) {
-        self.over = None;
-        self.runs.clear();
-        self.finals.clear();
-        self.waiting.clear();
-        self.wanted = Wanted::Nobody;
-        self.message = None;
+    fn __clear__(&self) {
+        drop(self.way.replace(Way::default()));
     }
 
     /// The calls of what is below.
     #[getter]
     fn runs(&self, py: Python<'_>) -> Vec<Py<Steps>> {
-        self.runs.iter().map(|run| run.clone_ref(py)).collect()
+        self.way.with(|way| way.runs.iter().map(|run| run.clone_ref(py)).collect())
     }
 
     /// Whether all of them are over.
     #[getter]
-    fn have_all_ended(&self, py: Python<'_>) -> bool {
-        self.runs.iter().all(|run| run.borrow(py).has_ended())
+    fn have_all_ended(&self) -> bool {
+        self.way.with(|way| way.runs.iter().all(|run| run.get().has_ended()))
     }
 
     /// Whether the response has been sent.
     #[getter]
     fn is_closed(&self) -> bool {
-        self.closed
+        self.way.with(|way| way.closed)
     }
 
     /// Whether a call is over, after which nothing can be sent.
     #[getter]
     fn is_sending_closed(&self) -> bool {
-        self.sending_closed
+        self.way.with(|way| way.sending_closed)
     }
 
     /// Add a call; its messages come after those that wait.
-    fn expect(&mut self, run: Py<Steps>) {
-        self.wanted = if self.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
-        self.runs.push(run);
+    fn expect(&self, run: Py<Steps>) {
+        drop(self.way.with(|way| {
+            way.runs.push(run);
+            let wanted = if way.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
+            std::mem::replace(&mut way.wanted, wanted)
+        }));
     }
 
     /// Take a message from what is below; return the future that its sender has to await first, if any.
     ///
     /// # Errors
     /// `anyio.ClosedResourceError` after the end of a call.
-    fn pass_on(slf: &Bound<'_, Self>, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let py = slf.py();
-        let wanted = {
-            let mut this = slf.borrow_mut();
-            if this.sending_closed {
-                return Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?));
-            }
-            if this.closed {
-                return Ok(None);
-            }
-            std::mem::replace(&mut this.wanted, Wanted::Nobody)
-        };
-        if matches!(wanted, Wanted::Nobody) {
-            let gate = slf.borrow().future(py)?;
-            slf.borrow_mut().waiting.push_back((message.clone().unbind(), gate.clone_ref(py)));
-            return Ok(Some(gate));
-        }
-        slf.borrow_mut().message = Some(message.clone().unbind());
-        if let Wanted::Future(future) = wanted {
-            resolve(future.bind(py))?;
-        }
-        if !is_last(message)? {
-            return Ok(None);
-        }
-        let gate = slf.borrow().future(py)?;
-        slf.borrow_mut().finals.push(gate.clone_ref(py));
-        Ok(Some(gate))
+    fn pass_on(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        guarded(|| self.take_in(message))
     }
 
     /// Return the next message, `None` if what is below has to wait for something before.
     ///
     /// # Errors
     /// `anyio.EndOfStream` if there will be none, `anyio.ClosedResourceError` when the response has been sent.
-    fn take(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        let py = slf.py();
-        match next(slf)? {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        guarded(|| match self.next(py)? {
             Taken::Message(message) => Ok(Some(message)),
             Taken::Nothing => Ok(None),
             Taken::Ended => Err(PyErr::from_value(names::end_of_stream(py)?.call0()?)),
             Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
-        }
+        })
     }
 
     /// Return a future for the next message.
-    fn want(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let future = self.future(py)?;
-        self.wanted = Wanted::Future(future.clone_ref(py));
+    fn want(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let future = guarded(|| self.future(py))?;
+        let wanted = Wanted::Future(future.clone_ref(py));
+        drop(self.way.with(|way| std::mem::replace(&mut way.wanted, wanted)));
         Ok(future)
     }
 
     /// Return the message that has resolved that future, `None` if there will be none.
-    fn arrived(&mut self) -> Option<Py<PyAny>> {
-        self.wanted = Wanted::Nobody;
-        self.message.take()
+    fn arrived(&self) -> Option<Py<PyAny>> {
+        let (message, wanted) = self.way.with(|way| (way.message.take(), std::mem::take(&mut way.wanted)));
+        drop(wanted);
+        message
     }
 
     /// Want no message any more.
-    fn give_up(&mut self) {
-        self.wanted = Wanted::Nobody;
+    fn give_up(&self) {
+        drop(self.way.with(|way| std::mem::take(&mut way.wanted)));
     }
 
     /// Return a future for the end of a call.
-    fn await_end(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let future = self.future(py)?;
-        self.over = Some(future.clone_ref(py));
+    fn await_end(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let future = guarded(|| self.future(py))?;
+        drop(self.way.with(|way| way.over.replace(future.clone_ref(py))));
         Ok(future)
     }
 
     /// Take note that a call of what is below is over: nothing can be sent any more.
-    fn note_end(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (future, over) = {
-            let mut this = slf.borrow_mut();
-            this.sending_closed = true;
-            let future = match &this.wanted {
+    fn note_end(&self, py: Python<'_>) -> PyResult<()> {
+        let (future, over) = self.way.with(|way| {
+            way.sending_closed = true;
+            let future = match &way.wanted {
                 Wanted::Future(future) => Some(future.clone_ref(py)),
-                _ => None,
+                Wanted::Nobody | Wanted::Stepper => None,
             };
-            (future, this.over.take())
-        };
-        [future, over].iter().flatten().try_for_each(|future| resolve(future.bind(py)))
+            (future, way.over.take())
+        });
+        guarded(|| [future, over].iter().flatten().try_for_each(|future| resolve(future.bind(py))))
     }
 
     /// Take note that the response has been sent: no message is needed any more.
-    fn close(&mut self) {
-        self.closed = true;
+    fn close(&self) {
+        self.way.with(|way| way.closed = true);
     }
 
     /// Let those who have sent go on, as far as nothing is in the way.
-    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let gates: Vec<Py<PyAny>> = {
-            let this = slf.borrow();
-            this.finals.iter().chain(this.waiting.iter().map(|(_, gate)| gate)).map(|gate| gate.clone_ref(py)).collect()
-        };
-        gates.iter().try_for_each(|gate| resolve(gate.bind(py)))
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let gates: Vec<Py<PyAny>> = self.way.with(|way| {
+            way.finals.iter().chain(way.waiting.iter().map(|(_, gate)| gate)).map(|gate| gate.clone_ref(py)).collect()
+        });
+        guarded(|| gates.iter().try_for_each(|gate| resolve(gate.bind(py))))
     }
 
     /// Close, release, and make steps of what is below until something is in the way; tell whether it is over.
-    fn settle(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        slf.borrow_mut().closed = true;
-        Self::release(slf)?;
-        while step(slf)? {}
-        Ok(slf.borrow().have_all_ended(slf.py()))
+    fn settle(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| {
+            self.close();
+            self.release(py)?;
+            while self.step(py)? {}
+            Ok(self.have_all_ended())
+        })
     }
 }
 
@@ -242,52 +227,85 @@ impl Messages {
     fn future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.event_loop.call_method0(py, intern!(py, "create_future"))
     }
-}
 
-/// The next message; steps are made until there is one.
-pub(crate) fn next(messages: &Bound<'_, Messages>) -> PyResult<Taken> {
-    let py = messages.py();
-    if messages.borrow().closed {
-        return Ok(Taken::Closed);
-    }
-    loop {
-        if let Some(message) = messages.borrow_mut().message.take() {
-            return Ok(Taken::Message(message));
-        }
-        let first = messages.borrow_mut().waiting.pop_front();
-        if let Some((message, gate)) = first {
-            // Its sender was cancelled while it waited.
-            if gate.bind(py).call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-                continue;
+    fn take_in(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let py = message.py();
+        let (sent, not_taken) = self.way.with(|way| match way {
+            Way { sending_closed: true, .. } => (Sent::TooLate, None),
+            Way { closed: true, .. } => (Sent::Unneeded, None),
+            way => match std::mem::take(&mut way.wanted) {
+                Wanted::Nobody => (Sent::Early, None),
+                wanted => (Sent::Wanted(wanted), way.message.replace(message.clone().unbind())),
+            },
+        });
+        drop(not_taken);
+        match sent {
+            Sent::TooLate => return Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
+            Sent::Unneeded => return Ok(None),
+            Sent::Early => {
+                let (message, gate) = (message.clone().unbind(), self.future(py)?);
+                let waits = gate.clone_ref(py);
+                self.way.with(|way| way.waiting.push_back((message, waits)));
+                return Ok(Some(gate));
             }
-            if is_last(message.bind(py))? {
-                messages.borrow_mut().finals.push(gate);
-            } else {
-                resolve(gate.bind(py))?;
-            }
-            return Ok(Taken::Message(message));
+            Sent::Wanted(Wanted::Future(future)) => resolve(future.bind(py))?,
+            Sent::Wanted(_) => {}
         }
-        if messages.borrow().sending_closed {
-            return Ok(Taken::Ended);
+        if !is_last(message)? {
+            return Ok(None);
         }
-        messages.borrow_mut().wanted = Wanted::Stepper;
-        if !step(messages)? {
-            return Ok(Taken::Nothing);
-        }
+        let gate = self.future(py)?;
+        let waits = gate.clone_ref(py);
+        self.way.with(|way| way.finals.push(waits));
+        Ok(Some(gate))
     }
-}
 
-/// Make a step of what is below if nothing is in the way; tell whether one was made.
-fn step(messages: &Bound<'_, Messages>) -> PyResult<bool> {
-    let mut index = 0;
-    loop {
-        let Some(run) = messages.borrow().runs.get(index).map(|run| run.clone_ref(messages.py())) else {
-            return Ok(false);
-        };
-        if steps::go_on(run.bind(messages.py()))? {
-            return Ok(true);
+    /// The next message; steps are made until there is one.
+    pub(crate) fn next(&self, py: Python<'_>) -> PyResult<Taken> {
+        if self.is_closed() {
+            return Ok(Taken::Closed);
         }
-        index += 1;
+        loop {
+            let (message, first) = self.way.with(|way| match way.message.take() {
+                None => (None, way.waiting.pop_front()),
+                message => (message, None),
+            });
+            if let Some(message) = message {
+                return Ok(Taken::Message(message));
+            }
+            if let Some((message, gate)) = first {
+                // Its sender was cancelled while it waited.
+                if gate.bind(py).call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+                    continue;
+                }
+                if is_last(message.bind(py))? {
+                    self.way.with(|way| way.finals.push(gate));
+                } else {
+                    resolve(gate.bind(py))?;
+                }
+                return Ok(Taken::Message(message));
+            }
+            let replaced =
+                self.way.with(|way| (!way.sending_closed).then(|| std::mem::replace(&mut way.wanted, Wanted::Stepper)));
+            if replaced.is_none() {
+                return Ok(Taken::Ended);
+            }
+            if !self.step(py)? {
+                return Ok(Taken::Nothing);
+            }
+        }
+    }
+
+    /// Make a step of what is below if nothing is in the way; tell whether one was made.
+    fn step(&self, py: Python<'_>) -> PyResult<bool> {
+        let mut index = 0;
+        while let Some(run) = self.way.with(|way| way.runs.get(index).map(|run| run.clone_ref(py))) {
+            if steps::go_on(run.bind(py))? {
+                return Ok(true);
+            }
+            index += 1;
+        }
+        Ok(false)
     }
 }
 
@@ -331,7 +349,7 @@ pub(crate) fn deliver(send: &Bound<'_, PyAny>, message: &Bound<'_, PyAny>) -> Py
         return deliver(inner.bind(send.py()), message);
     }
     if let Ok(messages) = send.cast::<Messages>() {
-        return Messages::pass_on(messages, message);
+        return messages.get().take_in(message);
     }
     send.call1((message,)).map(Bound::unbind).map(Some)
 }

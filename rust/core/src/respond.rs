@@ -6,8 +6,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::names;
 use crate::plan::Answer;
 
@@ -20,6 +21,12 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.status)?;
+        visit.call(&self.headers)?;
+        visit.call(&self.body)
+    }
+
     /// A response of `body` under the plan's content type, with the headers that dependencies added behind its own.
     pub(crate) fn new(
         py: Python<'_>,
@@ -182,10 +189,12 @@ pub(crate) fn check_response(response: &Bound<'_, PyAny>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn check_start(message: &Bound<'_, PyDict>) -> PyResult<()> {
     let py = message.py();
-    if let Some(status) = message.get_item(intern!(py, "status"))? {
-        check_status_object(&status)?;
-    }
-    message.get_item(intern!(py, "headers"))?.map_or(Ok(()), |headers| check_headers(&headers))
+    guarded(|| {
+        if let Some(status) = message.get_item(intern!(py, "status"))? {
+            check_status_object(&status)?;
+        }
+        message.get_item(intern!(py, "headers"))?.map_or(Ok(()), |headers| check_headers(&headers))
+    })
 }
 
 fn check_status_object(status: &Bound<'_, PyAny>) -> PyResult<()> {

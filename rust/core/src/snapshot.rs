@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::guarded;
 use crate::ffi::{Items, Slots};
 
 /// One attribute that is kept in no slot.
@@ -58,6 +59,14 @@ impl Snapshot {
         self.visit(&visit)
     }
 
+    /// Whether every attribute is the object that it was, and every list has the items that it had.
+    #[pyo3(name = "is_current")]
+    fn is_current_guarded(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| self.is_current(py))
+    }
+}
+
+impl Snapshot {
     /// Whether every attribute is the object that it was, and every list has the items that it had.
     ///
     /// # Errors

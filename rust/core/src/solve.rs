@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
@@ -114,6 +115,13 @@ impl Connection {
         let request = request.unbind();
         self.request = Some(request.clone_ref(py));
         Ok(request)
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.scope)?;
+        let Self { receive, send, request, body_bytes, body_json, items, form_data, .. } = self;
+        [receive, send].into_iter().try_for_each(|object| visit.call(object))?;
+        [request, body_bytes, body_json, items, form_data].into_iter().try_for_each(|object| visit.call(object))
     }
 
     /// The form as Starlette's `FormData`, for whoever asks for it.
@@ -304,6 +312,26 @@ impl Solver {
         }
         self.position += 1;
         Ok(true)
+    }
+
+    /// Show what a request under way holds to Python's garbage collector.
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.plan)?;
+        visit.call(&self.base)?;
+        self.connection.visit(visit)?;
+        self.collected.iter().flatten().try_for_each(|found| found.visit(visit))?;
+        if let Body::Value(body) = &self.body {
+            visit.call(body)?;
+        }
+        self.results.iter().chain(&self.cache).try_for_each(|result| visit.call(result))?;
+        self.errors.visit(visit)?;
+        if let Some((request, function)) = &self.stacks {
+            visit.call(request)?;
+            visit.call(function)?;
+        }
+        let Self { response, background, entering, leaf, .. } = self;
+        [response, background, entering, leaf].into_iter().try_for_each(|object| visit.call(object))?;
+        self.arguments.iter().try_for_each(|argument| visit.call(argument))
     }
 
     /// Take a multipart form, as its items, or as the `FormData` that Starlette's parser has made; its files are returned.

@@ -8,22 +8,26 @@ use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::exception;
+use crate::error::{Error, guarded};
 use crate::ffi::{self, Sent};
+use crate::locked::Locked;
 use crate::names;
 
 /// One call of an application: not begun, suspended, or over.
-#[pyclass(subclass, module = "ferroapi._core")]
+#[pyclass(frozen, subclass, module = "ferroapi._core")]
 pub(crate) struct Steps {
     event_loop: Py<PyAny>,
     context: Py<PyAny>,
+    call: Locked<Call>,
+}
+
+struct Call {
     /// The application and its arguments, until it is called.
-    call: Option<(Py<PyAny>, Py<PyTuple>)>,
+    target: Option<(Py<PyAny>, Py<PyTuple>)>,
     task: Option<Py<PyAny>>,
     /// Whoever is told of the end.
-    #[pyo3(get, set)]
     exchange: Option<Py<PyAny>>,
     /// The cancel scope around the task, if it has one.
-    #[pyo3(get, set)]
     scope: Option<Py<PyAny>>,
     coroutine: Option<Py<PyAny>>,
     pending: Option<Py<PyAny>>,
@@ -31,46 +35,37 @@ pub(crate) struct Steps {
     ended: bool,
 }
 
+impl Call {
+    fn of(target: Option<(Py<PyAny>, Py<PyTuple>)>) -> Self {
+        let ended = target.is_none();
+        Self { target, task: None, exchange: None, scope: None, coroutine: None, pending: None, by_hand: true, ended }
+    }
+}
+
 #[pymethods]
 impl Steps {
     /// A call of `application` in a copy of the context.
     #[new]
     fn new(py: Python<'_>, event_loop: Py<PyAny>, application: Py<PyAny>, arguments: Py<PyTuple>) -> PyResult<Self> {
-        Ok(Self {
-            event_loop,
-            context: names::copy_context(py)?.call0()?.unbind(),
-            call: Some((application, arguments)),
-            task: None,
-            exchange: None,
-            scope: None,
-            coroutine: None,
-            pending: None,
-            by_hand: true,
-            ended: false,
-        })
+        let context = names::copy_context(py)?.call0()?.unbind();
+        Ok(Self { event_loop, context, call: Locked::new(Call::of(Some((application, arguments)))) })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         visit.call(&self.context)?;
-        if let Some((application, arguments)) = &self.call {
-            visit.call(application)?;
-            visit.call(arguments)?;
-        }
-        visit.call(&self.task)?;
-        visit.call(&self.exchange)?;
-        visit.call(&self.scope)?;
-        visit.call(&self.coroutine)?;
-        visit.call(&self.pending)
+        self.call.visit(|call| {
+            if let Some((application, arguments)) = &call.target {
+                visit.call(application)?;
+                visit.call(arguments)?;
+            }
+            let Call { task, exchange, scope, coroutine, pending, .. } = call;
+            [task, exchange, scope, coroutine, pending].into_iter().try_for_each(|object| visit.call(object))
+        })
     }
 
-    fn __clear__(&mut self) {
-        self.call = None;
-        self.task = None;
-        self.exchange = None;
-        self.scope = None;
-        self.coroutine = None;
-        self.pending = None;
+    fn __clear__(&self) {
+        drop(self.call.replace(Call::of(None)));
     }
 
     /// The context that the task runs in.
@@ -82,96 +77,128 @@ impl Steps {
     /// The task, once it is known.
     #[getter]
     fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.task.as_ref().map(|task| task.clone_ref(py))
+        self.call.with(|call| call.task.as_ref().map(|task| task.clone_ref(py)))
     }
 
     /// What the application returned, to be resumed.
     #[getter]
     fn coroutine(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.coroutine.as_ref().map(|coroutine| coroutine.clone_ref(py))
+        self.call.with(|call| call.coroutine.as_ref().map(|coroutine| coroutine.clone_ref(py)))
     }
 
     /// What it is suspended on, as far as it was stepped by hand.
     #[getter]
     fn pending(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.pending.as_ref().map(|pending| pending.clone_ref(py))
+        self.call.with(|call| call.pending.as_ref().map(|pending| pending.clone_ref(py)))
+    }
+
+    /// Whoever is told of the end.
+    #[getter]
+    fn exchange(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.call.with(|call| call.exchange.as_ref().map(|exchange| exchange.clone_ref(py)))
+    }
+
+    #[setter]
+    fn set_exchange(&self, exchange: Option<Py<PyAny>>) {
+        drop(self.call.with(|call| std::mem::replace(&mut call.exchange, exchange)));
+    }
+
+    /// The cancel scope around the task, if it has one.
+    #[getter]
+    fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.call.with(|call| call.scope.as_ref().map(|scope| scope.clone_ref(py)))
+    }
+
+    #[setter]
+    fn set_scope(&self, scope: Option<Py<PyAny>>) {
+        drop(self.call.with(|call| std::mem::replace(&mut call.scope, scope)));
     }
 
     /// Whether the task has not made a step itself yet.
     #[getter]
     fn is_by_hand(&self) -> bool {
-        self.by_hand
+        self.call.with(|call| call.by_hand)
     }
 
     /// Whether the call is over.
     #[getter]
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+        self.call.with(|call| call.ended)
     }
 
     /// Begin as `task`, unless the caller handles an exception: the application would see it as its own.
     fn begin_as(slf: &Bound<'_, Self>, task: Py<PyAny>) -> PyResult<()> {
-        slf.borrow_mut().task = Some(task);
-        if names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) }
+        drop(slf.get().call.with(|call| call.task.replace(task)));
+        guarded(|| if names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) })
     }
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
-    fn hand_over(&mut self) -> bool {
-        std::mem::replace(&mut self.by_hand, false)
+    fn hand_over(&self) -> bool {
+        self.call.with(|call| std::mem::replace(&mut call.by_hand, false))
     }
 
     /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
-    fn adopt(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (task, exchange) = {
-            let this = slf.borrow();
-            match (&this.scope, &this.exchange) {
-                (None, Some(exchange)) if !this.ended => (this.task(py), exchange.clone_ref(py)),
-                _ => return Ok(()),
+    fn adopt(&self, py: Python<'_>) -> PyResult<()> {
+        let adoptable = self.call.with(|call| match call {
+            Call { scope: None, exchange: Some(exchange), task, ended: false, .. } => {
+                Some((task.as_ref().map(|task| task.clone_ref(py)), exchange.clone_ref(py)))
             }
-        };
+            _ => None,
+        });
+        let Some((task, exchange)) = adoptable else { return Ok(()) };
         let exchange = exchange.bind(py);
-        let (host, parent) = (exchange.getattr(intern!(py, "host"))?, exchange.getattr(intern!(py, "outer_scope"))?);
-        let scope = names::adopt_task(py)?.call1((task, host, parent))?;
-        slf.borrow_mut().scope = Some(scope.unbind());
+        let scope = guarded(|| {
+            let (host, since) = (exchange.getattr(intern!(py, "host"))?, exchange.getattr(intern!(py, "outer_scope"))?);
+            names::adopt_task(py)?.call1((task, host, since))
+        })?;
+        self.set_scope(Some(scope.unbind()));
         Ok(())
     }
 
     /// Call the application, and make its first step.
-    fn begin<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let coroutine = call(slf)?;
-        coroutine.call_method1(intern!(slf.py(), "send"), (slf.py().None(),))
+    fn begin<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        guarded(|| self.coroutine_of_call(py)?.call_method1(intern!(py, "send"), (py.None(),)))
     }
 
     /// Take note that the application is done, and tell the exchange.
-    fn note_end(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (task, scope, exchange) = {
-            let mut this = slf.borrow_mut();
-            this.ended = true;
-            this.call = None;
-            this.coroutine = None;
-            this.pending = None;
-            // Once told, neither needs the other: what a request leaves behind is freed without a search for cycles.
-            (this.task.take(), this.scope.take(), this.exchange.take())
+    fn note_end(&self, py: Python<'_>) -> PyResult<()> {
+        // Once told, none needs the others: what a request leaves behind is freed without a search for cycles.
+        let Call { task, scope, exchange, .. } = self.call.with(|call| {
+            let by_hand = call.by_hand;
+            std::mem::replace(call, Call { by_hand, ..Call::of(None) })
+        });
+        guarded(|| {
+            if let Some(scope) = scope {
+                names::release_scope(py)?.call1((task, scope))?;
+            }
+            exchange.map_or(Ok(()), |exchange| exchange.call_method0(py, intern!(py, "note_end")).map(drop))
+        })
+    }
+}
+
+impl Steps {
+    /// Call the application: what is to be resumed from then on.
+    fn coroutine_of_call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Some((application, arguments)) = self.call.with(|call| call.target.take()) else {
+            return Err(Error::Resumed.into());
         };
-        if let Some(scope) = scope {
-            names::release_scope(py)?.call1((task, scope))?;
-        }
-        exchange.map_or(Ok(()), |exchange| exchange.call_method0(py, intern!(py, "note_end")).map(drop))
+        let awaitable = application.bind(py).call1(arguments)?;
+        let is_resumable = ffi::is_coroutine(&awaitable)
+            || (awaitable.hasattr(intern!(py, "send"))? && awaitable.hasattr(intern!(py, "throw"))?);
+        let coroutine = if is_resumable { awaitable } else { names::awaited(py)?.call1((awaitable,))? };
+        drop(self.call.with(|call| call.coroutine.replace(coroutine.clone().unbind())));
+        Ok(coroutine)
     }
 }
 
 /// Make a step by hand if nothing is in the way; tell whether one was made.
 pub(crate) fn go_on(slf: &Bound<'_, Steps>) -> PyResult<bool> {
     let py = slf.py();
-    let pending = {
-        let this = slf.borrow();
-        match &this.pending {
-            Some(pending) if this.by_hand && !this.ended => pending.clone_ref(py),
-            _ => return Ok(false),
-        }
-    };
+    let pending = slf.get().call.with(|call| match call {
+        Call { pending: Some(pending), by_hand: true, ended: false, .. } => Some(pending.clone_ref(py)),
+        _ => None,
+    });
+    let Some(pending) = pending else { return Ok(false) };
     let is_done = !pending.is_none(py) && pending.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?;
     if !is_done || !names::exception(py)?.call0()?.is_none() {
         return Ok(false);
@@ -182,41 +209,32 @@ pub(crate) fn go_on(slf: &Bound<'_, Steps>) -> PyResult<bool> {
 
 fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
     let py = slf.py();
-    let (event_loop, context, task, coroutine) = {
-        let this = slf.borrow();
-        let coroutine = this.coroutine.as_ref().map(|coroutine| coroutine.clone_ref(py));
-        (this.event_loop.clone_ref(py), this.context.clone_ref(py), this.task(py), coroutine)
-    };
-    let (enter, leave) = (names::enter_task(py)?, names::leave_task(py)?);
-    let host = names::running_task(py)?.call1((&event_loop,))?;
-    leave.call1((&event_loop, &host))?;
-    enter.call1((&event_loop, &task))?;
-    let sent = ffi::in_context(context.bind(py), || {
-        let coroutine = coroutine.map_or_else(|| call(slf), |coroutine| Ok(coroutine.into_bound(py)))?;
-        ffi::send(&coroutine, py.None().bind(py))
+    let Steps { event_loop, context, call } = slf.get();
+    let (task, coroutine) = call.with(|call| {
+        let [task, coroutine] = [&call.task, &call.coroutine].map(|object| object.as_ref().map(|it| it.clone_ref(py)));
+        (task, coroutine)
     });
-    leave.call1((&event_loop, &task))?;
-    enter.call1((&event_loop, &host))?;
+    let (enter, leave) = (names::enter_task(py)?, names::leave_task(py)?);
+    let host = names::running_task(py)?.call1((event_loop,))?;
+    leave.call1((event_loop, &host))?;
+    enter.call1((event_loop, &task))?;
+    let sent = guarded(|| {
+        ffi::in_context(context.bind(py), || {
+            let coroutine = match coroutine {
+                None => slf.get().coroutine_of_call(py)?,
+                Some(coroutine) => coroutine.into_bound(py),
+            };
+            ffi::send(&coroutine, py.None().bind(py))
+        })
+    });
+    leave.call1((event_loop, &task))?;
+    enter.call1((event_loop, &host))?;
     match sent {
         Ok(Sent::Yielded(object)) => {
-            slf.borrow_mut().pending = Some(object.unbind());
+            drop(call.with(|call| call.pending.replace(object.unbind())));
             Ok(())
         }
-        Ok(Sent::Returned(_)) => Steps::note_end(slf),
+        Ok(Sent::Returned(_)) => slf.get().note_end(py),
         Err(error) => slf.call_method1(intern!(py, "note_failure"), (exception(py, &error),)).map(drop),
     }
-}
-
-/// Call the application: what is to be resumed from then on.
-fn call<'py>(slf: &Bound<'py, Steps>) -> PyResult<Bound<'py, PyAny>> {
-    let py = slf.py();
-    let Some((application, arguments)) = slf.borrow_mut().call.take() else {
-        return Err(crate::error::Error::Resumed.into());
-    };
-    let awaitable = application.bind(py).call1(arguments)?;
-    let is_resumable = ffi::is_coroutine(&awaitable)
-        || (awaitable.hasattr(intern!(py, "send"))? && awaitable.hasattr(intern!(py, "throw"))?);
-    let coroutine = if is_resumable { awaitable } else { names::awaited(py)?.call1((awaitable,))? };
-    slf.borrow_mut().coroutine = Some(coroutine.clone().unbind());
-    Ok(coroutine)
 }

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::{Input, Outcome, close, resume, start, yielded};
-use crate::error::Error;
-use crate::ffi::{self, Sent};
+use crate::awaitable::{Awaitable, Next, Run};
+use crate::error::{Error, guarded};
+use crate::ffi;
 use crate::names;
 use crate::respond::{message_type, part, start_of};
 
@@ -30,6 +30,10 @@ impl Recorder {
         Self { send, started: AtomicBool::new(false) }
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.send)
+    }
+
     /// Whether the start of a response has passed.
     #[getter]
     pub(crate) fn has_started(&self) -> bool {
@@ -37,7 +41,7 @@ impl Recorder {
     }
 
     fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.note(message)?.bind(message.py()).call1((message,))
+        guarded(|| self.note(message)?.bind(message.py()).call1((message,)))
     }
 }
 
@@ -62,66 +66,25 @@ enum Stage {
     Producing,
     /// `send()`: the end.
     Ending,
-    /// Nothing any more.
-    Finished,
 }
 
-/// A streaming response on its way: an awaitable that asks for a chunk and sends it, until there is none left.
-#[pyclass(module = "ferroapi._core")]
-pub(crate) struct Stream {
+/// A streaming response on its way.
+struct Stream {
     response: Py<PyAny>,
     send: Py<PyAny>,
     /// The iterator over the chunks, once the response has started.
     chunks: Option<Py<PyAny>>,
     stage: Stage,
-    awaiting: Option<Py<PyAny>>,
 }
 
 impl Stream {
-    /// Run until something suspends, or all is sent.
-    fn advance<'py>(&mut self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
-        let mut sent = match (self.awaiting.take(), input) {
-            (Some(awaiting), input) => {
-                let awaiting = awaiting.into_bound(py);
-                resume(&awaiting, input).map(|sent| (sent, awaiting))
-            }
-            (None, Input::Value(_)) if self.stage == Stage::Fresh => self.begin(py),
-            (None, Input::Error(error)) => Err(error),
-            (None, Input::Value(_)) => return Err(Error::Resumed.into()),
-        };
-        loop {
-            sent = match sent {
-                Ok((Sent::Returned(value), _)) => match self.stage {
-                    Stage::Sending => self.produce(py),
-                    Stage::Producing => self.send_chunk(py, &value),
-                    Stage::Ending => {
-                        self.stage = Stage::Finished;
-                        return Ok(Outcome::Returned(py.None()));
-                    }
-                    Stage::Fresh | Stage::Finished => return Err(Error::Resumed.into()),
-                },
-                Ok((Sent::Yielded(object), awaiting)) => {
-                    self.awaiting = Some(awaiting.unbind());
-                    return Ok(Outcome::Yielded(object));
-                }
-                Err(stop) if self.stage == Stage::Producing && stop.is_instance_of::<PyStopAsyncIteration>(py) => {
-                    self.end(py)
-                }
-                Err(error) => {
-                    self.stage = Stage::Finished;
-                    return Err(error);
-                }
-            };
-        }
-    }
-
-    fn begin<'py>(&mut self, py: Python<'py>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
+    fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Sending;
-        start(self.send.bind(py).call1((start_of(self.response.bind(py))?,))?)
+        self.send.call1(py, (start_of(self.response.bind(py))?,)).map(Next::Await)
     }
 
     #[inline]
-    fn produce<'py>(&mut self, py: Python<'py>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
+    fn produce(&mut self, py: Python<'_>) -> PyResult<Next> {
         if self.chunks.is_none() {
             let chunks = self.response.bind(py).getattr(intern!(py, "body_iterator"))?;
             self.chunks = Some(names::aiter(py)?.call1((chunks,))?.unbind());
@@ -133,18 +96,15 @@ impl Stream {
         let Some(chunks) = &self.chunks else { return Err(Error::Resumed.into()) };
         self.stage = Stage::Producing;
         let chunks = chunks.bind(py);
-        start(match ffi::async_generator_next(chunks) {
+        let step = match ffi::async_generator_next(chunks) {
             Some(step) => step?,
             None => names::anext(py)?.call1((chunks,))?,
-        })
+        };
+        Ok(Next::Await(step.unbind()))
     }
 
     #[inline]
-    fn send_chunk<'py>(
-        &mut self,
-        py: Python<'py>,
-        chunk: &Bound<'py, PyAny>,
-    ) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
+    fn send_chunk(&mut self, py: Python<'_>, chunk: &Bound<'_, PyAny>) -> PyResult<Next> {
         self.stage = Stage::Sending;
         if chunk.is_instance_of::<PyBytes>() || chunk.is_instance_of::<PyMemoryView>() {
             return self.send_body(py, chunk, true);
@@ -154,71 +114,42 @@ impl Stream {
         self.send_body(py, &encoded, true)
     }
 
-    fn end<'py>(&mut self, py: Python<'py>) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
+    fn end(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Ending;
         self.send_body(py, PyBytes::new(py, b"").as_any(), false)
     }
 
     #[inline]
-    fn send_body<'py>(
-        &self,
-        py: Python<'py>,
-        body: &Bound<'py, PyAny>,
-        more: bool,
-    ) -> PyResult<(Sent<'py>, Bound<'py, PyAny>)> {
+    fn send_body(&self, py: Python<'_>, body: &Bound<'_, PyAny>, more: bool) -> PyResult<Next> {
         let message = part(body, more)?.into_any().unbind();
-        start(ffi::vectorcall(self.send.bind(py), &[message], None)?)
+        Ok(Next::Await(ffi::vectorcall(self.send.bind(py), &[message], None)?.unbind()))
     }
 }
 
-#[pymethods]
-impl Stream {
-    /// The sending of `response` to `send`.
-    #[new]
-    fn new(response: Py<PyAny>, send: Py<PyAny>) -> Self {
-        Self { response, send, chunks: None, stage: Stage::Fresh, awaiting: None }
+impl Run for Stream {
+    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+        match self.stage {
+            Stage::Fresh => self.begin(py),
+            Stage::Sending => self.produce(py),
+            Stage::Producing => self.send_chunk(py, value.bind(py)),
+            Stage::Ending => Ok(Next::Done(py.None())),
+        }
     }
 
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+    fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+        let is_end = self.stage == Stage::Producing && error.is_instance_of::<PyStopAsyncIteration>(py);
+        if is_end { self.end(py) } else { Err(error) }
+    }
+
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.response)?;
         visit.call(&self.send)?;
-        visit.call(&self.chunks)?;
-        visit.call(&self.awaiting)
+        visit.call(&self.chunks)
     }
+}
 
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(match self.advance(py, Input::Value(py.None().into_bound(py)))? {
-            Outcome::Yielded(object) => Some(object),
-            Outcome::Returned(_) => None,
-        })
-    }
-
-    fn send<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.advance(py, Input::Value(value)).and_then(yielded)
-    }
-
-    #[pyo3(signature = (kind, value=None, _traceback=None))]
-    fn throw<'py>(
-        &mut self,
-        py: Python<'py>,
-        kind: Bound<'py, PyAny>,
-        value: Option<Bound<'py, PyAny>>,
-        _traceback: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let input = Input::thrown(kind, value)?;
-        self.advance(py, input).and_then(yielded)
-    }
-
-    fn close(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.stage = Stage::Finished;
-        self.awaiting.take().map_or(Ok(()), |awaiting| close(awaiting.bind(py)))
-    }
+/// The sending of `response` to `send`: what asks for a chunk and sends it, until there is none left.
+#[pyfunction]
+pub(crate) fn stream(response: Py<PyAny>, send: Py<PyAny>) -> Awaitable {
+    Awaitable::new(Stream { response, send, chunks: None, stage: Stage::Fresh })
 }

@@ -12,8 +12,10 @@ use pyo3::types::{PyDict, PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Routes};
 
+use crate::awaitable::Awaitable;
 use crate::drive::{Channels, Driver};
 use crate::entry::{Allowed, Entry};
+use crate::error::guarded;
 use crate::plan::Plan;
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
@@ -399,7 +401,38 @@ impl RouteTable {
 
     /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
     #[pyo3(signature = (scope, receive, send, application=None))]
-    pub(crate) fn drive(
+    fn drive(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+        application: Option<Py<PyAny>>,
+    ) -> PyResult<Option<Awaitable>> {
+        guarded(|| Ok(self.driver(py, scope, receive, send, application)?.map(Awaitable::new)))
+    }
+
+    /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
+    /// Python must answer.
+    #[pyo3(signature = (scope, application=None))]
+    fn connect(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        application: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Py<Plan>>> {
+        guarded(|| self.websocket_plan(py, scope, application))
+    }
+
+    /// The index of the entry that answers `scope`, full match first, with what it answered if it was asked, or `None`.
+    fn select<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
+        guarded(|| self.selected(scope))
+    }
+}
+
+impl RouteTable {
+    /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
+    pub(crate) fn driver(
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
@@ -424,10 +457,7 @@ impl RouteTable {
         }
     }
 
-    /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
-    /// Python must answer.
-    #[pyo3(signature = (scope, application=None))]
-    fn connect(
+    fn websocket_plan(
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
@@ -471,8 +501,7 @@ impl RouteTable {
         Ok(Some(plan.clone_ref(py)))
     }
 
-    /// The index of the entry that answers `scope`, full match first, with what it answered if it was asked, or `None`.
-    fn select<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
+    fn selected<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
         let view = Scope(scope);
         let Some(listing) = self.listing(&view.kind()?) else { return Ok(None) };
         let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);

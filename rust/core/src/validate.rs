@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::plan::param::Absent;
 use crate::{ffi, names};
@@ -15,6 +16,10 @@ use crate::{ffi, names};
 pub(crate) struct Errors(Option<Py<PyList>>);
 
 impl Errors {
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0)
+    }
+
     pub(crate) fn count(&self, py: Python<'_>) -> usize {
         self.0.as_ref().map_or(0, |list| list.bind(py).len())
     }

@@ -12,6 +12,7 @@ use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::guarded;
 use crate::watched::{Watched, namespace};
 
 /// What there is for all applications.
@@ -147,18 +148,20 @@ impl Witness {
     /// The parts that stand for a name which somebody replaced.
     #[getter]
     fn replaced(&self, py: Python<'_>) -> PyResult<Parts> {
-        self.parts_replaced(py)
+        guarded(|| self.parts_replaced(py))
     }
 
     /// What the replaced names are called that some of `parts` stand for.
     fn names(&self, py: Python<'_>, parts: Parts) -> PyResult<Vec<Py<PyAny>>> {
-        let mut names = Vec::new();
-        for row in self.rows.iter().filter(|row| row.parts & parts != 0) {
-            if !row.is_whole(py)? {
-                names.push(row.label.clone_ref(py));
+        guarded(|| {
+            let mut names = Vec::new();
+            for row in self.rows.iter().filter(|row| row.parts & parts != 0) {
+                if !row.is_whole(py)? {
+                    names.push(row.label.clone_ref(py));
+                }
             }
-        }
-        Ok(names)
+            Ok(names)
+        })
     }
 }
 
@@ -175,5 +178,5 @@ pub(crate) fn replaced(py: Python<'_>) -> PyResult<Parts> {
 /// Whether what any of `parts` stands for was replaced.
 #[pyfunction]
 pub(crate) fn is_replaced(py: Python<'_>, parts: Parts) -> PyResult<bool> {
-    Ok(replaced(py)? & parts != 0)
+    guarded(|| Ok(replaced(py)? & parts != 0))
 }

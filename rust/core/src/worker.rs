@@ -11,8 +11,9 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit};
 
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::names;
 
 /// A call that takes longer is waited for by way of the event loop, which costs about this much.
@@ -135,6 +136,20 @@ struct Job {
     pace: Pace,
 }
 
+impl Job {
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.context)?;
+        visit.call(&self.callable)?;
+        visit.call(&self.scope)?;
+        match self.ticket.flight.try_lock().as_deref() {
+            Ok(Flight::Awaited(Report { schedule, settle, future })) => {
+                [schedule, settle, future].into_iter().try_for_each(|object| visit.call(object))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 enum Item {
     Job(Job),
     /// What `AnyIO` put there.
@@ -218,6 +233,25 @@ impl WorkQueue {
 
     /// Run the engine's calls until there is another item, which is returned.
     fn get(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        guarded(|| self.next(py))
+    }
+
+    #[expect(clippy::unused_self, reason = "a method of queue.Queue, which AnyIO calls")]
+    fn task_done(&self) {}
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.locals)?;
+        // Nobody holds a lock while Python runs: one that is held is another thread's, which may be stopped meanwhile.
+        let Ok(items) = self.items.try_lock() else { return Ok(()) };
+        items.iter().try_for_each(|item| match item {
+            Item::Foreign(item) => visit.call(item),
+            Item::Job(job) => job.visit(&visit),
+        })
+    }
+}
+
+impl WorkQueue {
+    fn next(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let mut watched: Option<Arc<Ticket>> = None;
         loop {
             let item = py.detach(|| {
@@ -233,9 +267,6 @@ impl WorkQueue {
             }
         }
     }
-
-    #[expect(clippy::unused_self, reason = "a method of queue.Queue, which AnyIO calls")]
-    fn task_done(&self) {}
 }
 
 /// Call `callable` in a worker thread, as `anyio.to_thread.run_sync` would.
@@ -310,6 +341,9 @@ fn hand_over<'py>(loan: &Bound<'py, PyAny>, callable: Bound<'py, PyAny>, pace: &
                         ticket.watch(Duration::MAX);
                     }
                 });
+                // The thread may be the last to let go of it, without the interpreter's lock.
+                let outcome = std::mem::replace(&mut *ticket.lock(), Flight::Left);
+                drop(outcome);
                 return Err(error);
             }
         }

@@ -4,9 +4,9 @@ use pyo3::exceptions::{PyException, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::{Channels, Driver, Ending, Next, Stage};
+use super::{Channels, Driver, Ending, Stage};
 use crate::answer::{Answer, object_answer};
-use crate::awaitable::exception;
+use crate::awaitable::{Next, exception};
 use crate::exits::Lifetime;
 use crate::names;
 use crate::solve::{Body, no_yield};
@@ -48,7 +48,7 @@ impl Driver {
     }
 
     /// An exception: the request has failed, or an async generator ended, before its `yield` or as it should.
-    pub(super) fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
+    pub(super) fn meet_error(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
         if self.ending.take() == Some(Ending::Step) && error.is_instance_of::<PyStopAsyncIteration>(py) {
             return self.ended(py);
         }
@@ -64,7 +64,7 @@ impl Driver {
         if let Some(hop) = self.hop.take() {
             hop.get().abandon();
         }
-        if matches!(self.stage, Stage::Failing | Stage::Finished) || !self.is_native {
+        if self.stage == Stage::Failing || !self.is_native {
             return Err(error);
         }
         let is_exception = error.is_instance_of::<PyException>(py);

@@ -4,7 +4,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use super::{Channels, Driver, Next, Stage};
+use super::{Channels, Driver, Stage};
+use crate::awaitable::Next;
 use crate::plan::BodyMode;
 use crate::scope::Scope;
 use crate::solve::Body;

@@ -11,7 +11,7 @@ use super::overrides::{Lookup, Variants};
 use super::param::{Absent, Parameter, Scalar};
 use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::exits::Lifetime;
 use crate::serialize::shape::Shape;
 use crate::snapshot::Snapshot;
@@ -395,7 +395,7 @@ impl Plan {
 
     /// Whether the plan still says what is to be done: nothing that it stands for was replaced.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.holds(witness::replaced(py)?))
+        guarded(|| Ok(self.holds(witness::replaced(py)?)))
     }
 }
 

@@ -5,11 +5,14 @@ mod build;
 mod classes;
 mod moment;
 mod scalar;
+mod visit;
 mod write;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 
+use crate::error::guarded;
 pub(crate) use classes::keeps_its_class;
 use write::Writer;
 
@@ -126,16 +129,20 @@ impl Shape {
 
     /// The JSON of an endpoint's result that needs no pydantic, or `None`.
     #[pyo3(name = "receive")]
-    fn receive_bytes<'py>(&self, value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
-        match self.receive(value) {
-            Shaped::Written(text) => Some(PyBytes::new(value.py(), &text)),
-            Shaped::Unvalidated | Shaped::Unexpected => None,
-        }
+    fn receive_bytes<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        guarded(|| match self.receive(value) {
+            Shaped::Written(text) => Ok(Some(PyBytes::new(value.py(), &text))),
+            Shaped::Unvalidated | Shaped::Unexpected => Ok(None),
+        })
     }
 
     /// The JSON of a validated value that needs no pydantic, or `None`.
     #[pyo3(name = "write")]
-    fn write_bytes<'py>(&self, value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
-        self.write(value).map(|text| PyBytes::new(value.py(), &text))
+    fn write_bytes<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        guarded(|| Ok(self.write(value).map(|text| PyBytes::new(value.py(), &text))))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.root.visit(&visit)
     }
 }

@@ -15,6 +15,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::exchange::{Exchange, Receive, Send};
 use super::protocol::HTTPProtocol;
 use crate::awaitable::{Input, close, exception, iterator, resume};
+use crate::error::guarded;
 use crate::ffi::Sent;
 use crate::{ffi, names};
 
@@ -250,17 +251,17 @@ impl ApplicationCall {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.advance(py, Input::Value(py.None().into_bound(py)))? {
+        guarded(|| match self.advance(py, Input::Value(py.None().into_bound(py)))? {
             Sent::Yielded(object) => Ok(Some(object)),
             Sent::Returned(_) => Ok(None),
-        }
+        })
     }
 
     fn send<'py>(&self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match self.advance(py, Input::Value(value))? {
+        guarded(|| match self.advance(py, Input::Value(value))? {
             Sent::Yielded(object) => Ok(object),
             Sent::Returned(_) => Err(PyStopIteration::new_err(())),
-        }
+        })
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]
@@ -271,18 +272,20 @@ impl ApplicationCall {
         value: Option<Bound<'py, PyAny>>,
         _traceback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match self.advance(py, Input::thrown(kind, value)?)? {
+        guarded(|| match self.advance(py, Input::thrown(kind, value)?)? {
             Sent::Yielded(object) => Ok(object),
             Sent::Returned(_) => Err(PyStopIteration::new_err(())),
-        }
+        })
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let stage = std::mem::replace(&mut *self.stage(), Stage::Over);
-        match stage {
-            Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
-            Stage::Fresh(_) | Stage::Over => Ok(()),
-        }
+        guarded(|| {
+            let stage = std::mem::replace(&mut *self.stage(), Stage::Over);
+            match stage {
+                Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
+                Stage::Fresh(_) | Stage::Over => Ok(()),
+            }
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

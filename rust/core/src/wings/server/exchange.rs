@@ -16,6 +16,7 @@ use super::protocol::HTTPProtocol;
 use super::resolved::Resolved;
 use super::responding;
 use super::waiting::Waiting;
+use crate::error::guarded;
 
 /// The body of the request as far as it has arrived and nobody has taken it.
 #[derive(Default)]
@@ -233,12 +234,14 @@ pub(crate) struct Send {
 #[pymethods]
 impl Send {
     fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let exchange = self.exchange.get();
-        if exchange.protocol.get().is_write_paused() && !exchange.is_disconnected.load(Ordering::Relaxed) {
-            return Waiting::to_send(py, self.exchange.clone_ref(py), message.clone().unbind());
-        }
-        exchange.deliver(py, message)?;
-        Resolved::nothing(py)
+        guarded(|| {
+            let exchange = self.exchange.get();
+            if exchange.protocol.get().is_write_paused() && !exchange.is_disconnected.load(Ordering::Relaxed) {
+                return Waiting::to_send(py, self.exchange.clone_ref(py), message.clone().unbind());
+            }
+            exchange.deliver(py, message)?;
+            Resolved::nothing(py)
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

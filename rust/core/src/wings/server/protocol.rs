@@ -16,6 +16,7 @@ use super::application_call::ApplicationCall;
 use super::exchange::Exchange;
 use super::scope;
 use super::settings::Settings;
+use crate::error::guarded;
 use crate::names;
 
 /// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
@@ -537,73 +538,79 @@ impl HTTPProtocol {
     }
 
     fn connection_made(slf: &Bound<'_, Self>, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        this.settings.connections.call_method1(py, intern!(py, "add"), (slf,))?;
-        let (server, client, scheme) = names::peers(py)?.call1((transport, &this.settings.logger))?.extract()?;
-        let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
-        let context = names::copy_context(py)?.call0()?;
-        let mut state = this.state();
-        state.transport = Some(transport.clone().unbind());
-        state.template = Some(template.unbind());
-        state.context = Some(context.unbind());
-        Ok(())
+        guarded(|| {
+            let (py, this) = (slf.py(), slf.get());
+            this.settings.connections.call_method1(py, intern!(py, "add"), (slf,))?;
+            let (server, client, scheme) = names::peers(py)?.call1((transport, &this.settings.logger))?.extract()?;
+            let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
+            let context = names::copy_context(py)?.call0()?;
+            let mut state = this.state();
+            state.transport = Some(transport.clone().unbind());
+            state.template = Some(template.unbind());
+            state.context = Some(context.unbind());
+            Ok(())
+        })
     }
 
     fn data_received(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        {
-            let mut state = slf.get().state();
-            if matches!(state.deadline, Some(Deadline::KeepAlive(_))) {
-                state.deadline = None;
+        guarded(|| {
+            {
+                let mut state = slf.get().state();
+                if matches!(state.deadline, Some(Deadline::KeepAlive(_))) {
+                    state.deadline = None;
+                }
             }
-        }
-        match data.cast::<PyBytes>() {
-            Ok(data) => Self::process(slf, data.as_bytes()),
-            Err(_) => Self::process(slf, names::bytes_of(data)?.as_bytes()),
-        }
+            match data.cast::<PyBytes>() {
+                Ok(data) => Self::process(slf, data.as_bytes()),
+                Err(_) => Self::process(slf, names::bytes_of(data)?.as_bytes()),
+            }
+        })
     }
 
     /// Go on with what has arrived while a request was being answered.
     fn process_pending(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().is_busy(slf.py()) { Ok(()) } else { Self::process(slf, b"") }
+        guarded(|| if slf.get().is_busy(slf.py()) { Ok(()) } else { Self::process(slf, b"") })
     }
 
     #[expect(clippy::unused_self, reason = "asyncio's interface; the answer keeps the connection half open")]
     fn eof_received(&self) {}
 
     fn connection_lost(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        this.settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
-        names::connection_lost(py)?
-            .call1((&this.settings.logger, this.state().template.as_ref().map(|each| each.clone_ref(py))))?;
-        if let Some(exchange) = this.current(py) {
-            exchange.get().disconnect(py)?;
-        }
-        Self::resume_writing(slf)?;
-        Self::cancel_timer(slf)?;
-        let transport = {
-            let mut state = this.state();
-            state.output.clear();
-            state.pending.clear();
-            state.deadline = None;
-            let was_closing = std::mem::replace(&mut state.is_closing, true);
-            state
-                .transport
-                .as_ref()
-                .filter(|_| !was_closing && error.is_none())
-                .map(|transport| transport.clone_ref(py))
-        };
-        transport.map_or(Ok(()), |transport| transport.call_method0(py, intern!(py, "close")).map(drop))
+        guarded(|| {
+            let (py, this) = (slf.py(), slf.get());
+            this.settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
+            names::connection_lost(py)?
+                .call1((&this.settings.logger, this.state().template.as_ref().map(|each| each.clone_ref(py))))?;
+            if let Some(exchange) = this.current(py) {
+                exchange.get().disconnect(py)?;
+            }
+            Self::resume_writing(slf)?;
+            Self::cancel_timer(slf)?;
+            let transport = {
+                let mut state = this.state();
+                state.output.clear();
+                state.pending.clear();
+                state.deadline = None;
+                let was_closing = std::mem::replace(&mut state.is_closing, true);
+                state
+                    .transport
+                    .as_ref()
+                    .filter(|_| !was_closing && error.is_none())
+                    .map(|transport| transport.clone_ref(py))
+            };
+            transport.map_or(Ok(()), |transport| transport.call_method0(py, intern!(py, "close")).map(drop))
+        })
     }
 
     /// Begin a graceful shutdown: a request that is being answered is the last one.
     fn shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
-        match slf.get().current(slf.py()) {
+        guarded(|| match slf.get().current(slf.py()) {
             Some(exchange) if !exchange.get().is_complete.load(Ordering::Relaxed) => {
                 exchange.get().must_close.store(true, Ordering::Relaxed);
                 Ok(())
             }
             _ => Self::close(slf),
-        }
+        })
     }
 
     fn pause_writing(&self) {
@@ -611,30 +618,34 @@ impl HTTPProtocol {
     }
 
     fn resume_writing(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        this.is_write_paused.store(false, Ordering::Relaxed);
-        let drained = this.state().drained.take();
-        match drained {
-            Some(drained) if !drained.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
-                drained.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
+        guarded(|| {
+            let (py, this) = (slf.py(), slf.get());
+            this.is_write_paused.store(false, Ordering::Relaxed);
+            let drained = this.state().drained.take();
+            match drained {
+                Some(drained) if !drained.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
+                    drained.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        }
+        })
     }
 
     /// The timer's end: close the connection if its time is over, else wait for the rest.
     fn expire(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (deadline, armed) = {
-            let mut state = slf.get().state();
-            let armed = state.timer.take().map(|(_, armed)| armed);
-            (state.deadline, armed)
-        };
-        let Some(deadline) = deadline else { return Ok(()) };
-        let left = deadline.at().saturating_duration_since(Instant::now());
-        if armed != Some(deadline) && !left.is_zero() {
-            return Self::arm(slf, deadline, left.as_secs_f64());
-        }
-        Self::close(slf)
+        guarded(|| {
+            let (deadline, armed) = {
+                let mut state = slf.get().state();
+                let armed = state.timer.take().map(|(_, armed)| armed);
+                (state.deadline, armed)
+            };
+            let Some(deadline) = deadline else { return Ok(()) };
+            let left = deadline.at().saturating_duration_since(Instant::now());
+            if armed != Some(deadline) && !left.is_zero() {
+                return Self::arm(slf, deadline, left.as_secs_f64());
+            }
+            Self::close(slf)
+        })
     }
 
     // What uvicorn's tests and others look at.

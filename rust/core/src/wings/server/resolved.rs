@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::Input;
+use crate::error::guarded;
 
 /// An awaitable whose result is there; without a value the result is `None`.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -39,14 +40,14 @@ impl Resolved {
 
     /// `None` ends the iteration without an exception object.
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match &self.value {
+        guarded(|| match &self.value {
             None => Ok(None),
             Some(value) => Err(PyStopIteration::new_err((value.clone_ref(py),))),
-        }
+        })
     }
 
     fn send(&self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        Err(PyStopIteration::new_err((self.value.as_ref().map(|value| value.clone_ref(py)),)))
+        guarded(|| Err(PyStopIteration::new_err((self.value.as_ref().map(|value| value.clone_ref(py)),))))
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]
@@ -57,10 +58,10 @@ impl Resolved {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        match Input::thrown(kind, value)? {
+        guarded(|| match Input::thrown(kind, value)? {
             Input::Error(error) => Err(error),
             Input::Value(value) => Ok(value.unbind()),
-        }
+        })
     }
 
     #[expect(clippy::unused_self, reason = "the interface of coroutines")]

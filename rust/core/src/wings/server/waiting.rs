@@ -8,7 +8,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::{Exchange, Received};
 use crate::awaitable::{Input, close, iterator, resume};
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::ffi::Sent;
 
 /// A call of `receive`, or of `send` with the message that waits for the client to read.
@@ -89,10 +89,10 @@ impl Waiting {
     }
 
     fn send<'py>(&self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match self.advance(py, Input::Value(value))? {
+        guarded(|| match self.advance(py, Input::Value(value))? {
             Sent::Yielded(object) => Ok(object),
             Sent::Returned(value) => Err(PyStopIteration::new_err((value.unbind(),))),
-        }
+        })
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]
@@ -103,14 +103,14 @@ impl Waiting {
         value: Option<Bound<'py, PyAny>>,
         _traceback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match self.advance(py, Input::thrown(kind, value)?)? {
+        guarded(|| match self.advance(py, Input::thrown(kind, value)?)? {
             Sent::Yielded(object) => Ok(object),
             Sent::Returned(_) => Err(Error::Resumed.into()),
-        }
+        })
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.take().map_or(Ok(()), |awaited| close(awaited.bind(py)))
+        guarded(|| self.take().map_or(Ok(()), |awaited| close(awaited.bind(py))))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
