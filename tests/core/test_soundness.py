@@ -373,7 +373,8 @@ def test_plan_with_more_names_than_arguments_is_refused() -> None:
         return a
 
     route: Any = app.routes[-1]
-    recipe = route.get_route_handler().operation._recipe([])
+    operation = route.get_route_handler().operation
+    recipe = operation._recipe([], operation._source())
     *others, node = recipe.nodes
     plan = _core.Plan(recipe._replace(nodes=[*others, node._replace(keywords=("a", "b", "c", "d"), positional=None)]))
 
