@@ -443,6 +443,29 @@ async def a_task_that_the_endpoint_started_is_its_own(f: ModuleType) -> Any:
 
 
 @scenario
+async def a_task_that_was_started_runs_while_the_endpoint_yields_once(f: ModuleType) -> Any:
+    app, log = f.FastAPI(), []
+
+    async def work() -> None:
+        log.append("task")
+
+    @app.get("/")
+    async def endpoint() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        log.append("endpoint")
+        await task
+
+    @app.middleware("http")
+    async def passes(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        return response
+
+    await warm(app)
+    return await ask(app), log
+
+
+@scenario
 async def a_failing_task_group_in_the_endpoint(f: ModuleType) -> Any:
     app, log = f.FastAPI(), []
 

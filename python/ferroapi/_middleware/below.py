@@ -72,11 +72,10 @@ class Below(_core.Steps, Coroutine[Any, Any, None]):
             raise StopIteration
         if self.hand_over():
             self.adopt()
-            # Bare yields have had their turn of the loop by now.
-            if (pending := self.pending) is not None:
+            # A bare yield gives those their turn that the application has scheduled: they come after this step.
+            if (pending := self.pending) is not None or self.coroutine is not None:
                 return pending
-            if self.coroutine is None:
-                return self._resume(lambda _: self.begin(), None)
+            return self._resume(lambda _: self.begin(), None)
         return self._resume(self.coroutine.send, value)
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:
