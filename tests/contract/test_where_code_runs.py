@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import threading
 import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 
 from .drawn import Built, Request, run
-from .recorded import Answer, Drawn, Need, Node, Value, serve
+from .recorded import Answer, Builder, Drawn, Need, Node, Recorder, Value, declared, serve
 
 HOWS = (
     *("plain", "text", "before", "after", "wrap", "only", "inner", "own", "enum", "factory", "default validated"),
@@ -107,8 +108,9 @@ def share(number: int, of: int) -> settings:
     return settings(max_examples=settings().max_examples * number // of)
 
 
-# 100 by default, and 5,000 in a deep run.
+# 166 by default, and 5,000 in a deep run.
 @pytest.mark.timeout(3600)
+@share(5, of=3)
 @given(applications())
 def test_code_runs_where_it_runs_under_fastapi(drawn: Drawn) -> None:
     compare(drawn)
@@ -157,6 +159,76 @@ def test_what_is_recorded_is_in_both_places() -> None:
         ("answer written", "task 0", "endpoint_query_0"),
         ("answer computed", "task 0", "answer written"),
     ]
+
+
+def streaming(framework: str, kind: str, is_async: bool) -> tuple[Any, Recorder]:
+    """An application whose stream's items are validated and written by code that records."""
+    fastapi, recorder = importlib.import_module(framework), Recorder()
+    app = fastapi.FastAPI(openapi_url=None)
+    model = declared(recorder, "both")
+
+    def items() -> Iterator[Any]:
+        for number in range(2):
+            recorder.note("item")
+            yield {"a": number}
+
+    async def async_items() -> AsyncIterator[Any]:
+        for item in items():
+            yield item
+
+    endpoint = async_items if is_async else items
+    endpoint.__annotations__["return"] = (AsyncIterable if is_async else Iterable)[model]  # type: ignore[index]
+    options = {}
+    if kind == "events":
+        options["response_class"] = importlib.import_module(f"{framework}.sse").EventSourceResponse
+    app.add_api_route("/", endpoint, **options)
+    return app, recorder
+
+
+RECORDED = ["item", "answer field", "answer written", "answer computed"]
+
+
+@pytest.mark.parametrize("kind", ["lines", "events"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["def", "async def"])
+def test_an_item_of_a_stream(kind: str, is_async: bool) -> None:
+    found = {}
+    for framework in ("fastapi", "ferroapi"):
+        app, recorder = streaming(framework, kind, is_async)
+        outcome = asyncio.run(run(Built(app, recorder.log, app), Request("GET", "/")))
+        # Sending goes its own way beside the producer of events.
+        entries = [
+            entry for entry in outcome.log if isinstance(entry, tuple) and len(entry) == 3 and entry[0] != "body"
+        ]
+        found[framework] = (outcome.status, outcome.body, entries)
+    assert found["ferroapi"] == found["fastapi"]
+    assert [name for name, *_ in found["fastapi"][2]] == RECORDED * 2
+
+
+def socket_application(framework: str, kind: str) -> Built:
+    """An application with a websocket whose endpoint depends on a parameter that is validated between two calls."""
+    fastapi = importlib.import_module(framework)
+    builder = Builder(framework, Drawn(PLAIN, (Node(kind), Node("def", (ONE,), (Need(0, True),)))))
+    needed = Annotated[Any, fastapi.Depends(builder.dependency(1))]
+    app = fastapi.FastAPI(openapi_url=None)
+
+    @app.websocket("/")
+    async def endpoint(socket: fastapi.WebSocket, needed: needed, again: needed) -> None:  # type: ignore[name-defined, valid-type]
+        builder.recorder.note("endpoint")
+        await socket.accept()
+        await socket.close()
+
+    return Built(app, builder.recorder.log, app)
+
+
+@pytest.mark.parametrize("kind", DEPENDENCIES)
+def test_a_parameter_of_a_socket(kind: str) -> None:
+    found = {}
+    request = Request("WEBSOCKET", "/", b"dependency_1_query_0=1", (), ())
+    for framework in ("fastapi", "ferroapi"):
+        built = socket_application(framework, kind)
+        found[framework] = [asyncio.run(run(built, request)).log for _ in range(3)]
+    assert found["ferroapi"] == found["fastapi"]
+    assert "endpoint" in str(found["fastapi"])
 
 
 class Odd:

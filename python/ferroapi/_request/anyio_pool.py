@@ -86,6 +86,10 @@ def borrow_thread(is_limited: bool) -> Loan | None:
     queue: Any = worker.queue
     if type(queue) is not _core.WorkQueue:
         return None
+    now = loop.time()
+    context = copy_context()
+    if _library is not None and _library.get() is not None:
+        context.run(_library.set, None)
     state = _task_states.get(task)
     scope: Any = None if state is None else state.cancel_scope
     limiter = None
@@ -97,15 +101,12 @@ def borrow_thread(is_limited: bool) -> Loan | None:
             limiter.acquire_on_behalf_of_nowait(task)
         except (WouldBlock, RuntimeError):
             return None
+    # From here on nothing of anybody else's is called, which might fail: whoever has the loan gives it back.
     idle.pop()
-    now = loop.time()
     while idle and now - idle[0].idle_since >= WorkerThread.MAX_IDLE_TIME:
         expired = idle.popleft()
         expired.root_task.remove_done_callback(expired.stop)
         expired.stop()
-    context = copy_context()
-    if _library is not None and _library.get() is not None:
-        context.run(_library.set, None)
     # The end of a generator is out of reach of cancellation.
     return Loan(queue, context, scope if is_limited else None, worker, task, limiter, scope is not None)
 
@@ -113,11 +114,11 @@ def borrow_thread(is_limited: bool) -> Loan | None:
 def return_thread(loan: Loan) -> None:
     """Make the thread available again, after a call that was waited for in place."""
     worker = loan.worker
-    worker.idle_since = worker.loop.time()
     if not worker.stopping:
         worker.idle_workers.append(worker)
     if loan.limiter is not None:
         loan.limiter.release_on_behalf_of(loan.task)
+    worker.idle_since = worker.loop.time()
 
 
 def report(loan: Loan) -> tuple[Callable[..., Any], Callable[..., Any], Future[Any]]:

@@ -78,7 +78,7 @@ class Builder:
         self.recorder.note("middleware again")
         return response
 
-    def _dependency(self, index: int) -> Callable[..., Any]:
+    def dependency(self, index: int) -> Callable[..., Any]:
         if index not in self.functions:
             name = f"dependency_{index}"
             self.functions[index] = self._function(name, self.drawn.dependencies[index], lambda: name)
@@ -99,7 +99,7 @@ class Builder:
         kind = inspect.Parameter.KEYWORD_ONLY
         for need in node.needs:
             scope = self.drawn.scope if "generator" in self.drawn.dependencies[need.index].kind else None
-            depends = fastapi.Depends(self._dependency(need.index), use_cache=need.use_cache, scope=scope)
+            depends = fastapi.Depends(self.dependency(need.index), use_cache=need.use_cache, scope=scope)
             parameters.append(inspect.Parameter(f"need_{len(parameters)}", kind, default=depends))
         for number, value in enumerate(node.values):
             own = f"{name}_{value.source}_{number}"
