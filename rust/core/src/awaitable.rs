@@ -309,3 +309,11 @@ pub(crate) fn close(iterator: &Bound<'_, PyAny>) -> PyResult<()> {
     let name = intern!(iterator.py(), "close");
     if iterator.hasattr(name)? { iterator.call_method0(name).map(drop) } else { Ok(()) }
 }
+
+/// Set the mark by which a future says that it is awaited, and which the task takes off that begins to wait.
+///
+/// It is off between a step by hand and the task's own: another task may await the same future meanwhile.
+pub(crate) fn mark_awaited(pending: &Bound<'_, PyAny>, is_awaited: bool) -> PyResult<()> {
+    let mark = intern!(pending.py(), "_asyncio_future_blocking");
+    if !pending.is_none() && pending.hasattr(mark)? { pending.setattr(mark, is_awaited) } else { Ok(()) }
+}

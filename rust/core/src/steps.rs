@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::exception;
+use crate::awaitable::{exception, mark_awaited};
 use crate::error::{Error, guarded};
 use crate::ffi::{self, Sent};
 use crate::locked::Locked;
@@ -133,8 +133,14 @@ impl Steps {
     }
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
-    fn hand_over(&self) -> bool {
-        self.call.with(|call| std::mem::replace(&mut call.by_hand, false))
+    fn hand_over(&self, py: Python<'_>) -> PyResult<bool> {
+        let (is_new, pending) = self.call.with(|call| {
+            (std::mem::replace(&mut call.by_hand, false), call.pending.as_ref().map(|pending| pending.clone_ref(py)))
+        });
+        if let (true, Some(pending)) = (is_new, pending) {
+            mark_awaited(pending.bind(py), true)?;
+        }
+        Ok(is_new)
     }
 
     /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
@@ -231,6 +237,7 @@ fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
     enter.call1((event_loop, &host))?;
     match sent {
         Ok(Sent::Yielded(object)) => {
+            mark_awaited(&object, false)?;
             drop(call.with(|call| call.pending.replace(object.unbind())));
             Ok(())
         }

@@ -14,7 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::{Exchange, Receive, Send};
 use super::protocol::HTTPProtocol;
-use crate::awaitable::{Input, close, exception, iterator, resume};
+use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
 use crate::error::guarded;
 use crate::ffi::Sent;
 use crate::{ffi, names};
@@ -86,7 +86,7 @@ impl ApplicationCall {
         let stepped = ffi::in_context(context, || call.get().step(py, Input::Value(py.None().into_bound(py))));
         names::leave_task(py)?.call1((event_loop, &task))?;
         if let Sent::Yielded(pending) = stepped? {
-            set_mark(&pending, false)?;
+            mark_awaited(&pending, false)?;
             let mut stage = call.get().stage();
             if let Stage::Running(running) = &*stage {
                 *stage = Stage::Stepped { running: running.clone_ref(py), pending: pending.unbind() };
@@ -213,17 +213,9 @@ impl ApplicationCall {
                 return self.step(py, input);
             }
         }
-        set_mark(&pending, true)?;
+        mark_awaited(&pending, true)?;
         Ok(Sent::Yielded(pending))
     }
-}
-
-/// Set the mark by which a future says that it is awaited, and which the task takes off that begins to wait.
-///
-/// It is off between a step by hand and the task's own: another task may await the same future meanwhile.
-fn set_mark(pending: &Bound<'_, PyAny>, is_awaited: bool) -> PyResult<()> {
-    let mark = intern!(pending.py(), "_asyncio_future_blocking");
-    if !pending.is_none() && pending.hasattr(mark)? { pending.setattr(mark, is_awaited) } else { Ok(()) }
 }
 
 /// Whether a first step can be made here: the event loop runs in this thread, no task does, and no one makes other tasks.

@@ -1,0 +1,71 @@
+"""What is below a middleware function is stepped by hand at first: futures and turns of the loop are as in its own task."""
+
+import asyncio
+import importlib
+from typing import Any
+
+import pytest
+
+
+def _application(framework: str) -> tuple[Any, dict[str, Any]]:
+    module = importlib.import_module(framework)
+    app, shared = module.FastAPI(), {}
+
+    @app.middleware("http")
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    @app.get("/shared")
+    async def wait_for_shared() -> int:
+        result: int = await shared["future"]
+        return result
+
+    @app.get("/turn")
+    async def take_turns() -> list[str]:
+        log: list[str] = []
+
+        async def other() -> None:
+            log.append("other")
+
+        task = asyncio.create_task(other())
+        await asyncio.sleep(0)
+        log.append("endpoint")
+        await task
+        return log
+
+    return app, shared
+
+
+async def _get(app: Any, path: str) -> tuple[int, bytes]:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "http_version": "1.1"}
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_tasks_below_middleware_can_wait_for_one_future(framework: str) -> None:
+    async def run() -> list[tuple[int, bytes]]:
+        app, shared = _application(framework)
+        shared["future"] = asyncio.get_running_loop().create_future()
+        requests = [asyncio.create_task(_get(app, "/shared")) for _ in range(3)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        shared["future"].set_result(7)
+        return await asyncio.gather(*requests)
+
+    assert asyncio.run(run()) == [(200, b"7")] * 3
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_tasks_below_middleware_give_others_their_turn(framework: str) -> None:
+    app, _ = _application(framework)
+    assert asyncio.run(_get(app, "/turn")) == (200, b'["other","endpoint"]')
