@@ -1,4 +1,4 @@
-"""What is below a middleware function is stepped by hand at first: futures and turns of the loop are as in its own task."""
+"""What is below a middleware function is stepped by hand at first: it waits, and takes turns, as in a task of its own."""
 
 import asyncio
 import importlib

@@ -87,9 +87,12 @@ impl ApplicationCall {
         names::leave_task(py)?.call1((event_loop, &task))?;
         if let Sent::Yielded(pending) = stepped? {
             mark_awaited(&pending, false)?;
-            let mut stage = call.get().stage();
-            if let Stage::Running(running) = &*stage {
-                *stage = Stage::Stepped { running: running.clone_ref(py), pending: pending.unbind() };
+            let running = match &*call.get().stage() {
+                Stage::Running(running) => Some(running.clone_ref(py)),
+                _ => None,
+            };
+            if let Some(running) = running {
+                drop(call.get().replace_stage(Stage::Stepped { running, pending: pending.unbind() }));
             }
         }
         Ok(task)
@@ -99,10 +102,15 @@ impl ApplicationCall {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was there is dropped by the caller, when the lock is given back.
+    fn replace_stage(&self, stage: Stage) -> Stage {
+        std::mem::replace(&mut *self.stage(), stage)
+    }
+
     /// Run the application to where it waits next, or to its end, which is seen to here.
     fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         let protocol = self.exchange.get().protocol.bind(py);
-        let stage = std::mem::replace(&mut *self.stage(), Stage::Over);
+        let stage = self.replace_stage(Stage::Over);
         if matches!(stage, Stage::Over) {
             return match input {
                 Input::Value(value) => Ok(Sent::Returned(value)),
@@ -112,11 +120,11 @@ impl ApplicationCall {
         protocol.get().hold_output();
         let result = match (stage, input) {
             (Stage::Fresh(application), Input::Value(value)) => self.call(py, &application).and_then(|running| {
-                *self.stage() = Stage::Running(running.clone().unbind());
+                drop(self.replace_stage(Stage::Running(running.clone().unbind())));
                 ffi::send(&running, &value)
             }),
             (Stage::Running(running) | Stage::Stepped { running, .. }, input) => {
-                *self.stage() = Stage::Running(running.clone_ref(py));
+                drop(self.replace_stage(Stage::Running(running.clone_ref(py))));
                 resume(running.bind(py), input)
             }
             (Stage::Fresh(_) | Stage::Over, Input::Error(error)) => Err(error),
@@ -139,7 +147,7 @@ impl ApplicationCall {
 
     /// The application has returned or failed: whatever is missing of the response ends the connection.
     fn finish<'py>(&self, py: Python<'py>, result: PyResult<Bound<'py, PyAny>>) -> PyResult<Sent<'py>> {
-        *self.stage() = Stage::Over;
+        drop(self.replace_stage(Stage::Over));
         let exchange = self.exchange.get();
         let protocol = exchange.protocol.bind(py);
         let is_disconnected = exchange.is_disconnected.load(Ordering::Relaxed);
@@ -199,7 +207,7 @@ impl ApplicationCall {
             _ => None,
         };
         let Some((running, pending)) = stepped else { return self.step(py, input) };
-        *self.stage() = Stage::Running(running);
+        drop(self.replace_stage(Stage::Running(running)));
         let pending = pending.into_bound(py);
         if pending.is_none() {
             // A bare yield lets those have their turn that the application has scheduled: they come after this step.
@@ -272,7 +280,7 @@ impl ApplicationCall {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         guarded(|| {
-            let stage = std::mem::replace(&mut *self.stage(), Stage::Over);
+            let stage = self.replace_stage(Stage::Over);
             match stage {
                 Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
                 Stage::Fresh(_) | Stage::Over => Ok(()),

@@ -579,8 +579,8 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
-            names::connection_lost(py)?
-                .call1((&this.settings.logger, this.state().template.as_ref().map(|each| each.clone_ref(py))))?;
+            let template = this.state().template.as_ref().map(|template| template.clone_ref(py));
+            names::connection_lost(py)?.call1((&this.settings.logger, template))?;
             if let Some(exchange) = this.current(py) {
                 exchange.get().disconnect(py)?;
             }
