@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from copy import copy as copy_of
 from functools import reduce
 from typing import Annotated, Any, Literal, Union
 
@@ -232,5 +233,55 @@ def test_names_equal_reference() -> None:
         return {name for name in vars(module) if not name.startswith("__")}
 
     # A module of a package is a name in it once it is imported; ours is divided further.
-    own_modules = {"plain_annotations", "plain_schemas"}
+    own_modules = {"declared", "plain_annotations", "plain_schemas"}
     assert names(compat) - own_modules == names(fastapi._compat)
+
+
+# An adapter is that of the declaration, whenever it is built.
+
+
+def rebuilt(model: Any, field: Any) -> None:
+    model.__annotations__["number"] = str
+    model.model_fields["number"].annotation = str
+    model.model_rebuild(force=True)
+
+
+def annotated_anew(model: Any, field: Any) -> None:
+    field.field_info.annotation = list[str]
+
+
+def given_another_info(model: Any, field: Any) -> None:
+    field.field_info = FieldInfo(annotation=str)
+
+
+def copied_first(model: Any, field: Any) -> Any:
+    copy = copy_of(field)
+    rebuilt(model, field)
+    return copy
+
+
+@pytest.mark.parametrize("edit", [rebuilt, annotated_anew, given_another_info, copied_first])
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: list[m], lambda m: m | None, lambda m: dict[str, m] | list[m]])
+def test_adapter_is_that_of_the_declaration(wrap: Any, edit: Any) -> None:
+    found = []
+    for framework in (reference, v2):
+
+        class Rebuilt(BaseModel):
+            number: int
+            below: "Rebuilt | None" = None
+
+        Rebuilt.model_rebuild(_types_namespace={"Rebuilt": Rebuilt})
+        field = framework.ModelField(field_info=FieldInfo(annotation=wrap(Rebuilt)), name="field")
+        field = edit(Rebuilt, field) or field
+        values: list[Any] = [
+            {"number": "5"},
+            {"number": 5, "below": {"number": 6}},
+            [{"number": 1}],
+            {"a": {"number": 1}},
+        ]
+        outcomes = [repr(field.validate(value, {}, loc=("body",))) for value in values]
+        schema = framework.get_definitions(fields=[field], model_name_map={Rebuilt: "Rebuilt"})[1]
+        # The model itself is what it was made to be.
+        number = "a" if edit in (rebuilt, copied_first) else 1
+        found.append((outcomes, schema, repr(Rebuilt.model_validate({"number": number}))))
+    assert found[1] == found[0]

@@ -109,6 +109,9 @@ _ROUTER_OPTIONS = (
 _GATED = frozenset({"middleware_stack", "router", "root_path", "max_body_size", "_telemetry", "_native_telemetry"})
 """Attributes that say what stands between the server and the router: assigning one closes the gate."""
 
+_FOUND_OUT = ("_gate", "_judged_stack", "_direct_router", "_chain", "_open_chain", "_handlers")
+"""Attributes that say how a request gets to the router, once a request has asked."""
+
 _DOCUMENT_SETTINGS = (
     "title",
     "version",
@@ -241,6 +244,10 @@ class FastAPI(ForwardedOperations, Starlette):
         super().__setattr__(name, value)
         if name in _GATED:
             self.__dict__["_gate"] = self.__dict__["_open_chain"] = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: nothing that was found out of this application's own stack."""
+        return self.__dict__ | dict.fromkeys(_FOUND_OUT)
 
     # The stack.
 

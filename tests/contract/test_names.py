@@ -27,14 +27,9 @@ KNOWN_DIFFERENCES: dict[str, str] = {
 NOT_IMPORTABLE: dict[str, str] = {
     **dict.fromkeys(
         (
-            "fastapi.dependencies.utils._extract_form_body",
-            "fastapi.dependencies.utils._extract_form_items",
             "fastapi.dependencies.utils._extract_form_model",
-            "fastapi.dependencies.utils._get_form_model",
             "fastapi.dependencies.utils._get_multidict_extras",
-            "fastapi.dependencies.utils._get_multidict_value",
             "fastapi.dependencies.utils._is_empty_file_input",
-            "fastapi.dependencies.utils._is_form_model_supplied",
             "fastapi.dependencies.utils._is_json_field",
             "fastapi.dependencies.utils._request_param_model_to_args",
             "fastapi.dependencies.utils._validate_value_with_model_field",

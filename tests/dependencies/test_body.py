@@ -267,3 +267,86 @@ async def test_repeated_parameter_is_not_embedded(ours: Any) -> None:
     form_fields, _ = prepared(ours, form_model)
     assert ours.utils._should_embed_body_fields([*form_fields, *fields])
     assert not ours.utils._should_embed_body_fields([*form_fields, *form_fields])
+
+
+# The steps of reading a form, under FastAPI's names: cadwyn calls them.
+
+FORMS = (
+    [],
+    [("name", "pen")],
+    [("name", ""), ("tags", "a"), ("tags", "b")],
+    [("cost", "2"), ("price", "3"), ("other", "x"), ("other", "y")],
+    [("value", "")],
+    [("file", UploadFile(BytesIO(b"data"), filename="f"))],
+    [("file", UploadFile(BytesIO(b""), filename="", size=0)), ("files", UploadFile(BytesIO(b"1"), filename="1"))],
+)
+
+
+def form_fields(framework: Framework) -> list[Any]:
+    form, file = framework.params.Form, framework.params.File
+
+    def endpoint(
+        name: Annotated[str, form()],
+        price: Annotated[float, form(validation_alias=AliasChoices("cost", "price"))] = 0,
+        tags: Annotated[list[str], form()] = [],  # noqa: B006
+        file: Annotated[bytes | None, file()] = None,
+        files: Annotated[list[bytes], file()] = [],  # noqa: B006
+    ) -> None: ...
+
+    fields: list[Any] = framework.utils.get_dependant(path="/", call=endpoint).body_params
+    return fields
+
+
+def form_field(framework: Framework, annotation: Any) -> Any:
+    declared = Annotated[annotation, framework.params.Form()]
+
+    def endpoint(given: declared) -> None: ...  # type: ignore[valid-type]
+
+    return framework.utils.get_dependant(path="/", call=endpoint).body_params[0]
+
+
+def named(items: Any) -> list[Any]:
+    return [(alias, value, field and field.name) for alias, value, field in items]
+
+
+@pytest.mark.parametrize("items", FORMS, ids=range(len(FORMS)))
+async def test_items_of_a_form_are_those_of_fastapi(items: list[Any], ours: Framework, theirs: Framework) -> None:
+    def steps(framework: Framework) -> Any:
+        form, fields = FormData(items), form_fields(framework)
+        utils = framework.utils
+        values = [utils._get_multidict_value(each, form, alias=each.alias) for each in fields]
+        return values, named(utils._extract_form_items(fields, form)), utils._extract_form_body(fields, form)
+
+    (values, found, contents), (expected, items_there, contents_there) = steps(ours), steps(theirs)
+    assert (values, found) == (expected, items_there)
+    assert named([item async for item in contents]) == named([item async for item in contents_there])
+
+
+@pytest.mark.parametrize("items", FORMS, ids=range(len(FORMS)))
+@pytest.mark.parametrize("model", [Item, Closed, Open, Loose], ids=lambda model: model.__name__)
+async def test_form_model_is_supplied_as_by_fastapi(
+    model: Any, items: list[Any], ours: Framework, theirs: Framework
+) -> None:
+    form = FormData(items)
+    assert ours.utils._is_form_model_supplied(model, form) == theirs.utils._is_form_model_supplied(model, form)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "embed"),
+    [(Item, None), (Item | None, None), (Item | Closed, None), (str, None), (Json[Any], None), (Item, True)],
+)
+async def test_form_model_of_a_field_is_that_of_fastapi(
+    annotation: Any, embed: bool | None, ours: Framework, theirs: Framework
+) -> None:
+    def model(framework: Framework) -> Any:
+        field = form_field(framework, annotation)
+        field.field_info.embed = embed
+        return framework.utils._get_form_model(field)
+
+    assert model(ours) is model(theirs)
+
+
+async def test_step_that_is_replaced_is_asked(ours: Framework, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours.utils, "_get_multidict_value", lambda field, values, alias: "replaced")
+    found = named(ours.utils._extract_form_items(form_fields(ours)[:1], FormData([])))
+    assert found == [("name", "replaced", "name")]

@@ -71,7 +71,9 @@ PYTHON = {
     "background": "telemetry._api",
     "utils": "_compat _compat.shared _compat.v2 datastructures exceptions types",
     "_compat": "_compat.*",
-    "_compat.v2": "_compat.shared _compat.plain_annotations _compat.plain_schemas openapi.constants params types",
+    "_compat.v2": "_compat.shared _compat.declared _compat.plain_annotations _compat.plain_schemas openapi.constants "
+    "params types",
+    "_compat.declared": "",
     "_compat.plain_schemas": "openapi.constants types",
     "_compat.plain_annotations": "types",
     "_compat.shared": "types",

@@ -31,6 +31,7 @@ from pydantic_core import Url as Url
 from pydantic_core.core_schema import with_info_plain_validator_function as with_info_plain_validator_function
 
 from ferroapi._compat import shared
+from ferroapi._compat.declared import Declared as _Declared
 from ferroapi._compat.plain_annotations import has_reference as _has_reference
 from ferroapi._compat.plain_annotations import is_plain as _is_plain
 from ferroapi._compat.plain_schemas import PlainSchemas as _PlainSchemas
@@ -156,8 +157,9 @@ _warning_filters = _RLock()
 class _Versioned:
     """Has a new version after each assignment to an attribute; what is derived from it is kept in slots beside."""
 
-    __slots__ = ("_facts", "_version")
+    __slots__ = ("_declared", "_facts", "_version")
 
+    _declared: _Declared
     _facts: Any
     _version: object
 
@@ -173,10 +175,6 @@ class _Versioned:
     def _is_edited(self) -> bool:
         """Whether an attribute was assigned to after this was made."""
         return hasattr(self, "_version")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy has: not what is derived."""
-        return self.__dict__.copy()
 
 
 @dataclass(init=False)
@@ -210,17 +208,25 @@ class ModelField(_Versioned):
         # wait for their first use: most fields of a large application are never reached by a given process.
         if self.config or not _is_plain(self.field_info):
             self._type_adapter  # noqa: B018
+        else:
+            object.__setattr__(self, "_declared", _Declared.of(self.field_info.annotation))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: the adapter of the declaration, and nothing that is derived."""
+        self._type_adapter  # noqa: B018
+        return self.__dict__.copy()
 
     @_cached_property
     def _type_adapter(self) -> TypeAdapter[Any]:
         parts = asdict(self.field_info)
-        with _warning_filters, warnings.catch_warnings():
+        declared: _Declared = getattr(self, "_declared", None) or _Declared(self.field_info.annotation, ())
+        with _warning_filters, declared.models_as_they_were(), warnings.catch_warnings():
             if shared.PYDANTIC_VERSION_MINOR_TUPLE >= (2, 12):
                 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
                 # Aliases mean something for a parameter, although not for the bare adapter pydantic warns about.
                 warnings.simplefilter("ignore", category=UnsupportedFieldAttributeWarning)
-            arguments: Any = (parts["annotation"], *parts["metadata"], Field(**parts["attributes"]))
+            arguments: Any = (declared.annotation, *parts["metadata"], Field(**parts["attributes"]))
             annotation: Any = Annotated[arguments]  # pyright: ignore[reportInvalidTypeForm]
             return TypeAdapter(annotation, config=self.config)
 
@@ -531,6 +537,8 @@ def _describe_plain(
     others: list[ModelField] = []
     for field in fields:
         adapter: TypeAdapter[Any] | None = field.__dict__.get("_type_adapter")
+        if adapter is None and not field._declared.is_current(field.field_info.annotation):
+            adapter = field._type_adapter
         schema = None
         # What a forward reference stands for is known to the adapter only, and no model of the annotation.
         is_known = _is_plain(field.field_info) or (adapter and not _has_reference(field.field_info.annotation))

@@ -68,7 +68,7 @@ def tell_observers(observed: Observed) -> None:
 class ObservedRoute:
     """A route, or a view on one, that tells of assignments to what is matched and compiled."""
 
-    __slots__ = ("_observers",)
+    __slots__ = ("__dict__", "_observers")
 
     _observers: tuple[Reference, ...]
 

@@ -170,9 +170,6 @@ class _EffectiveRouteContext(RouteState):
         return getattr(self.starlette_route, "path_format", None) or self.path_format
 
 
-_ATTRIBUTES = vars(RouteState)["__dict__"]
-"""What finds the dictionary of a view, whatever its class has under that name."""
-
 _publishing = threading.Lock()
 
 
@@ -194,18 +191,8 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
             _merge_route_options(original_route, include_context),
         )
 
-    def _own_attributes(self) -> dict[str, Any]:
-        attributes: dict[str, Any] = _ATTRIBUTES.__get__(self)
-        return attributes
-
-    @property
-    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        """The attributes, with those that are computed when somebody asks: packages copy what `vars` shows."""
-        own = self._own_attributes()
-        # A copy is empty at first.
-        if "original_route" in own:
-            _ = self.path_regex, self.dependant, self.app
-        return own
+    def _complete(self) -> None:
+        _ = self.path_regex, self.dependant, self.app
 
     def __getattr__(self, name: str) -> Any:
         # Only called for what is not set yet, so a compiled context pays nothing for this.

@@ -216,13 +216,17 @@ class _PathRegex:
         return regex
 
 
+_ATTRIBUTES = vars(ObservedRoute)["__dict__"]
+"""What finds the dictionary of a route, whatever its class has under that name."""
+
+
 class RouteState(ObservedRoute):
     """The attributes of a path operation. They may be assigned to: OpenAPI and the handlers read them late.
 
     What is ours alone is in slots: packages copy what `vars` shows.
     """
 
-    __slots__ = ("__dict__", "_path_template")
+    __slots__ = ("_path_template",)
 
     _path_template: PathTemplate
     path: str
@@ -318,12 +322,26 @@ class RouteState(ObservedRoute):
         return None if "path_regex" in self._own_attributes() else getattr(self, "_path_template", None)
 
     def _own_attributes(self) -> dict[str, Any]:
-        """Return the dictionary in which the attributes are kept."""
-        return self.__dict__
+        """Return the dictionary in which the attributes are kept, as far as they were asked for."""
+        attributes: dict[str, Any] = _ATTRIBUTES.__get__(self)
+        return attributes
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The attributes, with those that are computed when somebody asks: packages copy what `vars` shows."""
+        own = self._own_attributes()
+        # A copy is empty at first.
+        if own:
+            self._complete()
+        return own
+
+    def _complete(self) -> None:
+        """Compute what is computed when somebody asks."""
+        _ = self.path_regex
 
     def _assign(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes: those of a class of ours together, those of another one by one, which that may look at."""
-        if "_is_assigned_at_once" in type(self).__dict__:
+        if "_is_assigned_at_once" in vars(type(self)):
             self._own_attributes().update(attributes)
             return
         for name, value in attributes.items():

@@ -3,7 +3,7 @@
 Called by `_solve` after the parameters of the same node. It reads no request and parses nothing but uploaded files.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -22,7 +22,7 @@ from ferroapi._compat import (
     value_is_sequence,
 )
 from ferroapi.dependencies._field import request_field
-from ferroapi.dependencies._values import read_extras, read_value, validate_value
+from ferroapi.dependencies._values import _get_multidict_value, read_extras, validate_value
 
 
 class FormItem(NamedTuple):
@@ -53,7 +53,9 @@ async def request_body_to_args(
     """
     assert body_fields, "request_body_to_args() should be called with fields"
     form = received_body if isinstance(received_body, FormData) else None
-    items = [] if form is None else await _read_form(_fields_read_alone(body_fields), form)
+    items: list[FormItem] = []
+    if form is not None and (alone := [field for field in body_fields if not request_field(field).form_models]):
+        items = [FormItem(*item) async for item in _extract_form_body(alone, form)]
     if _is_whole_body(body_fields, embed_body_fields):
         field = body_fields[0]
         body = received_body if form is None else {item.alias: item.value for item in items}
@@ -143,39 +145,56 @@ def _form_finder(items: Sequence[FormItem]) -> _Finder:
     return find
 
 
-def _fields_read_alone(fields: Sequence[ModelField]) -> list[ModelField]:
-    return [field for field in fields if not request_field(field).form_models]
+def _get_form_model(field: ModelField) -> type[BaseModel] | None:
+    """Return the one model whose fields are read from a form, None for a union of them and for any other field."""
+    models = request_field(field).form_models
+    return models[0] if len(models) == 1 else None
+
+
+def _is_form_model_supplied(model: type[BaseModel], received_body: FormData) -> bool:
+    """Tell whether a form has anything that makes a difference to a model, be it only an empty text.
+
+    Source: FastAPI behaviour, `dependencies.utils._is_form_model_supplied`.
+    """
+    if model.model_config.get("extra") in ("allow", "forbid") and received_body:
+        return True
+    fields = get_cached_model_fields(model)
+    return any(alias.validation in received_body for field in fields for alias in request_field(field).aliases)
 
 
 async def _form_model_value(field: ModelField, form: FormData) -> Any:
     """Return what a form has for the field's models, `Undefined` for an optional model of which nothing was sent."""
     facts = request_field(field)
-    if facts.is_nullable and not (facts.form_models_see_extras and form) and facts.form_model_names.isdisjoint(form):
+    if facts.is_nullable and not any(_is_form_model_supplied(model, form) for model in facts.form_models):
         return Undefined
     # The members of a union read the form each in its own way, when they validate: `_normalize_form_model`.
     fields = get_cached_model_fields(facts.form_models[0]) if len(facts.form_models) == 1 else []
-    items = [await _with_file_content(item) for item in _form_items(fields, form)]
-    return {item.alias: item.value for item in items}
+    return {alias: value async for alias, value, _ in _extract_form_body(fields, form)}
 
 
-async def _read_form(fields: Sequence[ModelField], form: FormData) -> list[FormItem]:
-    if not fields:
-        return []
-    return [await _with_file_content(item) for item in _form_items(fields, form)]
+async def _extract_form_body(body_fields: list[ModelField], received_body: FormData) -> AsyncIterator[FormItem]:
+    """Yield what `_extract_form_items` does, with the content of files that are declared as bytes.
+
+    Source: FastAPI behaviour, `dependencies.utils._extract_form_body`.
+    """
+    for item in _extract_form_items(body_fields, received_body):
+        yield await _with_file_content(FormItem(*item))
 
 
-def _form_items(fields: Sequence[ModelField], form: FormData) -> Iterator[FormItem]:
-    """Yield what a form has for each field under the first of its names that is filled in, then everything else."""
+def _extract_form_items(body_fields: list[ModelField], received_body: FormData) -> Iterator[FormItem]:
+    """Yield what a form has for each field under the first of its names that is filled in, then everything else.
+
+    Source: FastAPI behaviour, `dependencies.utils._extract_form_items`.
+    """
     tried: set[str] = set()
-    for field in fields:
-        facts = request_field(field)
-        for alias in facts.aliases:
+    for field in body_fields:
+        for alias in request_field(field).aliases:
             tried.add(alias.validation)
-            value = read_value(facts, form, alias.validation)
+            value = _get_multidict_value(field, received_body, alias=alias.validation)
             if value is not Undefined:
                 yield FormItem(alias.validation, value, field)
                 break
-    for name, value in read_extras(form, tried):
+    for name, value in read_extras(received_body, tried):
         yield FormItem(name, value, None)
 
 
@@ -221,7 +240,7 @@ def _normalize_form_model(value: Any, *, model: type[BaseModel]) -> Any:
     if not isinstance(value, dict):
         return value
     form = FormData([(name, item) for name, group in value.items() for item in _as_list(group)])
-    normalized = {item.alias: item.value for item in _form_items(get_cached_model_fields(model), form)}
+    normalized = {alias: item for alias, item, _ in _extract_form_items(get_cached_model_fields(model), form)}
     # A form cannot carry None or an empty list, but a default or an earlier validator can.
     return normalized | {name: item for name, item in value.items() if item is None or item == []}
 

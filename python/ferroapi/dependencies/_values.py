@@ -52,11 +52,12 @@ def validate_value(
     return field.validate(value, values, loc=loc)
 
 
-def read_value(facts: RequestField, received: Mapping[str, Any], name: str) -> Any:
-    """Return what was received under one name, `Undefined` when that counts as nothing.
+def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: str) -> Any:
+    """Return what was received for a field under one of its names, `Undefined` when that counts as nothing.
 
     Source: FastAPI behaviour, `dependencies.utils._get_multidict_value`.
     """
+    facts, received, name = request_field(field), values, alias
     value: Any
     if facts.is_repeated and isinstance(received, ImmutableMultiDict | Headers):
         value = received.getlist(name)
@@ -94,7 +95,8 @@ def _single_value(
 ) -> tuple[Any, list[Any]]:
     name = _received_alias(facts.aliases, received).request
     loc = (facts.location, name)
-    return validate_value(field=field, value=read_value(facts, received, name), values=values, loc=loc)
+    value = _get_multidict_value(field, received, alias=name)
+    return validate_value(field=field, value=value, values=values, loc=loc)
 
 
 def _model_value(field: ModelField, facts: RequestField, received: Mapping[str, Any]) -> tuple[Any, list[Any]]:
@@ -106,7 +108,7 @@ def _model_value(field: ModelField, facts: RequestField, received: Mapping[str, 
     wire_names: dict[Any, str] = {}
     for model_field, aliases in names.fields:
         alias = _received_alias(aliases, received)
-        value = read_value(request_field(model_field), received, alias.request)
+        value = _get_multidict_value(model_field, received, alias=alias.request)
         if value is not Undefined:
             data[alias.validation] = value
         known.add(alias.request.lower() if is_headers else alias.request)

@@ -28,6 +28,10 @@ from ferroapi.dependencies._analyze import get_flat_params as get_flat_params
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant as get_parameterless_sub_dependant
 from ferroapi.dependencies._analyze import multipart_incorrect_install_error as multipart_incorrect_install_error
 from ferroapi.dependencies._analyze import multipart_not_installed_error as multipart_not_installed_error
+from ferroapi.dependencies._body import _extract_form_body as _extract_form_body
+from ferroapi.dependencies._body import _extract_form_items as _extract_form_items
+from ferroapi.dependencies._body import _get_form_model as _get_form_model
+from ferroapi.dependencies._body import _is_form_model_supplied as _is_form_model_supplied
 from ferroapi.dependencies._body import _read_file_bytes as _read_file_bytes
 from ferroapi.dependencies._body import _should_embed_body_fields as _should_embed_body_fields
 from ferroapi.dependencies._body import request_body_to_args as request_body_to_args
@@ -47,6 +51,7 @@ from ferroapi.dependencies._solve import SolvedDependency as SolvedDependency
 from ferroapi.dependencies._solve import _solve_generator as _solve_generator
 from ferroapi.dependencies._solve import solve_dependencies as solve_dependencies
 from ferroapi.dependencies._solve import solve_values as solve_values
+from ferroapi.dependencies._values import _get_multidict_value as _get_multidict_value
 from ferroapi.dependencies._values import request_params_to_args as request_params_to_args
 from ferroapi.dependencies.models import Dependant as Dependant
 from ferroapi.exceptions import DependencyScopeError as DependencyScopeError
