@@ -80,7 +80,8 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 		target/venv-$$version/bin/python -m pytest $(PARALLEL) $(ARGS); \
 	done
 
-# The versions are put over those of the tests' own tools, which may ask for others. The packages of tests/integrations ask
+# The versions are put over those of the tests' own tools, which may ask for others; what requests cost is counted for the
+# pinned ones only, so the benches' tests stay out. The packages of tests/integrations ask
 # for newer ones to do their work, and old versions use what Python has deprecated since.
 OLDEST := --ignore tests/integrations -W ignore::DeprecationWarning
 
@@ -99,7 +100,7 @@ test-bounds:
 	target/venv-$(BOUND)/bin/uv pip compile --quiet --resolution $(RESOLUTION) --python target/venv-$(BOUND)/bin/python \
 		--extra all --output-file target/$(BOUND).txt pyproject.toml
 	target/venv-$(BOUND)/bin/uv pip install --no-deps --python target/venv-$(BOUND)/bin/python --requirement target/$(BOUND).txt
-	target/venv-$(BOUND)/bin/python -m pytest $(PARALLEL) $(ARGS)
+	target/venv-$(BOUND)/bin/python -m pytest $(PARALLEL) --ignore tests/benches $(ARGS)
 	target/venv-$(BOUND)/bin/python tests/conformance/run.py --versions target/$(BOUND).txt
 
 .PHONY: test-deep

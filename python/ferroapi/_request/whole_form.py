@@ -40,6 +40,14 @@ def _charsets() -> frozenset[str]:
     return frozenset(codecs.lookup(name).name for name in names)
 
 
+def _is_charset(name: str) -> bool:
+    """Tell whether a codec is one that text is sent in; before 1.8 Starlette leaves its name as the client wrote it."""
+    try:
+        return codecs.lookup(name).name in _charsets()
+    except LookupError:
+        return False
+
+
 class _WholeFormParser(MultiPartParser):
     """Starlette's parser, which also notes whether the body came to its end."""
 
@@ -49,7 +57,7 @@ class _WholeFormParser(MultiPartParser):
     def on_part_begin(self) -> None:
         """Decode names and values by a charset, or as Starlette does where the client's is unknown."""
         self._has_begun = True
-        if self._charset != "utf-8" and self._charset not in _charsets():
+        if self._charset != "utf-8" and not _is_charset(self._charset):
             self._charset = _REPLACEMENT
         super().on_part_begin()
 
