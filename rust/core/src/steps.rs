@@ -134,13 +134,16 @@ impl Steps {
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
     fn hand_over(&self, py: Python<'_>) -> PyResult<bool> {
-        let (is_new, pending) = self.call.with(|call| {
-            (std::mem::replace(&mut call.by_hand, false), call.pending.as_ref().map(|pending| pending.clone_ref(py)))
-        });
-        if let (true, Some(pending)) = (is_new, pending) {
-            mark_awaited(pending.bind(py), true)?;
-        }
-        Ok(is_new)
+        guarded(|| {
+            let (is_new, pending) = self.call.with(|call| {
+                let pending = call.pending.as_ref().map(|pending| pending.clone_ref(py));
+                (std::mem::replace(&mut call.by_hand, false), pending)
+            });
+            if let (true, Some(pending)) = (is_new, pending) {
+                mark_awaited(pending.bind(py), true)?;
+            }
+            Ok(is_new)
+        })
     }
 
     /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
