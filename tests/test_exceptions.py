@@ -97,8 +97,11 @@ async def test_http_exception_handler_sends_the_detail() -> None:
     assert (answer.status_code, answer.body) == (403, b'{"detail":["no"]}')
 
 
-async def rendered(errors: list[Any]) -> Any:
-    answer = await exception_handlers.request_validation_exception_handler(request, RequestValidationError(errors))
+async def rendered(errors: list[Any], size: int | None = None) -> Any:
+    error = RequestValidationError(errors)
+    error._body_size = size
+    answer = await exception_handlers.request_validation_exception_handler(request, error)
+    assert len(answer.body) <= 16_384 + 2 * (size or 0)
     assert answer.status_code == 422
     return json.loads(bytes(answer.body))["detail"]
 
@@ -153,10 +156,12 @@ async def test_request_validation_exception_handler_renders_deep_nesting() -> No
 
 
 @pytest.mark.anyio
-async def test_request_validation_exception_handler_sends_a_large_input_once() -> None:
+@pytest.mark.parametrize("size", [0, 20_000])
+async def test_request_validation_exception_handler_sends_a_large_input_once(size: int) -> None:
     body = {"text": "x" * 20_000}
-    errors = [{"type": "missing", "loc": ["body", name], "msg": "Field required", "input": body} for name in "ab"]
-    assert await rendered(errors) == [errors[0], {"type": "missing", "loc": ["body", "b"], "msg": "Field required"}]
+    errors = [{"type": "missing", "loc": ["body", name], "msg": "Field required", "input": body} for name in "abc"]
+    without = [{key: error[key] for key in ("type", "loc", "msg")} for error in errors]
+    assert await rendered(errors, size) == ([errors[0], *without[1:]] if size else without)
     assert errors[1]["input"] is body
 
 

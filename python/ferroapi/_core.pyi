@@ -14,6 +14,13 @@ def encode_json(value: Any) -> bytes:
         RecursionError: the value is nested too deeply, or contains itself.
     """
 
+def encode_json_within(value: Any, limit: int) -> bytes | None:
+    """Return what `encode_json` returns, None if that is longer than `limit` bytes: little more is written than that.
+
+    Raises:
+        Exception: as `encode_json`, but for the first reason that it meets.
+    """
+
 def is_json_content_type(content_type: bytes, /) -> bool:
     """Tell whether a Content-Type value names `application/json` or an `application/*+json` type.
 

@@ -1,30 +1,20 @@
 """The default answers to exceptions. Unlike FastAPI's they render any validation error: see docs/differences.md."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 
 from ferroapi import _core
+from ferroapi._shown_errors import MAXIMUM_ERRORS, answer_limit, encoded_errors, errors_within
 from ferroapi._witness import Part
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from ferroapi.utils import is_body_allowed_for_status_code
 from ferroapi.websockets import WebSocket
-
-MAXIMUM_ERRORS = 100
-"""How many errors of one request are sent to the client; handlers see all."""
-
-MAXIMUM_REPEATED_INPUT = 16_384
-"""An input that is longer than this as JSON text, in characters, is sent with the first of its errors only."""
-
-MAXIMUM_DEPTH = 32
-"""How many levels of an input that cannot be rendered as it is are sent."""
 
 MAXIMUM_CLOSE_REASON = 123
 """Length of a WebSocket close reason in bytes. Source: RFC 6455, section 5.5."""
@@ -54,30 +44,32 @@ class RenderedResponse(JSONResponse):
         return content
 
 
-def request_validation_response(exc: RequestValidationError) -> JSONResponse:
+def validation_errors_response(errors: Any, body_size: int, connection: HTTPConnection) -> JSONResponse:
+    """Return the 422 for these errors of a request, whose body had so many bytes."""
+    if not isinstance(errors, list | tuple):
+        # Somebody's own errors, of any form.
+        return JSONResponse({"detail": jsonable_encoder(errors)}, status_code=422)
+    shown = errors[:MAXIMUM_ERRORS]
+    body = encoded_errors(shown)
+    if body is None:
+        shown = errors_within(shown, answer_limit(body_size, connection))
+    if _core.is_replaced(Part.ERROR):
+        return JSONResponse({"detail": jsonable_encoder(shown)}, status_code=422)
+    return RenderedResponse(body or _core.encode_json({"detail": shown}), status_code=422)
+
+
+def request_validation_response(exc: RequestValidationError, connection: HTTPConnection) -> JSONResponse:
     """Return the answer of `request_validation_exception_handler`."""
-    return validation_errors_response(exc.errors())
-
-
-def validation_errors_response(errors: Sequence[Any]) -> JSONResponse:
-    """Return the 422 for these errors."""
-    errors = errors[:MAXIMUM_ERRORS]
-    try:
-        if _core.is_replaced(Part.ERROR):
-            return JSONResponse({"detail": jsonable_encoder(errors)}, status_code=422)
-        # In a short answer there is no long input to leave out.
-        body = _core.encode_json({"detail": errors})
-        if len(body) <= MAXIMUM_REPEATED_INPUT:
-            return RenderedResponse(body, status_code=422)
-        return JSONResponse({"detail": _encoded(errors)}, status_code=422)
-    except (ValueError, TypeError, RecursionError):
-        # The input has no JSON form: NaN, a lone surrogate, bytes, a number of thousands of digits, deep nesting.
-        return JSONResponse({"detail": _renderable(errors)}, status_code=422)
+    body_size = exc._body_size
+    if body_size is None:
+        # Somebody else has made the exception.
+        body_size = len(getattr(connection, "_body", b""))
+    return validation_errors_response(exc.errors(), body_size, connection)
 
 
 async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:
     """Answer 422 with the list of errors."""
-    return request_validation_response(exc)
+    return request_validation_response(exc, request)
 
 
 async def websocket_request_validation_exception_handler(
@@ -88,53 +80,6 @@ async def websocket_request_validation_exception_handler(
     if _core.is_replaced(Part.ERROR):
         errors = jsonable_encoder(errors)
     await websocket.close(code=WS_1008_POLICY_VIOLATION, reason=_close_reason(errors))
-
-
-def _encoded(errors: Sequence[Any]) -> Any:
-    """Return the errors ready for JSON, each distinct input encoded once."""
-    inputs: dict[int, Any] = {}
-
-    def encoded(error: Any) -> Any:
-        if not isinstance(error, Mapping) or "input" not in error:
-            return jsonable_encoder(error)
-        value = error["input"]
-        known = id(value) in inputs
-        if not known:
-            inputs[id(value)] = jsonable_encoder(value)
-        elif _is_large(inputs[id(value)]):
-            return jsonable_encoder({key: item for key, item in error.items() if key != "input"})
-        return {key: inputs[id(value)] if key == "input" else jsonable_encoder(item) for key, item in error.items()}
-
-    return [encoded(error) for error in errors]
-
-
-def _is_large(value: Any) -> bool:
-    return isinstance(value, str | list | dict) and len(json.dumps(value, ensure_ascii=False)) > MAXIMUM_REPEATED_INPUT
-
-
-def _renderable(value: Any, depth: int = 0) -> Any:
-    """Return the nearest value that JSON in UTF-8 can express."""
-    match value:
-        case None | bool():
-            return value
-        case int():
-            # Python refuses to print integers of more than 4,300 digits.
-            return value if value.bit_length() < 10_000 else f"an integer of {value.bit_length()} bits"
-        case float():
-            # The words of pydantic's `inf_nan_mode="strings"`.
-            return value if math.isfinite(value) else "NaN" if value != value else f"{'-' * (value < 0)}Infinity"
-        case str():
-            return value.encode("utf-8", "backslashreplace").decode()
-        case bytes():
-            return value.decode("utf-8", "backslashreplace")
-        case _ if depth == MAXIMUM_DEPTH:
-            return "..."
-        case Mapping():
-            return {str(_renderable(key, depth + 1)): _renderable(item, depth + 1) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_renderable(item, depth + 1) for item in value]
-        case _:
-            return _renderable(str(value))
 
 
 def close_reason(text: str) -> str:
@@ -148,7 +93,8 @@ def _close_reason(errors: Sequence[Any]) -> str:
     def line(error: Any) -> str:
         if not isinstance(error, Mapping):
             return str(error)
-        place = ".".join(str(part) for part in error.get("loc", ()))
+        place = ".".join(str(part)[:MAXIMUM_CLOSE_REASON] for part in error.get("loc", ()))
         return f"{place}: {error.get('msg', '')}"
 
-    return close_reason("; ".join(line(error) for error in errors[:MAXIMUM_ERRORS]))
+    # Each line has a character at least.
+    return close_reason("; ".join(line(error)[:MAXIMUM_CLOSE_REASON] for error in errors[:MAXIMUM_CLOSE_REASON]))

@@ -87,6 +87,9 @@ class ValidationException(Exception):
 class RequestValidationError(ValidationException):
     """The request does not fit the endpoint's parameters; `body` is the body as it was parsed."""
 
+    _body_size: int | None = None
+    """How many bytes the body had, if that is known."""
+
     def __init__(self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None) -> None:
         super().__init__(errors, endpoint_ctx=endpoint_ctx)
         self.body = body

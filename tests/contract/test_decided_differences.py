@@ -10,6 +10,7 @@ import time
 from typing import Annotated, Any
 
 import pytest
+from pydantic import create_model
 
 from .drawn import Built, Outcome, Request, run
 
@@ -47,6 +48,12 @@ def build(framework: str, native: bool = True) -> Built:
     @app.post("/numbers")
     async def numbers(body: list[int]) -> int:
         return len(body)
+
+    fields: Any = create_model("Fields", **{f"field{index}": (int, ...) for index in range(60)})
+
+    @app.post("/fields")
+    async def read_fields(body: fields) -> int:
+        return 1
 
     @app.post("/form")
     async def read_form(a: Annotated[str, form()] = "", file: Annotated[upload | None, fastapi.File()] = None) -> str:
@@ -138,6 +145,21 @@ def test_a_long_list_of_errors_is_cut_on_the_wire() -> None:
     shown = json.loads(ours.body)["detail"]
     assert shown[:100] == json.loads(theirs.body)["detail"][:100]
     assert len(shown) <= 101
+
+
+@pytest.mark.parametrize("text", [b'"%s"' % (b"x" * 5000), b"[%s1]" % (b"1," * 30_000), b"1"], ids=len)
+def test_an_input_is_not_quoted_again_and_again(text: bytes) -> None:
+    body = b'{"z": %s}' % text
+    theirs, ours = outcomes(Request("POST", "/fields", headers=JSON, chunks=(body,)))
+    assert (theirs.status, ours.status) == (422, 422)
+    expected, shown = json.loads(theirs.body)["detail"], json.loads(ours.body)["detail"]
+    assert len(theirs.body) > 60 * len(body)
+    assert len(ours.body) <= 16_384 + 2 * len(body)
+    if len(body) < 100:
+        assert ours == theirs
+        return
+    assert shown[0] == expected[0]
+    assert shown[1:] == [{key: error[key] for key in ("type", "loc", "msg")} for error in expected[1:]]
 
 
 def test_a_list_of_errors_of_the_usual_length_is_fastapis() -> None:

@@ -43,8 +43,8 @@ PYTHON = {
     "_routing.dispatch": "_core _witness _routing.* _request.connection _request.native _form_limits telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* _cookies {DEPENDENCIES} security.* exception_handlers _routing.scope _witness "
-    f"_body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
+    "_request.*": f"_request.* _cookies _shown_errors {DEPENDENCIES} security.* exception_handlers _routing.scope "
+    f"_witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
     "openapi._descriptions": "",
@@ -63,7 +63,8 @@ PYTHON = {
     "params": "_imported _options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",
     "_signature": "exceptions",
-    "exception_handlers": "exceptions encoders utils websockets types _core _witness",
+    "_shown_errors": "_core",
+    "exception_handlers": "_shown_errors exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",
     "_foreign": "exceptions _signature dependencies.models",
     "encoders": "_compat exceptions types",

@@ -281,7 +281,7 @@ class ModelField(_Versioned):
         try:
             return self._type_adapter.validate_python(value, from_attributes=True), []
         except ValidationError as error:
-            return None, _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=loc)
+            return None, _located(error, loc)
 
     def serialize(
         self,
@@ -336,6 +336,14 @@ class ModelField(_Versioned):
 
 def _regenerate_error_with_loc(*, errors: Sequence[Any], loc_prefix: _Location) -> list[dict[str, Any]]:
     return [{**error, "loc": loc_prefix + error.get("loc", ())} for error in errors]
+
+
+def _located(error: ValidationError, loc: _Location) -> list[dict[str, Any]]:
+    """Return the errors in one of pydantic's, each under `loc`. There may be very many: they are made only once."""
+    errors: list[Any] = error.errors(include_url=False)
+    for each in errors:
+        each["loc"] = loc + each["loc"]
+    return errors
 
 
 def get_missing_field_error(loc: _Location) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
 
 from ferroapi._compat import Undefined
+from ferroapi._shown_errors import form_size
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import EndpointContext, RequestValidationError, WebSocketRequestValidationError
 from ferroapi.telemetry._api import _validation_failed
@@ -64,12 +66,15 @@ def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> Endpoi
 
 
 def request_validation_error(
-    errors: Sequence[Any], body: Any, dependant: Dependant, request: Request
+    errors: Sequence[Any], body: Any, dependant: Dependant, request: Request, body_size: int | None = None
 ) -> RequestValidationError:
     """Return the error of a request whose values do not validate, and tell telemetry."""
     error = RequestValidationError(
         errors, body=None if body is Undefined else body, endpoint_ctx=endpoint_context(dependant, request)
     )
+    if body_size is None:
+        body_size = form_size(body) if isinstance(body, FormData) else len(getattr(request, "_body", b""))
+    error._body_size = body_size
     _validation_failed(error)
     return error
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ferroapi._compat import ModelField
-from ferroapi._compat.v2 import _regenerate_error_with_loc
+from ferroapi._compat.v2 import _located
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.shape import response_shape
 from ferroapi.encoders import jsonable_encoder
@@ -88,7 +88,7 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
         try:
             value = validate(item, from_attributes=True)
         except ValidationError as error:
-            errors = _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=("response",))
+            errors = _located(error, ("response",))
             refused = ResponseValidationError(errors=errors, body=item, endpoint_ctx=describe_endpoint())
         else:
             return to_json(value, **options)

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core, background
 from ferroapi._compat import get_missing_field_error
-from ferroapi._compat.v2 import _regenerate_error_with_loc
+from ferroapi._compat.v2 import _located
 from ferroapi._cookies import read_cookies
 from ferroapi._middleware import scopes
 from ferroapi._request.body import body_error
@@ -69,7 +69,7 @@ Leaf = tuple[dict[str, Any], list[Any]]
 
 def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the errors of one field, each under the field's place in the request."""
-    return _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=loc)
+    return _located(error, loc)
 
 
 def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -135,12 +135,12 @@ def body_failure(error: Exception, operation: PathOperation, scope: Scope) -> Ex
 
 
 def request_invalid(
-    errors: list[Any], body: Any, operation: PathOperation | WebSocketOperation, scope: Scope
+    errors: list[Any], body: Any, body_size: int, operation: PathOperation | WebSocketOperation, scope: Scope
 ) -> Exception:
     """Return the error of a request, or of a websocket, whose values do not validate."""
     if isinstance(operation, WebSocketOperation):
         return websocket_validation_error(errors, operation.dependant, HTTPConnection(scope))
-    return request_validation_error(errors, body, operation.dependant, Request(scope))
+    return request_validation_error(errors, body, operation.dependant, Request(scope), body_size or None)
 
 
 def response_invalid(errors: list[Any], content: Any, operation: PathOperation, scope: Scope) -> Exception:
@@ -189,7 +189,7 @@ def not_found() -> HTTPException:
     return HTTPException(status_code=404)
 
 
-def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Response | None:
+def default_answer(error: Exception, handlers: tuple[Any, Any] | None, scope: Scope) -> Response | None:
     """Return what FastAPI's own handler would answer, None if another handler or none is in charge of this exception.
 
     Source: `starlette._exception_handler.wrap_app_handling_exceptions`.
@@ -202,21 +202,23 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None) -> Respon
         handler = _handler_of(type(error), by_class)
     for default, respond in _DEFAULT_RESPONSES:
         if handler is default:
-            response: Response = respond(error)
+            response: Response = respond(error, HTTPConnection(scope))
             # An exception that is raised again and again would collect the traceback of every request.
             error.__traceback__ = None
             return response
     return None
 
 
-def default_refusal(errors: list[Any], handlers: tuple[Any, Any] | None) -> Response | None:
+def default_refusal(
+    errors: list[Any], handlers: tuple[Any, Any] | None, body_size: int, scope: Scope
+) -> Response | None:
     """Return FastAPI's own 422, None if another handler is in charge of `RequestValidationError`."""
     is_default = handlers is not None and (
         _handler_of(RequestValidationError, handlers[0]) is request_validation_exception_handler
     )
     if not is_default or _core.is_replaced(Part.ERROR):
         return None
-    return validation_errors_response(errors)
+    return validation_errors_response(errors, body_size, HTTPConnection(scope))
 
 
 def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
@@ -394,11 +396,9 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
     """
     scope, receive, send = channels
 
-    checked = checked_send(send)
-
     async def send_once(message: Message) -> None:
         if message is not _REPLAYED_START:
-            await checked(message)
+            await send(message)
 
     failing = _failing(failure)
     if application is None:
@@ -410,10 +410,11 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
 
 async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run an application under the exception handlers that the scope names."""
-    await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, send)
+    # A start that is refused here has passed no middleware, which would take the response for started.
+    await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, checked_send(send))
 
 
-_DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any], Response]], ...] = (
+_DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, HTTPConnection], Response]], ...] = (
     (request_validation_exception_handler, request_validation_response),
-    (http_exception_handler, http_exception_response),
+    (http_exception_handler, lambda error, connection: http_exception_response(error)),
 )

@@ -256,6 +256,18 @@ fn status(py: Python<'_>, plan: &Plan, solver: &Solver) -> PyResult<u16> {
     Ok(status.unwrap_or(200))
 }
 
+/// The same, but nothing if they are more than `limit`, or are likely to be refused: little more is written than that.
+///
+/// # Errors
+/// Those of [`encode_json`].
+#[pyfunction]
+pub(crate) fn encode_json_within<'py>(
+    value: &Bound<'py, PyAny>,
+    limit: usize,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    guarded(|| Ok(serialize::encode_json_within(value, limit)?.map(|text| PyBytes::new(value.py(), &text))))
+}
+
 /// The JSON bytes of `value`, as FastAPI's default response has them.
 ///
 /// # Errors

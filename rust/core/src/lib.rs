@@ -39,7 +39,7 @@ use pyo3::pymodule;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use crate::answer::encode_json;
+    use crate::answer::{encode_json, encode_json_within};
     #[pymodule_export]
     use crate::awaitable::Awaitable;
     #[pymodule_export]

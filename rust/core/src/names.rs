@@ -87,7 +87,7 @@ imported!(
     body_failure, "ferroapi._request.native", "body_failure"
 );
 imported!(
-    /// `(errors, body, operation, scope) -> RequestValidationError`.
+    /// `(errors, body, body_size, operation, scope) -> RequestValidationError`.
     request_invalid, "ferroapi._request.native", "request_invalid"
 );
 imported!(
@@ -111,11 +111,11 @@ imported!(
     build_response, "ferroapi._request.native", "build_response"
 );
 imported!(
-    /// `(error, handlers) -> Response | None`: what the default handlers answer, if they are the ones in charge.
+    /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
     default_answer, "ferroapi._request.native", "default_answer"
 );
 imported!(
-    /// `(errors, handlers) -> Response | None`: the default 422, if the default handler is the one in charge.
+    /// `(errors, handlers, body_size, scope) -> Response | None`: the default 422, if the default handler is the one in charge.
     default_refusal, "ferroapi._request.native", "default_refusal"
 );
 imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
@@ -205,6 +205,10 @@ imported!(
 imported!(
     /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.
     read_limited, "ferroapi._request.multipart", "read_limited"
+);
+imported!(
+    /// `(form) -> int`: what it had at least in its request, in bytes.
+    form_size, "ferroapi._shown_errors", "form_size"
 );
 imported!(
     /// `(items) -> list`: the files among them.

@@ -71,6 +71,8 @@ pub(crate) struct Connection {
     /// The items of a multipart form.
     items: Option<Py<PyAny>>,
     form_data: Option<Py<PyAny>>,
+    /// How many bytes of a body were read here.
+    pub(crate) body_size: usize,
 }
 
 impl Connection {
@@ -85,6 +87,7 @@ impl Connection {
             form: None,
             items: None,
             form_data: None,
+            body_size: 0,
         }
     }
 

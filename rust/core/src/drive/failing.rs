@@ -16,7 +16,8 @@ impl Driver {
     pub(super) fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
         if self.is_native && self.exits.is_idle(py)? {
             let errors = self.solver()?.errors.list(py);
-            let response = names::default_refusal(py)?.call1((errors, self.handlers(py)?))?;
+            let (handlers, size) = (self.handlers(py)?, self.solver()?.connection.body_size);
+            let response = names::default_refusal(py)?.call1((errors, handlers, size, &self.channels.scope))?;
             if !response.is_none() {
                 self.solver = None;
                 return self.respond(py, object_answer(&response, true)?);
@@ -41,7 +42,8 @@ impl Driver {
                 None => solver.connection.form_data(py)?,
             };
             let errors = solver.errors.list(py);
-            let error = names::request_invalid(py)?.call1((errors, body, &plan.get().operation, scope))?;
+            let size = solver.connection.body_size;
+            let error = names::request_invalid(py)?.call1((errors, body, size, &plan.get().operation, scope))?;
             Ok(PyErr::from_value(error))
         };
         build().unwrap_or_else(|failure| failure)
@@ -116,7 +118,8 @@ impl Driver {
 
     /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
     fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
-        let response = names::default_answer(py)?.call1((exception(py, error), self.handlers(py)?))?;
+        let arguments = (exception(py, error), self.handlers(py)?, &self.channels.scope);
+        let response = names::default_answer(py)?.call1(arguments)?;
         if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
     }
 }

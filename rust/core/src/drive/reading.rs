@@ -63,6 +63,7 @@ impl Driver {
     pub(super) fn take(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
         if self.is_form(py)? {
             self.files = self.solver()?.take_multipart(value.bind(py), true)?;
+            self.solver()?.connection.body_size = names::form_size(py)?.call1((value,))?.extract()?;
         } else {
             self.parse(py, value.into_bound(py).cast_into()?)?;
         }
@@ -85,6 +86,7 @@ impl Driver {
             return self.read_by_starlette(py, Some(&end));
         };
         self.chunks = Chunks::default();
+        self.solver()?.connection.body_size = whole.as_bytes().len();
         self.files = self.solver()?.take_multipart(&items, false)?;
         self.solve(py)
     }
@@ -101,6 +103,7 @@ impl Driver {
     }
 
     fn parse(&mut self, py: Python<'_>, bytes: Bound<'_, PyBytes>) -> PyResult<()> {
+        self.solver()?.connection.body_size = bytes.as_bytes().len();
         let strict = match self.plan(py)?.get().body {
             BodyMode::Json { strict } => strict,
             BodyMode::Form { .. } => return self.solver()?.take_form(py, bytes.as_bytes()),

@@ -38,6 +38,21 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     Ok(out)
 }
 
+/// Encodes a value as [`encode_json`] does, but gives nothing if that is longer than `limit`.
+///
+/// What is written goes beyond the limit by one array or object of scalars at most.
+///
+/// # Errors
+/// Those of [`encode_json`], of which only the first is looked for.
+pub(crate) fn encode_json_within(value: &Bound<'_, PyAny>, limit: usize) -> PyResult<Option<Vec<u8>>> {
+    let mut encoder = Encoder { sink: Sink::new(Vec::with_capacity(FIRST_CAPACITY)), outer: Vec::new(), objects: 0 };
+    encoder.sink.limit = Some(limit);
+    encoder.run::<true>(value)?;
+    encoder.sink.finish(value.py(), 0)?;
+    let text = encoder.sink.out;
+    Ok((text.len() <= limit).then_some(text))
+}
+
 /// Encodes a value as [`encode_json`] does, at the end of `out`, which is left as it was on error.
 ///
 /// # Errors
@@ -45,7 +60,7 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
     let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), outer: Vec::new(), objects: 0 };
-    let mut result = encoder.run(value);
+    let mut result = encoder.run::<false>(value);
     if result.is_ok() {
         result = encoder.sink.finish(value.py(), start);
     }
@@ -73,12 +88,15 @@ struct Encoder<'py> {
 }
 
 impl<'py> Encoder<'py> {
-    fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn run<const IS_LIMITED: bool>(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
         if self.sink.scalar(value) {
             return Ok(());
         }
         let Some(mut frame) = self.open(value.clone(), 0)? else { return Ok(()) };
         loop {
+            if IS_LIMITED && self.sink.is_given_up() {
+                return Ok(());
+            }
             if let Some(value) = frame.advance(&mut self.sink)? {
                 if let Some(inner) = self.open(value, self.outer.len() + 1)? {
                     self.outer.push(std::mem::replace(&mut frame, inner));

@@ -105,6 +105,9 @@ impl Sink {
     #[cold]
     #[inline(never)]
     fn long_integer(&mut self, integer: &Bound<'_, PyInt>) {
+        if self.is_given_up() {
+            return;
+        }
         let py = integer.py();
         let digits = py.get_type::<PyInt>().call_method1(intern!(py, "__repr__"), (integer,));
         let digits = digits.and_then(|digits| Ok(digits.cast_into::<PyString>()?));

@@ -2,7 +2,7 @@
 //! FastAPI encodes in two passes; a value only the second refuses must not hide an error of the first further on.
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyFloat, PyString};
 
 use super::keys::Keys;
 use super::types::Types;
@@ -18,6 +18,8 @@ pub(super) struct Sink {
     pub(super) rejected: Option<PyErr>,
     /// Whether `out` holds a lone surrogate in its three-byte form, which no UTF-8 text may.
     pub(super) surrogates: bool,
+    /// How long the text may become, if it is given up when it is longer, or when something in it is refused.
+    pub(super) limit: Option<usize>,
     /// Keys that come again and again, once there are objects beside each other.
     pub(super) keys: Option<Box<Keys>>,
 }
@@ -25,7 +27,7 @@ pub(super) struct Sink {
 impl Sink {
     /// Continues the text in `out`.
     pub(super) fn new(out: Vec<u8>) -> Self {
-        Sink { out, rejected: None, surrogates: false, keys: None }
+        Sink { out, rejected: None, surrogates: false, limit: None, keys: None }
     }
 
     /// Writes a comma, a key, a colon; `false`, and nothing written, if more has to be asked about the key.
@@ -46,6 +48,12 @@ impl Sink {
     #[cold]
     #[inline(never)]
     pub(super) fn dumped(&mut self, value: &Bound<'_, PyAny>) {
+        // Numbers that are not finite are refused one like the other, and there may be very many.
+        let is_like_before = self.rejected.is_some() && value.is_instance_of::<PyFloat>();
+        if is_like_before || (self.is_given_up()) {
+            self.out.extend_from_slice(b"null");
+            return;
+        }
         match dump(value) {
             Ok(bytes) => {
                 self.surrogates = self.surrogates || std::str::from_utf8(bytes.as_bytes()).is_err();
@@ -53,6 +61,16 @@ impl Sink {
             }
             Err(error) => self.reject(error),
         }
+    }
+
+    /// Whether nothing more has to be written.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.limit.is_some_and(|limit| self.out.len() > limit || self.is_refused())
+    }
+
+    /// Whether something was written that is no JSON text in UTF-8.
+    pub(super) fn is_refused(&self) -> bool {
+        self.rejected.is_some() || self.surrogates
     }
 
     /// Notes an error of the second pass; the text stays well formed.

@@ -4,4 +4,4 @@ mod number;
 mod string;
 
 pub use number::{write_f64, write_f64_shortest, write_i64, write_u64};
-pub use string::{write_short_str, write_str};
+pub use string::{write_short_str, write_str, write_wtf8};

@@ -75,6 +75,11 @@ fn write_few(text: &[u8], quoted: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Appends text that may hold lone surrogates, each in three bytes, as [`write_str`] does.
+pub fn write_wtf8(text: &[u8], out: &mut Vec<u8>) {
+    write_any(text, out);
+}
+
 #[inline(never)]
 fn write_any(bytes: &[u8], out: &mut Vec<u8>) {
     if clean_length(bytes) < bytes.len() {

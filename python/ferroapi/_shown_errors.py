@@ -1,0 +1,215 @@
+"""What of a request's validation errors is sent to the client: all of them where that is short, else a part.
+
+The bound is on the whole answer, and so is the cost: nothing that is too long is written to its end. Unlike FastAPI's,
+every answer can be rendered. See docs/differences.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import HTTPConnection
+
+from ferroapi import _core
+
+MAXIMUM_ERRORS = 100
+"""How many errors of one request are sent to the client; handlers see all."""
+
+LEAST_ANSWER = 16_000
+"""How long an answer may be whatever the request, in bytes."""
+
+ANSWER_PER_BYTE = 2
+"""How many bytes more it may have for each byte of the request."""
+
+MAXIMUM_DEPTH = 32
+"""How many levels of an input that cannot be rendered as it is are sent."""
+
+_LONGEST_NEAREST = 16_384
+"""How much of all inputs of an answer that cannot be rendered as they are is sent, in characters and items."""
+
+_OUTLINE = {"type": 1, "loc": 20, "msg": 1}
+"""What is sent of an error whose own text is too long, with the most parts that each has."""
+
+_LONGEST_PART = 100
+"""The length of such a part, in characters; all parts together are shorter than the least answer."""
+
+_UNRENDERABLE = (ValueError, TypeError, RecursionError)
+"""What is raised for a value without a JSON form: NaN, a lone surrogate, bytes, a very long number, deep nesting."""
+
+
+def encoded_errors(errors: Sequence[Any]) -> bytes | None:
+    """Return the errors as the JSON of an answer, None if that is long or has no JSON form."""
+    try:
+        return _core.encode_json_within({"detail": errors}, LEAST_ANSWER)
+    except _UNRENDERABLE:
+        return None
+
+
+def answer_limit(body_size: int, connection: Any) -> int:
+    """Return how many bytes the answer to a request may have; whoever calls a handler may give it any connection."""
+    scope: Any = connection.scope if isinstance(connection, HTTPConnection) else {}
+    headers = scope.get("headers")
+    pairs = (pair for pair in headers if isinstance(pair, tuple | list)) if isinstance(headers, tuple | list) else ()
+    texts = (scope.get("path"), scope.get("query_string"), *chain.from_iterable(pairs))
+    head_size = sum(len(text) for text in texts if isinstance(text, str | bytes))
+    return LEAST_ANSWER + ANSWER_PER_BYTE * (body_size + head_size)
+
+
+def form_size(form: FormData) -> int:
+    """Return what a form had at least in its request, in bytes."""
+    sizes = (len(value) if isinstance(value, str) else value.size or 0 for _, value in form.multi_items())
+    return sum(map(len, form)) + sum(sizes)
+
+
+class _Sizes:
+    """The lengths of values as JSON; each value is looked at once, and to the end only if there is room for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+
+    def of(self, value: Any, room: int) -> int | None:
+        """Return the length, None if it is more than `room` or the value has no JSON form."""
+        size = self._known.get(id(value))
+        if size is None:
+            try:
+                text = _core.encode_json_within(value, max(room, 0))
+            except _UNRENDERABLE:
+                return None
+            if text is None:
+                return None
+            size = self._known[id(value)] = len(text)
+        return size if size <= room else None
+
+
+def errors_within(errors: Sequence[Any], limit: int) -> list[Any]:
+    """Return the errors if they can be rendered, and are at most `limit` bytes as JSON; else what of them is.
+
+    First of all come the errors without their inputs, as many as there is room for. Then each input is shown with the
+    first of its errors, a short one with all of them, up to one that does not fit.
+    """
+    sizes = _Sizes()
+    room = limit - len('{"detail":[]}')
+    bare_errors = [_without_input(error) for error in errors]
+    if _fit(errors, bare_errors, room, sizes):
+        return list(errors)
+    shown: list[Any] = []
+    are_short = True
+    for bare in bare_errors:
+        size = sizes.of(bare, room) if are_short else None
+        if size is None:
+            # The others are likely to be as long, and none is read to its end in vain.
+            are_short = False
+            bare = _outline(bare)
+            size = _Sizes().of(bare, room)
+        if size is None:
+            break
+        room -= size + len(",")
+        shown.append(bare)
+    _add_inputs(errors, shown, room, sizes)
+    return shown
+
+
+def _without_input(error: Any) -> Any:
+    return {key: item for key, item in error.items() if key != "input"} if _has_input(error) else error
+
+
+def _has_input(error: Any) -> bool:
+    return isinstance(error, Mapping) and "input" in error
+
+
+def _fit(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, sizes: _Sizes) -> bool:
+    for error, bare in zip(errors, bare_errors, strict=True):
+        size = sizes.of(bare, room)
+        if size is None:
+            return False
+        room -= size + len(",")
+        if bare is not error:
+            size = sizes.of(error["input"], room)
+            if size is None:
+                return False
+            room -= size + len(',"input":')
+    return room >= 0
+
+
+def _outline(error: Any) -> Any:
+    if not isinstance(error, Mapping):
+        return str(error)[:_LONGEST_PART].encode("utf-8", "backslashreplace").decode()
+    outline: dict[str, Any] = {}
+    for key, most in _OUTLINE.items():
+        if key in error:
+            item = error[key]
+            parts = item[:most] if isinstance(item, tuple | list) else [item]
+            nearest = _Nearest(most * (_LONGEST_PART + 1))
+            texts = [nearest.of(part if type(part) is int else str(part)[:_LONGEST_PART]) for part in parts]
+            outline[key] = texts if isinstance(item, tuple | list) else texts[0]
+    return outline
+
+
+def _add_inputs(errors: Sequence[Any], shown: list[Any], room: int, sizes: _Sizes) -> None:
+    """Put inputs into the errors that are shown, as far as there is room for them."""
+    seen: set[int] = set()
+    nearest: _Nearest | None = None
+    for index, (error, bare) in enumerate(zip(errors, shown, strict=False)):
+        if not _has_input(error) or id(error["input"]) in seen:
+            continue
+        value = error["input"]
+        room -= len(',"input":')
+        size = None if nearest else sizes.of(value, room)
+        if size is None:
+            # It is too long, or has no JSON form. To tell, and to go on, costs no more than what is sent.
+            nearest = nearest or _Nearest(min(room, _LONGEST_NEAREST))
+            try:
+                value = nearest.of(value)
+            except _TooLong:
+                return
+            size = _Sizes().of(value, room)
+        if size is None:
+            return
+        room -= size
+        if size > _LONGEST_PART:
+            seen.add(id(error["input"]))
+        shown[index] = {key: value if key == "input" else bare[key] for key in error if key == "input" or key in bare}
+
+
+class _TooLong(Exception):
+    """More was to be shown than there is room for."""
+
+
+class _Nearest:
+    """Makes of values the nearest ones that JSON in UTF-8 can express, up to so many characters and items in all."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        """Return the nearest value.
+
+        Raises:
+            _TooLong: there is no room for it.
+        """
+        self.room -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
+        if self.room < 0:
+            raise _TooLong
+        match value:
+            case None | bool():
+                return value
+            case int():
+                # Python refuses to print integers of more than 4,300 digits.
+                return value if value.bit_length() < 10_000 else f"an integer of {value.bit_length()} bits"
+            case float():
+                # The words of pydantic's `inf_nan_mode="strings"`.
+                return value if math.isfinite(value) else "NaN" if value != value else f"{'-' * (value < 0)}Infinity"
+            case str():
+                return value.encode("utf-8", "backslashreplace").decode()
+            case bytes():
+                return value.decode("utf-8", "backslashreplace")
+            case _ if depth == MAXIMUM_DEPTH:
+                return "..."
+            case Mapping():
+                return {str(self.of(key, depth + 1)): self.of(item, depth + 1) for key, item in value.items()}
+            case list() | tuple() | set() | frozenset():
+                return [self.of(item, depth + 1) for item in value]
+            case _:
+                return self.of(str(value))
