@@ -39,7 +39,7 @@ $(VENV)/packages: pyproject.toml $(CONSTRAINTS)
 		$$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["standard"])')
 	touch $@
 
-# An editable install: Python files are used where they are, only a change in Rust builds again, or one of the start-up file.
+# An editable install: Python files are used where they are; a change in Rust or of the start-up file builds again.
 $(VENV)/extension: $(VENV)/packages $(RUST_SOURCES) python/ferroapi.data/platlib/ferroapi_alias.pth
 	@command -v cargo >/dev/null || { echo "cargo was not found; Rust is needed to build ferroapi" >&2; exit 1; }
 	@mkdir -p target

@@ -229,7 +229,8 @@ class AliasFinder:
 
 
 def _face_spec() -> ModuleSpec | None:
-    package = PathFinder.find_spec(OURS)
+    loaded = sys.modules.get(OURS)
+    package = PathFinder.find_spec(OURS) if loaded is None else loaded.__spec__
     if package is None or package.origin is None:
         return None
     spec = ModuleSpec(THEIRS, _FaceLoader(THEIRS, package.origin), origin=package.origin, is_package=True)

@@ -12,6 +12,7 @@ import fastapi.routing
 import fastapi.security
 import fastapi.sse
 import pytest
+import wrapt
 from starlette.responses import HTMLResponse
 
 from ferroapi import APIRouter, BackgroundTasks, Depends, FastAPI, UploadFile
@@ -126,6 +127,41 @@ def test_method_that_nobody_made_an_endpoint_is_warned_of() -> None:
     with pytest.warns(RuntimeWarning, match=r"Service.item takes `self` from the query.* FERROAPI_ALIAS=1"):
         response = TestClient(app).get("/items/3")
     assert response.status_code == 422
+
+
+class Instrumented(fastapi.FastAPI):
+    """As OpenTelemetry puts its own class in the place of FastAPI's."""
+
+
+def wrapper(*_: Any) -> None:
+    """As Sentry, New Relic and logfire put functions of their own there."""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value", "where"),
+    [
+        (fastapi, "FastAPI", Instrumented, "fastapi.FastAPI"),
+        (fastapi.FastAPI, "build_middleware_stack", wrapper, "fastapi.applications.FastAPI.build_middleware_stack"),
+        (fastapi.routing, "run_endpoint_function", wrapper, "fastapi.routing.run_endpoint_function"),
+        (fastapi.routing, "get_request_handler", wrapper, "fastapi.routing.get_request_handler"),
+        (
+            fastapi.routing,
+            "serialize_response",
+            wrapt.FunctionWrapper(fastapi.routing.serialize_response, wrapper),  # type: ignore[arg-type]
+            "fastapi.routing.serialize_response",
+        ),
+    ],
+    ids=["class", "method", "function", "handler", "wrapt"],
+)
+def test_tracer_of_the_real_framework_is_warned_of(
+    owner: Any, name: str, value: Any, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, name, value)
+    with pytest.warns(RuntimeWarning, match=rf"has replaced {where} of the real fastapi.* FERROAPI_ALIAS=1") as caught:
+        FastAPI()
+    assert caught[0].filename == __file__
+    monkeypatch.undo()
+    FastAPI()
 
 
 def test_foreign_names_that_do_the_same_are_taken() -> None:

@@ -6,13 +6,14 @@ They look like ours and would be taken for something else: a dependency that gua
 import sys
 import warnings
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ferroapi._signature import user_stack_level
 from ferroapi.exceptions import FastAPIError
 
 if TYPE_CHECKING:
-    from ferroapi.dependencies.models import Dependant
+    from ferroapi.routing import APIRoute
 
 _THEIRS = "fastapi"
 
@@ -23,6 +24,19 @@ _WAY_OUT = (
     "let every `import fastapi` mean ferroapi: start the process with FERROAPI_ALIAS=1 in its environment, or call "
     "ferroapi.alias.install() before the first import."
 )
+
+# Where tracers stand in the real `fastapi`: a module, a class in it or none, and a name.
+_INSTRUMENTED = (
+    ("fastapi", "", "FastAPI"),
+    ("fastapi.applications", "FastAPI", "build_middleware_stack"),
+    ("fastapi.routing", "APIRoute", "__init__"),
+    ("fastapi.routing", "APIRoute", "handle"),
+    ("fastapi.routing", "", "get_request_handler"),
+    ("fastapi.routing", "", "run_endpoint_function"),
+    ("fastapi.routing", "", "serialize_response"),
+    ("fastapi.routing", "", "solve_dependencies"),
+)
+_FRAMEWORKS = frozenset({_THEIRS, "ferroapi", "starlette"})
 
 
 def refuse_foreign(*values: Any) -> None:
@@ -59,15 +73,33 @@ def refuse_foreign_exceptions(*keys: Any) -> None:
     refuse_foreign(*(key for key in keys if isinstance(key, type) and key.__module__.partition(".")[0] == _THEIRS))
 
 
-def warn_of_methods(dependant: "Dependant") -> None:
+def warn_of_methods(route: "APIRoute") -> None:
     """Warn of an endpoint that is a method whose `self` nobody has filled in, so that every request lacks it.
 
     A package that does so (Ray Serve's `ingress`) leaves alone what is no application of the real `fastapi`.
     """
-    if _is_other_there() and any(field.name == "self" for field in dependant.query_params):
-        name = getattr(dependant.call, "__qualname__", repr(dependant.call))
+    if _is_other_there() and any(field.name == "self" for field in route.dependant.query_params):
+        name = getattr(route.endpoint, "__qualname__", repr(route.endpoint))
         message = f"The endpoint {name} takes `self` from the query. If a package is to fill it in, {_WAY_OUT}"
         warnings.warn(message, RuntimeWarning, stacklevel=user_stack_level())
+
+
+def warn_of_tracers() -> None:
+    """Warn where a package has instrumented the real `fastapi`: it does not see the application that is made now."""
+    for module, owner, name in _INSTRUMENTED if _is_other_there() else ():
+        found = getattr(sys.modules.get(module), owner or name, None)
+        found = getattr(found, name, None) if owner else found
+        if found is not None and (by := _home(found)).partition(".")[0] not in _FRAMEWORKS:
+            where = ".".join(part for part in (module, owner, name) if part)
+            message = f"{by} has replaced {where} of the real fastapi, and does not see applications of ferroapi."
+            warnings.warn(f"{message} To be seen, {_WAY_OUT}", RuntimeWarning, stacklevel=user_stack_level())
+            return
+
+
+def _home(found: Any) -> str:
+    if type(found) is FunctionType:
+        return str(found.__globals__.get("__name__"))
+    return str((found if issubclass(type(found), type) else type(found)).__module__)
 
 
 def _is_other_there() -> bool:

@@ -25,7 +25,7 @@ from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._body_limit import AppBodyLimitMiddleware
-from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions
+from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
 from ferroapi._middleware import entrance
 from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
@@ -204,6 +204,7 @@ class FastAPI(ForwardedOperations, Starlette):
     @expands(ApplicationOptions, APPLICATION_DEFAULTS)
     def __init__(self, **options: Unpack[ApplicationOptions]) -> None:
         settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **options}
+        warn_of_tracers()
         for name in _KEPT_OPTIONS:
             setattr(self, name, settings[name])
         self.servers = settings["servers"] or []

@@ -66,7 +66,7 @@ PYTHON = {
     "_shown_errors": "_core",
     "exception_handlers": "_shown_errors exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",
-    "_foreign": "exceptions _signature dependencies.models",
+    "_foreign": "exceptions _signature",
     "encoders": "_compat exceptions types",
     "responses": "exceptions sse encoders",
     "background": "telemetry._api",

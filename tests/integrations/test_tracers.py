@@ -88,6 +88,16 @@ def test_tracer_that_was_there_first_is_told_of_the_variable(tracer: list[str], 
         assert "Start the process with FERROAPI_ALIAS=1 in its environment" in done.stderr
 
 
+def test_tracer_that_does_not_see_the_application_is_named_in_a_warning(tmp_path: Path) -> None:
+    script = tmp_path / "ours.py"
+    script.write_text("from ferroapi import FastAPI\napp = FastAPI()\n")
+    done = run(["opentelemetry-instrument"], str(script))
+    assert done.returncode == 0, done.stderr
+    assert "RuntimeWarning: opentelemetry.instrumentation.fastapi has replaced fastapi.FastAPI" in done.stderr
+    assert "start the process with FERROAPI_ALIAS=1" in done.stderr
+    assert not run(["opentelemetry-instrument"], str(script), FERROAPI_ALIAS="1").stderr
+
+
 APPLICATION = """
 import fastapi
 

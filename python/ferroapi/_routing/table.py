@@ -398,7 +398,7 @@ def websocket_plan(route: Any) -> tuple[_core.Plan | None, str]:
 
 
 def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
-    warn_of_methods(state.dependant)
+    warn_of_methods(route)
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, asked, state, way)
