@@ -9,7 +9,7 @@ import pytest
 
 from ferroapi._witness import REQUEST, Part, replaced_names
 
-from .core.replaced import Moment, Notes, layered, observed, owner_of, replaced, service
+from .core.replaced import Moment, Notes, layered, observed, overridden, owner_of, replaced, service
 
 NAMES = sorted(
     {(owner.replace("ferroapi", "fastapi", 1), name) for owner, _, names in REQUEST for name in names.split()}
@@ -70,6 +70,19 @@ LAYERS = [
 @pytest.mark.parametrize("make", [service, layered])
 def test_replaced_layer_is_asked_as_by_fastapi(make: Any, owner: str, name: str, moment: Moment) -> None:
     theirs, ours = (observed(framework, make, owner, name, moment) for framework in ("fastapi", "ferroapi"))
+    for expected, found in zip(theirs, ours, strict=True):
+        assert {label for label in expected if expected[label] != found[label]} == set()
+
+
+OF_THREADS = [(owner, name) for owner, parts, names in REQUEST if parts & Part.THREAD for name in names.split()]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), OF_THREADS)
+def test_replaced_name_is_asked_for_what_overrides(owner: str, name: str, moment: Moment) -> None:
+    """An override may be run by other parts of the engine than the dependency in whose place it stands."""
+    path = owner.replace("ferroapi", "fastapi", 1)
+    theirs, ours = (observed(framework, overridden, path, name, moment) for framework in ("fastapi", "ferroapi"))
     for expected, found in zip(theirs, ours, strict=True):
         assert {label for label in expected if expected[label] != found[label]} == set()
 

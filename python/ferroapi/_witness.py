@@ -249,7 +249,7 @@ def install() -> None:
     """Begin to watch, when all that the table names is there."""
     global _witness
     _witness = _core.Witness(_table())
-    _witness.install()
+    _witness.install(Part.ENTRANCE | Part.ROUTE)
 
 
 _witness: _core.Witness

@@ -30,23 +30,21 @@ class Page(BaseModel):
     size: int = 10
 
 
-def plainly(size: int = 1) -> int:
-    return size
-
-
-def held() -> Iterator[str]:
-    yield "held"
-
-
-async def held_async(token: int = 0) -> AsyncIterator[int]:
-    yield token
-
-
 def service(f: Any) -> Any:
     """Return an application of FastAPI or ferroapi, by its package."""
     fields, security, sse = (importlib.import_module(f"{f.__name__}.{name}") for name in ("params", "security", "sse"))
     app = f.FastAPI(openapi_url=None)
     router = f.APIRouter(prefix="/included")
+
+    # Functions of this application: FastAPI remembers what kind of callable each is.
+    def plainly(size: int = 1) -> int:
+        return size
+
+    def held() -> Iterator[str]:
+        yield "held"
+
+    async def held_async(token: int = 0) -> AsyncIterator[int]:
+        yield token
 
     @app.get("/json")
     async def data() -> Any:
@@ -179,6 +177,27 @@ def service(f: Any) -> Any:
     mounted = f.FastAPI(openapi_url=None)
     mounted.add_api_route("/word", plainly)
     app.mount("/mounted", mounted)
+    return app
+
+
+def overridden(f: Any) -> Any:
+    """Return the service with overrides that are run by other parts of the engine than what they stand in for."""
+    app = service(f)
+    names = {route.dependant.call.__name__: route.dependant for route in app.routes if hasattr(route, "dependant")}
+    plain, generator, asynchronous = (each.call for each in names["sync"].dependencies)
+
+    async def instead() -> int:
+        return 7
+
+    def instead_of_generator() -> str:
+        return "overridden"
+
+    def instead_of_asynchronous(token: int = 5) -> Iterator[int]:
+        yield token
+
+    app.dependency_overrides.update(
+        {plain: instead, generator: instead_of_generator, asynchronous: instead_of_asynchronous}
+    )
     return app
 
 
@@ -340,8 +359,12 @@ def observed(framework: str, make: Callable[[Any], Any], path: str, name: str, m
         with replaced(owner, name, notes):
             if moment == "before":
                 app = make(f)
-            seen = await _serve(app, notes)
-        return [seen, await _serve(app, notes)]
+            seen = [await _serve(app, notes)]
+            if moment == "before":
+                # What is declared late is declared by one request or another.
+                late = seen.pop()
+                seen += [{label: answer[1:] for label, answer in late.items()}, await _serve(app, notes)]
+        return [*seen, await _serve(app, notes)]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

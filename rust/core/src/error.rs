@@ -29,6 +29,8 @@ pub(crate) enum Error {
     Names { names: usize, arguments: usize },
     /// A bug of this crate.
     Panic { message: String },
+    /// A plan or a table was made before the names that the engine stands for were watched.
+    Unwatched,
 }
 
 impl From<Error> for PyErr {
@@ -42,6 +44,7 @@ impl From<Error> for PyErr {
             Error::Header { name } => {
                 PyRuntimeError::new_err(format!("the response has a control byte in its header {name:?}"))
             }
+            Error::Unwatched => PyRuntimeError::new_err("ferroapi has not been imported to its end"),
             Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
             Error::Running => PyValueError::new_err("coroutine already executing"),
             Error::Names { names, arguments } => {

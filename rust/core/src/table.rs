@@ -257,7 +257,7 @@ impl RouteTable {
         &self,
         scope: &Bound<'_, PyDict>,
         channels: Channels,
-        replaced: Parts,
+        passed: Parts,
     ) -> PyResult<Result<Option<Driver>, Changed>> {
         let py = scope.py();
         let view = Scope(scope);
@@ -273,7 +273,9 @@ impl RouteTable {
                 let index = *found.value;
                 (found, index)
             }
-            Find::None if !self.might_be_asked(listing, scope, None, path)? => {
+            Find::None
+                if witness::replaced(py)? & passed == 0 && !self.might_be_asked(listing, scope, None, path)? =>
+            {
                 return self.refuse(scope, path, &method, channels).map(Ok);
             }
             Find::None | Find::Partial(_) => return Ok(Ok(None)),
@@ -286,7 +288,7 @@ impl RouteTable {
         if !plan.get().is_true_to_its_source(py)? {
             return Ok(Err(Changed(index, channels)));
         }
-        if !plan.get().holds(replaced) {
+        if !plan.get().holds(py, passed)? {
             return Ok(Ok(None));
         }
         let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
@@ -441,18 +443,14 @@ impl RouteTable {
         application: Option<Py<PyAny>>,
     ) -> PyResult<Option<Driver>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
-        let replaced = witness::replaced(py)?;
-        let entrance = if application.is_some() { self.entrance } else { 0 };
-        if replaced & (self.parts | entrance) != 0 {
-            return Ok(None);
-        }
+        let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
-        match self.drive_current(scope, channels, replaced)? {
+        match self.drive_current(scope, channels, passed)? {
             Ok(driver) => Ok(driver),
             Err(Changed(index, channels)) => {
                 let renewed = self.renewed(py, index)?;
                 // What changes each time that it is looked at is looked at by Python.
-                Ok(renewed.get().drive_current(scope, channels, replaced)?.unwrap_or(None))
+                Ok(renewed.get().drive_current(scope, channels, passed)?.unwrap_or(None))
             }
         }
     }
@@ -464,11 +462,7 @@ impl RouteTable {
         application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Py<Plan>>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
-        let replaced = witness::replaced(py)?;
-        let entrance = if application.is_some() { self.entrance } else { 0 };
-        if replaced & (self.parts | entrance) != 0 {
-            return Ok(None);
-        }
+        let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let view = Scope(scope);
         let (path, root_path) = (view.path()?, view.root_path()?);
         let Ok(path) = path.to_str() else { return Ok(None) };
@@ -491,7 +485,7 @@ impl RouteTable {
         }
         let Some(entry) = entry else { return Ok(None) };
         let Some(plan) = entry.plan(py)? else { return Ok(None) };
-        if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(replaced) {
+        if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed)? {
             return Ok(None);
         }
         let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {

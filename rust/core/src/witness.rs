@@ -2,9 +2,8 @@
 //!
 //! The rows are `ferroapi._witness`'s; the middleware stack of each application has a table of its own.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -12,11 +11,19 @@ use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::error::guarded;
+use crate::error::{Error, guarded};
 use crate::watched::{Watched, namespace};
 
 /// What there is for all applications.
-static TABLE: PyOnceLock<Py<Witness>> = PyOnceLock::new();
+static TABLE: PyOnceLock<Table> = PyOnceLock::new();
+
+struct Table {
+    whole: Py<Witness>,
+    /// The parts that every request is run by.
+    passed: Parts,
+    /// The rows that some parts stand for, made once for the plans that have the same: they ask for no others.
+    views: Mutex<Vec<(Parts, Arc<Witness>)>>,
+}
 
 /// Some parts of the engine, as bits: each stands for the names of its rows.
 pub(crate) type Parts = u32;
@@ -50,6 +57,18 @@ struct Row {
 }
 
 impl Row {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            namespace: self.namespace.clone_ref(py),
+            name: self.name.clone_ref(py),
+            parts: self.parts,
+            original: self.original.as_ref().map(|original| original.clone_ref(py)),
+            may_lack: self.may_lack,
+            is_defined: self.is_defined.as_ref().map(|is_defined| is_defined.clone_ref(py)),
+            label: self.label.clone_ref(py),
+        }
+    }
+
     fn is_whole(&self, py: Python<'_>) -> PyResult<bool> {
         let namespace = self.namespace.bind(py);
         // Where threads run side by side, who modifies the dict holds it from the count of that on to the end.
@@ -77,6 +96,17 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
+    fn of_rows(py: Python<'_>, rows: Vec<Row>) -> PyResult<Self> {
+        let mut dicts: Vec<Py<PyDict>> = Vec::new();
+        for row in &rows {
+            if !dicts.iter().any(|known| known.is(&row.namespace)) {
+                dicts.push(row.namespace.clone_ref(py));
+            }
+        }
+        let watched = Watched::new(py, dicts)?;
+        Ok(Self { rows, watched, known: AtomicU64::new(0), replaced: AtomicU32::new(0), publishing: Mutex::new(()) })
+    }
+
     /// The parts that stand for a name which somebody replaced.
     ///
     /// # Errors
@@ -114,20 +144,15 @@ impl Witness {
     /// Watch the names of these rows.
     #[new]
     fn new(py: Python<'_>, rows: Vec<RowRecipe>) -> PyResult<Self> {
-        let mut dicts: Vec<Py<PyDict>> = Vec::new();
         let rows = rows
             .into_iter()
             .map(|recipe| {
                 let namespace = namespace(recipe.owner.bind(py))?.unbind();
-                if !dicts.iter().any(|known| known.is(&namespace)) {
-                    dicts.push(namespace.clone_ref(py));
-                }
                 let RowRecipe { name, parts, original, may_lack, is_defined, label, .. } = recipe;
                 Ok(Row { namespace, name, parts, original, may_lack, is_defined, label })
             })
             .collect::<PyResult<_>>()?;
-        let watched = Watched::new(py, dicts)?;
-        Ok(Self { rows, watched, known: AtomicU64::new(0), replaced: AtomicU32::new(0), publishing: Mutex::new(()) })
+        Self::of_rows(py, rows)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -140,9 +165,9 @@ impl Witness {
         self.watched.visit(&visit)
     }
 
-    /// Make this the table of all applications; the first one stays.
-    fn install(slf: Py<Self>, py: Python<'_>) {
-        TABLE.get_or_init(py, || slf);
+    /// Make this the table of all applications, whose requests are run by the parts `passed`; the first one stays.
+    fn install(slf: Py<Self>, py: Python<'_>, passed: Parts) {
+        TABLE.get_or_init(py, || Table { whole: slf, passed, views: Mutex::default() });
     }
 
     /// The parts that stand for a name which somebody replaced.
@@ -169,10 +194,29 @@ impl Witness {
 ///
 /// # Errors
 /// Those of `Witness::parts_replaced`.
-#[inline]
 pub(crate) fn replaced(py: Python<'_>) -> PyResult<Parts> {
     // Without a table nothing is known, and the engine stands for nothing.
-    TABLE.get(py).map_or(Ok(Parts::MAX), |table| table.get().parts_replaced(py))
+    TABLE.get(py).map_or(Ok(Parts::MAX), |table| table.whole.get().parts_replaced(py))
+}
+
+/// What a request has to ask that is run by these parts.
+///
+/// # Errors
+/// `RuntimeError`, while the package is being imported.
+pub(crate) fn of_parts(py: Python<'_>, parts: Parts) -> PyResult<Arc<Witness>> {
+    let Some(table) = TABLE.get(py) else { return Err(Error::Unwatched.into()) };
+    let parts = parts | table.passed;
+    let known = || {
+        let views = table.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views.iter().find(|(each, _)| *each == parts).map(|(_, view)| Arc::clone(view))
+    };
+    if let Some(view) = known() {
+        return Ok(view);
+    }
+    let rows = table.whole.get().rows.iter().filter(|row| row.parts & parts != 0);
+    let view = Arc::new(Witness::of_rows(py, rows.map(|row| row.clone_ref(py)).collect())?);
+    table.views.lock().unwrap_or_else(PoisonError::into_inner).push((parts, Arc::clone(&view)));
+    Ok(view)
 }
 
 /// Whether what any of `parts` stands for was replaced.

@@ -379,6 +379,7 @@ impl Plan {
             pace: Pace::default(),
             closing_pace: Pace::default(),
             parts: recipe.parts,
+            witness: witness::of_parts(py, if recipe.lookups.is_empty() { recipe.parts } else { Parts::MAX })?,
             // Only dependencies are looked up.
             overrides: if nodes.len() > 1 { overrides_of(recipe.overrides_provider.bind(py)) } else { None },
             lookups: recipe.lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
@@ -395,14 +396,16 @@ impl Plan {
 
     /// Whether the plan still says what is to be done: nothing that it stands for was replaced.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.holds(witness::replaced(py)?)))
+        guarded(|| self.holds(py, 0))
     }
 }
 
 impl Plan {
-    /// The same, where it is known which parts of the engine stand for a name that was replaced.
+    /// The same, where the request has also been through `passed`.
     #[inline]
-    pub(crate) fn holds(&self, replaced: Parts) -> bool {
-        replaced & self.parts == 0
+    pub(crate) fn holds(&self, py: Python<'_>, passed: Parts) -> PyResult<bool> {
+        // What stands in for a dependency may be run by other parts.
+        let replaced = self.witness.parts_replaced(py)?;
+        Ok(replaced == 0 || !(replaced & (self.parts | passed) != 0 || self.has_overrides(py)?))
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod overrides;
 pub(crate) mod param;
 mod visit;
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
@@ -16,7 +18,7 @@ use param::Scalar;
 use crate::attribute::Attribute;
 use crate::serialize::shape::Shape;
 use crate::snapshot::Snapshot;
-use crate::witness::Parts;
+use crate::witness::{Parts, Witness};
 use crate::worker::Pace;
 
 /// One name that is collected from the request, and where its text is kept.
@@ -135,6 +137,8 @@ pub(crate) struct Plan {
     pub(crate) parts: Parts,
     /// What it was compiled from: the dependency graph and the fields, which user code may edit.
     pub(crate) source: Py<Snapshot>,
+    /// Whether they still stand for what they stood for.
+    pub(crate) witness: Arc<Witness>,
     /// The `dependency_overrides` of what holds them.
     pub(crate) overrides: Option<Attribute>,
     /// What is looked up there.
