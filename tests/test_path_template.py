@@ -38,7 +38,8 @@ def test_regex_is_compiled_when_asked_for_and_can_be_assigned() -> None:
 
     route = app.routes[-1]
     assert isinstance(route, APIRoute)
-    assert "path_regex" not in vars(route)
+    assert "path_regex" not in route._own_attributes()
     assert route.path_regex.match("/items/12")
+    assert vars(route)["path_regex"] is route.path_regex
     route.path_regex = compile_path("/other/{item_id:int}")[0]
     assert route.path_regex.match("/other/12")
