@@ -1,4 +1,4 @@
-"""What is below a middleware function is stepped by hand at first: it waits, and takes turns, as in a task of its own."""
+"""What is below a middleware function is stepped by hand at first: it waits, and takes turns, as in its own task."""
 
 import asyncio
 import importlib
