@@ -47,7 +47,7 @@ pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 pub(crate) fn encode_json_within(value: &Bound<'_, PyAny>, limit: usize) -> PyResult<Option<Vec<u8>>> {
     let mut encoder = Encoder { sink: Sink::new(Vec::with_capacity(FIRST_CAPACITY)), outer: Vec::new(), objects: 0 };
     encoder.sink.limit = Some(limit);
-    encoder.run::<true>(value)?;
+    encoder.run(value)?;
     encoder.sink.finish(value.py(), 0)?;
     let text = encoder.sink.out;
     Ok((text.len() <= limit).then_some(text))
@@ -60,7 +60,7 @@ pub(crate) fn encode_json_within(value: &Bound<'_, PyAny>, limit: usize) -> PyRe
 pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
     let start = out.len();
     let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), outer: Vec::new(), objects: 0 };
-    let mut result = encoder.run::<false>(value);
+    let mut result = encoder.run(value);
     if result.is_ok() {
         result = encoder.sink.finish(value.py(), start);
     }
@@ -88,13 +88,13 @@ struct Encoder<'py> {
 }
 
 impl<'py> Encoder<'py> {
-    fn run<const IS_LIMITED: bool>(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
+    fn run(&mut self, value: &Bound<'py, PyAny>) -> PyResult<()> {
         if self.sink.scalar(value) {
             return Ok(());
         }
         let Some(mut frame) = self.open(value.clone(), 0)? else { return Ok(()) };
         loop {
-            if IS_LIMITED && self.sink.is_given_up() {
+            if self.sink.limit.is_some() && self.sink.is_given_up() {
                 return Ok(());
             }
             if let Some(value) = frame.advance(&mut self.sink)? {
