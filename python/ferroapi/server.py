@@ -106,6 +106,9 @@ def upgrade_connection(
     protocol_class: Any, config: Any, server_state: Any, app_state: Any, transport: Any, data: bytes
 ) -> None:
     """Give a connection, and what has arrived of it, to a WebSocket protocol."""
+    logger = logging.getLogger("uvicorn.error")
+    if logger.level <= TRACE_LOG_LEVEL:
+        logger.log(TRACE_LOG_LEVEL, "%sUpgrading to WebSocket", _prefix(get_remote_addr(transport)))
     protocol = protocol_class(config=config, server_state=server_state, app_state=app_state)
     protocol.connection_made(transport)
     protocol.data_received(data)
