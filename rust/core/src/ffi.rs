@@ -270,7 +270,7 @@ impl Slots {
 
     /// Whether each slot holds what it held.
     ///
-    /// Measured: the attributes of a dependency are compared by one call in 30 instructions; read one by one by 900.
+    /// Read one by one, the attributes of a dependency cost a lookup each; here they are compared where they are.
     #[cfg(not(Py_GIL_DISABLED))]
     #[inline]
     pub(crate) fn are_unchanged(&self) -> bool {
@@ -357,7 +357,7 @@ impl Items {
 
     /// Whether it holds the same objects in the same order.
     ///
-    /// Measured: an empty list takes 6 instructions, one of three items 25.
+    /// Its items are compared by address where they are; a copy of the list for each request would cost an allocation.
     #[cfg(not(Py_GIL_DISABLED))]
     #[inline]
     pub(crate) fn are_unchanged(&self, _py: Python<'_>) -> bool {
