@@ -4,7 +4,6 @@
 //! the task: as an eager task where Python has them, by hand before it. Source: uvicorn, `RequestResponseCycle.run_asgi`.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
@@ -17,6 +16,7 @@ use super::protocol::HTTPProtocol;
 use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
 use crate::error::guarded;
 use crate::ffi::Sent;
+use crate::locked::Locked;
 use crate::{ffi, names};
 
 enum Stage {
@@ -37,7 +37,7 @@ enum Stage {
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct ApplicationCall {
     exchange: Py<Exchange>,
-    stage: Mutex<Stage>,
+    stage: Locked<Stage>,
 }
 
 impl ApplicationCall {
@@ -46,14 +46,18 @@ impl ApplicationCall {
         let protocol = exchange.get().protocol.clone_ref(py);
         let protocol = protocol.get();
         let context = protocol.context(py)?;
-        let call = Bound::new(py, Self { exchange, stage: Mutex::new(Stage::Fresh(application)) })?;
+        let call = Bound::new(py, Self { exchange, stage: Locked::new(Stage::Fresh(application)) })?;
         let event_loop = protocol.event_loop.bind(py);
         if !may_step(event_loop)? {
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
             return protocol.settings.keep_task(&task);
         }
         let task = Self::begin(&call, event_loop, &context)?;
-        if matches!(*call.get().stage(), Stage::Over) { Ok(()) } else { protocol.settings.keep_task(&task) }
+        if call.get().stage.with(|stage| matches!(stage, Stage::Over)) {
+            Ok(())
+        } else {
+            protocol.settings.keep_task(&task)
+        }
     }
 
     /// Make the task, which makes its first step in this.
@@ -87,30 +91,21 @@ impl ApplicationCall {
         names::leave_task(py)?.call1((event_loop, &task))?;
         if let Sent::Yielded(pending) = stepped? {
             mark_awaited(&pending, false)?;
-            let running = match &*call.get().stage() {
+            let running = call.get().stage.with(|stage| match stage {
                 Stage::Running(running) => Some(running.clone_ref(py)),
                 _ => None,
-            };
+            });
             if let Some(running) = running {
-                drop(call.get().replace_stage(Stage::Stepped { running, pending: pending.unbind() }));
+                drop(call.get().stage.replace(Stage::Stepped { running, pending: pending.unbind() }));
             }
         }
         Ok(task)
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was there is dropped by the caller, when the lock is given back.
-    fn replace_stage(&self, stage: Stage) -> Stage {
-        std::mem::replace(&mut *self.stage(), stage)
-    }
-
     /// Run the application to where it waits next, or to its end, which is seen to here.
     fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         let protocol = self.exchange.get().protocol.bind(py);
-        let stage = self.replace_stage(Stage::Over);
+        let stage = self.stage.replace(Stage::Over);
         if matches!(stage, Stage::Over) {
             return match input {
                 Input::Value(value) => Ok(Sent::Returned(value)),
@@ -120,11 +115,11 @@ impl ApplicationCall {
         protocol.get().hold_output();
         let result = match (stage, input) {
             (Stage::Fresh(application), Input::Value(value)) => self.call(py, &application).and_then(|running| {
-                drop(self.replace_stage(Stage::Running(running.clone().unbind())));
+                drop(self.stage.replace(Stage::Running(running.clone().unbind())));
                 ffi::send(&running, &value)
             }),
             (Stage::Running(running) | Stage::Stepped { running, .. }, input) => {
-                drop(self.replace_stage(Stage::Running(running.clone_ref(py))));
+                drop(self.stage.replace(Stage::Running(running.clone_ref(py))));
                 resume(running.bind(py), input)
             }
             (Stage::Fresh(_) | Stage::Over, Input::Error(error)) => Err(error),
@@ -147,7 +142,7 @@ impl ApplicationCall {
 
     /// The application has returned or failed: whatever is missing of the response ends the connection.
     fn finish<'py>(&self, py: Python<'py>, result: PyResult<Bound<'py, PyAny>>) -> PyResult<Sent<'py>> {
-        drop(self.replace_stage(Stage::Over));
+        drop(self.stage.replace(Stage::Over));
         let exchange = self.exchange.get();
         let protocol = exchange.protocol.bind(py);
         let is_disconnected = exchange.is_disconnected.load(Ordering::Relaxed);
@@ -202,12 +197,12 @@ impl ApplicationCall {
     }
 
     fn advance<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
-        let stepped = match &*self.stage() {
+        let stepped = self.stage.with(|stage| match stage {
             Stage::Stepped { running, pending } => Some((running.clone_ref(py), pending.clone_ref(py))),
             _ => None,
-        };
+        });
         let Some((running, pending)) = stepped else { return self.step(py, input) };
-        drop(self.replace_stage(Stage::Running(running)));
+        drop(self.stage.replace(Stage::Running(running)));
         let pending = pending.into_bound(py);
         if pending.is_none() {
             // A bare yield lets those have their turn that the application has scheduled: they come after this step.
@@ -280,7 +275,7 @@ impl ApplicationCall {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         guarded(|| {
-            let stage = self.replace_stage(Stage::Over);
+            let stage = self.stage.replace(Stage::Over);
             match stage {
                 Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
                 Stage::Fresh(_) | Stage::Over => Ok(()),
@@ -290,13 +285,13 @@ impl ApplicationCall {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.exchange)?;
-        match self.stage.try_lock().as_deref() {
-            Ok(Stage::Fresh(object) | Stage::Running(object)) => visit.call(object),
-            Ok(Stage::Stepped { running, pending }) => {
+        self.stage.visit(|stage| match stage {
+            Stage::Fresh(object) | Stage::Running(object) => visit.call(object),
+            Stage::Stepped { running, pending } => {
                 visit.call(running)?;
                 visit.call(pending)
             }
-            _ => Ok(()),
-        }
+            Stage::Over => Ok(()),
+        })
     }
 }

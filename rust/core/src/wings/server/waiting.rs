@@ -1,7 +1,5 @@
 //! The awaitables of `receive` and `send` where something has to be waited for.
 
-use std::sync::Mutex;
-
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -10,6 +8,7 @@ use super::exchange::{Exchange, Received};
 use crate::awaitable::{Input, close, iterator, resume};
 use crate::error::{Error, guarded};
 use crate::ffi::Sent;
+use crate::locked::Locked;
 
 /// A call of `receive`, or of `send` with the message that waits for the client to read.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -17,20 +16,20 @@ pub(crate) struct Waiting {
     exchange: Py<Exchange>,
     message: Option<Py<PyAny>>,
     /// The iterator of the future that is awaited now.
-    awaited: Mutex<Option<Py<PyAny>>>,
+    awaited: Locked<Option<Py<PyAny>>>,
 }
 
 impl Waiting {
     pub(super) fn to_receive(py: Python<'_>, exchange: Py<Exchange>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Self { exchange, message: None, awaited: Mutex::default() })?.into_any())
+        Ok(Py::new(py, Self { exchange, message: None, awaited: Locked::new(None) })?.into_any())
     }
 
     pub(super) fn to_send(py: Python<'_>, exchange: Py<Exchange>, message: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Self { exchange, message: Some(message), awaited: Mutex::default() })?.into_any())
+        Ok(Py::new(py, Self { exchange, message: Some(message), awaited: Locked::new(None) })?.into_any())
     }
 
     fn take(&self) -> Option<Py<PyAny>> {
-        self.awaited.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        self.awaited.replace(None)
     }
 
     /// Go on to where the next future is awaited: the object to yield, or the result.
@@ -49,7 +48,7 @@ impl Waiting {
             };
             match resume(&awaited, input)? {
                 Sent::Yielded(object) => {
-                    *self.awaited.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(awaited.unbind());
+                    drop(self.awaited.replace(Some(awaited.unbind())));
                     return Ok(Sent::Yielded(object));
                 }
                 Sent::Returned(_) => input = Input::Value(py.None().into_bound(py)),
@@ -116,9 +115,6 @@ impl Waiting {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.exchange)?;
         visit.call(&self.message)?;
-        match self.awaited.try_lock() {
-            Ok(awaited) => visit.call(&*awaited),
-            Err(_) => Ok(()),
-        }
+        self.awaited.visit(|awaited| visit.call(awaited))
     }
 }
