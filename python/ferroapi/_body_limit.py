@@ -3,7 +3,10 @@
 The middleware counts bytes; here is which limit holds, and that its refusal reaches the client from inside task groups.
 """
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.middleware import body_limit
@@ -21,6 +24,10 @@ _body_limit_errors: tuple[type[Exception], ...] = (
     *filter(None, [getattr(body_limit, "_RequestBodyTooLarge", None)]),
     *_response_sent,
 )
+
+
+_responder_class: Any = getattr(body_limit, "RequestBodyLimitResponder", None)
+_responder_key: str | None = getattr(body_limit, "_BODY_LIMIT_RESPONDER_SCOPE_KEY", None)
 
 
 def validate_max_body_size(max_body_size: int | None) -> None:
@@ -66,6 +73,52 @@ def wrap_app_with_body_limit(app: ASGIApp, max_body_size: int | None) -> ASGIApp
     return RequestBodyLimitMiddleware(_BodyLimitExceptionMiddleware(app), max_body_size=max_body_size)
 
 
+def countable_limit(limit: int | None) -> int | None:
+    """Return a limit in bytes as the engine counts it: what is more than that is no limit that a body could reach."""
+    return None if limit is None else min(limit, sys.maxsize)
+
+
+def below_body_limit(app: Any) -> tuple[Any, int | None]:
+    """Return what `wrap_app_with_body_limit` has wrapped and the limit in bytes, or the application itself and None."""
+    if type(app) is RequestBodyLimitMiddleware and type(app.app) is _BodyLimitExceptionMiddleware:
+        return app.app.app, countable_limit(app.max_body_size)
+    return app, None
+
+
+def limited_receive(application: Any, scope: Scope, receive: Receive, send: Send, limit: int) -> Receive | None:
+    """Return a `receive` under a limit in bytes, for a body of no announced length that exceeds it.
+
+    None where Starlette's middleware must stand around the request: somebody looks at the scope when that is over.
+    Source: `starlette.middleware.body_limit.RequestBodyLimitResponder`.
+    """
+    if _responder_class is None or _responder_key is None:
+        return None
+    active = scope.get(_responder_key)
+    if active is not None:
+        scope[MAX_BODY_SIZE_SCOPE_KEY] = active.max_body_size = limit
+        return receive if active.total_size <= limit else None
+    is_seen = application is None or application.user_middleware or "app_root_path" in scope
+    if is_seen or MAX_BODY_SIZE_SCOPE_KEY in scope:
+        return None
+    responder = _responder_class(application, limit)
+    responder._scope, responder._receive, responder._send = scope, receive, send
+    scope[MAX_BODY_SIZE_SCOPE_KEY] = limit
+    scope[_responder_key] = responder
+    limited: Receive = responder.receive_with_limit
+    return limited
+
+
+@contextmanager
+def unlimited(scope: Scope) -> Iterator[None]:
+    """Take the limit in force out of a scope for a while: what has failed because of it would fail again."""
+    keys = [MAX_BODY_SIZE_SCOPE_KEY, *([] if _responder_key is None else [_responder_key])]
+    taken = {key: scope.pop(key) for key in keys if key in scope}
+    try:
+        yield
+    finally:
+        scope.update(taken)
+
+
 class _BodyLimitExceptionMiddleware:
     """Takes the limit's error out of an exception group, so that Starlette's middleware around it sees it."""
 
@@ -80,6 +133,10 @@ class _BodyLimitExceptionMiddleware:
             if error is None:
                 raise
             raise error from group
+
+
+LIMIT_LAYERS: tuple[type, ...] = (RequestBodyLimitMiddleware, _BodyLimitExceptionMiddleware)
+"""What `wrap_app_with_body_limit` puts around an application, outermost first."""
 
 
 class AppBodyLimitMiddleware:

@@ -178,14 +178,15 @@ class RouteTable:
         entries: Sequence[Entry],
         router: Any,
         parts: tuple[int, int],
-        default: tuple[bool, bool],
+        default: tuple[bool, bool, int | None],
         previous: RouteTable | None,
     ) -> Self:
         """Compile a router's entries.
 
         `parts` is what matching stands for, and what it takes to come from a server to this table, as bits of
-        `ferroapi._witness.Part`. `default` says whether a path that no entry answers is a 404 and nothing else, and
-        whether it has been to an included router before. What did not change since the `previous` table is shared.
+        `ferroapi._witness.Part`. `default` says of a path that no entry answers whether it is a 404 and nothing else,
+        whether it has been to an included router before, and the largest body, in bytes. What did not change since
+        the `previous` table is shared.
         """
 
     @property

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import deprecated
 
 from ferroapi import _core, routing
-from ferroapi._body_limit import AppBodyLimitMiddleware
+from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
 from ferroapi._middleware import entrance
@@ -347,19 +347,22 @@ class FastAPI(ForwardedOperations, Starlette):
             *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router))),
         )
         self._layers = _core.Witness(list(rows))
-        outer, inner = layers[: len(_OUTER_STACK)], layers[len(_OUTER_STACK) :]
+        around = _OUTER_STACK if self.max_body_size is None else (*_OUTER_STACK, *LIMIT_LAYERS)
+        outer, inner = layers[: len(around)], layers[len(around) :]
         innermost = inner[-len(_INNER_STACK) :]
         is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
-        if self.max_body_size is not None or not (
-            is_as_written(Starlette, "__call__") and _is_made_of(outer, _OUTER_STACK)
-        ):
+        if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
             return
         known = list(takewhile(serve_of, inner))
         below = inner[len(known) :]
         if is_whole:
             self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
             self._entrance = partial(ExceptionMiddleware.__call__, innermost[0])
-        if not is_whole:
+        if self.max_body_size is not None and (below != innermost or known or not is_whole):
+            # The user's middleware stands under the limit, which its layers keep.
+            if is_whole:
+                entrance.ExceptionMiddleware.open(innermost[0], self._inner_gate)
+        elif not is_whole:
             self._chain = Chain(self, outer, known, below[0]) if below else None
         elif below != innermost:
             entrance.ExceptionMiddleware.open(innermost[0], self._inner_gate)

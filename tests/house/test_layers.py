@@ -39,8 +39,9 @@ PYTHON = {
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core _witness",
     "_witness": "_core",
-    "_routing.table": "_core _foreign _witness _form_limits _routing.* _request.plan telemetry._*",
-    "_routing.dispatch": "_core _witness _routing.* _request.connection _request.native _form_limits telemetry._*",
+    "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _request.plan telemetry._*",
+    "_routing.dispatch": "_core _body_limit _witness _routing.* _request.connection _request.native _form_limits "
+    "telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
     "_request.*": f"_request.* _cookies _shown_errors {DEPENDENCIES} security.* exception_handlers _routing.scope "

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core, background
+from ferroapi._body_limit import unlimited
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _located
 from ferroapi._cookies import read_cookies
@@ -405,7 +406,8 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
         await answer_as(failing, scope, receive, send_once)
     else:
         scope[FAILURE_KEY] = failing
-        await application._entrance(scope, receive, send_once)
+        with unlimited(scope):
+            await application._entrance(scope, receive, send_once)
 
 
 async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._body_limit import below_body_limit
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.connection import run_connection
 from ferroapi._request.native import FAILURE_KEY, answer_as
@@ -120,8 +121,9 @@ class Dispatch(routing.Router):
         return is_default and next(iter(self._iter_low_priority_routes()), None) is None
 
     def _is_bare(self) -> bool:
-        """Tell whether a request goes from this router's `__call__` to its table, past no middleware of the router."""
-        return self.middleware_stack == self.app and getattr(self.app, "__func__", None) is Dispatch.app
+        """Tell whether a request goes from this router's `__call__` to its table, past nothing but its body limit."""
+        below, _ = below_body_limit(self.middleware_stack)
+        return below == self.app and getattr(self.app, "__func__", None) is Dispatch.app
 
     def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
         """Return the native driver of a request, None where Python must answer.

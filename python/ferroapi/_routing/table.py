@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRou
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._body_limit import below_body_limit, countable_limit, get_body_size_limit
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.plan import HandlerOperation, WebSocketOperation, built_app
@@ -64,6 +65,7 @@ class Entry(NamedTuple):
     compile: Callable[[], _core.Plan | None] | None
     scope_items: dict[str, Any] | None
     fastapi_items: dict[str, Any] | None
+    limit: int | None
     candidate: Any
     way: "_Way"
 
@@ -89,6 +91,8 @@ class _Facts(NamedTuple):
     """Whether a path that no entry answers is a 404 and nothing else."""
     includes: bool
     """Whether a request that no entry answers has been to an included router."""
+    limit: int | None
+    """The body limit of the router, in bytes."""
     previous: _core.RouteTable | None = None
     """The table before, which is shared as far as it is the same."""
 
@@ -96,7 +100,8 @@ class _Facts(NamedTuple):
     def of(cls, router: "Dispatch", previous: "Table | None") -> "_Facts":
         includes = any(isinstance(route, _IncludedRouter) for route in router.routes)
         refuses = router._refuses_plainly() and not router.form_limits
-        return cls(router._is_bare(), refuses, includes, None if previous is None else previous.core)
+        _, limit = below_body_limit(router.middleware_stack)
+        return cls(router._is_bare(), refuses, includes, limit, None if previous is None else previous.core)
 
 
 class _Offer(NamedTuple):
@@ -119,7 +124,7 @@ class Table:
         self.foreign = _core.Snapshot([(route, ["path_regex"]) for route in foreign], [])
         self._places: dict[int, list[int]] = {}
         self.core = _core.RouteTable(
-            compiled, router, (Part.ROUTE, Part.ENTRANCE), (facts.refuses, facts.includes), facts.previous
+            compiled, router, (Part.ROUTE, Part.ENTRANCE), (facts.refuses, facts.includes, facts.limit), facts.previous
         )
 
     def places_of(self, changed: Any) -> list[int]:
@@ -186,17 +191,19 @@ class _Way(NamedTuple):
     chain: tuple[_IncludedRouter, ...]
     form_limits: _FormLimits
     """Those of the routers passed, the nearest one's first."""
+    limit: int | None
+    """The body limit around the router, in bytes."""
     is_noted: bool
     """Whether an included router was asked before, which leaves its dictionary in the scope."""
 
     def into(self, included: _IncludedRouter) -> "_Way":
         limits: _FormLimits = {**self.form_limits, **included.include_context.form_limits}
-        return _Way((*self.chain, included), limits, is_noted=True)
+        return _Way((*self.chain, included), limits, self.limit, is_noted=True)
 
     def is_like(self, other: "_Way") -> bool:
         """Tell whether it leads past the same routers and limits."""
         is_same_chain = len(self.chain) == len(other.chain) and all(map(is_, self.chain, other.chain))
-        return is_same_chain and (self.form_limits, self.is_noted) == (other.form_limits, other.is_noted)
+        return is_same_chain and self[1:] == other[1:]
 
     def notes(self, view: Any, *, limits_forms: bool) -> dict[str, Any] | None:
         """Return what routers leave in `scope["fastapi"]` for a route, None if no such dictionary is made."""
@@ -317,7 +324,8 @@ class LiveTable:
                     kept[id(entry.candidate)] = entry, compiled
         facts = _Facts.of(self._router, previous)
         pairs = []
-        for candidate, way in _candidates(self._router.routes, _Way((), self._router.form_limits, is_noted=False)):
+        outset = _Way((), self._router.form_limits, facts.limit, is_noted=False)
+        for candidate, way in _candidates(self._router.routes, outset):
             pair = kept.get(id(candidate))
             if pair is None or not pair[0].way.is_like(way):
                 for each in _read_by(candidate):
@@ -349,9 +357,12 @@ def _entry(
     might: Might | None = None,
     compile: Callable[[], _core.Plan | None] | None = None,
     scope_items: dict[str, Any] | None = None,
+    limit: int | None = None,
 ) -> Entry:
     notes = way.notes(candidate, limits_forms=http and compile is not None)
-    return Entry(path, methods, methods_of, http, websocket, asked, might, compile, scope_items, notes, candidate, way)
+    return Entry(
+        path, methods, methods_of, http, websocket, asked, might, compile, scope_items, notes, limit, candidate, way
+    )
 
 
 def _without_template(route: BaseRoute, state: Any, asked: Any, candidate: Any, way: _Way) -> Entry:
@@ -413,7 +424,14 @@ def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
         websocket=False,
         compile=compile,
         scope_items=scope_items,
+        limit=get_body_size_limit(_own_limit(state), way.limit),
     )
+
+
+def _own_limit(state: Any) -> int | None:
+    """Return the body limit that the application of a route was built with, or that of a view will be, in bytes."""
+    is_view = isinstance(state, _EffectiveAPIRouteContext)
+    return countable_limit(state.max_body_size) if is_view else below_body_limit(state.app)[1]
 
 
 def _native_plan_only(state: Any) -> _core.Plan | None:
@@ -422,11 +440,9 @@ def _native_plan_only(state: Any) -> _core.Plan | None:
 
 def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
     """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
-    built = built_app(state.app)
+    built = built_app(below_body_limit(state.app)[0])
     if built is None:
         return None, "the route's application was replaced"
-    if state.max_body_size is not None:
-        return None, "the body size is limited"
     if built.operation is None:
         return None, "it is made by websocket_session"
     plan, reason = built.operation.compiled

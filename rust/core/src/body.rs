@@ -43,6 +43,14 @@ pub(crate) fn is_readable_form(scope: Scope<'_, '_>) -> PyResult<bool> {
     Ok(is_form && !scope.limits_forms()?)
 }
 
+/// Whether the length that a body announces is no more than `limit` bytes, if it announces any.
+pub(crate) fn is_within(scope: Scope<'_, '_>, limit: u64) -> PyResult<bool> {
+    let Some(length) = scope.header(b"content-length")? else { return Ok(true) };
+    // What is no plain number is Python's to judge.
+    let length = std::str::from_utf8(length.as_bytes()).ok().and_then(|text| text.parse::<u64>().ok());
+    Ok(length.is_some_and(|length| length <= limit))
+}
+
 /// Whether a body is a multipart form.
 pub(crate) fn is_multipart(scope: Scope<'_, '_>) -> PyResult<bool> {
     let content_type = scope.header(b"content-type")?;

@@ -48,6 +48,8 @@ struct Recipe {
     scope_items: Option<ScopeItems>,
     /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
     fastapi_items: Option<Py<PyDict>>,
+    /// The largest body, in bytes.
+    limit: Option<u64>,
 }
 
 /// One route in a table; the tables of a router share those that did not change.
@@ -130,6 +132,11 @@ impl Entry {
     /// What the scope gets.
     pub(crate) fn scope_items(&self) -> &[(Py<PyString>, Py<PyAny>)] {
         self.recipe.scope_items.as_ref().map_or(&[], |ScopeItems(items)| items)
+    }
+
+    /// The largest body, in bytes.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.recipe.limit
     }
 
     /// What `scope["fastapi"]` gets.

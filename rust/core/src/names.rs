@@ -163,6 +163,12 @@ imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
 imported_type!(authorization_credentials, "ferroapi.security.http", "HTTPAuthorizationCredentials");
 imported_type!(basic_credentials, "ferroapi.security.http", "HTTPBasicCredentials");
 
+// ferroapi: limits of bodies
+imported!(
+    /// `(application, scope, receive, send, limit) -> receive | None`: a `receive` under a limit, unless Python must answer.
+    limited_receive, "ferroapi._body_limit", "limited_receive"
+);
+
 // ferroapi: worker threads (python/ferroapi/_request/workers.py)
 imported!(
     /// `(is_limited) -> Loan | None`: a worker thread for one call, if none has to be started.

@@ -16,10 +16,10 @@ use crate::awaitable::Awaitable;
 use crate::drive::{Channels, Driver};
 use crate::entry::{Allowed, Entry};
 use crate::error::guarded;
-use crate::plan::Plan;
+use crate::plan::{BodyMode, Plan};
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
-use crate::{ffi, names};
+use crate::{body, ffi, names};
 
 /// The entries for one scope type.
 #[derive(Default)]
@@ -67,6 +67,8 @@ pub(crate) struct RouteTable {
     refuses: bool,
     /// Whether a request that no entry answers has been to an included router, which makes `scope["fastapi"]`.
     includes: bool,
+    /// The largest body of a request that no entry answers, in bytes.
+    limit: Option<u64>,
     /// Whether a route, or the list of them, has changed since this table was made.
     is_expired: AtomicBool,
 }
@@ -214,7 +216,11 @@ impl RouteTable {
         channels: Channels,
     ) -> PyResult<Option<Driver>> {
         let py = scope.py();
-        if channels.application.is_none() || !self.refuses {
+        let is_within = match self.limit {
+            None => true,
+            Some(limit) => body::is_within(Scope(scope), limit)?,
+        };
+        if channels.application.is_none() || !self.refuses || !is_within {
             return Ok(None);
         }
         if path != "/" && self.router.bind(py).getattr(intern!(py, "redirect_slashes"))?.is_truthy()? {
@@ -256,7 +262,7 @@ impl RouteTable {
     fn drive_current(
         &self,
         scope: &Bound<'_, PyDict>,
-        channels: Channels,
+        mut channels: Channels,
         passed: Parts,
     ) -> PyResult<Result<Option<Driver>, Changed>> {
         let py = scope.py();
@@ -294,8 +300,34 @@ impl RouteTable {
         let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
             return Ok(Ok(None));
         };
+        if let Some(limit) = entry.limit() {
+            if !Self::limit_body(scope, plan.get(), &mut channels, limit)? {
+                return Ok(Ok(None));
+            }
+        }
         self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
         Driver::native(py, plan, channels, Some(&path_params)).map(|driver| Ok(Some(driver)))
+    }
+
+    /// Put a body under its limit; whether that can be done here: Starlette refuses what is announced to be larger.
+    #[cold]
+    #[inline(never)]
+    fn limit_body(scope: &Bound<'_, PyDict>, plan: &Plan, channels: &mut Channels, limit: u64) -> PyResult<bool> {
+        let py = scope.py();
+        if !body::is_within(Scope(scope), limit)? {
+            return Ok(false);
+        }
+        let is_around = scope.contains(intern!(py, "starlette._body_limit_responder"))?;
+        if !is_around && plan.body == BodyMode::Unread && !plan.opens_stacks && !plan.has_overrides(py)? {
+            return Ok(true);
+        }
+        let Channels { scope, receive, send, application } = &*channels;
+        let limited = names::limited_receive(py)?.call1((application, scope, receive, send, limit))?;
+        let is_limited = !limited.is_none();
+        if is_limited {
+            channels.receive = limited.unbind();
+        }
+        Ok(is_limited)
     }
 
     fn update_scope(
@@ -367,22 +399,32 @@ fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<O
 #[pymethods]
 impl RouteTable {
     /// Compile a router's entries; `parts` is what matching stands for, and what a server's way to it does. `default` is
-    /// whether it refuses and whether it includes, `previous` the table before.
+    /// whether it refuses, whether it includes, and its limit; `previous` is the table before.
     #[new]
     fn new(
         entries: Vec<Py<Entry>>,
         router: Py<PyAny>,
         parts: (Parts, Parts),
-        default: (bool, bool),
+        default: (bool, bool, Option<u64>),
         previous: Option<&Bound<'_, Self>>,
     ) -> Self {
-        let (refuses, includes) = default;
+        let (refuses, includes, limit) = default;
         let (parts, entrance) = parts;
         let listings = previous
             .map(Bound::get)
             .filter(|previous| previous.finds_like(&entries))
             .map_or_else(|| Arc::new(Listings::of(&entries)), |previous| Arc::clone(&previous.listings));
-        Self { entries, listings, router, parts, entrance, refuses, includes, is_expired: AtomicBool::new(false) }
+        Self {
+            entries,
+            listings,
+            router,
+            parts,
+            entrance,
+            refuses,
+            includes,
+            limit,
+            is_expired: AtomicBool::new(false),
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
