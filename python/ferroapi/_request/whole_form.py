@@ -9,6 +9,7 @@ from contextlib import aclosing
 from functools import cache
 from typing import Any
 
+from starlette import requests
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -16,6 +17,9 @@ from starlette.requests import Request
 
 from ferroapi import _core
 from ferroapi._witness import Part
+
+# Names that Starlette finds in its module, where they may have been replaced.
+_names: Any = requests
 
 TRUNCATED = "The multipart body ends before its closing boundary."
 
@@ -82,9 +86,11 @@ class _WholeFormParser(MultiPartParser):
 
 def _is_ours(request: Request) -> bool:
     """Whether a form is multipart, and nobody put something else in the place of `request.form()` or its parser."""
-    main_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Which media types are multipart is for the installed python-multipart to say; without it Starlette raises.
+    parse = _names.parse_options_header
     return (
-        main_type == "multipart/form-data"
+        parse is not None
+        and parse(request.headers.get("content-type"))[0] == b"multipart/form-data"
         and request._form is None
         and not _core.is_replaced(Part.MULTIPART)
         and type(request).form is Request.form
