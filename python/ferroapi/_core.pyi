@@ -33,6 +33,18 @@ def parse_cookies(header: bytes, /) -> dict[str, str]:
     Source: Starlette, `requests.cookie_parser`.
     """
 
+def group_query(query_string: bytes, /) -> dict[str, str | list[str]]:
+    """Return the value of each name in a query string, a list where there are several, in the order of the names.
+
+    Source: Starlette's `QueryParams`.
+    """
+
+def group_headers(headers: list[Any], /) -> dict[str, str | list[str]] | None:
+    """Return the same of the headers of a scope, None if one of them is not a pair of bytes.
+
+    Source: Starlette's `Headers`.
+    """
+
 def check_start(message: dict[str, Any]) -> None:
     """Refuse an `http.response.start` message with no HTTP status or with a control byte in a header.
 

@@ -44,7 +44,7 @@ PYTHON = {
     "telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* _cookies _shown_errors {DEPENDENCIES} security.* exception_handlers _routing.scope "
+    "_request.*": f"_request.* _received _shown_errors {DEPENDENCIES} security.* exception_handlers _routing.scope "
     f"_witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
@@ -55,10 +55,10 @@ PYTHON = {
     "openapi.*": "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
-    "dependencies.*": f"_imported _cookies {DEPENDENCIES} {FIELDS}",
+    "dependencies.*": f"_imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
-    "_cookies": "_core",
-    "security.*": "_cookies security.base security.utils openapi.models openapi._descriptions params param_functions "
+    "_received": "_core",
+    "security.*": "_received security.base security.utils openapi.models openapi._descriptions params param_functions "
     "exceptions",
     "param_functions": "_imported params _options _signature _compat",
     "params": "_imported _options _signature _compat datastructures concurrency",
@@ -107,6 +107,7 @@ RUST_CORE = (
     ("serialize", "worker", "exits"),
     ("plan",),
     ("extract", "body"),
+    ("grouped",),
     ("validate", "credentials"),
     ("solve",),
     ("call",),

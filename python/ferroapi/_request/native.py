@@ -24,8 +24,8 @@ from ferroapi import _core, background
 from ferroapi._body_limit import unlimited
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _located
-from ferroapi._cookies import read_cookies
 from ferroapi._middleware import scopes
+from ferroapi._received import received
 from ferroapi._request.body import body_error
 from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._request.plan import PathOperation, WebSocketOperation
@@ -94,8 +94,7 @@ def parameter_values(
         (dependant.cookie_params, "cookies"),
     ):
         if fields or is_unusual:
-            received = read_cookies(request) if place == "cookies" else getattr(request, place)
-            found, failed = request_params_to_args(fields, received)
+            found, failed = request_params_to_args(fields, received(request, place))
             values |= found
             errors += failed
     return values, errors

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from ferroapi._compat import Undefined
-from ferroapi._cookies import read_cookies
+from ferroapi._received import received
 from ferroapi.background import BackgroundTasks
 from ferroapi.concurrency import (
     _asynccontextmanager_with_shielded_exit,
@@ -152,8 +152,9 @@ async def solve_values(
         (dependant.header_params, "headers"),
         (dependant.cookie_params, "cookies"),
     ):
-        received = read_cookies(request) if source == "cookies" else getattr(request, source)
-        source_values, source_errors = request_params_to_args(fields, received)
+        # FastAPI looks at all of it, whatever is wanted.
+        found = received(request, source) if fields else getattr(request, source)
+        source_values, source_errors = request_params_to_args(fields, found)
         values.update(source_values)
         errors.extend(source_errors)
     if dependant.body_params:

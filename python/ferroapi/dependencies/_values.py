@@ -10,6 +10,7 @@ from typing import Any
 from starlette.datastructures import FormData, Headers, ImmutableMultiDict, QueryParams, UploadFile
 
 from ferroapi._compat import ModelField, Undefined, get_missing_field_error
+from ferroapi._received import GroupedHeaders, GroupedQuery
 from ferroapi.dependencies._field import Alias, RequestField, request_field
 
 
@@ -75,6 +76,9 @@ def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: st
 
 def read_extras(received: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, Any]]:
     """Yield each received name that is not known with its value, or with all its values when it was repeated."""
+    if isinstance(received, GroupedQuery | GroupedHeaders):
+        yield from ((name, value) for name, value in received.grouped.items() if name not in known)
+        return
     if isinstance(received, ImmutableMultiDict):
         items = received.multi_items()
     elif isinstance(received, Headers):

@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.status import HTTP_401_UNAUTHORIZED
 
-from ferroapi._cookies import read_cookies
+from ferroapi._received import read_cookies
 from ferroapi.openapi.models import APIKey, APIKeyIn
 from ferroapi.security.base import SecurityBase as SecurityBase
 from ferroapi.security.base import _Scheme

@@ -10,7 +10,6 @@ use smallvec::SmallVec;
 use wire::query::{Part, Quoted};
 use wire::scalar;
 
-use crate::error::guarded;
 use crate::ffi;
 use crate::plan::param::Scalar;
 use crate::plan::{Kept, Key, Plan};
@@ -123,7 +122,7 @@ fn put(collected: &mut Collected, slot: usize, found: Found) {
 }
 
 /// The text of a name or value in a query or form.
-fn text<'py>(py: Python<'py>, quoted: Quoted<'_>) -> PyResult<Bound<'py, PyString>> {
+pub(crate) fn text<'py>(py: Python<'py>, quoted: Quoted<'_>) -> PyResult<Bound<'py, PyString>> {
     match quoted.plain() {
         Some(plain) => ffi::latin_1(py, plain),
         None => Ok(PyString::new(py, &quoted.decode())),
@@ -184,19 +183,6 @@ fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Co
         }
     }
     Ok(())
-}
-
-/// The cookies of a `Cookie` header.
-#[pyfunction]
-#[pyo3(signature = (header, /))]
-pub(crate) fn parse_cookies<'py>(py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    guarded(|| {
-        let cookies = PyDict::new(py);
-        for (name, value) in wire::cookie::pairs(header) {
-            cookies.set_item(&*name, &*value)?;
-        }
-        Ok(cookies)
-    })
 }
 
 /// Collect the fields of a url-encoded form.

@@ -13,6 +13,7 @@ mod exits;
 mod extract;
 mod ffi;
 mod gate;
+mod grouped;
 mod hop;
 mod locked;
 mod messages;
@@ -51,9 +52,9 @@ mod _core {
     #[pymodule_export]
     use crate::entry::Entry;
     #[pymodule_export]
-    use crate::extract::parse_cookies;
-    #[pymodule_export]
     use crate::gate::Gate;
+    #[pymodule_export]
+    use crate::grouped::{group_headers, group_query, parse_cookies};
     #[pymodule_export]
     use crate::messages::Messages;
     #[pymodule_export]

@@ -1,0 +1,142 @@
+"""The query, headers and cookies of a connection by name, at a cost that is linear in them whatever is read of them.
+
+Starlette goes through all pairs for each name; its cookies take quadratic time up to Python 3.12.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from starlette import requests
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import HTTPConnection
+
+from ferroapi import _core
+
+Grouped = dict[str, str | list[str]]
+"""The value of each name in the order of the first of each, a list where there are several."""
+
+# Names that Starlette finds in its module and its class, where they may be replaced.
+_names: Any = requests
+_PARSERS = {"query_params": "QueryParams", "headers": "Headers", "cookies": "cookie_parser"}
+_MEANT = {place: (vars(HTTPConnection)[place], vars(requests)[parser]) for place, parser in _PARSERS.items()}
+
+
+class GroupedQuery(QueryParams):
+    """A query whose pairs are grouped by their names; the pairs themselves are made for whoever asks for them."""
+
+    def __init__(self, grouped: Grouped, make_pairs: Callable[[], QueryParams]) -> None:
+        self.grouped = grouped
+        self._make_pairs = make_pairs
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_list", "_dict"):
+            raise AttributeError(name)
+        pairs = self._make_pairs()
+        self._list, self._dict = pairs._list, pairs._dict
+        return getattr(self, name)
+
+    def __getitem__(self, key: str) -> str:
+        found = self.grouped[key]
+        return found if isinstance(found, str) else found[-1]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self.grouped
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.grouped)
+
+    def getlist(self, key: Any) -> list[str]:
+        """Return all values of a name, in order."""
+        return _as_list(self.grouped.get(key))
+
+
+class GroupedHeaders(Headers):
+    """Headers that are grouped by their names."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]], grouped: Grouped) -> None:
+        super().__init__(raw=raw)
+        self.grouped = grouped
+
+    def __getitem__(self, key: str) -> str:
+        found = self.grouped[_header_name(key)]
+        return found if isinstance(found, str) else found[0]
+
+    def __contains__(self, key: Any) -> bool:
+        return _header_name(key) in self.grouped
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.grouped)
+
+    def getlist(self, key: str) -> list[str]:
+        """Return all values of a name, in order."""
+        return _as_list(self.grouped.get(_header_name(key)))
+
+
+def _as_found(values: list[str]) -> str | list[str]:
+    return values if len(values) > 1 else values[0]
+
+
+def _as_list(found: str | list[str] | None) -> list[str]:
+    return [found] if isinstance(found, str) else list(found or ())
+
+
+def _header_name(key: str) -> str:
+    # Starlette refuses a name that no header can have.
+    return key.lower().encode("latin-1").decode("latin-1")
+
+
+def received(connection: HTTPConnection, place: str) -> Mapping[str, Any]:
+    """Return what the attribute `query_params`, `headers`, `cookies` or `path_params` of a connection says.
+
+    Where somebody has replaced that attribute, its value or its parser, it is theirs.
+    """
+    parser = _PARSERS.get(place)
+    if parser is not None and (getattr(type(connection), place, None), getattr(_names, parser)) == _MEANT[place]:
+        made: Mapping[str, Any] | None = _MAKERS[place](connection)
+        if made is not None:
+            return made
+    found: Mapping[str, Any] = getattr(connection, place)
+    return found
+
+
+def read_cookies(connection: HTTPConnection) -> Mapping[str, str]:
+    """Return what `connection.cookies` says."""
+    return received(connection, "cookies")
+
+
+def _query(connection: HTTPConnection) -> QueryParams | None:
+    known, raw = getattr(connection, "_query_params", None), connection.scope.get("query_string")
+    if type(known) is QueryParams:
+        grouped: dict[str, list[str]] = {}
+        for name, value in known.multi_items():
+            grouped.setdefault(name, []).append(value)
+        return GroupedQuery({name: _as_found(values) for name, values in grouped.items()}, lambda: known)
+    if known is None and type(raw) is bytes:
+        return GroupedQuery(_core.group_query(raw), lambda: QueryParams(raw))
+    return None
+
+
+def _headers(connection: HTTPConnection) -> Headers | None:
+    known = getattr(connection, "_headers", None)
+    raw: Any = connection.scope.get("headers")
+    if type(known) is Headers:
+        raw = known._list
+    elif known is not None:
+        return None
+    grouped = _core.group_headers(raw) if type(raw) is list else None
+    return None if grouped is None else GroupedHeaders(raw, grouped)
+
+
+def _cookies(connection: HTTPConnection) -> dict[str, str] | None:
+    if hasattr(connection, "_cookies"):
+        return None
+    cookies: dict[str, str] = {}
+    headers: Any = received(connection, "headers")
+    for header in headers.getlist("cookie"):
+        cookies.update(_core.parse_cookies(header.encode("latin-1")))
+    # Whoever asks later is given the same.
+    connection._cookies = cookies
+    return cookies
+
+
+_MAKERS: dict[str, Callable[[HTTPConnection], Any]] = {"query_params": _query, "headers": _headers, "cookies": _cookies}
