@@ -29,15 +29,54 @@ pub struct Part<'b> {
     pub content: &'b [u8],
 }
 
-/// The boundary that a `Content-Type` names, if that is all it says besides `multipart/form-data`.
+/// The boundary that a `Content-Type` names, if it is `multipart/form-data` with plain parameters, none a charset.
+///
+/// Other parameters mean nothing to python-multipart; what is not plain is for it to read.
 #[must_use]
 pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
-    let (essence, parameters) = content_type.split_at_checked(memchr(b';', content_type)?)?;
-    let value = parameters.get(1..)?.trim_ascii_start().strip_prefix(b"boundary=")?;
-    let value = value.strip_prefix(b"\"").map_or(Some(value), |quoted| quoted.strip_suffix(b"\""))?;
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:?".contains(byte);
-    let is_whole = (1..=LONGEST_BOUNDARY).contains(&value.len()) && value.iter().all(is_plain);
-    (is_whole && essence == b"multipart/form-data").then_some(value)
+    let mut rest = content_type.strip_prefix(b"multipart/form-data")?;
+    let mut boundary = None;
+    while !rest.is_empty() {
+        let parameter = trim_spaces(rest.strip_prefix(b";")?);
+        let (name, value) = parameter.split_at_checked(memchr(b'=', parameter)?)?;
+        let (value, after) = parameter_value(value.get(1..)?)?;
+        if name == b"boundary" {
+            let is_usable = (1..=LONGEST_BOUNDARY).contains(&value.len()) && value.iter().all(is_plain);
+            if !is_usable || boundary.replace(value).is_some() {
+                return None;
+            }
+        } else if !is_meaningless(name) {
+            return None;
+        }
+        rest = trim_spaces(after);
+    }
+    boundary
+}
+
+/// Whether a parameter of this name is one that python-multipart, or Starlette, does not look for.
+fn is_meaningless(name: &[u8]) -> bool {
+    let is_name = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    is_name && !name.eq_ignore_ascii_case(b"boundary") && !name.eq_ignore_ascii_case(b"charset")
+}
+
+/// A plain value, in quotes or not, and what follows it.
+fn parameter_value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let Some(quoted) = rest.strip_prefix(b"\"") {
+        let (value, after) = quoted.split_at_checked(memchr(b'"', quoted)?)?;
+        let is_readable = value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
+        return is_readable.then_some((value, after.get(1..)?));
+    }
+    let end = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+    rest.split_at_checked(end)
+}
+
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"'()+_,-./:?".contains(byte)
+}
+
+fn trim_spaces(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| *byte != b' ').unwrap_or(bytes.len());
+    bytes.get(start..).unwrap_or_default()
 }
 
 /// The parts of a whole body.
@@ -114,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn boundary_is_the_only_parameter() {
-        let table: [(&[u8], Option<&[u8]>); 11] = [
+    fn boundary_is_read_among_plain_parameters() {
+        let table: [(&[u8], Option<&[u8]>); 25] = [
             (b"multipart/form-data; boundary=abc", Some(b"abc")),
             (b"multipart/form-data;boundary=\"a-b.c\"", Some(b"a-b.c")),
             (b"Multipart/Form-Data;boundary=a", None),
@@ -127,6 +166,20 @@ mod tests {
             (b"multipart/form-data; boundary=a; charset=latin-1", None),
             (b"multipart/form-data; charset=latin-1; boundary=a", None),
             (b"multipart/mixed; boundary=a", None),
+            (b"multipart/form-data; x=y; boundary=a ; Z-1=\";\";x=(y)", Some(b"a")),
+            (b"multipart/form-data; x=\"\";boundary=\"a\" ", Some(b"a")),
+            (b"multipart/form-data; x=; boundary=a", Some(b"a")),
+            (b"multipart/form-data; boundary=a; boundary=a", None),
+            (b"multipart/form-data; boundary=a; boundary*=utf-8''b", None),
+            (b"multipart/form-data; boundary=a; x=\"\\\"\"", None),
+            (b"multipart/form-data; boundary=a; x=\"y\"z", None),
+            (b"multipart/form-data; boundary=a; x=\"y", None),
+            (b"multipart/form-data; boundary=a; Charset=\"latin-1\"", None),
+            (b"multipart/form-data; boundary=a; BOUNDARY=b", None),
+            (b"multipart/form-data; boundary=a;", None),
+            (b"multipart/form-data; boundary=a; x", None),
+            (b"multipart/form-data; boundary=a;; x=y", None),
+            (b"multipart/form-data boundary=a", None),
         ];
         for (header, expected) in table {
             assert_eq!(boundary(header), expected, "{}", header.escape_ascii());
