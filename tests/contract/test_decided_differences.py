@@ -204,6 +204,29 @@ def test_a_whole_form_is_read_as_under_fastapi(body: bytes, native: bool) -> Non
     assert ours == theirs
 
 
+@MODES
+@pytest.mark.parametrize(
+    "more", [b'; x="' + b";" * 8192, b'; x="' + b'\\"' * 4096 + b'"', b"; x*=" + b"y" * 8192], ids=len
+)
+def test_a_media_type_that_takes_long_to_read_is_refused(more: bytes, native: bool) -> None:
+    headers = ((b"content-type", b"multipart/form-data; boundary=X" + more),)
+    theirs, ours = outcomes(Request("POST", "/form", headers=headers, chunks=(WHOLE,)), native)
+    assert theirs.status == 200
+    assert (ours.status, ours.raised) == (400, None)
+    assert json.loads(ours.body) == {"detail": "The media type of the form is too long."}
+
+
+@MODES
+@pytest.mark.parametrize(
+    "more", [b'; x="' + b";" * 9000 + b'"', b"; x=y" * 2000, b"; x=" + b"y" * 9000, b"; x=\xff"], ids=len
+)
+def test_a_media_type_that_is_plain_or_short_is_read_as_under_fastapi(more: bytes, native: bool) -> None:
+    headers = ((b"content-type", b"multipart/form-data; boundary=X" + more),)
+    theirs, ours = outcomes(Request("POST", "/form", headers=headers, chunks=(WHOLE,)), native)
+    assert ours == theirs
+    assert ours.status == 200
+
+
 @pytest.mark.parametrize(
     ("charset", "value", "theirs_reads", "ours_reads"),
     [

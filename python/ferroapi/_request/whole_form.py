@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from starlette import requests
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -22,6 +22,9 @@ from ferroapi._witness import Part
 _names: Any = requests
 
 TRUNCATED = "The multipart body ends before its closing boundary."
+
+_LONGEST_MEDIA_TYPE = 8192
+"""The length of a media type that python-multipart is asked to read, in bytes; it takes a microsecond for each."""
 
 _REPLACEMENT = "latin-1"
 """What stands for a charset that is no text, as Starlette has it for one that Python does not know."""
@@ -84,18 +87,31 @@ class _WholeFormParser(MultiPartParser):
         return form
 
 
-def _is_ours(request: Request) -> bool:
-    """Whether a form is multipart, and nobody put something else in the place of `request.form()` or its parser."""
-    # Which media types are multipart is for the installed python-multipart to say; without it Starlette raises.
-    parse = _names.parse_options_header
+def _is_starlettes(request: Request) -> bool:
+    """Whether nobody put something else in the place of `request.form()` or its parser."""
     return (
-        parse is not None
-        and parse(request.headers.get("content-type"))[0] == b"multipart/form-data"
-        and request._form is None
+        request._form is None
         and not _core.is_replaced(Part.MULTIPART)
         and type(request).form is Request.form
         and type(request)._get_form is Request._get_form
     )
+
+
+def _multipart_type(request: Request) -> str | None:
+    """Return the media type of a multipart form without what means nothing to its parser, None for any other body.
+
+    Raises:
+        HTTPException: 400, it is so long that reading it takes too much time.
+    """
+    # Which media types are multipart is for the installed python-multipart to say; without it Starlette raises.
+    parse = _names.parse_options_header
+    sent = request.headers.get("content-type")
+    if parse is None or sent is None:
+        return None
+    media_type = _core.form_media_type(sent.encode("latin-1")).decode("latin-1")
+    if len(media_type) > _LONGEST_MEDIA_TYPE:
+        raise HTTPException(status_code=400, detail="The media type of the form is too long.")
+    return media_type if parse(media_type)[0] == b"multipart/form-data" else None
 
 
 async def read_form(request: Request, limits: Mapping[str, Any]) -> FormData:
@@ -104,11 +120,12 @@ async def read_form(request: Request, limits: Mapping[str, Any]) -> FormData:
     Raises:
         HTTPException: 400, the form is malformed, goes past a limit, or is a multipart body that is cut off.
     """
-    if not _is_ours(request):
+    media_type = _multipart_type(request) if _is_starlettes(request) else None
+    if media_type is None:
         return await request.form(**limits)
     try:
         async with aclosing(request.stream()) as stream:
-            form = await _WholeFormParser(request.headers, stream, **limits).parse()
+            form = await _WholeFormParser(Headers({"content-type": media_type}), stream, **limits).parse()
     except MultiPartException as error:
         raise HTTPException(status_code=400, detail=error.message) from error
     request._form = form

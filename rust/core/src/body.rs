@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use wire::media_type::{self, FormKind};
 use wire::{latin1, multipart};
 
+use crate::error::guarded;
 use crate::names;
 use crate::scope::Scope;
 
@@ -18,6 +19,23 @@ use crate::scope::Scope;
 #[pyo3(signature = (content_type, /))]
 pub(crate) fn is_json_content_type(content_type: &[u8]) -> bool {
     media_type::is_json(content_type)
+}
+
+/// A shorter `Content-Type` that means the same to the parsers of forms, or the same one if it is not plain.
+#[pyfunction]
+#[pyo3(signature = (content_type, /))]
+pub(crate) fn form_media_type<'py>(py: Python<'py>, content_type: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    guarded(|| {
+        let short = match media_type::form_kind(content_type) {
+            FormKind::UrlEncoded => Cow::Borrowed(&b"application/x-www-form-urlencoded"[..]),
+            FormKind::Multipart => multipart::boundary(content_type).map_or(Cow::Borrowed(content_type), |boundary| {
+                Cow::Owned([b"multipart/form-data; boundary=", boundary].concat())
+            }),
+            FormKind::Neither => Cow::Borrowed(&b""[..]),
+            FormKind::Unsure => Cow::Borrowed(content_type),
+        };
+        Ok(PyBytes::new(py, &short))
+    })
 }
 
 /// Whether a body under this `Content-Type` is parsed as JSON.

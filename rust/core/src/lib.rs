@@ -44,7 +44,7 @@ mod _core {
     #[pymodule_export]
     use crate::awaitable::Awaitable;
     #[pymodule_export]
-    use crate::body::is_json_content_type;
+    use crate::body::{form_media_type, is_json_content_type};
     #[pymodule_export]
     use crate::cross_origin::{CrossOriginSend, cross_origin};
     #[pymodule_export]
