@@ -202,7 +202,7 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None, scope: Sc
         handler = _handler_of(type(error), by_class)
     for default, respond in _DEFAULT_RESPONSES:
         if handler is default:
-            response: Response = respond(error, HTTPConnection(scope))
+            response: Response = respond(error, scope)
             # An exception that is raised again and again would collect the traceback of every request.
             error.__traceback__ = None
             return response
@@ -415,7 +415,10 @@ async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) ->
     await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, checked_send(send))
 
 
-_DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, HTTPConnection], Response]], ...] = (
-    (request_validation_exception_handler, request_validation_response),
-    (http_exception_handler, lambda error, connection: http_exception_response(error)),
+_DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, Scope], Response]], ...] = (
+    (
+        request_validation_exception_handler,
+        lambda error, scope: request_validation_response(error, HTTPConnection(scope)),
+    ),
+    (http_exception_handler, lambda error, scope: http_exception_response(error)),
 )

@@ -149,11 +149,11 @@ pub(crate) struct Awaitable(Locked<State>);
 ///
 /// # Errors
 /// What awaiting it raises.
-pub(crate) fn begin<R: Run>(py: Python<'_>, mut run: R) -> PyResult<Option<Awaitable>> {
+pub(crate) fn begin<R: Run>(py: Python<'_>, mut run: Box<R>) -> PyResult<Option<Awaitable>> {
     let mut awaiting = None;
-    match advance(&mut run, py, &mut awaiting, Input::none(py))? {
+    match advance(&mut *run, py, &mut awaiting, Input::none(py))? {
         Outcome::Yielded(object) => {
-            let suspended = Suspended { run: Box::new(run), awaiting, pending: Some(object.unbind()) };
+            let suspended = Suspended { run, awaiting, pending: Some(object.unbind()) };
             Ok(Some(Awaitable(Locked::new(State::Suspended(suspended)))))
         }
         Outcome::Returned(_) => Ok(None),
@@ -163,7 +163,12 @@ pub(crate) fn begin<R: Run>(py: Python<'_>, mut run: R) -> PyResult<Option<Await
 impl Awaitable {
     /// What has not begun.
     pub(crate) fn new(run: impl Run) -> Self {
-        Self(Locked::new(State::Suspended(Suspended { run: Box::new(run), awaiting: None, pending: None })))
+        Self::of(Box::new(run))
+    }
+
+    /// The same, of what lies on the heap already.
+    pub(crate) fn of(run: Box<dyn Run>) -> Self {
+        Self(Locked::new(State::Suspended(Suspended { run, awaiting: None, pending: None })))
     }
 
     fn resume<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {

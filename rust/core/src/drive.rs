@@ -125,22 +125,23 @@ impl Driver {
         plan: &Py<Plan>,
         channels: Channels,
         path_params: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Box<Self>> {
         let connection = Connection::new(
             channels.scope.clone_ref(py),
             channels.receive.clone_ref(py),
             channels.send.clone_ref(py),
             None,
         );
-        let mut solver = Box::new(Solver::new(py, plan, connection, path_params)?);
+        let mut solver = Solver::new(py, plan, connection, path_params)?;
         solver.open_stacks(py)?;
         let exits = solver.exits();
-        Ok(Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), exits, ..Self::idle(channels, true) })
+        let plan = Some(plan.clone_ref(py));
+        Ok(Box::new(Self { plan, solver: Some(solver), exits, ..Self::idle(channels, true) }))
     }
 
     /// A driver that fails at once with what stands for a path that no route answers.
-    pub(crate) fn refusing(channels: Channels, refusal: PyErr) -> Self {
-        Self { refusal: Some(refusal), ..Self::idle(channels, true) }
+    pub(crate) fn refusing(channels: Channels, refusal: PyErr) -> Box<Self> {
+        Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, true) })
     }
 
     /// A driver that gives the response object for a `Request` whose body has been read.
@@ -152,7 +153,7 @@ impl Driver {
     ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
         let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
-        let mut solver = Box::new(Solver::new(py, &plan, connection, path_params(&scope)?.as_ref())?);
+        let mut solver = Solver::new(py, &plan, connection, path_params(&scope)?.as_ref())?;
         if matches!(plan.get().body, BodyMode::Form { .. }) {
             // Whoever has read it closes the files.
             solver.take_multipart(&body, true)?;

@@ -34,23 +34,21 @@ impl Found {
 /// The collected values, by slot; `None` where the request has none.
 pub(crate) type Collected = SmallVec<[Option<Found>; 8]>;
 
-/// Collect what `plan` asks for; nothing if the scope is not of the types that servers use, so that Python has to read it.
+/// Collect what `plan` asks for, and tell whether all was of the types that servers use: else Python has to read it.
 pub(crate) fn collect<'py>(
     plan: &Plan,
     scope: Scope<'_, 'py>,
     path_params: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Option<Collected>> {
-    let (Some(query_string), Some(received)) = (scope.query_string()?, scope.headers()?) else { return Ok(None) };
-    let mut collected = nothing(plan);
+    collected: &mut Collected,
+) -> PyResult<bool> {
+    let (Some(query_string), Some(received)) = (scope.query_string()?, scope.headers()?) else { return Ok(false) };
     if let Some(path_params) = path_params {
-        path(&plan.keys.path, path_params, &mut collected)?;
+        path(&plan.keys.path, path_params, collected)?;
     }
     if !plan.keys.query.is_empty() {
-        query(&plan.keys.query, &query_string, &mut collected)?;
+        query(&plan.keys.query, &query_string, collected)?;
     }
-    let is_usual =
-        (plan.keys.header.is_empty() && plan.keys.cookie.is_empty()) || headers(plan, &received, &mut collected)?;
-    Ok(is_usual.then_some(collected))
+    Ok((plan.keys.header.is_empty() && plan.keys.cookie.is_empty()) || headers(plan, &received, collected)?)
 }
 
 /// The slots before anything is collected.

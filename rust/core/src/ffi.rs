@@ -232,21 +232,23 @@ pub(crate) fn instance_dict<'py>(instance: &Bound<'py, PyAny>) -> PyResult<Bound
     unsafe { Bound::from_owned_ptr_or_err(instance.py(), dict) }
 }
 
-/// Attributes of one object that it keeps in slots (`__slots__`) side by side, as they were.
+/// Attributes of one object that it keeps in slots (`__slots__`), as they were.
 #[derive(Debug)]
 pub(crate) struct Slots {
     object: Py<PyAny>,
-    /// Where the first one is, in bytes from the start of the object.
-    offset: usize,
-    values: Box<[Option<Py<PyAny>>]>,
+    /// Where each is, in bytes from the start of the object, in order, and what it holds.
+    values: Box<[(usize, Option<Py<PyAny>>)]>,
+    /// The memory from the first one to the last, with what lies between them.
+    #[cfg(not(Py_GIL_DISABLED))]
+    words: Box<[usize]>,
 }
 
 impl Slots {
-    /// The slots among `names`, in runs of neighbours; the names that are no slots are left in `names`.
+    /// The slots among `names`, if there are any; the names that are no slots are left in `names`.
     ///
     /// # Errors
     /// Those of looking a name up in a class.
-    pub(crate) fn of(object: &Bound<'_, PyAny>, names: &mut Vec<Bound<'_, PyString>>) -> PyResult<Vec<Self>> {
+    pub(crate) fn of(object: &Bound<'_, PyAny>, names: &mut Vec<Bound<'_, PyString>>) -> PyResult<Option<Self>> {
         let class = object.get_type();
         let mut offsets = Vec::new();
         let mut others = Vec::new();
@@ -258,39 +260,45 @@ impl Slots {
         }
         *names = others;
         offsets.sort_unstable();
-        offsets.dedup();
-        let runs = offsets.chunk_by(|before, after| before.checked_add(size_of::<usize>()) == Some(*after));
-        Ok(runs
-            .filter_map(|run| {
-                let values = run.iter().map(|offset| slot_value(object, *offset)).collect();
-                Some(Self { object: object.clone().unbind(), offset: *run.first()?, values })
-            })
-            .collect())
+        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(None) };
+        let count = (last - first) / size_of::<usize>() + 1;
+        Ok(Some(Self {
+            #[cfg(not(Py_GIL_DISABLED))]
+            words: Self::words(object.as_ptr(), *first, count).into(),
+            values: offsets.iter().map(|offset| (*offset, slot_value(object, *offset))).collect(),
+            object: object.clone().unbind(),
+        }))
     }
 
-    /// Whether each slot holds what it held.
+    /// The memory of an object from one of its slots on, as far as another one.
+    #[cfg(not(Py_GIL_DISABLED))]
+    #[inline]
+    fn words<'a>(object: *mut pyo3::ffi::PyObject, offset: usize, count: usize) -> &'a [usize] {
+        // SAFETY: `of` has found a slot there. The class of an object can be replaced only by one that has slots in the
+        // same places.
+        let words = unsafe { object.byte_add(offset) }.cast::<usize>();
+        // SAFETY: slots lie at multiples of a pointer's size, and all between two of them is memory of the object, which
+        // was zeroed when it was made. Nobody writes while this is compared or copied: the caller keeps the object alive,
+        // and holds the lock of the interpreter.
+        unsafe { std::slice::from_raw_parts(words, count) }
+    }
+
+    /// Whether each slot holds what it held; if there are others between them, they do, too.
     ///
     /// Read one by one, the attributes of a dependency cost a lookup each; here they are compared where they are.
     #[cfg(not(Py_GIL_DISABLED))]
     #[inline]
     pub(crate) fn are_unchanged(&self) -> bool {
-        // SAFETY: the object is alive; `of` has found this many slots there. Its class can be replaced only by one that
-        // has slots in the same places.
-        let now = unsafe { self.object.as_ptr().byte_add(self.offset) }.cast::<usize>();
-        // SAFETY: as above; a slot is one pointer, and the lock of the interpreter keeps those away who write it.
-        let now = unsafe { std::slice::from_raw_parts(now, self.values.len()) };
-        // SAFETY: an optional reference is one pointer, null for none.
-        let then = unsafe { std::slice::from_raw_parts(self.values.as_ptr().cast::<usize>(), self.values.len()) };
-        now == then
+        self.values
+            .first()
+            .is_none_or(|(first, _)| are_same(Self::words(self.object.as_ptr(), *first, self.words.len()), &self.words))
     }
 
     #[cfg(Py_GIL_DISABLED)]
     pub(crate) fn are_unchanged(&self) -> bool {
-        self.values.iter().enumerate().all(|(index, value)| {
-            // SAFETY: the object is alive; `of` has found this many slots there.
-            let slot = unsafe { self.object.as_ptr().byte_add(self.offset) }.cast::<*mut pyo3::ffi::PyObject>();
-            // SAFETY: as above.
-            let slot = unsafe { slot.add(index) };
+        self.values.iter().all(|(offset, value)| {
+            // SAFETY: the object is alive; `of` has found a slot there.
+            let slot = unsafe { self.object.as_ptr().byte_add(*offset) }.cast::<*mut pyo3::ffi::PyObject>();
             // SAFETY: an aligned field of a live object. It is read as an atomic, as the interpreter writes it.
             let now = unsafe { AtomicPtr::from_ptr(slot) }.load(Ordering::Acquire);
             now == value.as_ref().map_or(std::ptr::null_mut(), Py::as_ptr)
@@ -299,7 +307,7 @@ impl Slots {
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.object)?;
-        self.values.iter().flatten().try_for_each(|value| visit.call(value))
+        self.values.iter().try_for_each(|(_, value)| visit.call(value))
     }
 }
 
@@ -342,6 +350,13 @@ fn slot_value(object: &Bound<'_, PyAny>, offset: usize) -> Option<Py<PyAny>> {
     })
 }
 
+/// Whether two stretches of memory hold the same; of a few words the call of `memcmp` costs more than they do.
+#[cfg(not(Py_GIL_DISABLED))]
+#[inline]
+fn are_same(now: &[usize], then: &[usize]) -> bool {
+    if then.len() <= 4 { now.iter().eq(then) } else { now == then }
+}
+
 /// What a list held.
 #[derive(Debug)]
 pub(crate) struct Items {
@@ -376,7 +391,7 @@ impl Items {
         let now = unsafe { std::slice::from_raw_parts(now, self.items.len()) };
         // SAFETY: a reference is one pointer.
         let then = unsafe { std::slice::from_raw_parts(self.items.as_ptr().cast::<usize>(), self.items.len()) };
-        now == then
+        are_same(now, then)
     }
 
     #[cfg(Py_GIL_DISABLED)]

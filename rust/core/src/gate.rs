@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::begin;
+use crate::drive::Driver;
 use crate::error::guarded;
 use crate::ffi;
 use crate::table::RouteTable;
@@ -95,32 +96,32 @@ impl Gate {
         receive: Py<PyAny>,
         send: Py<PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        guarded(|| self.begin(py, scope, receive, send))
-    }
-}
-
-impl Gate {
-    fn begin(
-        &self,
-        py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        receive: Py<PyAny>,
-        send: Py<PyAny>,
-    ) -> PyResult<Py<PyAny>> {
-        if !self.is_open(py, scope)? {
-            return boolean(py, false);
-        }
-        let driver =
-            match guarded(|| self.table.get().driver(py, scope, receive, send, Some(self.application.clone_ref(py)))) {
-                // The application meets the same error again, inside its middleware stack.
-                Err(error) if error.is_instance_of::<PyException>(py) => None,
-                driver => driver?,
-            };
+        let driver = match guarded(|| self.driver(py, scope, receive, send)) {
+            // The application meets the same error again, inside its middleware stack.
+            Err(error) if error.is_instance_of::<PyException>(py) => None,
+            driver => driver?,
+        };
         let Some(driver) = driver else { return boolean(py, false) };
         match begin(py, driver)? {
             None => boolean(py, true),
             Some(rest) => Ok(Py::new(py, rest)?.into_any()),
         }
+    }
+}
+
+impl Gate {
+    /// The driver of the request, if nothing has to be looked at before the table.
+    fn driver(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyAny>,
+        receive: Py<PyAny>,
+        send: Py<PyAny>,
+    ) -> PyResult<Option<Box<Driver>>> {
+        if !self.is_open(py, scope)? {
+            return Ok(None);
+        }
+        self.table.get().driver(py, scope, receive, send, Some(self.application.clone_ref(py)))
     }
 }
 

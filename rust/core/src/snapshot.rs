@@ -45,7 +45,7 @@ impl Snapshot {
     fn new(attributes: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyString>>)>, lists: &Bound<'_, PyList>) -> PyResult<Self> {
         let mut snapshot = Self { slots: Vec::new(), lists: Vec::new(), attributes: Vec::new() };
         for (object, mut names) in attributes {
-            snapshot.slots.append(&mut Slots::of(&object, &mut names)?);
+            snapshot.slots.extend(Slots::of(&object, &mut names)?);
             for name in names {
                 let value = object.getattr_opt(&name)?.map(Bound::unbind);
                 snapshot.attributes.push(Attribute { object: object.clone().unbind(), name: name.unbind(), value });

@@ -218,20 +218,17 @@ impl Solver {
         plan: &Py<Plan>,
         connection: Connection,
         path_params: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
+    ) -> PyResult<Box<Self>> {
         let latest = if plan.get().has_overrides(py)? { plan.get().latest_variant(py) } else { None };
         let (plan, base) = match latest {
             None => (plan.clone_ref(py), None),
             Some(latest) => (latest, Some(plan.clone_ref(py))),
         };
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
-        let collected = extract::collect(plan.get(), Scope(connection.scope.bind(py)), path_params)?;
         let exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
-        // Nothing is collected of a scope that Python has to read.
-        let is_unusual = collected.is_none();
-        Ok(Self {
-            collected: collected.unwrap_or_else(|| extract::nothing(plan.get())),
-            is_unusual,
+        let mut solver = Box::new(Self {
+            collected: extract::nothing(plan.get()),
+            is_unusual: false,
             plan,
             base,
             connection,
@@ -249,7 +246,16 @@ impl Solver {
             is_ready: false,
             before_leaf: None,
             leaf: None,
-        })
+        });
+        solver.collect_received(py, path_params)?;
+        Ok(solver)
+    }
+
+    /// Collect what the plan asks for; nothing of a scope that Python has to read.
+    fn collect_received(&mut self, py: Python<'_>, path_params: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let scope = Scope(self.connection.scope.bind(py));
+        self.is_unusual = !extract::collect(self.plan.get(), scope, path_params, &mut self.collected)?;
+        Ok(())
     }
 
     /// The generators that were entered, which whoever drives the request has to leave.
@@ -275,11 +281,11 @@ impl Solver {
     #[cold]
     #[inline(never)]
     fn go_on_with(&mut self, py: Python<'_>, plan: Py<Plan>) -> PyResult<()> {
-        let path_params = path_params(self.connection.scope.bind(py))?;
-        let collected = extract::collect(plan.get(), Scope(self.connection.scope.bind(py)), path_params.as_ref())?;
-        let mut collected = collected.unwrap_or_else(|| extract::nothing(plan.get()));
-        self.connection.collect_form(py, plan.get(), &mut collected)?;
-        self.collected = collected;
+        self.plan = plan;
+        let plan = self.plan.clone_ref(py);
+        self.collected = extract::nothing(plan.get());
+        self.collect_received(py, path_params(self.connection.scope.bind(py))?.as_ref())?;
+        self.connection.collect_form(py, plan.get(), &mut self.collected)?;
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         self.results.resize_with(nodes, || None);
         self.cache.clear();
@@ -292,7 +298,6 @@ impl Solver {
         if self.exits.are_unneeded() {
             self.exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
         }
-        self.plan = plan;
         self.open_stacks(py)
     }
 
@@ -520,6 +525,7 @@ impl Solver {
     }
 
     /// Collect the arguments of `node`; no parameter or dependency of it may prevent its call.
+    #[inline]
     fn collect(&mut self, py: Python<'_>, index: usize, node: &Node) -> PyResult<Collecting> {
         let BeforeLeaf { errors, mut is_whole } = match self.before_leaf.take() {
             Some(before) => before,

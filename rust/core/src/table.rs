@@ -214,7 +214,7 @@ impl RouteTable {
         path: &str,
         method: &Bound<'_, PyString>,
         channels: Channels,
-    ) -> PyResult<Option<Driver>> {
+    ) -> PyResult<Option<Box<Driver>>> {
         let py = scope.py();
         let is_within = match self.limit {
             None => true,
@@ -264,7 +264,7 @@ impl RouteTable {
         scope: &Bound<'_, PyDict>,
         mut channels: Channels,
         passed: Parts,
-    ) -> PyResult<Result<Option<Driver>, Changed>> {
+    ) -> PyResult<Result<Option<Box<Driver>>, Changed>> {
         let py = scope.py();
         let view = Scope(scope);
         let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
@@ -453,7 +453,7 @@ impl RouteTable {
         send: Py<PyAny>,
         application: Option<Py<PyAny>>,
     ) -> PyResult<Option<Awaitable>> {
-        guarded(|| Ok(self.driver(py, scope, receive, send, application)?.map(Awaitable::new)))
+        guarded(|| Ok(self.driver(py, scope, receive, send, application)?.map(|driver| Awaitable::of(driver))))
     }
 
     /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
@@ -483,7 +483,7 @@ impl RouteTable {
         receive: Py<PyAny>,
         send: Py<PyAny>,
         application: Option<Py<PyAny>>,
-    ) -> PyResult<Option<Driver>> {
+    ) -> PyResult<Option<Box<Driver>>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
         let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
