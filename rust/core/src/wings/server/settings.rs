@@ -43,6 +43,8 @@ impl Settings {
         let get_logger = py.import(intern!(py, "logging"))?.getattr(intern!(py, "getLogger"))?;
         let access_logger = get_logger.call1((intern!(py, "uvicorn.access"),))?;
         let is_logged = access_logger.call_method0(intern!(py, "hasHandlers"))?.is_truthy()?;
+        // A setting of newer versions of uvicorn, where it is off by default.
+        let resets_context = config.getattr_opt(intern!(py, "reset_contextvars"))?;
         Ok(Self {
             application: config.getattr(intern!(py, "loaded_app"))?.unbind(),
             application_state,
@@ -52,7 +54,7 @@ impl Settings {
             tasks: server_state.getattr(intern!(py, "tasks"))?.unbind(),
             limit_concurrency: config.getattr(intern!(py, "limit_concurrency"))?.extract()?,
             keep_alive_seconds: config.getattr(intern!(py, "timeout_keep_alive"))?.extract()?,
-            resets_context: config.getattr(intern!(py, "reset_contextvars"))?.is_truthy()?,
+            resets_context: resets_context.map_or(Ok(false), |setting| setting.is_truthy())?,
             logger: get_logger.call1((intern!(py, "uvicorn.error"),))?.unbind(),
             access_logger: is_logged.then(|| access_logger.unbind()),
             config: config.clone().unbind(),
