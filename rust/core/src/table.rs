@@ -198,9 +198,7 @@ impl RouteTable {
         path: &str,
     ) -> PyResult<bool> {
         for index in listing.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
-            if let Some(entry) = self.entry(*index)
-                && entry.might_answer(scope, path)?
-            {
+            if self.entry(*index).map_or(Ok(false), |entry| entry.might_answer(scope, path))? {
                 return Ok(true);
             }
         }
@@ -519,9 +517,11 @@ impl RouteTable {
         }
         let renewed;
         let mut entry = self.entry(*found.value);
-        if let Some(Some(plan)) = entry.map(|entry| entry.plan(py)).transpose()?
-            && !plan.get().is_true_to_its_source(py)?
-        {
+        let is_outdated = |entry: &Entry| match entry.plan(py)? {
+            Some(plan) => plan.get().is_true_to_its_source(py).map(|is_true| !is_true),
+            None => Ok(false),
+        };
+        if entry.map_or(Ok(false), is_outdated)? {
             renewed = self.renewed(py, *found.value)?;
             entry = renewed.get().entry(*found.value);
         }
