@@ -17,7 +17,7 @@ import surroundings
 
 # Starlette's own middleware, under FastAPI too, leaves a file open whose response is cancelled while it is opened.
 pytestmark = (
-    ()
+    []
     if texts.is_known("starlette.middleware.base")
     else pytest.mark.filterwarnings("ignore:.*surroundings.py:pytest.PytestUnraisableExceptionWarning")
 )
