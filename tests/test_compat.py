@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from copy import copy as copy_of
+from copy import deepcopy
 from functools import reduce
 from typing import Annotated, Any, Literal, Union
 
@@ -284,4 +285,44 @@ def test_adapter_is_that_of_the_declaration(wrap: Any, edit: Any) -> None:
         # The model itself is what it was made to be.
         number = "a" if edit in (rebuilt, copied_first) else 1
         found.append((outcomes, schema, repr(Rebuilt.model_validate({"number": number}))))
+    assert found[1] == found[0]
+
+
+STRANGE_SCHEMAS: dict[str, Any] = {
+    "nothing": None,
+    "empty": {},
+    "model of nothing": {"type": "model"},
+    "definitions of nothing": {"type": "definitions"},
+    "reference to nothing": {"type": "definitions", "definitions": [], "schema": {"type": "definition-ref"}},
+    "function around nothing": {"type": "function-after", "schema": None},
+    "model of no class": {"type": "model", "cls": None, "root_model": False, "schema": {}},
+    "of another type": {"type": "any"},
+}
+"""None is what pydantic makes of a model: extensions put them together, or take them from elsewhere."""
+
+
+@pytest.mark.parametrize("is_given_first", [False, True])
+@pytest.mark.parametrize("name", STRANGE_SCHEMAS)
+def test_adapter_of_a_model_that_was_given_another_core_schema(name: str, is_given_first: bool) -> None:
+    found = []
+    for framework in (reference, v2):
+
+        class Given(BaseModel):
+            number: int = 3
+
+        def give(model: Any = Given) -> None:
+            model.__pydantic_core_schema__ = deepcopy(STRANGE_SCHEMAS[name])
+
+        if is_given_first:
+            give()
+        try:
+            field: Any = framework.ModelField(field_info=FieldInfo(annotation=list[Given]), name="field")
+        except Exception as error:
+            found.append(f"refused: {type(error).__name__}")
+            continue
+        if not is_given_first:
+            give()
+        outcome = repr(field.validate([{"number": "5"}], {}, loc=("body",)))
+        kind = Given.__pydantic_core_schema__ and Given.__pydantic_core_schema__.get("type")
+        found.append(f"{outcome} and then {kind}")
     assert found[1] == found[0]

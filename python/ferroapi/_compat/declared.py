@@ -16,16 +16,16 @@ _BUILT = ("__pydantic_core_schema__", "__pydantic_validator__", "__pydantic_seri
 class _Model:
     """A model, and what pydantic had built for it."""
 
-    __slots__ = ("__weakref__", "built", "cls", "validator")
+    __slots__ = ("__weakref__", "built", "cls")
 
     def __init__(self, cls: type[BaseModel]) -> None:
         self.cls = cls
-        self.validator = cls.__pydantic_validator__
         self.built = {name: vars(cls)[name] for name in _BUILT}
 
     def is_current(self) -> bool:
-        """Tell whether the model was not rebuilt."""
-        return self.cls.__pydantic_validator__ is self.validator
+        """Tell whether the model was not rebuilt, and nothing of what was built for it was assigned to."""
+        now = vars(self.cls)
+        return all(now.get(name) is value for name, value in self.built.items())
 
     def restore(self) -> None:
         """Put back what was built for the model."""
@@ -81,6 +81,6 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def _as_it_is(cls: type[BaseModel]) -> _Model:
     address = id(cls.__pydantic_validator__)
     model = _shared.get(address)
-    if model is None or model.cls is not cls:
+    if model is None or model.cls is not cls or not model.is_current():
         model = _shared[address] = _Model(cls)
     return model

@@ -3,7 +3,7 @@
 `v2` asks before it builds an adapter: that of a plain annotation can wait. It builds nothing itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +20,7 @@ from ferroapi.types import UnionType
 _CLASSES = frozenset(
     {str, int, float, bool, bytes, NoneType, date, datetime, time, timedelta, Decimal, UUID, list, dict}
 )
+_FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
 _CONTAINERS = frozenset({Union, UnionType, list, dict, set, frozenset})
 
 
@@ -30,9 +31,29 @@ def is_plain_annotation(annotation: Any) -> bool:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         if issubclass(annotation, BaseModel):
             hook = getattr(annotation.__get_pydantic_core_schema__, "__func__", None)
-            return annotation.__pydantic_complete__ and hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+            is_usual = hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+            return annotation.__pydantic_complete__ and is_usual and _has_own_schema(annotation)
         return annotation in _CLASSES
     return get_origin(annotation) in _CONTAINERS and all(map(is_plain_annotation, get_args(annotation)))
+
+
+def _has_own_schema(model: type[BaseModel]) -> bool:
+    """Tell whether a model has a core schema that describes it: anybody may have given it another."""
+    schema: Any = vars(model).get("__pydantic_core_schema__")
+    while isinstance(schema, Mapping):
+        kind = schema.get("type")
+        if kind == "definitions" and isinstance(definitions := schema.get("definitions"), list):
+            schema = schema.get("schema")
+            if isinstance(schema, Mapping) and schema.get("type") == "definition-ref":
+                reference = schema.get("schema_ref")
+                schema = next(
+                    (each for each in definitions if isinstance(each, Mapping) and each.get("ref") == reference), None
+                )
+        elif kind in _FUNCTIONS:
+            schema = schema.get("schema")
+        else:
+            return kind == "model" and schema.get("cls") is model
+    return False
 
 
 def is_plain(field_info: FieldInfo) -> bool:

@@ -231,21 +231,20 @@ def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
 # The ends of generators.
 
 
-def open_stacks(scope: Scope) -> tuple[AsyncExitStack, AsyncExitStack]:
+def open_stacks(scope: Scope, is_outermost: bool) -> tuple[AsyncExitStack, AsyncExitStack, AsyncExitStack | None]:
     """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
 
     These are the exit stacks, of which those of request and function scope are returned, and the exception handlers.
-    Code that calls the router again with this scope depends on them.
+    Code that calls the router again with this scope depends on them. Where the driver has gone past the application's
+    middleware, `is_outermost`, the stack that this would have opened is returned, too.
     """
     request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
     function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
-    # None unless the driver has gone past the application's middleware, which would have put them there.
-    handlers = getattr(scope.get("app"), "_handlers", None)
-    if handlers is not None:
-        scope["starlette.exception_handlers"] = handlers
-        outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
-        request_stack.push_async_exit(outermost)
-    return request_stack, function_stack
+    if not is_outermost:
+        return request_stack, function_stack, None
+    scope["starlette.exception_handlers"] = scope["app"]._handlers
+    outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
+    return request_stack, function_stack, outermost
 
 
 async def close_stack(stack: AsyncExitStack) -> bool:
@@ -385,11 +384,14 @@ def _failing(failure: Failure) -> ASGIApp:
     return fail
 
 
-async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure, application: Any) -> None:
+async def answer_failure(
+    channels: tuple[Scope, Receive, Send], failure: Failure, connection_exits: Exits, application: Any
+) -> None:
     """Let the exception handlers answer for a native request that failed.
 
     With `application` the request had come past the application's own middleware: it enters that now, which meets the
-    exception where it would have met it. Otherwise the middleware is around this call already.
+    exception where it would have met it, and closes `connection_exits`, which it would have opened. Otherwise the
+    middleware is around this call already.
 
     Raises:
         Exception: what no handler took.
@@ -404,9 +406,16 @@ async def answer_failure(channels: tuple[Scope, Receive, Send], failure: Failure
     if application is None:
         await answer_as(failing, scope, receive, send_once)
     else:
-        scope[FAILURE_KEY] = failing
+        scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_exits)
         with unlimited(scope):
             await application._entrance(scope, receive, send_once)
+
+
+async def _answer_inside(failing: ASGIApp, exits: Exits, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
+    for entered, _ in exits:
+        scope["fastapi_middleware_astack"].push_async_exit(entered)
+    await answer_as(failing, scope, receive, send)
 
 
 async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -38,18 +38,23 @@ def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:
     return _read(adapter.core_schema)
 
 
-def _read(schema: Mapping[str, Any]) -> ScalarRecipe | None:
-    while (said := _WRAPPERS.get(schema["type"])) is not None:
+def _read(schema: Any) -> ScalarRecipe | None:
+    while (said := _WRAPPERS.get(kind := _kind(schema))) is not None:
         if not schema.keys() <= {"type", "metadata", *said}:
             return None
-        schema = schema["schema"]
-    kind = schema["type"]
+        schema = schema.get("schema")
     if kind not in _SAID or not schema.keys() <= {"type", "metadata", *_SAID[kind]}:
         return None
     bounds = {name: schema[name] for name in _BOUNDS if schema.get(name) is not None}
     if kind == "int":
         return _integer(bounds)
     return _number(bounds) if kind == "float" else ScalarRecipe(kind)
+
+
+def _kind(schema: Any) -> str:
+    """Return the type that a schema says, the empty string if none: it may have been put together by anybody."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def _integer(bounds: Mapping[str, Any]) -> ScalarRecipe | None:

@@ -3,10 +3,10 @@
 A schema says how values are validated and written. Whatever in one is not known here leaves the model to pydantic.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from inspect import getattr_static
 from typing import Any
 
@@ -136,108 +136,132 @@ def response_shape(model_field: ModelField, serialization: Mapping[str, Any]) ->
     if not options <= {"by_alias", "exclude_none"}:
         return None
     try:
-        recipe = _Walk(by_alias=bool(serialization.get("by_alias"))).node(adapter.core_schema)
+        recipe = _Walk(by_alias=bool(serialization.get("by_alias"))).recipe_of(adapter.core_schema)
     except _Unknown:
         return None
     return _core.Shape(recipe, "exclude_none" in options)
 
 
+_Step = Generator[Any, NodeRecipe, NodeRecipe]
+"""Makes the recipe of a type: yields the schema of each type inside, and is sent its recipe."""
+
+
 class _Walk:
-    """One pass over a schema, inside of which types that occur again are known by their references."""
+    """One pass over a schema, inside of which types that occur again are known by their references.
+
+    Its steps stand in a list: types within each other take no deeper stack than one type, as the request that compiles
+    the route may have little of it left.
+    """
 
     def __init__(self, *, by_alias: bool) -> None:
         self.by_alias = by_alias
         self.definitions: dict[str, Mapping[str, Any]] = {}
-        self.size = 0
-        self.depth = 0
 
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
-        self.size += 1
-        self.depth += 1
-        # A type that holds itself is refused here as well.
-        if self.size > _LARGEST or self.depth > _DEEPEST:
-            raise _Unknown
-        yield
-        self.depth -= 1
-
-    def node(self, schema: Mapping[str, Any]) -> NodeRecipe:
+    def recipe_of(self, schema: Any) -> NodeRecipe:
         """Return the recipe of a type.
 
         Raises:
             _Unknown: pydantic has to write it.
         """
-        with self._entered():
-            return self._node(schema)
+        steps, size = [self._node(schema)], 1
+        resume: Callable[[], Any] = partial(next, steps[0])
+        while True:
+            try:
+                inner = resume()
+            except StopIteration as done:
+                steps.pop()
+                if not steps:
+                    recipe: NodeRecipe = done.value
+                    return recipe
+                resume = partial(steps[-1].send, done.value)
+            except _Unknown:
+                steps.pop()
+                if not steps:
+                    raise
+                resume = partial(steps[-1].throw, _Unknown())
+            else:
+                size += 1
+                # A type that holds itself is refused here as well.
+                if size > _LARGEST or len(steps) == _DEEPEST:
+                    resume = partial(steps[-1].throw, _Unknown())
+                else:
+                    steps.append(self._node(inner))
+                    resume = partial(next, steps[-1])
 
-    def _node(self, schema: Mapping[str, Any]) -> NodeRecipe:
-        kind = schema["type"]
+    def _node(self, schema: Any) -> _Step:
+        kind = _said(schema, "type", str)
         if kind == "definitions":
-            self.definitions |= {each["ref"]: each for each in schema["definitions"]}
-            return self.node(schema["schema"])
+            self.definitions |= {_said(each, "ref", str): each for each in _said(schema, "definitions", list)}
+            return (yield schema.get("schema"))
         if kind == "definition-ref" and schema.keys() <= {*_ANYWHERE, "schema_ref"}:
-            return self.node(self.definitions.get(schema["schema_ref"], {"type": "undefined"}))
+            return (yield self.definitions.get(_said(schema, "schema_ref", str)))
         if kind in _FUNCTIONS and schema.keys() <= _ANYWHERE | _FUNCTION_KEYS:
-            return _validated(self.node(schema["schema"]))
+            return _validated((yield schema.get("schema")))
         if kind == "model":
-            return self._model(schema)
+            return (yield from self._model(schema))
         if kind in _PLAIN:
             return NodeRecipe(kind, _identity(schema, *_PLAIN[kind]))
         if kind in _CONTAINERS:
-            return self._container(kind, schema, _identity(schema, *_CONTAINERS[kind]))
+            return (yield from self._container(kind, schema, _identity(schema, *_CONTAINERS[kind])))
         raise _Unknown
 
-    def _container(self, kind: str, schema: Mapping[str, Any], identity: bool) -> NodeRecipe:
+    def _container(self, kind: str, schema: Mapping[str, Any], identity: bool) -> _Step:
         if kind == "default":
-            inner = self.node(schema["schema"])
+            inner = yield schema.get("schema")
             return inner if identity else _validated(inner)
         if kind == "enum":
-            return NodeRecipe(kind, identity, choices=list(_members(schema["cls"], schema["members"])))
+            members = _members(_said(schema, "cls", type), _said(schema, "members", list))
+            return NodeRecipe(kind, identity, choices=list(members))
         if kind == "literal":
-            if not all(type(each) in (str, int) and _is_writable(each) for each in schema["expected"]):
+            expected = _said(schema, "expected", list)
+            if not all(type(each) in (str, int) and _is_writable(each) for each in expected):
                 raise _Unknown
-            return NodeRecipe(kind, identity, choices=[(each, each) for each in schema["expected"]])
+            return NodeRecipe(kind, identity, choices=[(each, each) for each in expected])
         if kind == "nullable":
-            items = [self.node(schema["schema"])]
+            inside = [schema.get("schema")]
         elif kind == "dict":
-            items = [self.node(schema.get(each, {"type": "any"})) for each in ("keys_schema", "values_schema")]
+            inside = [schema.get(each, {"type": "any"}) for each in ("keys_schema", "values_schema")]
         elif kind == "tuple":
-            items = [self.node(each) for each in schema["items_schema"]]
+            inside = _said(schema, "items_schema", list)
             if "variadic_item_index" in schema:
-                if len(items) != 1:
+                if len(inside) != 1:
                     raise _Unknown
                 kind = "tuples"
         else:
-            items = [self.node(schema.get("items_schema", {"type": "any"}))]
+            inside = [schema.get("items_schema", {"type": "any"})]
+        items = []
+        for each in inside:
+            items.append((yield each))
         return NodeRecipe(kind, identity and all(each.identity for each in items), items)
 
-    def _model(self, schema: Mapping[str, Any]) -> NodeRecipe:
-        config: Mapping[str, Any] = schema.get("config", {})
-        model, inner = schema["cls"], schema["schema"]
+    def _model(self, schema: Mapping[str, Any]) -> _Step:
+        config: Mapping[str, Any] = _said({"config": {}, **schema}, "config", dict)
+        model, inner = _said(schema, "cls", type), _said(schema, "schema", dict)
         if not schema.keys() <= _ANYWHERE | _MODEL_KEYS or not config.keys() <= _HARMLESS_CONFIG | _VALIDATING_CONFIG:
             raise _Unknown
-        extra = {schema.get("extra_behavior"), config.get("extra_fields_behavior")}
-        if schema.get("root_model") or "allow" in extra:
+        if schema.get("root_model") or "allow" in (schema.get("extra_behavior"), config.get("extra_fields_behavior")):
             raise _Unknown
         is_strict = bool(schema.get("strict") or config.get("strict"))
-        settings = {schema.get("revalidate_instances", "never"), config.get("revalidate_instances", "never")}
+        revalidates = [each.get("revalidate_instances", "never") != "never" for each in (schema, config)]
         is_made_plainly = (
-            inner["type"] == "model-fields"
+            inner.get("type") == "model-fields"
             and not inner.keys() & {"strict", "from_attributes", "extra_behavior"}
             and config.keys() <= _HARMLESS_CONFIG
             and config.get("validate_by_alias", True)
             and not any(schema.get(each) for each in ("post_init", "strict", "extra_behavior"))
             and is_made_silently(model)
         )
-        while inner["type"] in _FUNCTIONS and inner.keys() <= _ANYWHERE | _FUNCTION_KEYS:
-            inner = inner["schema"]
-        if inner["type"] != "model-fields" or not inner.keys() <= _ANYWHERE | _FIELDS_KEYS:
+        while _said(inner, "type", str) in _FUNCTIONS and inner.keys() <= _ANYWHERE | _FUNCTION_KEYS:
+            inner = _said(inner, "schema", dict)
+        if inner.get("type") != "model-fields" or not inner.keys() <= _ANYWHERE | _FIELDS_KEYS:
             raise _Unknown
         if inner.get("computed_fields") or inner.get("extra_behavior") == "allow":
             raise _Unknown
         by_name = bool(config.get("validate_by_name"))
-        fields = [self._field(name, each, by_name=by_name) for name, each in inner["fields"].items()]
-        keeps_instances = not is_strict and settings == {"never"}
+        fields = []
+        for name, each in _said(inner, "fields", dict).items():
+            fields.append((yield from self._field(name, each, by_name=by_name)))
+        keeps_instances = not is_strict and not any(revalidates)
         is_made_plainly = is_made_plainly and all(each.sources for each in fields)
         # Instances of the generic class that the model comes from are read as dicts of their names.
         is_open = is_made_plainly and "generic_origin" not in schema
@@ -246,33 +270,46 @@ class _Walk:
         recipe = ModelRecipe(model, keeps_instances, is_open, takes_dicts, fields)
         return NodeRecipe("model", keeps_instances or is_open or takes_dicts, model=recipe)
 
-    def _field(self, name: str, schema: Mapping[str, Any], *, by_name: bool) -> FieldRecipe:
+    def _field(self, name: str, schema: Any, *, by_name: bool) -> Generator[Any, NodeRecipe, FieldRecipe]:
+        inner = _said(schema, "schema", dict)
         if not schema.keys() <= _FIELD_KEYS or schema.get("serialization_exclude_if") is not None:
             raise _Unknown
-        inner = schema["schema"]
-        has_default = inner["type"] == "default" and "default" in inner and not inner.get("validate_default")
+        has_default = inner.get("type") == "default" and "default" in inner and not inner.get("validate_default")
         is_excluded = bool(schema.get("serialization_exclude"))
         alias = schema.get("validation_alias", name)
         names = [alias, name] if by_name and alias != name else [alias]
+        try:
+            node = yield inner
+        except _Unknown:
+            # A field that is never written may be of any type.
+            if not is_excluded:
+                raise
+            node = NodeRecipe("any", identity=False)
+        key = schema.get("serialization_alias", name) if self.by_alias else name
+        if not (isinstance(name, str) and isinstance(key, str)):
+            raise _Unknown
         return FieldRecipe(
             name=name,
             # A path of keys, or a choice of them, is left to pydantic.
             sources=names if isinstance(alias, str) else [],
-            key=schema.get("serialization_alias", name) if self.by_alias else name,
-            # A field that is never written may be of any type.
-            node=self._excluded(inner) if is_excluded else self.node(inner),
+            key=key,
+            node=node,
             has_default=has_default,
             default=inner["default"] if has_default else None,
             is_excluded=is_excluded,
         )
 
-    def _excluded(self, schema: Mapping[str, Any]) -> NodeRecipe:
-        before = self.depth
-        try:
-            return self.node(schema)
-        except _Unknown:
-            self.depth = before
-            return NodeRecipe("any", identity=False)
+
+def _said(schema: Any, key: str, kind: type[Any]) -> Any:
+    """Return what a schema says under a key.
+
+    Raises:
+        _Unknown: it is no schema, or does not say that: a model's may have been put together by anybody.
+    """
+    value = schema.get(key) if isinstance(schema, Mapping) else None
+    if not isinstance(value, kind):
+        raise _Unknown
+    return value
 
 
 def _identity(schema: Mapping[str, Any], harmless: set[str], validating: set[str]) -> bool:
@@ -296,6 +333,8 @@ def _members(model: type[Enum], members: list[Any]) -> Iterator[tuple[Any, Any]]
     if getattr_static(model, "value", None) is not Enum.__dict__["value"]:
         raise _Unknown
     for member in members:
+        if not isinstance(member, Enum):
+            raise _Unknown
         value = member.value
         if type(value) not in (str, int, bool, type(None)) or not _is_writable(value):
             raise _Unknown

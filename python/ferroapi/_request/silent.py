@@ -4,7 +4,7 @@ The one place that knows: `plan` asks for what may be done in a worker thread, `
 without pydantic. Whatever is not known here is taken for such code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -79,9 +79,16 @@ def is_immutable(value: Any) -> bool:
 
 def is_copied_silently(value: Any) -> bool:
     """Whether `deepcopy` of a value runs no code of the application's."""
-    if type(value) is dict:
-        return all(is_copied_silently(each) for item in value.items() for each in item)
-    return is_immutable(value) or (type(value) in _CONTAINERS and all(map(is_copied_silently, value)))
+    waiting, seen = [value], set()
+    while waiting:
+        each = waiting.pop()
+        if type(each) is dict or type(each) in _CONTAINERS:
+            if id(each) not in seen:
+                seen.add(id(each))
+                waiting += (*each.keys(), *each.values()) if type(each) is dict else each
+        elif not is_immutable(each):
+            return False
+    return True
 
 
 def is_made_silently(model: type[Any]) -> bool:
@@ -102,30 +109,42 @@ def is_generator_function(call: Any) -> bool:
 
 
 def _is_silent(schema: Any) -> bool:
-    """Whether validating by a schema, or by all those in a collection, is silent."""
-    if not isinstance(schema, Mapping):
-        return not isinstance(schema, list | tuple) or all(map(_is_silent, schema))
-    kind = schema.get("type")
-    if not isinstance(kind, str):
-        # Fields by their names, choices by their tags.
-        return all(map(_is_silent, schema.values()))
-    inner = _INNER.get(kind)
-    if inner is None or not _is_class_silent(schema):
-        return False
-    said = ((key, value) for key, value in schema.items() if key not in _UNASKED)
-    return all(_is_silent(value) if key in inner else _is_setting_silent(key, value) for key, value in said)
+    """Whether validating by a schema is silent; of models within models it asks at one depth of the stack."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        kind = each.get("type") if isinstance(each, Mapping) else None
+        inner = _INNER.get(kind) if isinstance(kind, str) else None
+        if inner is None or not _is_class_silent(each):
+            return False
+        if "schema" in inner and "schema" not in each and kind != "json":
+            return False
+        for key in each.keys() - _UNASKED:
+            if key in inner:
+                waiting += _schemas_in(each[key])
+            elif not _is_setting_silent(key, each[key]):
+                return False
+    return True
+
+
+def _schemas_in(part: Any) -> Iterable[Any]:
+    """Return the schemas in a part of another: one, a list of them, fields by their names or choices by their tags."""
+    if isinstance(part, list):
+        # A choice may have its label beside it.
+        return [each[0] if isinstance(each, tuple) and each else each for each in part]
+    return part.values() if isinstance(part, Mapping) and not isinstance(part.get("type"), str) else (part,)
 
 
 def _is_setting_silent(key: str, value: Any) -> bool:
     match key:
         case "function":
-            return _is_of_library(value["function"])
+            return isinstance(value, Mapping) and _is_of_library(value.get("function"))
         case "default":
             return is_copied_silently(value)
         case "default_factory":
             return value in _FACTORIES
         case "expected" | "members":
-            return all(type(getattr(each, "value", each)) in _SCALARS for each in value)
+            return isinstance(value, list) and all(type(getattr(each, "value", each)) in _SCALARS for each in value)
         case "custom_init" | "post_init":
             return not value
         case _:
@@ -143,7 +162,7 @@ def _is_class_silent(schema: Mapping[str, Any]) -> bool:
     return type(cls).__instancecheck__ in known and is_made_silently(cls)
 
 
-def _is_of_library(function: Callable[..., Any]) -> bool:
+def _is_of_library(function: Any) -> bool:
     """Whether a validator is pydantic's or ours, and calls nothing else that it was given."""
     if isinstance(function, MethodType):
         return _is_of_library(function.__func__) and _is_known_object(function.__self__)

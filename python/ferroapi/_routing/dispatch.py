@@ -18,7 +18,7 @@ from ferroapi import _core
 from ferroapi._body_limit import below_body_limit
 from ferroapi._form_limits import _FormLimits
 from ferroapi._request.connection import run_connection
-from ferroapi._request.native import FAILURE_KEY, answer_as
+from ferroapi._request.native import FAILURE_KEY
 from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
@@ -109,7 +109,7 @@ class Dispatch(routing.Router):
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
         elif (failed := scope.pop(FAILURE_KEY, None)) is not None:
-            await answer_as(failed, scope, receive, send)
+            await failed(scope, receive, send)
         elif (driver := self._drive(scope, receive, send)) is not None:
             await driver
         else:

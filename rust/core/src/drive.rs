@@ -133,6 +133,7 @@ impl Driver {
             None,
         );
         let mut solver = Solver::new(py, plan, connection, path_params)?;
+        solver.is_outermost = channels.application.is_some();
         solver.open_stacks(py)?;
         let exits = solver.exits();
         let plan = Some(plan.clone_ref(py));
@@ -355,8 +356,10 @@ impl Driver {
 
     fn finish(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::ClosingRequest;
-        if let Some(closing) = self.close_next(py, Lifetime::Request)? {
-            return Ok(closing);
+        for lifetime in [Lifetime::Request, Lifetime::Connection] {
+            if let Some(closing) = self.close_next(py, lifetime)? {
+                return Ok(closing);
+            }
         }
         let Some(files) = self.files.take() else { return Ok(Next::Done(py.None())) };
         self.stage = Stage::ClosingFiles;

@@ -20,6 +20,8 @@ pub(crate) enum Lifetime {
     Function,
     /// After it.
     Request,
+    /// After the exception handlers of the route, inside those of the application.
+    Connection,
 }
 
 /// What has to be left.

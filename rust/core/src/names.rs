@@ -124,11 +124,11 @@ imported!(
     not_found, "ferroapi._request.native", "not_found"
 );
 imported!(
-    /// `(channels, failure, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
+    /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._request.native", "answer_failure"
 );
 imported!(
-    /// `(scope) -> (AsyncExitStack, AsyncExitStack)`: the exit stacks of request and function scope, put into the scope.
+    /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
     open_stacks, "ferroapi._request.native", "open_stacks"
 );
 imported!(

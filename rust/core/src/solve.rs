@@ -178,6 +178,8 @@ pub(crate) struct Solver {
     pub(crate) background: Option<Py<PyAny>>,
     /// The exit stacks (request, function) that generators are entered in when Python conducts.
     pub(crate) stacks: Option<(Py<PyAny>, Py<PyAny>)>,
+    /// Whether nothing of the application stands between the server and the driver, which opens what that would have.
+    pub(crate) is_outermost: bool,
     /// The generators that were entered here.
     exits: Exits,
     /// The async generator that is on its way to its `yield`.
@@ -239,6 +241,7 @@ impl Solver {
             response: None,
             background: None,
             stacks: None,
+            is_outermost: false,
             exits,
             entering: None,
             position: 0,
@@ -268,8 +271,11 @@ impl Solver {
         if self.stacks.is_some() || !self.plan.get().opens_stacks {
             return Ok(());
         }
-        let (request, function): (Py<PyAny>, Py<PyAny>) =
-            names::open_stacks(py)?.call1((&self.connection.scope,))?.extract()?;
+        let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
+            names::open_stacks(py)?.call1((&self.connection.scope, self.is_outermost))?.extract()?;
+        if let Some(object) = outermost {
+            self.exits.push(Exit { object, kind: exits::Kind::Stack, lifetime: Lifetime::Connection });
+        }
         for (stack, lifetime) in [(&request, Lifetime::Request), (&function, Lifetime::Function)] {
             self.exits.push(Exit { object: stack.clone_ref(py), kind: exits::Kind::Stack, lifetime });
         }

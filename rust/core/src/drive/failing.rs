@@ -98,10 +98,12 @@ impl Driver {
         self.stage = Stage::Failing;
         let function_exits = self.exits.drain(py, Lifetime::Function)?;
         let request_exits = self.exits.drain(py, Lifetime::Request)?;
+        let connection_exits = self.exits.drain(py, Lifetime::Connection)?;
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         // A generator may turn a cancellation into an exception, which has an answer.
         let Channels { scope, receive, send, application } = &self.channels;
-        let failing = names::answer_failure(py)?.call1(((scope, receive, send), failure, application))?;
+        let failing =
+            names::answer_failure(py)?.call1(((scope, receive, send), failure, connection_exits, application))?;
         match self.files.take() {
             None => Ok(Next::Await(failing.unbind())),
             Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
