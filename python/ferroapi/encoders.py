@@ -5,6 +5,7 @@ It is the reference the extension's serializer is compared with.
 
 import dataclasses
 import datetime
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -54,9 +55,23 @@ def decimal_encoder(dec_value: Decimal) -> int | float:
     """Return a decimal as an integer where it is written without a fraction, else as a float.
 
     `Decimal("1")` stays `1`, so that it validates as an integer again; `Decimal("1.0")` and NaN become floats.
+
+    Raises:
+        ValueError: Python's own, for an integer of more digits than it prints. FastAPI makes it first, which takes half
+            a minute for `Decimal("1E+999999")`, and fails when it is printed.
     """
-    exponent = dec_value.as_tuple().exponent
-    return int(dec_value) if isinstance(exponent, int) and exponent >= 0 else float(dec_value)
+    sign, digits, exponent = dec_value.as_tuple()
+    if not isinstance(exponent, int) or exponent < 0:
+        return float(dec_value)
+    if not dec_value:
+        return 0
+    limit = sys.get_int_max_str_digits()
+    if not limit:
+        return int(dec_value)
+    if len(digits) + exponent > limit:
+        str(10**limit)
+    # The shift is faster than Decimal's own way to an integer, by far.
+    return (-1 if sign else 1) * int("".join(map(str, digits))) * 10**exponent
 
 
 ENCODERS_BY_TYPE: dict[type[Any], Encoder] = {

@@ -9,7 +9,6 @@ from typing import Any, Self, cast
 
 from starlette import routing
 from starlette._utils import get_route_path
-from starlette.datastructures import URL
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from ferroapi._request.native import FAILURE_KEY
 from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
-from ferroapi._routing.matching import Selection, best_match, first_match, slash_twin
+from ferroapi._routing.matching import Selection, best_match, first_match, redirect_url, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _apply_router_form_limits,
@@ -192,7 +191,7 @@ class Dispatch(routing.Router):
             return None
         # Telemetry names the route that the redirect leads to.
         _route_selected(scope=scope, path=path)
-        return RedirectResponse(url=str(URL(scope=redirect_scope)))
+        return RedirectResponse(url=str(redirect_url(redirect_scope)))
 
     def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:
         yield from self._low_priority_routes

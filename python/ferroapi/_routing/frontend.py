@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import URL, Headers, URLPath
+from starlette.datastructures import Headers, URLPath
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import params
 from ferroapi._routing.include import _EffectiveRouteContext, _RouterIncludeContext, view_through
-from ferroapi._routing.matching import Selection, best_match
+from ferroapi._routing.matching import Selection, best_match, redirect_url
 from ferroapi._routing.scope import (
     _FASTAPI_FRONTEND_PATH_KEY,
     _FASTAPI_FRONTEND_SPECIFICITY_KEY,
@@ -178,7 +178,7 @@ class _FrontendStaticFiles(StaticFiles):
         if resource is None:
             return await self._fallback_response(scope)
         if resource.is_directory_index and not scope["path"].endswith("/"):
-            url = URL(scope=scope)
+            url = redirect_url(scope)
             return RedirectResponse(url=url.replace(path=url.path + "/"))
         return self.file_response(resource.full_path, resource.stat_result, scope)
 

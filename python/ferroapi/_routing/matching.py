@@ -1,8 +1,10 @@
 """Choosing among routes as Starlette does: the first full match, else the first partial one."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from starlette.datastructures import URL
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -64,3 +66,17 @@ def slash_twin(scope: Scope, route_path: str) -> Scope:
     """Return the scope of the same request with a trailing slash taken away or added."""
     path = scope["path"]
     return {**scope, "path": path.rstrip("/") if route_path.endswith("/") else path + "/"}
+
+
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+def redirect_url(scope: Scope) -> URL:
+    """Return the URL of a scope for a redirect to it, whose query need not be text.
+
+    Starlette's `URL` raises for a query that is not UTF-8. `RedirectResponse` would encode the rest of it likewise.
+    """
+    query = scope.get("query_string")
+    if type(query) is bytes:
+        scope = {**scope, "query_string": _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], query)}
+    return URL(scope=scope)

@@ -10,13 +10,16 @@ pub enum Convertor {
     Str,
     /// Any text without a newline, the empty text and slashes included.
     Path,
-    /// One or more digits.
+    /// Digits, at most [`MOST_DIGITS`].
     Int,
     /// Digits, and optionally a point and more digits.
     Float,
     /// 32 hexadecimal digits, each of the four usual hyphens optional.
     Uuid,
 }
+
+/// The most digits that Python makes an integer of. Source: CPython, the default of `sys.set_int_max_str_digits`.
+pub(crate) const MOST_DIGITS: usize = 4300;
 
 /// The number of hexadecimal digits between the optional hyphens of a UUID.
 const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
@@ -54,7 +57,7 @@ impl Convertor {
         match self {
             Self::Str => !bytes.is_empty() && memchr::memchr(b'/', bytes).is_none(),
             Self::Path => memchr::memchr(b'\n', bytes).is_none(),
-            Self::Int => is_digits(bytes),
+            Self::Int => bytes.len() <= MOST_DIGITS && is_digits(bytes),
             Self::Float => match memchr::memchr(b'.', bytes).and_then(|point| bytes.split_at_checked(point)) {
                 Some((whole, fraction)) => is_digits(whole) && fraction.get(1..).is_some_and(is_digits),
                 None => is_digits(bytes),
@@ -131,5 +134,7 @@ mod tests {
         for (convertor, text, expected) in table {
             assert_eq!(convertor.accepts(text), expected, "{convertor:?} {text:?}");
         }
+        assert!(Int.accepts(&"9".repeat(4300)));
+        assert!(!Int.accepts(&"9".repeat(4301)));
     }
 }

@@ -1,7 +1,7 @@
 //! A row of literals and parameters against a whole text, with the captures a greedy regular expression would give.
 //! Used for the pieces of a template that plain segments cannot express; linear in text and parts, whatever the path.
 use crate::captures::Captures;
-use crate::convertor::{Convertor, uuid_length};
+use crate::convertor::{Convertor, MOST_DIGITS, uuid_length};
 
 /// One piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +159,8 @@ fn fill_parameter(convertor: Convertor, text: &str, after: &[bool], row: &mut [b
     // `open`: the parameter can go on from the next byte to a good end. `digits`, `fraction`: the same for the
     // digits after a float's point, and for the point with them.
     let (mut open, mut digits, mut fraction) = (false, false, false);
+    // How far the nearest good end of an integer is.
+    let mut distance = 0;
     let end = after.last().copied().unwrap_or_default();
     if convertor == Convertor::Path {
         open = end;
@@ -171,7 +173,10 @@ fn fill_parameter(convertor: Convertor, text: &str, after: &[bool], row: &mut [b
         match convertor {
             Convertor::Str => open = *byte != b'/' && (next_is_end || open),
             Convertor::Path => open = *is_end || (*byte != b'\n' && open),
-            Convertor::Int => open = byte.is_ascii_digit() && (next_is_end || open),
+            Convertor::Int => {
+                distance = if next_is_end { 1 } else { distance + 1 };
+                open = byte.is_ascii_digit() && (next_is_end || open) && distance <= MOST_DIGITS;
+            }
             Convertor::Float => {
                 let next_fraction = *byte == b'.' && digits;
                 open = byte.is_ascii_digit() && (next_is_end || open || fraction);
@@ -190,7 +195,7 @@ fn longest(convertor: Convertor, bytes: &[u8], after: &[bool]) -> usize {
     let limit = match convertor {
         Convertor::Str => memchr::memchr(b'/', bytes).unwrap_or(bytes.len()),
         Convertor::Path => memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()),
-        Convertor::Int => count_digits(bytes),
+        Convertor::Int => count_digits(bytes).min(MOST_DIGITS),
         Convertor::Float => {
             let whole = count_digits(bytes);
             let fraction = bytes.get(whole..).and_then(|rest| rest.strip_prefix(b".")).map_or(0, count_digits);

@@ -288,6 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn captures_have_no_integers_that_python_does_not_read() {
+        let (most, more) = ("9".repeat(4300), "9".repeat(4301));
+        for (template, path, expected) in [
+            ("/{a:int}", format!("/{most}"), Some(vec![&*most])),
+            ("/{a:int}", format!("/{more}"), None),
+            ("/{a:int}-{b}", format!("/{most}-x"), Some(vec![&*most, "x"])),
+            ("/{a:int}-{b}", format!("/{more}-x"), None),
+            ("/{a:int}{b}", format!("/{more}"), Some(vec![&*most, "9"])),
+            ("/{b}-{a:int}", format!("/x-{more}"), None),
+            ("/{a:int}{b:int}", format!("/{most}{more}"), None),
+            ("/{a:int}{b:int}", format!("/{most}{most}"), Some(vec![&*most, &*most])),
+            ("/{a:int}/{b:path}", format!("/{more}/x"), None),
+        ] {
+            assert_eq!(captured(template, &path), expected, "{template}");
+        }
+    }
+
+    #[test]
     fn captures_are_those_of_a_greedy_regular_expression() {
         let table: [(&str, &str, Option<&[&str]>); 26] = [
             ("", "", Some(&[])),

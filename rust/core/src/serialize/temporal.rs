@@ -15,8 +15,8 @@ const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// The largest count that a float holds exactly.
 const LARGEST_EXACT: u64 = 1 << 53;
-/// Far below the smallest digit limit that `sys.set_int_max_str_digits` accepts (640).
-const MOST_DIGITS: usize = 400;
+/// The digits of an integer that Python always prints. Source: CPython, the least limit of `sys.set_int_max_str_digits`.
+const MOST_DIGITS: usize = 640;
 
 impl Sink {
     /// Writes a value of a natively known type; `false`, and nothing written, if Python has to.
@@ -148,28 +148,74 @@ impl Sink {
     }
 
     /// Writes a decimal: an integer if nothing follows the point, else a float.
+    ///
+    /// An integer of more digits than Python prints is refused with Python's own error, before it is made: that would
+    /// take time quadratic in digits that were sent as an exponent.
+    ///
     /// Source: FastAPI behaviour, `encoders.decimal_encoder`.
     fn decimal(&mut self, decimal: &Bound<'_, PyAny>) -> PyResult<bool> {
         let text = decimal.str()?;
-        let text = text.to_str()?;
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        if digits.is_empty()
-            || digits.len() > MOST_DIGITS
-            || !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        {
-            return Ok(false);
-        }
-        if digits.contains('.') {
-            let Ok(number) = text.parse::<f64>() else { return Ok(false) };
-            if !number.is_finite() {
-                return Ok(false);
+        let Some(number) = Decimal::read(text.to_str()?) else { return Ok(false) };
+        match number {
+            Decimal::Float(number) if number.is_finite() => self.finite(number),
+            Decimal::Float(_) => return Ok(false),
+            Decimal::Zero => self.out.push(b'0'),
+            Decimal::Integer { sign, digits: (whole, fraction), zeros } => {
+                let count = whole.len() + fraction.len() + zeros;
+                if count > MOST_DIGITS && !is_printed(decimal.py(), count)? {
+                    return Ok(false);
+                }
+                for digits in [sign, whole, fraction] {
+                    self.out.extend_from_slice(digits.as_bytes());
+                }
+                self.out.resize(self.out.len() + zeros, b'0');
             }
-            self.finite(number);
-        } else {
-            self.out.extend_from_slice(if digits == "0" { digits.as_bytes() } else { text.as_bytes() });
         }
         Ok(true)
     }
+}
+
+/// What the text of a `Decimal` says.
+enum Decimal<'t> {
+    Float(f64),
+    Zero,
+    /// Digits before and after a point that is moved behind all of them and as many zeros.
+    Integer {
+        sign: &'t str,
+        digits: (&'t str, &'t str),
+        zeros: usize,
+    },
+}
+
+impl<'t> Decimal<'t> {
+    /// Source: CPython, `Decimal.__str__`: an exponent above zero is written, with a sign, behind `E`.
+    fn read(text: &'t str) -> Option<Self> {
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (sign, _) = text.split_at_checked(text.len() - unsigned.len())?;
+        let (coefficient, exponent) = match unsigned.split_once("E+") {
+            Some((coefficient, exponent)) => (coefficient, Some(exponent.parse::<usize>().ok()?)),
+            None => (unsigned, None),
+        };
+        let (whole, fraction) = coefficient.split_once('.').unwrap_or((coefficient, ""));
+        let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+            return None;
+        }
+        if exponent.is_none() && coefficient.contains('.') {
+            return text.parse().ok().map(Self::Float);
+        }
+        if whole == "0" {
+            return fraction.is_empty().then_some(Self::Zero);
+        }
+        let zeros = exponent.unwrap_or_default().checked_sub(fraction.len())?;
+        Some(Self::Integer { sign, digits: (whole, fraction), zeros })
+    }
+}
+
+/// Whether Python prints integers of so many digits; where it has no limit, it has to make them.
+fn is_printed(py: Python<'_>, digits: usize) -> PyResult<bool> {
+    let limit: usize = py.import("sys")?.call_method0(intern!(py, "get_int_max_str_digits"))?.extract()?;
+    Ok(digits <= limit)
 }
 
 /// The offset from UTC of a date-time or time, in microseconds.
