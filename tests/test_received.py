@@ -35,7 +35,7 @@ def test_received_query_is_starlettes(query: bytes) -> None:
     connection = HTTPConnection(http_scope("/", query=query))
     for _ in range(2):
         found = received(connection, "query_params")
-        assert type(found) is GroupedQuery
+        assert isinstance(found, GroupedQuery)
         assert seen(found) == seen(connection.query_params) == seen(QueryParams(query))
 
 
@@ -78,6 +78,16 @@ def test_received_values_are_those_that_somebody_has_put_there(monkeypatch: pyte
     monkeypatch.undo()
     assert received(Request(scope), "cookies") == {"a": "1"}
     assert received(Request({**scope, "path_params": {"p": 1}}), "path_params") == {"p": 1}
+
+
+def test_received_query_that_was_edited_is_read_as_starlette_reads_it() -> None:
+    request = Request(http_scope("/", query=b"a=1&b=2&b=3"))
+    # By its parts, which cadwyn changes.
+    request.query_params._dict |= {"a": "edited", "c": "added"}
+    del request.query_params._dict["b"]
+    found = received(request, "query_params")
+    assert seen(found) == seen(request.query_params)
+    assert (found["a"], found.get("b"), found["c"]) == ("edited", None, "added")
 
 
 @pytest.mark.parametrize("headers", [((b"a", b"1"),), [(b"a", bytearray(b"1"))]])

@@ -50,6 +50,25 @@ class GroupedQuery(QueryParams):
         return _as_list(self.grouped.get(key))
 
 
+class MadeQuery(GroupedQuery):
+    """The query of a connection that somebody has asked for it, and may have edited.
+
+    A value that stands for itself is read from the dictionary of Starlette's object, and lists from its pairs, as by
+    Starlette: packages that change one leave the other as it was.
+    """
+
+    def __init__(self, made: QueryParams) -> None:
+        grouped: dict[str, list[str]] = {}
+        for name, value in made._list:
+            grouped.setdefault(name, []).append(value)
+        super().__init__({name: _as_found(values) for name, values in grouped.items()}, lambda: made)
+        self._list, self._dict = made._list, made._dict
+
+    __getitem__ = QueryParams.__getitem__
+    __contains__ = QueryParams.__contains__
+    __iter__ = QueryParams.__iter__
+
+
 class GroupedHeaders(Headers):
     """Headers that are grouped by their names."""
 
@@ -107,10 +126,7 @@ def read_cookies(connection: HTTPConnection) -> Mapping[str, str]:
 def _query(connection: HTTPConnection) -> QueryParams | None:
     known, raw = getattr(connection, "_query_params", None), connection.scope.get("query_string")
     if type(known) is QueryParams:
-        grouped: dict[str, list[str]] = {}
-        for name, value in known.multi_items():
-            grouped.setdefault(name, []).append(value)
-        return GroupedQuery({name: _as_found(values) for name, values in grouped.items()}, lambda: known)
+        return MadeQuery(known)
     if known is None and type(raw) is bytes:
         return GroupedQuery(_core.group_query(raw), lambda: QueryParams(raw))
     return None
