@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -50,8 +51,8 @@ def full_text(errors: Any) -> bytes | None:
 @given(st.lists(ERRORS, max_size=30), st.integers(0, 60_000))
 def test_errors_are_within_the_limit_and_whole_if_they_can_be(errors: list[Any], size: int) -> None:
     limit = LEAST_ANSWER + ANSWER_PER_BYTE * size
-    shown = errors_within(errors, limit)
-    text = _core.encode_json({"detail": shown})
+    shown, text = errors_within(errors, limit)
+    assert text == _core.encode_json({"detail": shown})
     assert len(text) <= limit
     whole = full_text(errors)
     if whole is not None and len(whole) <= limit:
@@ -191,3 +192,24 @@ def test_answer_to_hostile_input_is_at_most_16_kb_and_twice_the_request(name: st
         assert status == 422
         assert json.loads(body)["detail"]
         assert len(body) <= 16_384 + 2 * size
+
+
+def test_errors_within_finds_room_for_an_input_behind_shared_ones() -> None:
+    # Its room is more where the long input is shown once than where all errors are tried whole.
+    long, own = "x" * 6000, ["y" * 3000]
+    errors = [{"type": "t", "loc": (index,), "msg": "m", "input": long} for index in range(3)]
+    errors.append({"type": "t", "loc": (3,), "msg": "m", "input": own})
+    shown, text = errors_within(errors, 12_000)
+    assert [error.get("input") for error in shown] == [long, None, None, own]
+    assert text == _core.encode_json({"detail": shown})
+
+
+def test_errors_within_gives_up_where_many_texts_have_no_form() -> None:
+    def cost(count: int) -> float:
+        value = ["\ud800"] * count
+        start = time.process_time()
+        with pytest.raises(UnicodeEncodeError):
+            _core.encode_json_within(value, 16_000)
+        return time.process_time() - start
+
+    assert min(cost(400_000) for _ in range(3)) < 0.02

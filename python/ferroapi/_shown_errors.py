@@ -5,9 +5,10 @@ every answer can be rendered. See docs/differences.md.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
@@ -26,11 +27,14 @@ ANSWER_PER_BYTE = 2
 MAXIMUM_DEPTH = 32
 """How many levels of an input that cannot be rendered as it is are sent."""
 
-_LONGEST_NEAREST = 16_384
+_LONGEST_NEAREST = 8_192
 """How much of all inputs of an answer that cannot be rendered as they are is sent, in characters and items."""
 
 _OUTLINE = {"type": 1, "loc": 20, "msg": 1}
 """What is sent of an error whose own text is too long, with the most parts that each has."""
+
+_KEYS = {"type", "loc", "msg", "input", "ctx", "url"}
+"""What pydantic says of an error."""
 
 _LONGEST_PART = 100
 """The length of such a part, in characters; all parts together are shorter than the least answer."""
@@ -63,51 +67,74 @@ def form_size(form: FormData) -> int:
     return sum(map(len, form)) + sum(sizes)
 
 
-class _Sizes:
-    """The lengths of values as JSON; each value is looked at once, and to the end only if there is room for it."""
+class Shown(NamedTuple):
+    """The errors that are sent, and the JSON of the answer that holds them."""
+
+    errors: list[Any]
+    body: bytes
+
+
+class _Texts:
+    """Values as JSON; each is written once, and to the end only if there is room for it."""
 
     def __init__(self) -> None:
-        self._known: dict[int, int] = {}
+        self._known: dict[int, bytes] = {}
+        self._too_long: dict[int, int] = {}
 
-    def of(self, value: Any, room: int) -> int | None:
-        """Return the length, None if it is more than `room` or the value has no JSON form."""
-        size = self._known.get(id(value))
-        if size is None:
+    def of(self, value: Any, room: int) -> bytes | None:
+        """Return the text, None if it is longer than `room` or the value has no JSON form."""
+        text = self._known.get(id(value))
+        if text is None and room > self._too_long.get(id(value), -1):
             try:
-                text = _core.encode_json_within(value, max(room, 0))
+                text = _core.encode_json_within(value, room)
             except _UNRENDERABLE:
-                return None
+                room = sys.maxsize
             if text is None:
-                return None
-            size = self._known[id(value)] = len(text)
-        return size if size <= room else None
+                self._too_long[id(value)] = room
+            else:
+                self._known[id(value)] = text
+        return text if text is not None and len(text) <= room else None
+
+    def of_error(self, error: Any) -> bytes:
+        """Return the text of an error that is sent, of which a long input was written before."""
+        if not _has_input(error) or not error.keys() <= _KEYS:
+            return _core.encode_json(error)
+        items = (
+            _core.encode_json(key) + b":" + (self._known.get(id(item)) or _core.encode_json(item))
+            for key, item in error.items()
+        )
+        return b"{" + b",".join(items) + b"}"
 
 
-def errors_within(errors: Sequence[Any], limit: int) -> list[Any]:
+def errors_within(errors: Sequence[Any], limit: int) -> Shown:
     """Return the errors if they can be rendered, and are at most `limit` bytes as JSON; else what of them is.
 
     First of all come the errors without their inputs, as many as there is room for. Then each input is shown with the
     first of its errors, a short one with all of them, up to one that does not fit.
     """
-    sizes = _Sizes()
-    room = limit - len('{"detail":[]}')
+    texts = _Texts()
     bare_errors = [_without_input(error) for error in errors]
-    if _fit(errors, bare_errors, room, sizes):
+    shown = _shown(errors, bare_errors, limit - len('{"detail":[]}'), texts)
+    return Shown(shown, b'{"detail":[' + b",".join(map(texts.of_error, shown)) + b"]}")
+
+
+def _shown(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, texts: _Texts) -> list[Any]:
+    if _fit(errors, bare_errors, room, texts):
         return list(errors)
     shown: list[Any] = []
     are_short = True
     for bare in bare_errors:
-        size = sizes.of(bare, room) if are_short else None
-        if size is None:
+        text = texts.of(bare, room) if are_short else None
+        if text is None:
             # The others are likely to be as long, and none is read to its end in vain.
             are_short = False
             bare = _outline(bare)
-            size = _Sizes().of(bare, room)
-        if size is None:
+            text = _Texts().of(bare, room)
+        if text is None:
             break
-        room -= size + len(",")
+        room -= len(text) + len(",")
         shown.append(bare)
-    _add_inputs(errors, shown, room, sizes)
+    _add_inputs(errors, shown, room, texts)
     return shown
 
 
@@ -119,17 +146,17 @@ def _has_input(error: Any) -> bool:
     return isinstance(error, Mapping) and "input" in error
 
 
-def _fit(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, sizes: _Sizes) -> bool:
+def _fit(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, texts: _Texts) -> bool:
     for error, bare in zip(errors, bare_errors, strict=True):
-        size = sizes.of(bare, room)
-        if size is None:
+        text = texts.of(bare, room)
+        if text is None:
             return False
-        room -= size + len(",")
+        room -= len(text) + len(",")
         if bare is not error:
-            size = sizes.of(error["input"], room)
-            if size is None:
+            text = texts.of(error["input"], room)
+            if text is None:
                 return False
-            room -= size + len(',"input":')
+            room -= len(text) + len(',"input":')
     return room >= 0
 
 
@@ -147,7 +174,7 @@ def _outline(error: Any) -> Any:
     return outline
 
 
-def _add_inputs(errors: Sequence[Any], shown: list[Any], room: int, sizes: _Sizes) -> None:
+def _add_inputs(errors: Sequence[Any], shown: list[Any], room: int, texts: _Texts) -> None:
     """Put inputs into the errors that are shown, as far as there is room for them."""
     seen: set[int] = set()
     nearest: _Nearest | None = None
@@ -156,19 +183,19 @@ def _add_inputs(errors: Sequence[Any], shown: list[Any], room: int, sizes: _Size
             continue
         value = error["input"]
         room -= len(',"input":')
-        size = None if nearest else sizes.of(value, room)
-        if size is None:
+        text = None if nearest else texts.of(value, room)
+        if text is None:
             # It is too long, or has no JSON form. To tell, and to go on, costs no more than what is sent.
             nearest = nearest or _Nearest(min(room, _LONGEST_NEAREST))
             try:
                 value = nearest.of(value)
             except _TooLong:
                 return
-            size = _Sizes().of(value, room)
-        if size is None:
+            text = _Texts().of(value, room)
+        if text is None:
             return
-        room -= size
-        if size > _LONGEST_PART:
+        room -= len(text)
+        if len(text) > _LONGEST_PART:
             seen.add(id(error["input"]))
         shown[index] = {key: value if key == "input" else bare[key] for key in error if key == "input" or key in bare}
 

@@ -71,7 +71,8 @@ def decimal_encoder(dec_value: Decimal) -> int | float:
     if len(digits) + exponent > limit:
         str(10**limit)
     # The shift is faster than Decimal's own way to an integer, by far.
-    return (-1 if sign else 1) * int("".join(map(str, digits))) * 10**exponent
+    magnitude: int = int("".join(map(str, digits))) * 10**exponent
+    return -magnitude if sign else magnitude
 
 
 ENCODERS_BY_TYPE: dict[type[Any], Encoder] = {

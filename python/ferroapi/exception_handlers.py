@@ -52,10 +52,10 @@ def validation_errors_response(errors: Any, body_size: int, connection: HTTPConn
     shown = errors[:MAXIMUM_ERRORS]
     body = encoded_errors(shown)
     if body is None:
-        shown = errors_within(shown, answer_limit(body_size, connection))
+        shown, body = errors_within(shown, answer_limit(body_size, connection))
     if _core.is_replaced(Part.ERROR):
         return JSONResponse({"detail": jsonable_encoder(shown)}, status_code=422)
-    return RenderedResponse(body or _core.encode_json({"detail": shown}), status_code=422)
+    return RenderedResponse(body, status_code=422)
 
 
 def request_validation_response(exc: RequestValidationError, connection: HTTPConnection) -> JSONResponse:

@@ -214,7 +214,12 @@ impl<'py> DictFrame<'py> {
             };
             match stop {
                 Stop::Last | Stop::End => {}
-                Stop::Rare => sink.rare(&value),
+                Stop::Rare => {
+                    sink.rare(&value);
+                    if sink.is_given_up() {
+                        return Ok(Progress::Value(value));
+                    }
+                }
                 Stop::Value => return Ok(Progress::Value(value)),
                 Stop::Key => match self.other_key(&key, sink)? {
                     OtherKey::Hidden => {}

@@ -18,14 +18,15 @@ pub(super) enum Leaf {
 }
 
 impl Sink {
-    /// Writes a value of exactly the type `str`, `int`, `float`, `bool` or `NoneType`; `false` if it is none of them.
+    /// Writes a value of exactly the type `str`, `int`, `float`, `bool` or `NoneType`; `false` if it is none of them, or if
+    /// the text is given up: whoever walks over many stops there.
     #[inline]
     pub(super) fn scalar(&mut self, value: &Bound<'_, PyAny>) -> bool {
         match self.leaf(Peeked::of(value)) {
             Leaf::Written => true,
             Leaf::Rare => {
                 self.rare(value);
-                true
+                !self.is_given_up()
             }
             Leaf::Other => false,
         }
