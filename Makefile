@@ -146,6 +146,10 @@ conformance-server: build ## Run uvicorn's own tests of an HTTP protocol on the 
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group server
 	$(BIN)/python tests/conformance/server.py $(ARGS)
 
+.PHONY: conformance-cadwyn
+conformance-cadwyn: build ## Run cadwyn's own tests under the alias (about 6 minutes; ARGS= for a part)
+	$(BIN)/python tests/conformance/cadwyn.py $(ARGS)
+
 .PHONY: bench
 bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and the README (ARGS=--peers: others too)
 	$(if $(filter --peers,$(ARGS)),$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers)
