@@ -169,12 +169,15 @@ docs: $(VENV)/packages ## Build the site of docs/ into target/site; a warning is
 	if [ -f benches/results.json ]; then $(BIN)/python -m benches.report; fi
 	$(BIN)/zensical build --strict --clean
 
+# What is written for the free-threaded Python is compiled without one: the file says what PyO3 would ask it.
 .PHONY: lint
 lint: build ## Check formatting, lints and types, and the extension's stub
 	cargo fmt --all --check
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
 	cargo clippy --locked --quiet $(FUZZ) --all-targets --all-features -- --deny warnings
+	PYO3_CONFIG_FILE=$(CURDIR)/rust/core/free-threaded.txt cargo clippy --locked --quiet --package ferroapi-core \
+		--target-dir target/free-threaded -- --deny warnings
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy

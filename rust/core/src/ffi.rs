@@ -260,11 +260,14 @@ impl Slots {
         }
         *names = others;
         offsets.sort_unstable();
-        let (Some(first), Some(last)) = (offsets.first(), offsets.last()) else { return Ok(None) };
-        let count = (last - first) / size_of::<usize>() + 1;
+        if offsets.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(Self {
             #[cfg(not(Py_GIL_DISABLED))]
-            words: Self::words(object.as_ptr(), *first, count).into(),
+            words: offsets.first().zip(offsets.last()).map_or_else(Box::default, |(first, last)| {
+                Self::words(object.as_ptr(), *first, (last - first) / size_of::<usize>() + 1).into()
+            }),
             values: offsets.iter().map(|offset| (*offset, slot_value(object, *offset))).collect(),
             object: object.clone().unbind(),
         }))

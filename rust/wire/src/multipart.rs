@@ -41,7 +41,7 @@ pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
         let (name, value) = parameter.split_at_checked(memchr(b'=', parameter)?)?;
         let (value, after) = parameter_value(value.get(1..)?)?;
         if name == b"boundary" {
-            let is_usable = (1..=LONGEST_BOUNDARY).contains(&value.len()) && value.iter().all(is_plain);
+            let is_usable = (1..=LONGEST_BOUNDARY).contains(&value.len()) && value.iter().copied().all(is_plain);
             if !is_usable || boundary.replace(value).is_some() {
                 return None;
             }
@@ -66,12 +66,12 @@ fn parameter_value(rest: &[u8]) -> Option<(&[u8], &[u8])> {
         let is_readable = value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
         return is_readable.then_some((value, after.get(1..)?));
     }
-    let end = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
     rest.split_at_checked(end)
 }
 
-fn is_plain(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"'()+_,-./:?".contains(byte)
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"'()+_,-./:?".contains(&byte)
 }
 
 fn trim_spaces(bytes: &[u8]) -> &[u8] {
