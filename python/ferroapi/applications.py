@@ -284,8 +284,7 @@ class FastAPI(ForwardedOperations, Starlette):
             (layers := self._open_chain) is not None
             and not self._layers.replaced
             and scope["type"] == "http"
-            and "fastapi.telemetry" not in scope
-            and not ("opentelemetry" in modules and self._native_telemetry.enabled())
+            and not ("opentelemetry" in modules and self._is_observed(scope))
         ):
             await layers(scope, receive, send)
         else:
@@ -299,7 +298,12 @@ class FastAPI(ForwardedOperations, Starlette):
             await self._serve_lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and self._is_observed(scope):
             await self._serve_observed(scope, receive, send)
-        elif (driver := self._drive(scope, receive, send)) is not None:
+        else:
+            await self._serve_stack(scope, receive, send)
+
+    async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection natively, or else by the middleware stack."""
+        if (driver := self._drive(scope, receive, send)) is not None:
             await driver
         else:
             await super().__call__(scope, receive, send)
@@ -409,7 +413,7 @@ class FastAPI(ForwardedOperations, Starlette):
             self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
         await self._native_telemetry(
-            app=super().__call__,
+            app=self._serve_stack,
             scope=scope,
             receive=receive,
             send=send,

@@ -82,7 +82,7 @@ from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.exceptions import FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
-from ferroapi.telemetry._api import _operation, get_telemetry_data
+from ferroapi.telemetry._api import SCOPE_KEY, _operation, get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
@@ -166,7 +166,8 @@ def get_request_handler(
         body = Undefined
         if body_recipe.field:
             body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
-        if telemetry is None and (plan := operation.current_plan(body)) is not None:
+        is_told = telemetry is None or SCOPE_KEY in request.scope
+        if is_told and (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body)
             return response
         if telemetry is not None:

@@ -72,11 +72,11 @@ def python_solver() -> Iterator[None]:
         ferroapi.routing.solve_dependencies = original
 
 
-def build(framework: str, description: Application, **options: Any) -> Built | str:
+def build(framework: str, description: Application, *, telemetry: Any = None, **options: Any) -> Built | str:
     """Build an application; the error's text if the framework refuses it."""
     # It is by identity, and functions of earlier examples are gone.
     fastapi.routing._endpoint_context_cache.clear()
-    builder = Builder(framework, description)
+    builder = Builder(framework, description, **({} if telemetry is None else {"telemetry": telemetry}))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -264,6 +264,14 @@ def test_a_request_shows_the_scope_that_fastapi_shows() -> None:
     """The exit stacks and exception handlers are in the scope of native requests too, where code can see them."""
     endpoint = Function("endpoint", "async", (Special("the_request", "request"),))
     compare(one(endpoint), [Request("GET", "/")])
+
+
+def test_files_are_open_while_a_refusal_is_answered() -> None:
+    """Below a wrapped handler, too: the answer shows what is in the file."""
+    endpoint = Function("endpoint", "async", (Parameter("a", "form", "list of colors"),))
+    body = b'--x\r\nContent-Disposition: form-data; name="a"; filename="f"\r\n\r\n\r\n--x--\r\n'
+    headers = ((b"content-type", b"multipart/form-data; boundary=x"),)
+    compare(one(endpoint, method="POST"), [Request("POST", "/", b"", headers, (body,))])
 
 
 def test_of_two_dependencies_that_cannot_be_the_later_is_reported() -> None:

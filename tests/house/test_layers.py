@@ -106,7 +106,7 @@ RUST_CORE = (
     ("scope", "steps"),
     ("serialize", "worker", "exits"),
     ("plan",),
-    ("extract", "body"),
+    ("extract", "body", "observer"),
     ("grouped",),
     ("validate", "credentials"),
     ("solve",),

@@ -8,6 +8,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 
 import ferroapi
 
@@ -45,7 +47,7 @@ def functions_called(app: ferroapi.FastAPI, path: str) -> list[str]:
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
-            called.append(frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name)
+            called.append(f"{Path(frame.f_code.co_filename).relative_to(PACKAGE)}: {frame.f_code.co_qualname}")
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -94,3 +96,19 @@ def test_touched_request_calls_no_more_python_functions(touch: Touch, path: str)
     app = application()
     touch(app)
     assert functions_called(app, path) == untouched
+
+
+@pytest.mark.parametrize("path", ["/json", "/items/5"])
+def test_limited_request_calls_no_more_python_functions(path: str) -> None:
+    assert functions_called(application(max_body_size=1000), path) == functions_called(application(), path)
+
+
+@pytest.mark.parametrize("path", ["/json", "/items/5"])
+def test_observed_request_calls_functions_of_telemetry_and_the_entrance_alone(path: str) -> None:
+    untouched = functions_called(application(), path)
+    tracer, meter = TracerProvider(shutdown_on_exit=False), MeterProvider(shutdown_on_exit=False)
+    app = application(telemetry={"tracer_provider": tracer, "meter_provider": meter})
+    files = {each.partition(":")[0] for each in functions_called(app, path) if each not in untouched}
+    telemetry = {each for each in files if each.startswith("telemetry")}
+    assert "telemetry/_observer.py" in telemetry
+    assert files - telemetry <= {"applications.py", "_routing/dispatch.py", "_routing/table.py"}

@@ -43,7 +43,7 @@ CASES = [
     pytest.param("run_sentry.py", ("late",), {"driver": 30, "handler": 0}, id="sentry-late"),
     pytest.param("run_opentelemetry.py", (), {"driver": 72, "handler": 8}, id="opentelemetry"),
     pytest.param("run_opentelemetry.py", ("global",), {"driver": 36, "handler": 4}, id="opentelemetry-global"),
-    pytest.param("run_logfire.py", (), {"driver": 0, "handler": 0}, id="logfire"),
+    pytest.param("run_logfire.py", (), {"driver": 22, "handler": 0}, id="logfire"),
     pytest.param("run_prometheus.py", (), {"driver": 37, "handler": 4}, id="prometheus"),
 ]
 

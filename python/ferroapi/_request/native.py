@@ -44,6 +44,7 @@ from ferroapi.exception_handlers import (
     validation_errors_response,
 )
 from ferroapi.exceptions import FastAPIError, RequestValidationError, ResponseValidationError
+from ferroapi.telemetry._api import _operation
 
 FAILURE_KEY = "ferroapi.failure"
 """The scope key under which a failed native request is handed to the application's own middleware stack."""
@@ -162,14 +163,15 @@ async def build_response(
 
     operation = plan.operation
     recipe = operation.response
-    content = await routing.serialize_response(
-        field=recipe.field,
-        response_content=result,
-        **recipe.serialization,
-        is_coroutine=_is_coroutine_callable(operation.dependant.call),
-        endpoint_ctx=endpoint_context(operation.dependant, Request(scope)) if recipe.field else None,
-        dump_json=recipe.dumps_json,
-    )
+    with _operation(name="serialization", function=operation.dependant.call):
+        content = await routing.serialize_response(
+            field=recipe.field,
+            response_content=result,
+            **recipe.serialization,
+            is_coroutine=_is_coroutine_callable(operation.dependant.call),
+            endpoint_ctx=endpoint_context(operation.dependant, Request(scope)) if recipe.field else None,
+            dump_json=recipe.dumps_json,
+        )
     solved = SolvedDependency({}, [], background, response or sub_response(), {})
     return _build_response(content, recipe, solved)
 

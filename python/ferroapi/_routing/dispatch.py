@@ -129,7 +129,7 @@ class Dispatch(routing.Router):
 
         With `application` nothing stands between the driver and the server; its middleware meets exceptions afterwards.
         """
-        if scope["type"] not in ("http", "websocket") or "fastapi.telemetry" in scope:
+        if scope["type"] not in ("http", "websocket"):
             return None
         table = self._current_table()
         if application is not None and not table.facts.is_bare:

@@ -66,6 +66,8 @@ class Entry(NamedTuple):
     scope_items: dict[str, Any] | None
     fastapi_items: dict[str, Any] | None
     limit: int | None
+    telemetry_path: str | None
+    """The path template that telemetry reports."""
     candidate: Any
     way: "_Way"
 
@@ -73,13 +75,6 @@ class Entry(NamedTuple):
     def chain(self) -> tuple[_IncludedRouter, ...]:
         """The included routers on the way to it."""
         return self.way.chain
-
-    @property
-    def telemetry_path(self) -> str | None:
-        """The path template that telemetry reports."""
-        if isinstance(self.candidate, _EffectiveRouteContext):
-            return self.candidate.telemetry_path
-        return getattr(self.candidate, "path_format", None)
 
 
 class _Facts(NamedTuple):
@@ -359,9 +354,22 @@ def _entry(
     scope_items: dict[str, Any] | None = None,
     limit: int | None = None,
 ) -> Entry:
-    notes = way.notes(candidate, limits_forms=http and compile is not None)
+    is_view = isinstance(candidate, _EffectiveRouteContext)
     return Entry(
-        path, methods, methods_of, http, websocket, asked, might, compile, scope_items, notes, limit, candidate, way
+        path=path,
+        methods=methods,
+        methods_of=methods_of,
+        http=http,
+        websocket=websocket,
+        route=asked,
+        might=might,
+        compile=compile,
+        scope_items=scope_items,
+        fastapi_items=way.notes(candidate, limits_forms=http and compile is not None),
+        limit=limit,
+        telemetry_path=candidate.telemetry_path if is_view else getattr(candidate, "path_format", None),
+        candidate=candidate,
+        way=way,
     )
 
 

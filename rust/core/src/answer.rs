@@ -13,7 +13,7 @@ use crate::plan::{Plan, Render};
 use crate::respond::{Ready, carries_body, check_response};
 use crate::serialize::shape::{self, Shaped};
 use crate::solve::Solver;
-use crate::{ffi, names, serialize, validate};
+use crate::{ffi, names, observer, serialize, validate};
 
 /// How the response leaves.
 pub(crate) enum Answer {
@@ -143,37 +143,21 @@ pub(crate) fn answer(
             let is_json = matches!(recipe.render, Render::Json);
             ready.into_response(py, is_json, solver.background.as_ref()).map(Answer::Object)
         };
+        let observer = solver.observer.as_ref();
         match &recipe.render {
-            Render::Json => return written(&serialize::encode_json(object)?),
-            Render::Model { to_json, options, values, shape, .. } => {
-                let received = match received {
-                    None if plan.get().validates_in_thread() => None,
-                    None => receive(&recipe.render, object, |validate| {
-                        validate::call_validator(validate, result.clone_ref(py))
-                    })?,
-                    given => given,
-                };
-                match received {
-                    None => {}
-                    Some(Received::Written(body)) => return written(&body),
-                    Some(Received::Refused(errors)) => return Err(refused(py, plan, solver, &errors, result)),
-                    Some(Received::Valid { value, is_shaped }) => {
-                        let shape = shape.as_ref().filter(|_| is_shaped);
-                        if let Some(body) = shape.and_then(|shape| shape.get().write(value.bind(py))) {
-                            return written(&body);
-                        }
-                        let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
-                        arguments.push(value);
-                        arguments.extend(values.iter().map(|value| value.clone_ref(py)));
-                        let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
-                        return written(body.cast::<PyBytes>()?.as_bytes());
-                    }
-                }
+            Render::Json => {
+                let body = observer::serialized(py, observer, || serialize::encode_json(object))?;
+                return written(&body);
+            }
+            Render::Model { .. } if received.is_none() && plan.get().validates_in_thread() => {}
+            Render::Model { .. } => {
+                let answer = || model_answer(plan, solver, object, received, written);
+                return observer::serialized(py, observer, answer);
             }
             Render::Text if native => {
                 // A text with a lone surrogate is encoded by Python, which says what is wrong.
                 if let Some(text) = object.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
-                    return written(text.as_bytes());
+                    return observer::serialized(py, observer, || written(text.as_bytes()));
                 }
             }
             _ => {}
@@ -182,6 +166,38 @@ pub(crate) fn answer(
     let build = names::build_response(py)?;
     let (response, background) = (&solver.response, &solver.background);
     Ok(Answer::Build(build.call1((plan, result, response, background, &solver.connection.scope))?.unbind()))
+}
+
+/// What `written` makes of the JSON of the endpoint's `result` as its model has it.
+fn model_answer<T>(
+    plan: &Py<Plan>,
+    solver: &Solver,
+    result: &Bound<'_, PyAny>,
+    received: Option<Received>,
+    written: impl FnOnce(&[u8]) -> PyResult<T>,
+) -> PyResult<T> {
+    let py = result.py();
+    let render = &plan.get().answer.render;
+    let received = match received {
+        None => receive(render, result, |validate| validate::call_validator(validate, result.clone().unbind()))?,
+        given => given,
+    };
+    match (render, received) {
+        (_, Some(Received::Written(body))) => written(&body),
+        (_, Some(Received::Refused(errors))) => Err(refused(py, plan, solver, &errors, result)),
+        (Render::Model { to_json, options, values, shape, .. }, Some(Received::Valid { value, is_shaped })) => {
+            let shape = shape.as_ref().filter(|_| is_shaped);
+            if let Some(body) = shape.and_then(|shape| shape.get().write(value.bind(py))) {
+                return written(&body);
+            }
+            let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
+            arguments.push(value);
+            arguments.extend(values.iter().map(|value| value.clone_ref(py)));
+            let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
+            written(body.cast::<PyBytes>()?.as_bytes())
+        }
+        _ => Err(Error::Resumed.into()),
+    }
 }
 
 /// Whether `object` is of a class that no response is of, at a glance.
@@ -228,7 +244,7 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
 /// The error of a result that its model refuses.
 #[cold]
 #[inline(never)]
-fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>, result: &Py<PyAny>) -> PyErr {
+fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>, result: &Bound<'_, PyAny>) -> PyErr {
     let arguments = (errors, result, &plan.get().operation, &solver.connection.scope);
     match names::response_invalid(py).and_then(|response_invalid| response_invalid.call1(arguments)) {
         Ok(error) => PyErr::from_value(error),

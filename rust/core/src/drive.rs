@@ -19,6 +19,7 @@ use crate::exits::{self, Closer, Exits, Kind, Lifetime};
 use crate::hop::{Hop, Landed};
 use crate::messages::deliver;
 use crate::names;
+use crate::observer::{Observer, is_observed};
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::Ready;
 use crate::solve::{Body, Connection, Need, Place, Solver, path_params};
@@ -84,6 +85,8 @@ pub(crate) struct Driver {
     plan: Option<Py<Plan>>,
     solver: Option<Box<Solver>>,
     hop: Option<Py<Hop>>,
+    /// Who records the request; the solver knows it, too.
+    observer: Option<Observer>,
     /// The generators that wait at their `yield`.
     exits: Exits,
     chunks: Chunks,
@@ -107,6 +110,7 @@ impl Driver {
             plan: None,
             solver: None,
             hop: None,
+            observer: None,
             exits: Exits::default(),
             chunks: Chunks::default(),
             files: None,
@@ -125,6 +129,7 @@ impl Driver {
         plan: &Py<Plan>,
         channels: Channels,
         path_params: Option<&Bound<'_, PyDict>>,
+        is_observed: bool,
     ) -> PyResult<Box<Self>> {
         let connection = Connection::new(
             channels.scope.clone_ref(py),
@@ -136,8 +141,16 @@ impl Driver {
         solver.is_outermost = channels.application.is_some();
         solver.open_stacks(py)?;
         let exits = solver.exits();
-        let plan = Some(plan.clone_ref(py));
-        Ok(Box::new(Self { plan, solver: Some(solver), exits, ..Self::idle(channels, true) }))
+        let mut driver = Box::new(Self {
+            plan: Some(plan.clone_ref(py)),
+            solver: Some(solver),
+            exits,
+            ..Self::idle(channels, true)
+        });
+        if is_observed {
+            driver.observe(py, plan.get())?;
+        }
+        Ok(driver)
     }
 
     /// A driver that fails at once with what stands for a path that no route answers.
@@ -148,13 +161,13 @@ impl Driver {
     /// A driver that gives the response object for a `Request` whose body has been read.
     fn responding(
         py: Python<'_>,
-        plan: Py<Plan>,
+        plan: &Py<Plan>,
         request: &Bound<'_, PyAny>,
         body: Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
         let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
-        let mut solver = Solver::new(py, &plan, connection, path_params(&scope)?.as_ref())?;
+        let mut solver = Solver::new(py, plan, connection, path_params(&scope)?.as_ref())?;
         if matches!(plan.get().body, BodyMode::Form { .. }) {
             // Whoever has read it closes the files.
             solver.take_multipart(&body, true)?;
@@ -165,8 +178,13 @@ impl Driver {
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =
             Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
+        let is_observed = is_observed(&scope)?;
         let channels = Channels { scope: scope.unbind(), receive: py.None(), send: py.None(), application: None };
-        Ok(Self { plan: Some(plan), solver: Some(solver), ..Self::idle(channels, false) })
+        let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..Self::idle(channels, false) };
+        if is_observed {
+            driver.observe(py, plan.get())?;
+        }
+        Ok(driver)
     }
 
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
@@ -196,7 +214,7 @@ impl Driver {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
         }
-        if self.is_native { self.read(py) } else { self.solve(py) }
+        if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
 
     fn plan(&self, py: Python<'_>) -> PyResult<Py<Plan>> {
@@ -205,6 +223,26 @@ impl Driver {
 
     fn solver(&mut self) -> PyResult<&mut Solver> {
         self.solver.as_deref_mut().ok_or_else(|| Error::Resumed.into())
+    }
+
+    /// Let telemetry observe what is done from here on.
+    #[cold]
+    fn observe(&mut self, py: Python<'_>, plan: &Plan) -> PyResult<()> {
+        self.observer = Observer::of(py, plan)?;
+        let observer = self.observer.as_ref().map(|observer| observer.clone_ref(py));
+        self.solver()?.observer = observer;
+        Ok(())
+    }
+
+    /// Solve the graph, now that the body is read.
+    fn begin_solving(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if let Some(observer) = &self.observer {
+            let observer = observer.clone_ref(py);
+            let solver = self.solver()?;
+            let (connection, body) = (solver.connection.request(py)?, solver.sent_body(py)?);
+            observer.solving(py, &connection, body.as_ref())?;
+        }
+        self.solve(py)
     }
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -449,6 +487,7 @@ impl Run for Driver {
         visit.call(&self.plan)?;
         self.solver.as_ref().map_or(Ok(()), |solver| solver.visit(visit))?;
         visit.call(&self.hop)?;
+        visit.call(self.observer.as_ref().map(|observer| &observer.0))?;
         self.exits.visit(visit)?;
         visit.call(&self.files)?;
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
@@ -462,9 +501,9 @@ impl Run for Driver {
 #[pyfunction]
 pub(crate) fn respond(
     py: Python<'_>,
-    plan: Py<Plan>,
+    plan: &Bound<'_, Plan>,
     request: &Bound<'_, PyAny>,
     body: Bound<'_, PyAny>,
 ) -> PyResult<Awaitable> {
-    guarded(|| Driver::responding(py, plan, request, body).map(Awaitable::new))
+    guarded(|| Driver::responding(py, plan.as_unbound(), request, body).map(Awaitable::new))
 }

@@ -50,6 +50,8 @@ struct Recipe {
     fastapi_items: Option<Py<PyDict>>,
     /// The largest body, in bytes.
     limit: Option<u64>,
+    /// The path template that telemetry reports.
+    telemetry_path: Option<Py<PyAny>>,
 }
 
 /// One route in a table; the tables of a router share those that did not change.
@@ -139,6 +141,11 @@ impl Entry {
         self.recipe.limit
     }
 
+    /// The path template that telemetry reports.
+    pub(crate) fn telemetry_path(&self) -> Option<&Py<PyAny>> {
+        self.recipe.telemetry_path.as_ref()
+    }
+
     /// What `scope["fastapi"]` gets.
     pub(crate) fn fastapi_items(&self) -> Option<&Py<PyDict>> {
         self.recipe.fastapi_items.as_ref()
@@ -163,7 +170,8 @@ impl Entry {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Recipe { methods, methods_of, route, might, compile, scope_items, fastapi_items, .. } = &self.recipe;
+        let Recipe { methods, methods_of, route, might, compile, scope_items, fastapi_items, telemetry_path, .. } =
+            &self.recipe;
         visit.call(methods)?;
         visit.call(methods_of)?;
         visit.call(route)?;
@@ -173,6 +181,7 @@ impl Entry {
             items.iter().try_for_each(|(_, value)| visit.call(value))?;
         }
         visit.call(fastapi_items)?;
+        visit.call(telemetry_path)?;
         match self.plan.get() {
             Some(plan) => visit.call(plan),
             None => Ok(()),

@@ -1,4 +1,5 @@
-//! The way from the server to the driver when nothing stands between them: no user middleware, limit or telemetry.
+//! The way from the server to the driver when nothing stands between them: no user middleware, and no telemetry of the
+//! application's own.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use crate::awaitable::begin;
 use crate::drive::Driver;
 use crate::error::guarded;
 use crate::ffi;
+use crate::observer::is_observed;
 use crate::table::RouteTable;
 use crate::witness::Witness;
 
@@ -53,8 +55,7 @@ impl Gate {
         Ok(self.is_current()
             && self.layers.get().parts_replaced(py)? == 0
             && is_http(scope)?
-            && !scope.contains(intern!(py, "fastapi.telemetry"))?
-            && (self.is_inner || !self.is_observed(py)?))
+            && (self.is_inner || !self.is_observed(py)? || is_observed(scope)?))
     }
 }
 

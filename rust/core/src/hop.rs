@@ -59,7 +59,7 @@ impl Hop {
     /// Run the solver, and validate what the endpoint returned if that is done in a worker thread.
     fn run(&self, py: Python<'_>, solver: &mut Solver) -> PyResult<Landed> {
         let need = solver.run(py, Place::Thread { is_abandoned: &self.is_abandoned })?;
-        if let Need::Result(result) = &need {
+        if let (Need::Result(result), None) = (&need, &solver.observer) {
             if let Some(received) = receive_in_thread(py, self.plan.get(), solver, result)? {
                 return Ok(Landed::Received(result.clone_ref(py), received));
             }

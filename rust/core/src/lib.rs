@@ -18,6 +18,7 @@ mod hop;
 mod locked;
 mod messages;
 mod names;
+mod observer;
 mod plan;
 mod reply;
 mod respond;

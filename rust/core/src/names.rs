@@ -163,6 +163,16 @@ imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
 imported_type!(authorization_credentials, "ferroapi.security.http", "HTTPAuthorizationCredentials");
 imported_type!(basic_credentials, "ferroapi.security.http", "HTTPBasicCredentials");
 
+// ferroapi: telemetry
+imported!(
+    /// `(operation) -> RequestObserver | None`: who records the running request.
+    observe, "ferroapi.telemetry._observer", "observe"
+);
+imported!(
+    /// `(scope=, path=)`: names the route of a request.
+    route_selected, "ferroapi.telemetry._api", "_route_selected"
+);
+
 // ferroapi: limits of bodies
 imported!(
     /// `(application, scope, receive, send, limit) -> receive | None`: a `receive` under a limit, unless Python must answer.

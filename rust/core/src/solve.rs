@@ -15,6 +15,7 @@ use wire::form::LimitError;
 use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::{Collected, Found};
+use crate::observer::Observer;
 use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
 use crate::plan::overrides::Answer;
 use crate::plan::param::Parameter;
@@ -167,6 +168,8 @@ pub(crate) struct Solver {
     /// The plan without overrides, if `plan` is another one.
     base: Option<Py<Plan>>,
     pub(crate) connection: Connection,
+    /// Who records the request.
+    pub(crate) observer: Option<Observer>,
     collected: Collected,
     /// Whether the scope is not of the types that servers use: Python reads the parameters of every node.
     is_unusual: bool,
@@ -194,6 +197,9 @@ pub(crate) struct Solver {
     /// What the leaf has read.
     leaf: Option<Py<PyAny>>,
 }
+
+/// The attribute of a dependant with the fields that a leaf reads from the body.
+const BODY_PARAMS: &[&str] = &["body_params"];
 
 #[derive(Clone, Copy)]
 struct BeforeLeaf {
@@ -234,6 +240,7 @@ impl Solver {
             plan,
             base,
             connection,
+            observer: None,
             body: Body::Undefined,
             results: std::iter::repeat_with(|| None).take(nodes).collect(),
             cache: std::iter::repeat_with(|| None).take(cache).collect(),
@@ -333,6 +340,7 @@ impl Solver {
         visit.call(&self.plan)?;
         visit.call(&self.base)?;
         self.connection.visit(visit)?;
+        visit.call(self.observer.as_ref().map(|observer| &observer.0))?;
         self.collected.iter().flatten().try_for_each(|found| found.visit(visit))?;
         if let Body::Value(body) = &self.body {
             visit.call(body)?;
@@ -415,7 +423,8 @@ impl Solver {
             }
             let conducted = self.stacks.is_some();
             if !self.is_ready {
-                if matches!(place, Place::Thread { .. }) && !(node.is_silent && self.is_plain(py)) {
+                let is_told = is_endpoint && self.observer.is_some();
+                if matches!(place, Place::Thread { .. }) && (is_told || !(node.is_silent && self.is_plain(py))) {
                     return Ok(Need::Loop);
                 }
                 match self.collect(py, index, node)? {
@@ -446,6 +455,9 @@ impl Solver {
                     self.is_ready = true;
                     return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
                 }
+            }
+            if is_endpoint && self.observer.is_some() {
+                return self.call_observed(py, node);
             }
             match node.kind {
                 Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
@@ -479,6 +491,19 @@ impl Solver {
             }
         }
         Ok(Need::Invalid)
+    }
+
+    /// Call the endpoint, observed.
+    #[cold]
+    #[inline(never)]
+    fn call_observed(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
+        let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
+        let Some(observer) = &self.observer else { return Err(Error::Resumed.into()) };
+        if node.kind == Kind::Plain {
+            observer.call_plain(py, &values).map(Need::Result)
+        } else {
+            observer.call(py, &values).map(Need::Await)
+        }
     }
 
     /// Whether what a cached result makes needless can go unseen: not the lookups in a mapping of the application's own.
@@ -542,17 +567,25 @@ impl Solver {
                 self.before_leaf = Some(BeforeLeaf { errors, is_whole });
                 return self.read_leaf(py, node).map(Collecting::Reading);
             };
-            is_whole &= self.take_leaf(py, node, outcome.bind(py))?;
+            is_whole &= self.take_leaf(py, node, outcome.bind(py), BODY_PARAMS)?;
         } else {
             is_whole &= self.body_arguments(py, node)?;
         }
-        if !is_whole || self.errors.count(py) != errors {
+        let is_told = self.observer.is_some() && index + 1 == self.plan.get().nodes.len();
+        let is_broken = !is_whole || self.errors.count(py) != errors;
+        if is_broken && !is_told {
             self.arguments.clear();
             return Ok(Collecting::Broken);
         }
         for special in &node.specials {
             let value = self.special(py, special)?;
             self.arguments.push(value);
+        }
+        if is_told {
+            self.tell_solved(py, node)?;
+            if is_broken {
+                return Ok(Collecting::Broken);
+            }
         }
         if node.reuses && self.take_cached(py, node, index) {
             self.arguments.clear();
@@ -572,7 +605,12 @@ impl Solver {
             match self.results.get(child.node) {
                 Some(Some(value)) if child.is_argument => self.arguments.push(value.clone_ref(py)),
                 Some(Some(_)) => {}
-                _ => is_whole = false,
+                _ => {
+                    is_whole = false;
+                    if child.is_argument {
+                        self.take(py, None)?;
+                    }
+                }
             }
         }
         if node.leaf || self.is_unusual {
@@ -598,8 +636,29 @@ impl Solver {
     }
 
     /// Take a value as the next argument; tell whether there is one.
-    fn take(&mut self, value: Option<Py<PyAny>>) -> bool {
-        value.map(|value| self.arguments.push(value)).is_some()
+    #[inline]
+    fn take(&mut self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<bool> {
+        let is_there = value.is_some();
+        if let Some(value) = value {
+            self.arguments.push(value);
+        } else if self.observer.is_some() {
+            self.arguments.push(names::undefined(py)?.clone().unbind());
+        }
+        Ok(is_there)
+    }
+
+    /// Tell the observer of the endpoint's arguments, as far as there are any.
+    #[cold]
+    fn tell_solved(&mut self, py: Python<'_>, node: &Node) -> PyResult<()> {
+        let undefined = names::undefined(py)?;
+        let values = PyDict::new(py);
+        for (name, value) in node.keywords.bind(py).iter().zip(&self.arguments) {
+            if !value.is(undefined) {
+                values.set_item(name, value)?;
+            }
+        }
+        let errors = self.errors.list(py);
+        self.observer.as_ref().map_or(Ok(()), |observer| observer.solved(py, &values, &errors))
     }
 
     /// Call `node` with the collected arguments.
@@ -634,7 +693,7 @@ impl Solver {
             }
             None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors)?,
         };
-        Ok(self.take(value))
+        self.take(py, value)
     }
 
     /// Parameters by the Python leaf, laid out in the order of the node's keywords.
@@ -642,13 +701,28 @@ impl Solver {
         let request = self.connection.request(py)?;
         let read = if self.is_unusual { names::unusual_values(py)? } else { names::parameter_values(py)? };
         let outcome = read.call1((&node.dependant, request))?;
-        self.take_leaf(py, node, &outcome)
+        self.take_leaf(py, node, &outcome, &["path_params", "query_params", "header_params", "cookie_params"])
     }
 
-    fn take_leaf(&mut self, py: Python<'_>, node: &Node, outcome: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// Take what a Python leaf has made of the `fields` of a node.
+    fn take_leaf(
+        &mut self,
+        py: Python<'_>,
+        node: &Node,
+        outcome: &Bound<'_, PyAny>,
+        fields: &[&str],
+    ) -> PyResult<bool> {
         let (values, errors): (Bound<'_, PyDict>, Bound<'_, PyList>) = outcome.extract()?;
         if !errors.is_empty() {
             self.errors.extend(errors.as_any())?;
+            if self.observer.is_some() {
+                for group in fields {
+                    for field in node.dependant.bind(py).getattr(*group)?.try_iter()? {
+                        let value = values.get_item(field?.getattr(intern!(py, "name"))?)?;
+                        self.take(py, value.map(Bound::unbind))?;
+                    }
+                }
+            }
             return Ok(false);
         }
         for keyword in node.keywords.bind(py).iter().skip(self.arguments.len()) {
@@ -669,7 +743,11 @@ impl Solver {
                     Body::Value(value) => Some((0, value.clone_ref(py))),
                 };
                 let value = self.body_value(py, field, value.as_ref())?;
-                Ok(self.take(value))
+                let is_valid = value.is_some();
+                // FastAPI gives the whole body a value even if it is refused.
+                let is_told = self.observer.is_some();
+                self.take(py, value.or_else(|| is_told.then(|| py.None())))?;
+                Ok(is_valid)
             }
             BodyShape::Embedded(fields) => self.embedded(py, node, fields),
             BodyShape::Form(fields) => {
@@ -702,7 +780,7 @@ impl Solver {
                 }
             }
             let value = self.body_value(py, field, found.as_ref())?;
-            whole &= self.take(value);
+            whole &= self.take(py, value)?;
         }
         Ok(whole)
     }
@@ -725,7 +803,7 @@ impl Solver {
     fn leaf_body(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let body = self.received_body(py)?;
         let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
-        self.take_leaf(py, node, &outcome)
+        self.take_leaf(py, node, &outcome, BODY_PARAMS)
     }
 
     /// An awaitable of what the Python leaf makes of the body for `node`.
@@ -736,12 +814,17 @@ impl Solver {
 
     /// The body as FastAPI has it: a form, parsed JSON or bytes.
     fn received_body(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(form) = self.connection.form_data(py)? {
-            return Ok(form);
+        match self.sent_body(py)? {
+            None => Ok(names::undefined(py)?.clone().unbind()),
+            Some(body) => Ok(body),
         }
+    }
+
+    /// The same; nothing if none was sent.
+    pub(crate) fn sent_body(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         match &self.body {
-            Body::Undefined => Ok(names::undefined(py)?.clone().unbind()),
-            Body::Value(value) => Ok(value.clone_ref(py)),
+            Body::Undefined => self.connection.form_data(py),
+            Body::Value(value) => Ok(Some(value.clone_ref(py))),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::error::guarded;
 use crate::plan::{BodyMode, Plan};
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
-use crate::{body, ffi, names};
+use crate::{body, ffi, names, observer};
 
 /// The entries for one scope type.
 #[derive(Default)]
@@ -304,7 +304,11 @@ impl RouteTable {
             }
         }
         self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
-        Driver::native(py, plan, channels, Some(&path_params)).map(|driver| Ok(Some(driver)))
+        let is_observed = observer::is_observed(scope)?;
+        if is_observed {
+            observer::selected(scope, entry.telemetry_path())?;
+        }
+        Driver::native(py, plan, channels, Some(&path_params), is_observed).map(|driver| Ok(Some(driver)))
     }
 
     /// Put a body under its limit; whether that can be done here: Starlette refuses what is announced to be larger.
@@ -534,6 +538,9 @@ impl RouteTable {
             return Ok(None);
         };
         self.update_scope(scope, entry, &path_params, application.map(Bound::as_unbound))?;
+        if observer::is_observed(scope)? {
+            observer::selected(scope, entry.telemetry_path())?;
+        }
         Ok(Some(plan.clone_ref(py)))
     }
 

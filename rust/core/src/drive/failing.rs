@@ -9,12 +9,12 @@ use crate::answer::{Answer, object_answer};
 use crate::awaitable::{Next, exception};
 use crate::exits::Lifetime;
 use crate::names;
-use crate::solve::{Body, no_yield};
+use crate::solve::no_yield;
 
 impl Driver {
     /// The request does not validate: the default answer at once, or the exception for whoever handles it.
     pub(super) fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.is_native && self.exits.is_idle(py)? {
+        if self.is_native && self.observer.is_none() && self.exits.is_idle(py)? {
             let errors = self.solver()?.errors.list(py);
             let (handlers, size) = (self.handlers(py)?, self.solver()?.connection.body_size);
             let response = names::default_refusal(py)?.call1((errors, handlers, size, &self.channels.scope))?;
@@ -33,14 +33,7 @@ impl Driver {
             let plan = self.plan(py)?;
             let scope = self.channels.scope.clone_ref(py);
             let solver = self.solver()?;
-            let body = match &solver.body {
-                Body::Undefined => None,
-                Body::Value(body) => Some(body.clone_ref(py)),
-            };
-            let body = match body {
-                Some(body) => Some(body),
-                None => solver.connection.form_data(py)?,
-            };
+            let body = solver.sent_body(py)?;
             let errors = solver.errors.list(py);
             let size = solver.connection.body_size;
             let error = names::request_invalid(py)?.call1((errors, body, size, &plan.get().operation, scope))?;
@@ -65,6 +58,12 @@ impl Driver {
     pub(super) fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
         if let Some(hop) = self.hop.take() {
             hop.get().abandon();
+        }
+        if let Some(observer) = &self.observer {
+            let connection = self.solver.as_mut().map(|solver| solver.connection.request(py)).transpose();
+            if let Err(failure) = connection.and_then(|connection| observer.failed(py, &error, connection)) {
+                error = failure;
+            }
         }
         if self.stage == Stage::Failing || !self.is_native {
             return Err(error);

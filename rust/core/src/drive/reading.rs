@@ -15,7 +15,7 @@ impl Driver {
     /// Read the body, if the plan wants one.
     pub(super) fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self.plan(py)?.get().body {
-            BodyMode::Unread => self.solve(py),
+            BodyMode::Unread => self.begin_solving(py),
             BodyMode::Json { .. } => self.receive(py),
             BodyMode::Form { is_limited } => {
                 if !is_limited && body::is_readable_form(Scope(self.channels.scope.bind(py)))? {
@@ -56,7 +56,7 @@ impl Driver {
         }
         let whole = std::mem::take(&mut self.chunks).whole(py)?;
         self.parse(py, whole)?;
-        self.solve(py)
+        self.begin_solving(py)
     }
 
     /// Starlette has read the body: a form, or bytes.
@@ -67,7 +67,7 @@ impl Driver {
         } else {
             self.parse(py, value.into_bound(py).cast_into()?)?;
         }
-        self.solve(py)
+        self.begin_solving(py)
     }
 
     fn is_form(&self, py: Python<'_>) -> PyResult<bool> {
@@ -88,7 +88,7 @@ impl Driver {
         self.chunks = Chunks::default();
         self.solver()?.connection.body_size = whole.as_bytes().len();
         self.files = self.solver()?.take_multipart(&items, false)?;
-        self.solve(py)
+        self.begin_solving(py)
     }
 
     /// `message` is what came after the chunks and is not among them; none if more is to be asked for.
