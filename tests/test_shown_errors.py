@@ -80,6 +80,8 @@ def test_answer_limit_counts_the_whole_request() -> None:
     scope = {"type": "http", "path": "/é", "query_string": b"a=1", "headers": headers}
     assert answer_limit(100, HTTPConnection(scope)) == 16_000 + 2 * (100 + 2 + 3 + 5 + 11)
     assert answer_limit(100, None) == 16_200
+    unusual = {"type": "http", "headers": [(b"a", None), None, 7, (b"bc",), "de"]}
+    assert answer_limit(100, HTTPConnection(unusual)) == 16_000 + 2 * (100 + 3)
     assert answer_limit(0, HTTPConnection({"type": "http", "headers": iter(headers)})) == 16_000
 
 

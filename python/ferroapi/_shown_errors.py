@@ -54,11 +54,20 @@ def encoded_errors(errors: Sequence[Any]) -> bytes | None:
 def answer_limit(body_size: int, connection: Any) -> int:
     """Return how many bytes the answer to a request may have; whoever calls a handler may give it any connection."""
     scope: Any = connection.scope if isinstance(connection, HTTPConnection) else {}
-    headers = scope.get("headers")
-    pairs = (pair for pair in headers if isinstance(pair, tuple | list)) if isinstance(headers, tuple | list) else ()
-    texts = (scope.get("path"), scope.get("query_string"), *chain.from_iterable(pairs))
-    head_size = sum(len(text) for text in texts if isinstance(text, str | bytes))
+    texts = (scope.get("path"), scope.get("query_string"))
+    head_size = sum(len(text) for text in texts if isinstance(text, str | bytes)) + _headers_size(scope.get("headers"))
     return LEAST_ANSWER + ANSWER_PER_BYTE * (body_size + head_size)
+
+
+def _headers_size(headers: Any) -> int:
+    if not isinstance(headers, list | tuple):
+        return 0
+    try:
+        return sum(map(len, chain.from_iterable(headers)))
+    except TypeError:
+        # Something is no pair, or no text: it is not as servers have it, and does not count.
+        pairs = (pair for pair in headers if isinstance(pair, tuple | list))
+        return sum(len(text) for text in chain.from_iterable(pairs) if isinstance(text, str | bytes))
 
 
 def form_size(form: FormData) -> int:

@@ -76,8 +76,9 @@ def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: st
 
 def read_extras(received: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, Any]]:
     """Yield each received name that is not known with its value, or with all its values when it was repeated."""
-    if isinstance(received, GroupedQuery | GroupedHeaders):
-        yield from ((name, value) for name, value in received.grouped.items() if name not in known)
+    grouped = received.grouped if isinstance(received, GroupedQuery | GroupedHeaders) else received
+    if type(grouped) is dict:
+        yield from ((name, value) for name, value in grouped.items() if name not in known)
         return
     if isinstance(received, ImmutableMultiDict):
         items = received.multi_items()
