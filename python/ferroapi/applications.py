@@ -581,6 +581,14 @@ class FastAPI(ForwardedOperations, Starlette):
         return decorator
 
 
+_CALL = FastAPI.__call__
+
+
+def _is_called_as_written(application: Any) -> bool:
+    """Tell whether calling an application does no more than `FastAPI.__call__`, so that a server may go past it."""
+    return getattr(type(application), "__call__", None) is _CALL  # noqa: B004 - the function that it is, not whether
+
+
 watch_names()
 
 if not TYPE_CHECKING:

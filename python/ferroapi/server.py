@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.logging import TRACE_LOG_LEVEL
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.utils import (
     get_client_addr,
     get_local_addr,
@@ -19,6 +20,9 @@ from uvicorn.protocols.utils import (
 )
 
 from ferroapi import _core
+from ferroapi._middleware import texts
+
+_PROXY_HEADERS_CALL = ProxyHeadersMiddleware.__call__
 
 
 class HTTPProtocol(_core.HTTPProtocol):
@@ -46,6 +50,40 @@ def peers(transport: Any, logger: logging.Logger) -> tuple[Any, Any, str]:
     if logger.level <= TRACE_LOG_LEVEL:
         logger.log(TRACE_LOG_LEVEL, "%sHTTP connection made", _prefix(client))
     return get_local_addr(transport), client, "https" if is_ssl(transport) else "http"
+
+
+def below_proxy_headers(application: Any) -> tuple[Any, Any]:
+    """Return the application below uvicorn's middleware for proxy headers, and the hosts that this trusts.
+
+    A middleware of another version, or another application, is returned as it is, without hosts.
+    """
+    is_known = (
+        type(application) is ProxyHeadersMiddleware
+        and ProxyHeadersMiddleware.__call__ is _PROXY_HEADERS_CALL
+        and texts.is_known(ProxyHeadersMiddleware.__module__)
+    )
+    return (application.app, application.trusted_hosts) if is_known else (application, None)
+
+
+def is_trusted(client: tuple[str, int] | None, trusted_hosts: Any) -> bool:
+    """Tell whether the proxy headers of this client are believed."""
+    return (client[0] if client else None) in trusted_hosts
+
+
+def read_proxy_headers(scope: dict[str, Any], trusted_hosts: Any) -> None:
+    """Put the scheme and the client that a trusted proxy names into the scope of a request.
+
+    Source: uvicorn, `ProxyHeadersMiddleware`.
+    """
+    sent = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
+    schemes = [value.strip() for name, value in sent if name == b"x-forwarded-proto"]
+    if schemes and schemes[-1] in {"http", "https", "ws", "wss"}:
+        scope["scheme"] = schemes[-1]
+    clients = [value for name, value in sent if name == b"x-forwarded-for"]
+    if clients:
+        host, port = trusted_hosts.get_trusted_client_address(", ".join(clients))
+        if host:
+            scope["client"] = (host, port)
 
 
 def connection_lost(logger: logging.Logger, scope: dict[str, Any] | None) -> None:

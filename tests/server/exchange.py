@@ -75,7 +75,8 @@ def arrive(protocol: Any, data: bytes) -> None:
 
 async def connect(protocol: Any, application: Application, **options: Any) -> tuple[Any, Wire]:
     """Return a protocol whose connection is made, and its transport; the `Date` and `Server` headers are off."""
-    config = Config(application, log_config=None, access_log=False, proxy_headers=False, **options)
+    usual: dict[str, Any] = {"log_config": None, "access_log": False, "proxy_headers": False}
+    config = Config(application, **(usual | options))
     connected = protocol(config, ServerState(), {"key": "value"}, asyncio.get_running_loop())
     wire = Wire()
     connected.connection_made(wire)

@@ -1,4 +1,4 @@
-"""Whether the modules of Starlette's middleware are those that the chain was written for.
+"""Whether the modules of other packages' middleware are those that the engine's stand-ins were written for.
 
 A layer of any other version is run as it is: right, at Starlette's own cost.
 """
@@ -27,8 +27,12 @@ _DIGESTS = {
         "48d4e579a6002c6a084d5ef1c1b89ce2007a55874cf1895e6bfca4722533df58",  # 1.6
         "7e88112b2a4cc7780ace81e026928f2084c674ac4575408402ab244479dd6414",  # 1.7 to 1.10
     },
+    "uvicorn.middleware.proxy_headers": {
+        "a4d664f3434db1c2c4c22f291a7e9c21b685d1b49f26108a9f7a478eaa9f5bdd",  # uvicorn 0.54
+    },
 }
-"""The SHA-256 of each text whose layer does what its stand-in does, and the versions of Starlette that have it."""
+"""The SHA-256 of each text whose layer does what its stand-in does, and the versions that have it: Starlette's,
+where no other package is named."""
 
 
 @cache

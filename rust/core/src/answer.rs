@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, guarded};
 use crate::plan::{Plan, Render};
-use crate::respond::{Ready, carries_body, check_response};
+use crate::respond::{Content, Ready, carries_body, check_response};
 use crate::serialize::shape::{self, Shaped};
 use crate::solve::Solver;
 use crate::{ffi, names, observer, serialize, validate};
@@ -135,7 +135,7 @@ pub(crate) fn answer(
             None => None,
             Some(response) => Some(response.bind(py).getattr(intern!(py, "raw_headers"))?),
         };
-        let written = |body: &[u8]| -> PyResult<Answer> {
+        let written = |body: Content| -> PyResult<Answer> {
             let ready = Ready::new(py, recipe, status, body, added.as_ref())?;
             if native {
                 return Ok(Answer::Ready(ready));
@@ -147,7 +147,7 @@ pub(crate) fn answer(
         match &recipe.render {
             Render::Json => {
                 let body = observer::serialized(py, observer, || serialize::encode_json(object))?;
-                return written(&body);
+                return written(Content::Written(body));
             }
             Render::Model { .. } if received.is_none() && plan.get().validates_in_thread() => {}
             Render::Model { .. } => {
@@ -157,7 +157,7 @@ pub(crate) fn answer(
             Render::Text if native => {
                 // A text with a lone surrogate is encoded by Python, which says what is wrong.
                 if let Some(text) = object.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok()) {
-                    return observer::serialized(py, observer, || written(text.as_bytes()));
+                    return observer::serialized(py, observer, || written(Content::Written(text.as_bytes().to_vec())));
                 }
             }
             _ => {}
@@ -165,7 +165,8 @@ pub(crate) fn answer(
     }
     let build = names::build_response(py)?;
     let (response, background) = (&solver.response, &solver.background);
-    Ok(Answer::Build(build.call1((plan, result, response, background, &solver.connection.scope))?.unbind()))
+    let scope = solver.connection.channels.scope(py)?;
+    Ok(Answer::Build(build.call1((plan, result, response, background, scope))?.unbind()))
 }
 
 /// What `written` makes of the JSON of the endpoint's `result` as its model has it.
@@ -174,7 +175,7 @@ fn model_answer<T>(
     solver: &Solver,
     result: &Bound<'_, PyAny>,
     received: Option<Received>,
-    written: impl FnOnce(&[u8]) -> PyResult<T>,
+    written: impl FnOnce(Content) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = result.py();
     let render = &plan.get().answer.render;
@@ -183,18 +184,18 @@ fn model_answer<T>(
         given => given,
     };
     match (render, received) {
-        (_, Some(Received::Written(body))) => written(&body),
+        (_, Some(Received::Written(body))) => written(Content::Written(body)),
         (_, Some(Received::Refused(errors))) => Err(refused(py, plan, solver, &errors, result)),
         (Render::Model { to_json, options, values, shape, .. }, Some(Received::Valid { value, is_shaped })) => {
             let shape = shape.as_ref().filter(|_| is_shaped);
             if let Some(body) = shape.and_then(|shape| shape.get().write(value.bind(py))) {
-                return written(&body);
+                return written(Content::Written(body));
             }
             let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
             arguments.push(value);
             arguments.extend(values.iter().map(|value| value.clone_ref(py)));
             let body = ffi::vectorcall(to_json.bind(py), &arguments, Some(options.bind(py)))?;
-            written(body.cast::<PyBytes>()?.as_bytes())
+            written(Content::Object(body.cast_into::<PyBytes>()?.into_any().unbind()))
         }
         _ => Err(Error::Resumed.into()),
     }
@@ -245,8 +246,12 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
 #[cold]
 #[inline(never)]
 fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>, result: &Bound<'_, PyAny>) -> PyErr {
-    let arguments = (errors, result, &plan.get().operation, &solver.connection.scope);
-    match names::response_invalid(py).and_then(|response_invalid| response_invalid.call1(arguments)) {
+    let error = solver
+        .connection
+        .channels
+        .scope(py)
+        .and_then(|scope| names::response_invalid(py)?.call1((errors, result, &plan.get().operation, scope)));
+    match error {
         Ok(error) => PyErr::from_value(error),
         Err(failure) => failure,
     }

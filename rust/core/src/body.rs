@@ -39,11 +39,11 @@ pub(crate) fn form_media_type<'py>(py: Python<'py>, content_type: &[u8]) -> PyRe
 }
 
 /// Whether a body under this `Content-Type` is parsed as JSON.
-pub(crate) fn is_json(scope: Scope<'_, '_>, strict: bool) -> PyResult<bool> {
-    let Some(content_type) = scope.header(b"content-type")?.filter(|value| !value.as_bytes().is_empty()) else {
-        return Ok(!strict);
-    };
-    Ok(media_type::is_json(content_type.as_bytes()))
+pub(crate) fn is_json(content_type: Option<&Bound<'_, PyBytes>>, strict: bool) -> bool {
+    match content_type.map(PyBytesMethods::as_bytes) {
+        None | Some(b"") => !strict,
+        Some(content_type) => media_type::is_json(content_type),
+    }
 }
 
 /// Whether the driver reads a form of this kind: a url-encoded or multipart one.

@@ -14,6 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use self::reading::Chunks;
 use crate::answer::{Answer, Received, answer, object_answer};
 use crate::awaitable::{Awaitable, Next, Run};
+use crate::connection::{Channels, path_params};
 use crate::error::{Error, guarded};
 use crate::exits::{self, Closer, Exits, Kind, Lifetime};
 use crate::hop::{Hop, Landed};
@@ -22,7 +23,7 @@ use crate::names;
 use crate::observer::{Observer, is_observed};
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::Ready;
-use crate::solve::{Body, Connection, Need, Place, Solver, path_params};
+use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
 use crate::worker::{self, Called, Terms};
 
@@ -68,18 +69,11 @@ enum Ending {
     Checkpoint,
 }
 
-/// The connection of one request, and who is around it.
-pub(crate) struct Channels {
-    pub(crate) scope: Py<PyDict>,
-    pub(crate) receive: Py<PyAny>,
-    pub(crate) send: Py<PyAny>,
-    /// The application, when the driver is the outermost code of its request: exceptions go to its middleware stack.
-    pub(crate) application: Option<Py<PyAny>>,
-}
-
 /// One request under way.
 pub(crate) struct Driver {
     channels: Channels,
+    /// The application, when the driver is the outermost code of its request: exceptions go to its middleware stack.
+    application: Option<Py<PyAny>>,
     /// Whether the response is sent from here; otherwise awaiting the driver gives a response object.
     is_native: bool,
     plan: Option<Py<Plan>>,
@@ -103,9 +97,10 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    fn idle(channels: Channels, is_native: bool) -> Self {
+    fn idle(channels: Channels, application: Option<Py<PyAny>>, is_native: bool) -> Self {
         Self {
             channels,
+            application,
             is_native,
             plan: None,
             solver: None,
@@ -128,24 +123,20 @@ impl Driver {
         py: Python<'_>,
         plan: &Py<Plan>,
         channels: Channels,
+        application: Option<Py<PyAny>>,
         path_params: Option<&Bound<'_, PyDict>>,
         is_observed: bool,
     ) -> PyResult<Box<Self>> {
-        let connection = Connection::new(
-            channels.scope.clone_ref(py),
-            channels.receive.clone_ref(py),
-            channels.send.clone_ref(py),
-            None,
-        );
+        let connection = Connection::new(channels.clone_ref(py), None);
         let mut solver = Solver::new(py, plan, connection, path_params)?;
-        solver.is_outermost = channels.application.is_some();
+        solver.is_outermost = application.is_some();
         solver.open_stacks(py)?;
         let exits = solver.exits();
         let mut driver = Box::new(Self {
             plan: Some(plan.clone_ref(py)),
             solver: Some(solver),
             exits,
-            ..Self::idle(channels, true)
+            ..Self::idle(channels, application, true)
         });
         if is_observed {
             driver.observe(py, plan.get())?;
@@ -154,8 +145,8 @@ impl Driver {
     }
 
     /// A driver that fails at once with what stands for a path that no route answers.
-    pub(crate) fn refusing(channels: Channels, refusal: PyErr) -> Box<Self> {
-        Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, true) })
+    pub(crate) fn refusing(channels: Channels, application: Py<PyAny>, refusal: PyErr) -> Box<Self> {
+        Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, Some(application), true) })
     }
 
     /// A driver that gives the response object for a `Request` whose body has been read.
@@ -166,7 +157,8 @@ impl Driver {
         body: Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
-        let connection = Connection::new(scope.clone().unbind(), py.None(), py.None(), Some(request.clone().unbind()));
+        let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
+        let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
         let mut solver = Solver::new(py, plan, connection, path_params(&scope)?.as_ref())?;
         if matches!(plan.get().body, BodyMode::Form { .. }) {
             // Whoever has read it closes the files.
@@ -179,8 +171,8 @@ impl Driver {
         solver.stacks =
             Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
         let is_observed = is_observed(&scope)?;
-        let channels = Channels { scope: scope.unbind(), receive: py.None(), send: py.None(), application: None };
-        let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..Self::idle(channels, false) };
+        let idle = Self::idle(channels, None, false);
+        let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..idle };
         if is_observed {
             driver.observe(py, plan.get())?;
         }
@@ -336,6 +328,10 @@ impl Driver {
         match self.answer.take() {
             Some(Answer::Ready(ready)) => {
                 self.stage = Stage::Starting;
+                if self.channels.write(py, &ready)? {
+                    self.stage = Stage::Sending;
+                    return self.run_background(py);
+                }
                 let message = ready.start(py)?;
                 self.ready = Some(ready);
                 self.deliver(py, &message)
@@ -351,8 +347,8 @@ impl Driver {
             // The response object runs the background tasks itself.
             solver.background = None;
         }
-        let Channels { scope, receive, send, .. } = &self.channels;
-        let recorder = Py::new(py, Recorder::new(send.clone_ref(py)))?;
+        let (scope, receive) = (self.channels.scope(py)?, self.channels.receive(py)?);
+        let recorder = Py::new(py, Recorder::new(self.channels.send(py)?.unbind()))?;
         self.recorder = Some(recorder.clone_ref(py));
         let class = response.bind(py).get_type();
         let is_taken_as_it_is = self
@@ -376,7 +372,7 @@ impl Driver {
     }
 
     fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
-        match deliver(self.channels.send.bind(py), message)? {
+        match deliver(&self.channels.send(py)?, message)? {
             Some(awaitable) => Ok(Next::Await(awaitable)),
             None => self.advance(py, py.None()),
         }
@@ -479,11 +475,8 @@ impl Run for Driver {
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Channels { scope, receive, send, application } = &self.channels;
-        visit.call(scope)?;
-        visit.call(receive)?;
-        visit.call(send)?;
-        visit.call(application)?;
+        self.channels.visit(visit)?;
+        visit.call(&self.application)?;
         visit.call(&self.plan)?;
         self.solver.as_ref().map_or(Ok(()), |solver| solver.visit(visit))?;
         visit.call(&self.hop)?;

@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySet, PyString};
+use pyo3::types::{PyDict, PyMapping, PySet, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::Template;
 
+use crate::ffi;
 use crate::plan::Plan;
 
 /// Keys and values for a scope, side by side: they are set for each request.
@@ -132,7 +133,7 @@ impl Entry {
     }
 
     /// What the scope gets.
-    pub(crate) fn scope_items(&self) -> &[(Py<PyString>, Py<PyAny>)] {
+    fn scope_items(&self) -> &[(Py<PyString>, Py<PyAny>)] {
         self.recipe.scope_items.as_ref().map_or(&[], |ScopeItems(items)| items)
     }
 
@@ -145,11 +146,70 @@ impl Entry {
     pub(crate) fn telemetry_path(&self) -> Option<&Py<PyAny>> {
         self.recipe.telemetry_path.as_ref()
     }
+}
 
-    /// What `scope["fastapi"]` gets.
-    pub(crate) fn fastapi_items(&self) -> Option<&Py<PyDict>> {
-        self.recipe.fastapi_items.as_ref()
+/// What was selected for a request: all that its scope gets by that.
+pub(crate) struct Selection {
+    pub(crate) entry: Py<Entry>,
+    pub(crate) router: Py<PyAny>,
+    /// The application, when the driver is the outermost code of its request.
+    pub(crate) application: Option<Py<PyAny>>,
+    /// None stands for an empty dictionary.
+    pub(crate) path_params: Option<Py<PyDict>>,
+}
+
+impl Selection {
+    /// Put it into the scope.
+    ///
+    /// # Errors
+    /// Those of changing the scope.
+    pub(crate) fn apply(&self, scope: &Bound<'_, PyDict>) -> PyResult<()> {
+        let (py, entry) = (scope.py(), self.entry.get());
+        if let Some(application) = &self.application {
+            scope.set_item(intern!(py, "app"), application)?;
+        }
+        ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
+        for (key, value) in entry.scope_items() {
+            scope.set_item(key, value)?;
+        }
+        match &self.path_params {
+            Some(path_params) => scope.set_item(intern!(py, "path_params"), path_params)?,
+            None => scope.set_item(intern!(py, "path_params"), PyDict::new(py))?,
+        }
+        if let Some(items) = &entry.recipe.fastapi_items {
+            let (notes, items) = (notes(scope)?, items.bind(py));
+            let form_limits = intern!(py, "form_limits");
+            let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
+            // A request gets limits of its own: those around this router, overridden by the entry's.
+            let limits = notes.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
+            limits.update(own.cast::<PyMapping>()?)?;
+            notes.update(items.as_mapping())?;
+            notes.set_item(form_limits, limits)?;
+        }
+        Ok(())
     }
+
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Self { entry, router, application, path_params } = self;
+        visit.call(entry)?;
+        visit.call(router)?;
+        visit.call(application)?;
+        visit.call(path_params)
+    }
+}
+
+/// The `fastapi` dictionary of a scope, made if it is not there yet.
+///
+/// # Errors
+/// `TypeError`: something else is there.
+pub(crate) fn notes<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let key = intern!(scope.py(), "fastapi");
+    if let Some(known) = scope.get_item(key)? {
+        return Ok(known.cast_into()?);
+    }
+    let notes = PyDict::new(scope.py());
+    scope.set_item(key, &notes)?;
+    Ok(notes)
 }
 
 /// Whether these methods are any, or this one is among them.

@@ -4,7 +4,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use wire::query::{Part, Quoted};
@@ -13,7 +13,7 @@ use wire::scalar;
 use crate::ffi;
 use crate::plan::param::Scalar;
 use crate::plan::{Kept, Key, Plan};
-use crate::scope::{Headers, Scope};
+use crate::scope::Fields;
 
 /// A collected value.
 #[derive(Debug)]
@@ -35,20 +35,21 @@ impl Found {
 pub(crate) type Collected = SmallVec<[Option<Found>; 8]>;
 
 /// Collect what `plan` asks for, and tell whether all was of the types that servers use: else Python has to read it.
-pub(crate) fn collect<'py>(
+pub(crate) fn collect(
+    py: Python<'_>,
     plan: &Plan,
-    scope: Scope<'_, 'py>,
-    path_params: Option<&Bound<'py, PyDict>>,
+    fields: Option<&Fields<'_, '_>>,
+    path_params: Option<&Bound<'_, PyDict>>,
     collected: &mut Collected,
 ) -> PyResult<bool> {
-    let (Some(query_string), Some(received)) = (scope.query_string()?, scope.headers()?) else { return Ok(false) };
+    let Some(fields) = fields else { return Ok(false) };
     if let Some(path_params) = path_params {
         path(&plan.keys.path, path_params, collected)?;
     }
     if !plan.keys.query.is_empty() {
-        query(&plan.keys.query, &query_string, collected)?;
+        query(py, &plan.keys.query, fields.query_string(), collected)?;
     }
-    Ok((plan.keys.header.is_empty() && plan.keys.cookie.is_empty()) || headers(plan, &received, collected)?)
+    Ok((plan.keys.header.is_empty() && plan.keys.cookie.is_empty()) || headers(py, plan, fields, collected)?)
 }
 
 /// The slots before anything is collected.
@@ -141,9 +142,8 @@ fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut 
     Ok(())
 }
 
-fn query(keys: &[Key<String>], query_string: &Bound<'_, PyBytes>, collected: &mut Collected) -> PyResult<()> {
-    let py = query_string.py();
-    for Part { name, value } in wire::query::parts(query_string.as_bytes()) {
+fn query(py: Python<'_>, keys: &[Key<String>], query_string: &[u8], collected: &mut Collected) -> PyResult<()> {
+    for Part { name, value } in wire::query::parts(query_string) {
         for key in named(keys, &name.bytes()) {
             keep(collected, key, value.raw, (py, || text(py, value)))?;
         }
@@ -152,30 +152,28 @@ fn query(keys: &[Key<String>], query_string: &Bound<'_, PyBytes>, collected: &mu
 }
 
 /// Whether all that was looked at are headers as servers have them.
-fn headers(plan: &Plan, received: &Headers<'_>, collected: &mut Collected) -> PyResult<bool> {
+fn headers(py: Python<'_>, plan: &Plan, received: &Fields<'_, '_>, collected: &mut Collected) -> PyResult<bool> {
     // Of a name that is kept once the first header counts, so that what follows the last of them matters no more.
     let has_lists = plan.keys.header.iter().any(|key| key.kept == Kept::All);
     let mut wanted = plan.keys.header.len();
-    received.each(|name, value| {
-        let py = value.py();
+    received.each_header(|name, value| {
         for key in plan.keys.header.iter().filter(|key| key.text == name) {
             if key.kept == Kept::All {
-                keep_object(collected, key, ffi::latin_1(py, value.as_bytes())?.into_any())?;
+                keep_object(collected, key, ffi::latin_1(py, value)?.into_any())?;
             } else if collected.get(key.slot).is_some_and(Option::is_none) {
-                keep(collected, key, value.as_bytes(), (py, || ffi::latin_1(py, value.as_bytes())))?;
+                keep(collected, key, value, (py, || ffi::latin_1(py, value)))?;
                 wanted -= 1;
             }
         }
         if name == b"cookie" && !plan.keys.cookie.is_empty() {
-            cookies(&plan.keys.cookie, value, collected)?;
+            cookies(py, &plan.keys.cookie, value, collected)?;
         }
         Ok(wanted > 0 || has_lists || !plan.keys.cookie.is_empty())
     })
 }
 
-fn cookies(keys: &[Key<String>], header: &Bound<'_, PyBytes>, collected: &mut Collected) -> PyResult<()> {
-    let py = header.py();
-    for (name, value) in wire::cookie::pairs(header.as_bytes()) {
+fn cookies(py: Python<'_>, keys: &[Key<String>], header: &[u8], collected: &mut Collected) -> PyResult<()> {
+    for (name, value) in wire::cookie::pairs(header) {
         for key in named(keys, name.as_bytes()) {
             keep(collected, key, value.as_bytes(), (py, || Ok(PyString::new(py, &value))))?;
         }

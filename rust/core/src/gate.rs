@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::begin;
+use crate::awaitable::{Awaitable, begin};
+use crate::connection::Channels;
 use crate::drive::Driver;
 use crate::error::guarded;
 use crate::ffi;
@@ -50,12 +51,17 @@ impl Gate {
     }
 
     /// Whether nothing has to be looked at before the table: only then may the driver be the outermost code.
-    fn is_open(&self, py: Python<'_>, scope: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(false) };
-        Ok(self.is_current()
-            && self.layers.get().parts_replaced(py)? == 0
-            && is_http(scope)?
-            && (self.is_inner || !self.is_observed(py)? || is_observed(scope)?))
+    fn is_open(&self, py: Python<'_>, channels: &Channels) -> PyResult<bool> {
+        if !self.is_current() || self.layers.get().parts_replaced(py)? != 0 {
+            return Ok(false);
+        }
+        match channels {
+            Channels::Asgi { scope, .. } => {
+                let scope = scope.bind(py);
+                Ok(is_http(scope)? && (self.is_inner || !self.is_observed(py)? || is_observed(scope)?))
+            }
+            Channels::Direct { .. } => Ok(!self.is_observed(py)?),
+        }
     }
 }
 
@@ -97,32 +103,47 @@ impl Gate {
         receive: Py<PyAny>,
         send: Py<PyAny>,
     ) -> PyResult<Py<PyAny>> {
-        let driver = match guarded(|| self.driver(py, scope, receive, send)) {
-            // The application meets the same error again, inside its middleware stack.
-            Err(error) if error.is_instance_of::<PyException>(py) => None,
-            driver => driver?,
-        };
-        let Some(driver) = driver else { return boolean(py, false) };
-        match begin(py, driver)? {
-            None => boolean(py, true),
-            Some(rest) => Ok(Py::new(py, rest)?.into_any()),
+        let Ok(scope) = scope.cast_exact::<PyDict>() else { return boolean(py, false) };
+        let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
+        match guarded(|| self.begin(py, &channels))? {
+            Begun::Refused => boolean(py, false),
+            Begun::Over => boolean(py, true),
+            Begun::Suspended(rest) => Ok(Py::new(py, rest)?.into_any()),
         }
     }
 }
 
+/// What has become of a request at the gate.
+pub(crate) enum Begun {
+    /// The application must look closer; nothing was run.
+    Refused,
+    /// It is answered.
+    Over,
+    /// This is to be awaited.
+    Suspended(Awaitable),
+}
+
 impl Gate {
+    /// Run the request to where it first waits.
+    ///
+    /// # Errors
+    /// What comes out of the request: its exception handlers have been asked.
+    pub(crate) fn begin(&self, py: Python<'_>, channels: &Channels) -> PyResult<Begun> {
+        let driver = match guarded(|| self.driver(py, channels)) {
+            // The application meets the same error again, inside its middleware stack.
+            Err(error) if error.is_instance_of::<PyException>(py) => None,
+            driver => driver?,
+        };
+        let Some(driver) = driver else { return Ok(Begun::Refused) };
+        Ok(begin(py, driver)?.map_or(Begun::Over, Begun::Suspended))
+    }
+
     /// The driver of the request, if nothing has to be looked at before the table.
-    fn driver(
-        &self,
-        py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        receive: Py<PyAny>,
-        send: Py<PyAny>,
-    ) -> PyResult<Option<Box<Driver>>> {
-        if !self.is_open(py, scope)? {
+    fn driver(&self, py: Python<'_>, channels: &Channels) -> PyResult<Option<Box<Driver>>> {
+        if !self.is_open(py, channels)? {
             return Ok(None);
         }
-        self.table.get().driver(py, scope, receive, send, Some(self.application.clone_ref(py)))
+        self.table.get().driver(py, channels, Some(&self.application))
     }
 }
 

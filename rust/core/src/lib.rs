@@ -4,6 +4,7 @@ mod answer;
 mod attribute;
 mod awaitable;
 mod body;
+mod connection;
 mod credentials;
 mod cross_origin;
 mod drive;

@@ -275,6 +275,22 @@ imported!(
     connection_lost, "ferroapi.server", "connection_lost"
 );
 imported!(
+    /// `(application) -> (application, trusted_hosts | None)`: what is below uvicorn's middleware for proxy headers.
+    below_proxy_headers, "ferroapi.server", "below_proxy_headers"
+);
+imported!(
+    /// `(client, trusted_hosts) -> bool`: whether this client's proxy headers are believed.
+    is_trusted, "ferroapi.server", "is_trusted"
+);
+imported!(
+    /// `(scope, trusted_hosts)`: put into the scope what a proxy says of the client.
+    read_proxy_headers, "ferroapi.server", "read_proxy_headers"
+);
+imported!(
+    /// `(application) -> bool`: whether calling it does what `FastAPI.__call__` does as it is written.
+    is_called_as_written, "ferroapi.applications", "_is_called_as_written"
+);
+imported!(
     /// `(logger, scope, status)`: the line of the access log.
     log_access, "ferroapi.server", "log_access"
 );

@@ -15,16 +15,44 @@ use crate::plan::Answer;
 /// A response whose every byte is known.
 pub(crate) struct Ready {
     pub(crate) status: Py<PyAny>,
+    pub(crate) headers: Headers,
+    pub(crate) body: Content,
+}
+
+/// The headers of a response.
+pub(crate) enum Headers {
+    /// The length of the body, and this `(b"content-type", ...)`.
+    Usual(Py<PyTuple>),
     /// A list of `(name, value)` pairs of bytes, not shared with any other response.
-    pub(crate) headers: Py<PyAny>,
-    pub(crate) body: Py<PyAny>,
+    Given(Py<PyAny>),
+}
+
+/// The body of a response.
+pub(crate) enum Content {
+    Written(Vec<u8>),
+    Object(Py<PyAny>),
+}
+
+impl Content {
+    pub(crate) fn object(&self, py: Python<'_>) -> Py<PyAny> {
+        match self {
+            Self::Written(bytes) => PyBytes::new(py, bytes).into_any().unbind(),
+            Self::Object(object) => object.clone_ref(py),
+        }
+    }
 }
 
 impl Ready {
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.status)?;
-        visit.call(&self.headers)?;
-        visit.call(&self.body)
+        match &self.headers {
+            Headers::Usual(content_type) => visit.call(content_type)?,
+            Headers::Given(headers) => visit.call(headers)?,
+        }
+        match &self.body {
+            Content::Object(body) => visit.call(body),
+            Content::Written(_) => Ok(()),
+        }
     }
 
     /// A response of `body` under the plan's content type, with the headers that dependencies added behind its own.
@@ -32,21 +60,33 @@ impl Ready {
         py: Python<'_>,
         answer: &Answer,
         status: u16,
-        body: &[u8],
+        body: Content,
         added: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         check_status(status.into())?;
-        let length = content_length(py, body.len())?;
-        let headers = PyList::new(py, [&length, answer.content_type.bind(py)])?;
+        let status = status.into_pyobject(py)?.into_any().unbind();
+        let content_type = answer.content_type.clone_ref(py);
+        let mut ready = Self { status, headers: Headers::Usual(content_type), body };
         if let Some(added) = added {
             check_headers(added)?;
+            let headers = ready.headers(py)?;
             headers.call_method1(intern!(py, "extend"), (added,))?;
+            ready.headers = Headers::Given(headers.unbind());
         }
-        Ok(Self {
-            status: status.into_pyobject(py)?.into_any().unbind(),
-            headers: headers.into_any().unbind(),
-            body: PyBytes::new(py, body).into_any().unbind(),
-        })
+        Ok(ready)
+    }
+
+    /// The headers as a list.
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let content_type = match &self.headers {
+            Headers::Usual(content_type) => content_type,
+            Headers::Given(headers) => return Ok(headers.bind(py).clone()),
+        };
+        let size = match &self.body {
+            Content::Written(bytes) => bytes.len(),
+            Content::Object(object) => object.bind(py).len()?,
+        };
+        Ok(PyList::new(py, [&content_length(py, size)?, content_type.bind(py)])?.into_any())
     }
 
     /// What `response` would send, if it is of a plain class, exactly: nothing else runs in its `__call__`.
@@ -67,8 +107,8 @@ impl Ready {
         check_response(response)?;
         Ok(Some(Self {
             status: response.getattr(intern!(py, "status_code"))?.unbind(),
-            headers: response.getattr(intern!(py, "raw_headers"))?.unbind(),
-            body: response.getattr(intern!(py, "body"))?.unbind(),
+            headers: Headers::Given(response.getattr(intern!(py, "raw_headers"))?.unbind()),
+            body: Content::Object(response.getattr(intern!(py, "body"))?.unbind()),
         }))
     }
 
@@ -83,13 +123,14 @@ impl Ready {
     ) -> PyResult<Py<PyAny>> {
         let class = if is_json_response { names::json_response(py)? } else { names::response(py)? };
         let response = class.call_method1(intern!(py, "__new__"), (class,))?;
+        let headers = self.headers(py)?;
         response.setattr(intern!(py, "status_code"), self.status)?;
         if !is_json_response {
             response.setattr(intern!(py, "media_type"), intern!(py, "application/json"))?;
         }
         response.setattr(intern!(py, "background"), background)?;
-        response.setattr(intern!(py, "body"), self.body)?;
-        response.setattr(intern!(py, "raw_headers"), self.headers)?;
+        response.setattr(intern!(py, "body"), self.body.object(py))?;
+        response.setattr(intern!(py, "raw_headers"), headers)?;
         Ok(response.unbind())
     }
 
@@ -109,7 +150,7 @@ impl Ready {
         if !self.status.is(usual) {
             message.set_item(intern!(py, "status"), &self.status)?;
         }
-        message.set_item(intern!(py, "headers"), &self.headers)?;
+        message.set_item(intern!(py, "headers"), self.headers(py)?)?;
         Ok(message)
     }
 
@@ -123,7 +164,7 @@ impl Ready {
             Ok(pattern.unbind())
         })?;
         let message = pattern.bind(py).copy()?;
-        message.set_item(intern!(py, "body"), &self.body)?;
+        message.set_item(intern!(py, "body"), self.body.object(py))?;
         Ok(message)
     }
 }

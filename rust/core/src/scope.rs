@@ -2,6 +2,7 @@
 //!
 //! Source: ASGI specification, HTTP connection scope; `starlette._utils.get_route_path`.
 
+use http::RequestHead;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -58,6 +59,12 @@ impl<'py> Scope<'_, 'py> {
         })
     }
 
+    /// What parameters are read from; none if it is not of the types that servers use.
+    pub(crate) fn fields<'a>(self) -> PyResult<Option<Fields<'a, 'py>>> {
+        let (Some(query_string), Some(headers)) = (self.query_string()?, self.headers()?) else { return Ok(None) };
+        Ok(Some(Fields::InScope { query_string, headers }))
+    }
+
     /// The first header of this lower-case name.
     ///
     /// # Errors
@@ -96,6 +103,40 @@ impl<'py> Scope<'_, 'py> {
         match self.0.get_item(intern!(py, "fastapi"))? {
             Some(notes) => notes.cast::<PyDict>()?.contains(intern!(py, "form_limits")),
             None => Ok(false),
+        }
+    }
+}
+
+/// What parameters are read from.
+pub(crate) enum Fields<'a, 'py> {
+    InScope { query_string: Bound<'py, PyBytes>, headers: Headers<'py> },
+    Parsed(&'a RequestHead),
+}
+
+impl Fields<'_, '_> {
+    /// The raw query string, percent-encoded.
+    pub(crate) fn query_string(&self) -> &[u8] {
+        match self {
+            Self::InScope { query_string, .. } => query_string.as_bytes(),
+            Self::Parsed(head) => head.query(),
+        }
+    }
+
+    /// Call `visit` with each header's name and value, as [`Headers::each`] does.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub(crate) fn each_header(&self, mut visit: impl FnMut(&[u8], &[u8]) -> PyResult<bool>) -> PyResult<bool> {
+        match self {
+            Self::InScope { headers, .. } => headers.each(|name, value| visit(name, value.as_bytes())),
+            Self::Parsed(head) => {
+                for (name, value) in head.headers() {
+                    if !visit(name, value)? {
+                        break;
+                    }
+                }
+                Ok(true)
+            }
         }
     }
 }

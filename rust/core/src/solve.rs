@@ -12,6 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
+use crate::connection::{Channels, path_params};
 use crate::error::Error;
 use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::{Collected, Found};
@@ -20,7 +21,6 @@ use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
 use crate::plan::overrides::Answer;
 use crate::plan::param::Parameter;
 use crate::plan::{BodyMode, Key, Plan};
-use crate::scope::Scope;
 use crate::{extract, ffi, names, validate};
 
 /// Where the solver is being run.
@@ -59,9 +59,7 @@ pub(crate) enum Body {
 
 /// The connection, and the objects that are made of it only when somebody asks.
 pub(crate) struct Connection {
-    pub(crate) scope: Py<PyDict>,
-    pub(crate) receive: Py<PyAny>,
-    pub(crate) send: Py<PyAny>,
+    pub(crate) channels: Channels,
     request: Option<Py<PyAny>>,
     /// Bytes that were read from `receive`, which a `Request` must not read again.
     pub(crate) body_bytes: Option<Py<PyAny>>,
@@ -77,11 +75,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(scope: Py<PyDict>, receive: Py<PyAny>, send: Py<PyAny>, request: Option<Py<PyAny>>) -> Self {
+    pub(crate) fn new(channels: Channels, request: Option<Py<PyAny>>) -> Self {
         Self {
-            scope,
-            receive,
-            send,
+            channels,
             request,
             body_bytes: None,
             body_json: None,
@@ -104,7 +100,8 @@ impl Connection {
         if let Some(request) = &self.request {
             return Ok(request.clone_ref(py));
         }
-        let request = names::request(py)?.call1((&self.scope, &self.receive, &self.send))?;
+        let Self { channels, .. } = self;
+        let request = names::request(py)?.call1((channels.scope(py)?, channels.receive(py)?, channels.send(py)?))?;
         if let Some(body) = &self.body_bytes {
             request.setattr(intern!(py, "_body"), body)?;
             request.setattr(intern!(py, "_stream_consumed"), true)?;
@@ -122,9 +119,8 @@ impl Connection {
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.scope)?;
-        let Self { receive, send, request, body_bytes, body_json, items, form_data, .. } = self;
-        [receive, send].into_iter().try_for_each(|object| visit.call(object))?;
+        self.channels.visit(visit)?;
+        let Self { request, body_bytes, body_json, items, form_data, .. } = self;
         [request, body_bytes, body_json, items, form_data].into_iter().try_for_each(|object| visit.call(object))
     }
 
@@ -153,11 +149,6 @@ impl Connection {
             Ok(())
         }
     }
-}
-
-/// The path parameters in a scope.
-pub(crate) fn path_params<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    Ok(scope.get_item(intern!(scope.py(), "path_params"))?.map(Bound::cast_into).transpose()?)
 }
 
 type Arguments = SmallVec<[Py<PyAny>; 8]>;
@@ -263,8 +254,8 @@ impl Solver {
 
     /// Collect what the plan asks for; nothing of a scope that Python has to read.
     fn collect_received(&mut self, py: Python<'_>, path_params: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let scope = Scope(self.connection.scope.bind(py));
-        self.is_unusual = !extract::collect(self.plan.get(), scope, path_params, &mut self.collected)?;
+        let fields = self.connection.channels.fields(py)?;
+        self.is_unusual = !extract::collect(py, self.plan.get(), fields.as_ref(), path_params, &mut self.collected)?;
         Ok(())
     }
 
@@ -279,7 +270,7 @@ impl Solver {
             return Ok(());
         }
         let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
-            names::open_stacks(py)?.call1((&self.connection.scope, self.is_outermost))?.extract()?;
+            names::open_stacks(py)?.call1((self.connection.channels.scope(py)?, self.is_outermost))?.extract()?;
         if let Some(object) = outermost {
             self.exits.push(Exit { object, kind: exits::Kind::Stack, lifetime: Lifetime::Connection });
         }
@@ -297,7 +288,7 @@ impl Solver {
         self.plan = plan;
         let plan = self.plan.clone_ref(py);
         self.collected = extract::nothing(plan.get());
-        self.collect_received(py, path_params(self.connection.scope.bind(py))?.as_ref())?;
+        self.collect_received(py, path_params(&self.connection.channels.scope(py)?)?.as_ref())?;
         self.connection.collect_form(py, plan.get(), &mut self.collected)?;
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         self.results.resize_with(nodes, || None);

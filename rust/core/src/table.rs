@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping, PyString};
+use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use wire::{Captures, Convertor, Find, Routes};
 
 use crate::awaitable::Awaitable;
-use crate::drive::{Channels, Driver};
-use crate::entry::{Allowed, Entry};
+use crate::connection::{self, Channels};
+use crate::drive::Driver;
+use crate::entry::{Allowed, Entry, Selection, notes};
 use crate::error::guarded;
 use crate::plan::{BodyMode, Plan};
 use crate::scope::{Scope, route_path};
@@ -81,27 +82,22 @@ struct Selected<'py> {
 }
 
 impl Listing {
-    /// The path parameters of a match by a template, behind those of the mounts around it.
+    /// Add the path parameters of a match by a template to those of the mounts around it; tell whether all are values.
     fn path_params<'py>(
         &self,
-        scope: &Bound<'py, PyDict>,
-        found: usize,
-        captures: &Captures<'_>,
-    ) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let py = scope.py();
-        let params = match scope.get_item(intern!(py, "path_params"))? {
-            Some(outer) => outer.cast::<PyDict>()?.copy()?,
-            None => PyDict::new(py),
-        };
+        py: Python<'py>,
+        (found, captures): (usize, &Captures<'_>),
+        params: &mut Option<Bound<'py, PyDict>>,
+    ) -> PyResult<bool> {
         if let Some(template) = self.routes.template(found) {
             for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
                 match convert(py, convertor, text)? {
-                    Some(value) => params.set_item(name, value)?,
-                    None => return Ok(None),
+                    Some(value) => params.get_or_insert_with(|| PyDict::new(py)).set_item(name, value)?,
+                    None => return Ok(false),
                 }
             }
         }
-        Ok(Some(params))
+        Ok(true)
     }
 
     fn add(&mut self, index: usize, entry: &Entry) {
@@ -193,11 +189,13 @@ impl RouteTable {
     fn might_be_asked(
         &self,
         listing: &Listing,
-        scope: &Bound<'_, PyDict>,
+        scope: Option<&Bound<'_, PyDict>>,
         limit: Option<usize>,
         path: &str,
     ) -> PyResult<bool> {
         for index in listing.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
+            // What is asked looks at a scope.
+            let Some(scope) = scope else { return Ok(true) };
             if self.entry(*index).map_or(Ok(false), |entry| entry.might_answer(scope, path))? {
                 return Ok(true);
             }
@@ -208,19 +206,14 @@ impl RouteTable {
     /// The driver that refuses a path which no route answers, unless a redirect or something of the router's own might.
     fn refuse(
         &self,
-        scope: &Bound<'_, PyDict>,
+        py: Python<'_>,
         path: &str,
         method: &Bound<'_, PyString>,
-        channels: Channels,
+        (channels, application): (&Channels, Option<&Py<PyAny>>),
     ) -> PyResult<Option<Box<Driver>>> {
-        let py = scope.py();
-        let is_within = match self.limit {
-            None => true,
-            Some(limit) => body::is_within(Scope(scope), limit)?,
-        };
-        if channels.application.is_none() || !self.refuses || !is_within {
+        let (Some(application), Channels::Asgi { scope, .. }, true) = (application, channels, self.refuses) else {
             return Ok(None);
-        }
+        };
         if path != "/" && self.router.bind(py).getattr(intern!(py, "redirect_slashes"))?.is_truthy()? {
             let twin = match path.strip_suffix('/') {
                 Some(_) => path.trim_end_matches('/').to_owned(),
@@ -231,15 +224,17 @@ impl RouteTable {
                 return Ok(None);
             }
         }
-        if let Some(application) = &channels.application {
-            scope.set_item(intern!(py, "app"), application)?;
+        let scope = scope.bind(py);
+        if self.limit.map_or(Ok(false), |limit| body::is_within(Scope(scope), limit).map(|is_within| !is_within))? {
+            return Ok(None);
         }
+        scope.set_item(intern!(py, "app"), application)?;
         ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
         if self.includes {
             notes(scope)?;
         }
         let refusal = PyErr::from_value(names::not_found(py)?.call0()?);
-        Ok(Some(Driver::refusing(channels, refusal)))
+        Ok(Some(Driver::refusing(channels.clone_ref(py), application.clone_ref(py), refusal)))
     }
 
     /// Whether entries are found where those of this table are.
@@ -255,24 +250,23 @@ impl RouteTable {
         Ok(self.router.bind(py).call_method1(intern!(py, "_renew_table"), (index,))?.cast_into()?)
     }
 
-    /// The driver of the path operation that answers `scope`, as far as this table knows; none if Python must answer.
+    /// The driver of the path operation that answers, as far as this table knows; none if Python must answer.
     #[inline]
     fn drive_current(
         &self,
-        scope: &Bound<'_, PyDict>,
-        mut channels: Channels,
-        passed: Parts,
+        py: Python<'_>,
+        channels: &Channels,
+        application: Option<&Py<PyAny>>,
     ) -> PyResult<Result<Option<Box<Driver>>, Changed>> {
-        let py = scope.py();
-        let view = Scope(scope);
-        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
-        let (Ok(path), Some(method)) = (path.to_str(), method) else { return Ok(Ok(None)) };
-        let path = match &root_path {
-            None => path,
-            Some(root_path) => route_path(path, root_path.to_str()?),
+        let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
+        let Some(target) = channels.target(py)? else { return Ok(Ok(None)) };
+        let (Some(path), method) = (target.path()?, &target.method) else { return Ok(Ok(None)) };
+        let scope = match channels {
+            Channels::Asgi { scope, .. } => Some(scope.bind(py)),
+            Channels::Direct { .. } => None,
         };
         let listing = &self.listings.http;
-        let (found, index) = match self.look_up(listing, path, Some(&method))? {
+        let (found, index) = match self.look_up(listing, path, Some(method))? {
             Find::Full(found) => {
                 let index = *found.value;
                 (found, index)
@@ -280,101 +274,93 @@ impl RouteTable {
             Find::None
                 if witness::replaced(py)? & passed == 0 && !self.might_be_asked(listing, scope, None, path)? =>
             {
-                return self.refuse(scope, path, &method, channels).map(Ok);
+                return self.refuse(py, path, method, (channels, application)).map(Ok);
             }
             Find::None | Find::Partial(_) => return Ok(Ok(None)),
         };
         if self.might_be_asked(listing, scope, Some(index), path)? {
             return Ok(Ok(None));
         }
-        let Some(entry) = self.entry(index) else { return Ok(Ok(None)) };
-        let Some(plan) = entry.plan(py)? else { return Ok(Ok(None)) };
+        let Some(entry) = self.entries.get(index) else { return Ok(Ok(None)) };
+        let Some(plan) = entry.get().plan(py)? else { return Ok(Ok(None)) };
         if !plan.get().is_true_to_its_source(py)? {
-            return Ok(Err(Changed(index, channels)));
+            return Ok(Err(Changed(index)));
         }
         if !plan.get().holds(py, passed)? {
             return Ok(Ok(None));
         }
-        let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
+        let mut path_params = channels.outer_path_params(py)?;
+        if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
             return Ok(Ok(None));
+        }
+        let limited;
+        let channels = match entry.get().limit() {
+            None => channels,
+            Some(limit) => match Self::limit_body(py, plan.get(), (channels, application), limit)? {
+                None => return Ok(Ok(None)),
+                Some(channels) => {
+                    limited = channels;
+                    &limited
+                }
+            },
         };
-        if let Some(limit) = entry.limit() {
-            if !Self::limit_body(scope, plan.get(), &mut channels, limit)? {
-                return Ok(Ok(None));
-            }
+        channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?;
+        let is_observed = match scope {
+            Some(scope) => observer::is_observed(scope)?,
+            None => false,
+        };
+        if let (true, Some(scope)) = (is_observed, scope) {
+            observer::selected(scope, entry.get().telemetry_path())?;
         }
-        self.update_scope(scope, entry, &path_params, channels.application.as_ref())?;
-        let is_observed = observer::is_observed(scope)?;
-        if is_observed {
-            observer::selected(scope, entry.telemetry_path())?;
-        }
-        Driver::native(py, plan, channels, Some(&path_params), is_observed).map(|driver| Ok(Some(driver)))
+        let application = application.map(|application| application.clone_ref(py));
+        Driver::native(py, plan, channels.clone_ref(py), application, path_params.as_ref(), is_observed)
+            .map(|driver| Ok(Some(driver)))
     }
 
-    /// Put a body under its limit; whether that can be done here: Starlette refuses what is announced to be larger.
+    /// The channels with a body under its limit; none if Python must answer: Starlette refuses what is announced to be larger.
     #[cold]
     #[inline(never)]
-    fn limit_body(scope: &Bound<'_, PyDict>, plan: &Plan, channels: &mut Channels, limit: u64) -> PyResult<bool> {
-        let py = scope.py();
-        if !body::is_within(Scope(scope), limit)? {
-            return Ok(false);
+    fn limit_body(
+        py: Python<'_>,
+        plan: &Plan,
+        (channels, application): (&Channels, Option<&Py<PyAny>>),
+        limit: u64,
+    ) -> PyResult<Option<Channels>> {
+        let Channels::Asgi { scope, receive, send } = channels else { return Ok(None) };
+        let bound = scope.bind(py);
+        if !body::is_within(Scope(bound), limit)? {
+            return Ok(None);
         }
-        let is_around = scope.contains(intern!(py, "starlette._body_limit_responder"))?;
+        let is_around = bound.contains(intern!(py, "starlette._body_limit_responder"))?;
         if !is_around && plan.body == BodyMode::Unread && !plan.opens_stacks && !plan.has_overrides(py)? {
-            return Ok(true);
+            return Ok(Some(channels.clone_ref(py)));
         }
-        let Channels { scope, receive, send, application } = &*channels;
         let limited = names::limited_receive(py)?.call1((application, scope, receive, send, limit))?;
-        let is_limited = !limited.is_none();
-        if is_limited {
-            channels.receive = limited.unbind();
-        }
-        Ok(is_limited)
+        Ok((!limited.is_none()).then(|| Channels::Asgi {
+            scope: scope.clone_ref(py),
+            receive: limited.unbind(),
+            send: send.clone_ref(py),
+        }))
     }
 
-    fn update_scope(
+    fn selection(
         &self,
-        scope: &Bound<'_, PyDict>,
-        entry: &Entry,
-        path_params: &Bound<'_, PyDict>,
+        py: Python<'_>,
+        entry: &Py<Entry>,
+        path_params: Option<&Bound<'_, PyDict>>,
         application: Option<&Py<PyAny>>,
-    ) -> PyResult<()> {
-        let py = scope.py();
-        if let Some(application) = application {
-            scope.set_item(intern!(py, "app"), application)?;
+    ) -> Selection {
+        Selection {
+            entry: entry.clone_ref(py),
+            router: self.router.clone_ref(py),
+            application: application.map(|application| application.clone_ref(py)),
+            path_params: path_params.map(|path_params| path_params.clone().unbind()),
         }
-        ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
-        for (key, value) in entry.scope_items() {
-            scope.set_item(key, value)?;
-        }
-        scope.set_item(intern!(py, "path_params"), path_params)?;
-        if let Some(items) = entry.fastapi_items() {
-            let (notes, items) = (notes(scope)?, items.bind(py));
-            let form_limits = intern!(py, "form_limits");
-            let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
-            // A request gets limits of its own: those around this router, overridden by the entry's.
-            let limits = notes.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
-            limits.update(own.cast::<PyMapping>()?)?;
-            notes.update(items.as_mapping())?;
-            notes.set_item(form_limits, limits)?;
-        }
-        Ok(())
     }
 }
 
-/// The `fastapi` dictionary of a scope, made if it is not there yet.
-fn notes<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    let key = intern!(scope.py(), "fastapi");
-    if let Some(known) = scope.get_item(key)? {
-        return Ok(known.cast_into()?);
-    }
-    let notes = PyDict::new(scope.py());
-    scope.set_item(key, &notes)?;
-    Ok(notes)
-}
-
-/// The entry at this index has to be compiled again, before anybody can answer on these channels.
-struct Changed(usize, Channels);
+/// The entry at this index has to be compiled again, before anybody can answer.
+struct Changed(usize);
 
 enum Asked {
     Full,
@@ -453,9 +439,13 @@ impl RouteTable {
         scope: &Bound<'_, PyAny>,
         receive: Py<PyAny>,
         send: Py<PyAny>,
-        application: Option<Py<PyAny>>,
+        application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Awaitable>> {
-        guarded(|| Ok(self.driver(py, scope, receive, send, application)?.map(|driver| Awaitable::of(driver))))
+        guarded(|| {
+            let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+            let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
+            Ok(self.driver(py, &channels, application.map(Bound::as_unbound))?.map(|driver| Awaitable::of(driver)))
+        })
     }
 
     /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
@@ -477,24 +467,19 @@ impl RouteTable {
 }
 
 impl RouteTable {
-    /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
+    /// The driver of the path operation that answers, or `None` if Python must answer.
     pub(crate) fn driver(
         &self,
         py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        receive: Py<PyAny>,
-        send: Py<PyAny>,
-        application: Option<Py<PyAny>>,
+        channels: &Channels,
+        application: Option<&Py<PyAny>>,
     ) -> PyResult<Option<Box<Driver>>> {
-        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
-        let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
-        let channels = Channels { scope: scope.clone().unbind(), receive, send, application };
-        match self.drive_current(scope, channels, passed)? {
+        match self.drive_current(py, channels, application)? {
             Ok(driver) => Ok(driver),
-            Err(Changed(index, channels)) => {
+            Err(Changed(index)) => {
                 let renewed = self.renewed(py, index)?;
                 // What changes each time that it is looked at is looked at by Python.
-                Ok(renewed.get().drive_current(scope, channels, passed)?.unwrap_or(None))
+                Ok(renewed.get().drive_current(py, channels, application)?.unwrap_or(None))
             }
         }
     }
@@ -516,30 +501,31 @@ impl RouteTable {
         };
         let listing = &self.listings.websocket;
         let Find::Full(found) = self.look_up(listing, path, None)? else { return Ok(None) };
-        if self.might_be_asked(listing, scope, Some(*found.value), path)? {
+        if self.might_be_asked(listing, Some(scope), Some(*found.value), path)? {
             return Ok(None);
         }
         let renewed;
-        let mut entry = self.entry(*found.value);
-        let is_outdated = |entry: &Entry| match entry.plan(py)? {
+        let mut entry = self.entries.get(*found.value);
+        let is_outdated = |entry: &Py<Entry>| match entry.get().plan(py)? {
             Some(plan) => plan.get().is_true_to_its_source(py).map(|is_true| !is_true),
             None => Ok(false),
         };
         if entry.map_or(Ok(false), is_outdated)? {
             renewed = self.renewed(py, *found.value)?;
-            entry = renewed.get().entry(*found.value);
+            entry = renewed.get().entries.get(*found.value);
         }
         let Some(entry) = entry else { return Ok(None) };
-        let Some(plan) = entry.plan(py)? else { return Ok(None) };
+        let Some(plan) = entry.get().plan(py)? else { return Ok(None) };
         if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed)? {
             return Ok(None);
         }
-        let Some(path_params) = listing.path_params(scope, found.index, &found.captures)? else {
+        let mut path_params = connection::path_params(scope)?.map(|outer| outer.copy()).transpose()?;
+        if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
             return Ok(None);
-        };
-        self.update_scope(scope, entry, &path_params, application.map(Bound::as_unbound))?;
+        }
+        self.selection(py, entry, path_params.as_ref(), application.map(Bound::as_unbound)).apply(scope)?;
         if observer::is_observed(scope)? {
-            observer::selected(scope, entry.telemetry_path())?;
+            observer::selected(scope, entry.get().telemetry_path())?;
         }
         Ok(Some(plan.clone_ref(py)))
     }

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::target::Target;
 
 /// As many headers as are read without an allocation.
-const USUAL_HEADERS: usize = 16;
+pub(crate) const USUAL_HEADERS: usize = 16;
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`limits`], [`refusal`] | how much of a request is taken, and what is answered in its place |
-//! | [`target`], [`head`] | the request line and the headers, and what they say of the body and the connection |
+//! | [`target`], [`head`], [`request_head`] | the request line and the headers, and what they say of the body and the connection |
 //! | [`chunked`], [`body`] | the body, as the pieces that have arrived |
 //! | [`connection`] | one request after the other |
 //! | [`response`] | the head and the framing of an answer |
@@ -17,6 +17,7 @@ pub mod connection;
 pub mod head;
 pub mod limits;
 pub mod refusal;
+pub mod request_head;
 pub mod response;
 pub mod target;
 
@@ -24,4 +25,5 @@ pub use connection::{Connection, Event};
 pub use head::Head;
 pub use limits::Limits;
 pub use refusal::Refusal;
+pub use request_head::RequestHead;
 pub use response::{Answer, HeaderError, LengthError, RequestFacts, ResponseHead};

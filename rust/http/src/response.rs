@@ -88,6 +88,14 @@ impl<'o> ResponseHead<'o> {
         self.out.extend_from_slice(lines);
     }
 
+    /// Say how long the body is.
+    pub fn length(&mut self, bytes: usize) {
+        self.framing = Some(Framing::Length(bytes as u64));
+        self.out.extend_from_slice(b"content-length: ");
+        self.out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// Write one header, its name in lower case.
     ///
     /// # Errors

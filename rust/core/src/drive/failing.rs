@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyException, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::{Channels, Driver, Ending, Stage};
+use super::{Driver, Ending, Stage};
 use crate::answer::{Answer, object_answer};
 use crate::awaitable::{Next, exception};
 use crate::exits::Lifetime;
@@ -17,7 +17,8 @@ impl Driver {
         if self.is_native && self.observer.is_none() && self.exits.is_idle(py)? {
             let errors = self.solver()?.errors.list(py);
             let (handlers, size) = (self.handlers(py)?, self.solver()?.connection.body_size);
-            let response = names::default_refusal(py)?.call1((errors, handlers, size, &self.channels.scope))?;
+            let scope = self.channels.scope(py)?;
+            let response = names::default_refusal(py)?.call1((errors, handlers, size, scope))?;
             if !response.is_none() {
                 self.solver = None;
                 return self.respond(py, object_answer(&response, true)?);
@@ -31,7 +32,7 @@ impl Driver {
     fn invalid(&mut self, py: Python<'_>) -> PyErr {
         let mut build = || -> PyResult<PyErr> {
             let plan = self.plan(py)?;
-            let scope = self.channels.scope.clone_ref(py);
+            let scope = self.channels.scope(py)?;
             let solver = self.solver()?;
             let body = solver.sent_body(py)?;
             let errors = solver.errors.list(py);
@@ -71,7 +72,7 @@ impl Driver {
         let is_exception = error.is_instance_of::<PyException>(py);
         if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
             let plan = self.plan(py)?;
-            let arguments = (exception(py, &error), &plan.get().operation, &self.channels.scope);
+            let arguments = (exception(py, &error), &plan.get().operation, self.channels.scope(py)?);
             error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
         }
         let is_sent = matches!(self.stage, Stage::ClosingRequest | Stage::ClosingFiles);
@@ -100,9 +101,8 @@ impl Driver {
         let connection_exits = self.exits.drain(py, Lifetime::Connection)?;
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         // A generator may turn a cancellation into an exception, which has an answer.
-        let Channels { scope, receive, send, application } = &self.channels;
-        let failing =
-            names::answer_failure(py)?.call1(((scope, receive, send), failure, connection_exits, application))?;
+        let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);
+        let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, &self.application))?;
         match self.files.take() {
             None => Ok(Next::Await(failing.unbind())),
             Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
@@ -111,15 +111,15 @@ impl Driver {
 
     /// The exception handlers by class and by status that are in charge of this request, if any are.
     fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match &self.channels.application {
+        match &self.application {
             Some(application) => application.bind(py).getattr(intern!(py, "_handlers")).map(Some),
-            None => self.channels.scope.bind(py).get_item(intern!(py, "starlette.exception_handlers")),
+            None => self.channels.scope(py)?.get_item(intern!(py, "starlette.exception_handlers")),
         }
     }
 
     /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
     fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
-        let arguments = (exception(py, error), self.handlers(py)?, &self.channels.scope);
+        let arguments = (exception(py, error), self.handlers(py)?, self.channels.scope(py)?);
         let response = names::default_answer(py)?.call1(arguments)?;
         if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }
     }

@@ -4,8 +4,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use super::{Channels, Driver, Stage};
+use super::{Driver, Stage};
 use crate::awaitable::Next;
+use crate::connection::Arrival;
+use crate::error::Error;
 use crate::plan::BodyMode;
 use crate::scope::Scope;
 use crate::solve::Body;
@@ -18,7 +20,7 @@ impl Driver {
             BodyMode::Unread => self.begin_solving(py),
             BodyMode::Json { .. } => self.receive(py),
             BodyMode::Form { is_limited } => {
-                if !is_limited && body::is_readable_form(Scope(self.channels.scope.bind(py)))? {
+                if !is_limited && body::is_readable_form(Scope(&self.channels.scope(py)?))? {
                     return self.receive(py);
                 }
                 self.stage = Stage::Parsing;
@@ -32,16 +34,30 @@ impl Driver {
 
     pub(super) fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Stage::Receiving;
-        self.channels.receive.call0(py).map(Next::Await)
+        match self.channels.arrived(py)? {
+            Arrival::Later => Ok(Next::Await(self.channels.receive(py)?.call0()?.unbind())),
+            arrival => self.take_arrival(py, arrival),
+        }
     }
 
     pub(super) fn received(&mut self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Next> {
-        let Some(piece) = Piece::of(message)? else { return self.read_by_starlette(py, Some(message)) };
-        match piece {
+        match arrival_of(message)? {
+            None => self.read_by_starlette(py, Some(message)),
+            Some(arrival) => self.take_arrival(py, arrival),
+        }
+    }
+
+    fn take_arrival(&mut self, py: Python<'_>, arrival: Arrival<'_>) -> PyResult<Next> {
+        match arrival {
             // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
-            Piece::Gone if self.is_multipart(py)? => return self.read_by_starlette(py, Some(message)),
-            Piece::Gone => return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?)),
-            Piece::Body { chunk, is_last } => {
+            Arrival::Gone if self.is_multipart(py)? => {
+                let message = PyDict::new(py);
+                message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
+                return self.read_by_starlette(py, Some(&message));
+            }
+            Arrival::Gone => return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?)),
+            Arrival::Later => return Err(Error::Resumed.into()),
+            Arrival::Body { chunk, is_last } => {
                 if let Some(chunk) = chunk {
                     self.chunks.push(chunk);
                 }
@@ -75,12 +91,12 @@ impl Driver {
     }
 
     fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.is_form(py)? && body::is_multipart(Scope(self.channels.scope.bind(py)))?)
+        Ok(self.is_form(py)? && body::is_multipart(Scope(&self.channels.scope(py)?))?)
     }
 
     fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
         let whole = self.chunks.whole(py)?;
-        let Some(items) = body::multipart_items(Scope(self.channels.scope.bind(py)), &whole)? else {
+        let Some(items) = body::multipart_items(Scope(&self.channels.scope(py)?), &whole)? else {
             let end = PyDict::new(py);
             end.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
             return self.read_by_starlette(py, Some(&end));
@@ -96,7 +112,7 @@ impl Driver {
         self.stage = Stage::Parsing;
         let is_form = self.is_form(py)?;
         let chunks = std::mem::take(&mut self.chunks).parts;
-        let Channels { scope, receive, .. } = &self.channels;
+        let (scope, receive) = (self.channels.scope(py)?, self.channels.receive(py)?);
         let messages: Vec<_> = message.into_iter().collect();
         let arguments = (scope, chunks, messages, receive, is_form);
         names::read_by_starlette(py)?.call1(arguments).map(|reading| Next::Await(reading.unbind()))
@@ -109,7 +125,8 @@ impl Driver {
             BodyMode::Form { .. } => return self.solver()?.take_form(py, bytes.as_bytes()),
             BodyMode::Unread => return Ok(()),
         };
-        let is_json = !bytes.as_bytes().is_empty() && body::is_json(Scope(self.channels.scope.bind(py)), strict)?;
+        let is_empty = bytes.as_bytes().is_empty();
+        let is_json = !is_empty && body::is_json(self.channels.header(py, b"content-type")?.as_ref(), strict);
         let solver = self.solver()?;
         solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
         if bytes.as_bytes().is_empty() {
@@ -127,41 +144,28 @@ impl Driver {
     }
 }
 
-/// What a message says of the body.
-enum Piece<'py> {
-    Body {
-        /// Not if it is empty.
-        chunk: Option<Bound<'py, PyBytes>>,
-        is_last: bool,
-    },
-    /// The client has left.
-    Gone,
-}
-
-impl<'py> Piece<'py> {
-    /// What a message says, if it is as servers send it; what any other says is for Starlette's `Request` to know.
-    fn of(message: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        let py = message.py();
-        let Ok(message) = message.cast_exact::<PyDict>() else { return Ok(None) };
-        let Some(kind) = message.get_item(intern!(py, "type"))? else { return Ok(None) };
-        let Ok(kind) = kind.cast_exact::<PyString>() else { return Ok(None) };
-        if kind == "http.disconnect" {
-            return Ok(Some(Self::Gone));
-        }
-        if kind != "http.request" {
-            return Ok(None);
-        }
-        let chunk = match message.get_item(intern!(py, "body"))? {
-            None => None,
-            Some(body) => match body.cast_into_exact::<PyBytes>() {
-                Ok(chunk) => Some(chunk).filter(|chunk| !chunk.as_bytes().is_empty()),
-                Err(_) => return Ok(None),
-            },
-        };
-        let more = message.get_item(intern!(py, "more_body"))?;
-        let is_last = !more.map_or(Ok(false), |more| more.is_truthy())?;
-        Ok(Some(Self::Body { chunk, is_last }))
+/// What a message says, if it is as servers send it; what any other says is for Starlette's `Request` to know.
+fn arrival_of<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<Arrival<'py>>> {
+    let py = message.py();
+    let Ok(message) = message.cast_exact::<PyDict>() else { return Ok(None) };
+    let Some(kind) = message.get_item(intern!(py, "type"))? else { return Ok(None) };
+    let Ok(kind) = kind.cast_exact::<PyString>() else { return Ok(None) };
+    if kind == "http.disconnect" {
+        return Ok(Some(Arrival::Gone));
     }
+    if kind != "http.request" {
+        return Ok(None);
+    }
+    let chunk = match message.get_item(intern!(py, "body"))? {
+        None => None,
+        Some(body) => match body.cast_into_exact::<PyBytes>() {
+            Ok(chunk) => Some(chunk).filter(|chunk| !chunk.as_bytes().is_empty()),
+            Err(_) => return Ok(None),
+        },
+    };
+    let more = message.get_item(intern!(py, "more_body"))?;
+    let is_last = !more.map_or(Ok(false), |more| more.is_truthy())?;
+    Ok(Some(Arrival::Body { chunk, is_last }))
 }
 
 /// What has come of a body, none of it empty, and its size in bytes.

@@ -16,12 +16,13 @@ use super::protocol::HTTPProtocol;
 use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
 use crate::error::guarded;
 use crate::ffi::Sent;
+use crate::gate::Begun;
 use crate::locked::Locked;
 use crate::{ffi, names};
 
 enum Stage {
-    /// The application is not called yet.
-    Fresh(Py<PyAny>),
+    /// The application is not called yet, or this one in its place.
+    Fresh(Option<Py<PyAny>>),
     /// What it returned is being run.
     Running(Py<PyAny>),
     /// The same; it was stepped by hand, and waits for this object since.
@@ -41,12 +42,12 @@ pub(crate) struct ApplicationCall {
 }
 
 impl ApplicationCall {
-    /// Call `application` for an exchange, in a task of its own.
-    pub(super) fn start(py: Python<'_>, exchange: Py<Exchange>, application: Py<PyAny>) -> PyResult<()> {
+    /// Call the application for an exchange, or `other` in its place, in a task of its own.
+    pub(super) fn start(py: Python<'_>, exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> PyResult<()> {
         let protocol = exchange.get().protocol.clone_ref(py);
         let protocol = protocol.get();
         let context = protocol.context(py)?;
-        let call = Bound::new(py, Self { exchange, stage: Locked::new(Stage::Fresh(application)) })?;
+        let call = Bound::new(py, Self { exchange, stage: Locked::new(Stage::Fresh(other)) })?;
         let event_loop = protocol.event_loop.bind(py);
         if !may_step(event_loop)? {
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
@@ -114,7 +115,8 @@ impl ApplicationCall {
         }
         protocol.get().hold_output();
         let result = match (stage, input) {
-            (Stage::Fresh(application), Input::Value(value)) => self.call(py, &application).and_then(|running| {
+            (Stage::Fresh(other), Input::Value(value)) => self.begin_call(py, other.as_ref()).and_then(|running| {
+                let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
                 drop(self.stage.replace(Stage::Running(running.clone().unbind())));
                 ffi::send(&running, &value)
             }),
@@ -134,10 +136,23 @@ impl ApplicationCall {
         result
     }
 
+    /// Call the application: what is to be awaited, none if it is over already.
+    fn begin_call<'py>(&self, py: Python<'py>, other: Option<&Py<PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let settings = &self.exchange.get().protocol.get().settings;
+        if let (Some(entrance), None) = (&settings.entrance, other) {
+            match entrance.begin(py, &self.exchange)? {
+                Begun::Refused => {}
+                Begun::Over => return Ok(None),
+                Begun::Suspended(rest) => return Ok(Some(Bound::new(py, rest)?.into_any())),
+            }
+        }
+        self.call(py, other.unwrap_or(&settings.application)).map(Some)
+    }
+
     fn call<'py>(&self, py: Python<'py>, application: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let receive = Bound::new(py, Receive { exchange: self.exchange.clone_ref(py) })?;
         let send = Bound::new(py, Send { exchange: self.exchange.clone_ref(py) })?;
-        iterator(application.bind(py).call1((&self.exchange.get().scope, receive, send))?)
+        iterator(application.bind(py).call1((self.exchange.get().scope(py)?, receive, send))?)
     }
 
     /// The application has returned or failed: whatever is missing of the response ends the connection.
@@ -286,7 +301,8 @@ impl ApplicationCall {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.exchange)?;
         self.stage.visit(|stage| match stage {
-            Stage::Fresh(object) | Stage::Running(object) => visit.call(object),
+            Stage::Fresh(other) => visit.call(other),
+            Stage::Running(running) => visit.call(running),
             Stage::Stepped { running, pending } => {
                 visit.call(running)?;
                 visit.call(pending)

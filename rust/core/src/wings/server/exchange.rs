@@ -2,10 +2,9 @@
 //!
 //! Source: uvicorn, `RequestResponseCycle`.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Answer, RequestFacts};
+use http::{Answer, Head, RequestHead};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,7 +15,12 @@ use super::protocol::HTTPProtocol;
 use super::resolved::Resolved;
 use super::responding;
 use super::waiting::Waiting;
+use crate::connection::Arrival;
+use crate::entry::Selection;
 use crate::error::guarded;
+use crate::locked::Locked;
+use crate::names;
+use crate::respond::{Content, Ready};
 
 /// The body of the request as far as it has arrived and nobody has taken it.
 #[derive(Default)]
@@ -28,41 +32,41 @@ struct Incoming {
     waiters: Vec<Py<PyAny>>,
 }
 
+/// The scope, once somebody has asked for it, or what is still to be put into it.
+#[derive(Default)]
+struct Made {
+    scope: Option<Py<PyDict>>,
+    selection: Option<Selection>,
+}
+
 /// One request and its response.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Exchange {
     pub(super) protocol: Py<HTTPProtocol>,
-    pub(super) scope: Py<PyDict>,
-    request: RequestFacts,
-    incoming: Mutex<Incoming>,
-    answer: Mutex<Option<Answer>>,
-    pub(super) awaits_continue: AtomicBool,
+    pub(super) head: RequestHead,
+    /// The application's state as it was when the request began; none if nothing was in it.
+    state: Option<Py<PyAny>>,
+    made: Locked<Made>,
+    incoming: Locked<Incoming>,
+    answer: Locked<Option<Answer>>,
+    awaits_continue: AtomicBool,
     pub(super) has_started: AtomicBool,
     pub(super) is_complete: AtomicBool,
     pub(super) is_disconnected: AtomicBool,
     pub(super) must_close: AtomicBool,
 }
 
-/// What `receive` has to give.
-pub(super) enum Received {
-    Message(Py<PyAny>),
-    Nothing,
-}
-
 impl Exchange {
-    pub(super) fn new(
-        protocol: Py<HTTPProtocol>,
-        scope: Py<PyDict>,
-        request: RequestFacts,
-        awaits_continue: bool,
-    ) -> Self {
+    pub(super) fn new(protocol: Py<HTTPProtocol>, head: &Head<'_>, state: Option<Py<PyAny>>) -> Self {
+        let head = RequestHead::new(head);
         Self {
+            awaits_continue: AtomicBool::new(head.expects_continue),
             protocol,
-            scope,
-            request,
-            incoming: Mutex::default(),
-            answer: Mutex::default(),
-            awaits_continue: AtomicBool::new(awaits_continue),
+            head,
+            state,
+            made: Locked::default(),
+            incoming: Locked::default(),
+            answer: Locked::default(),
             has_started: AtomicBool::new(false),
             is_complete: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
@@ -70,9 +74,35 @@ impl Exchange {
         }
     }
 
-    fn incoming(&self) -> std::sync::MutexGuard<'_, Incoming> {
-        // What a panic leaves there is still a body and a list.
-        self.incoming.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// The scope; it is made when somebody asks first.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(super) fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if let Some(scope) = self.made.with(|made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
+            return Ok(scope.into_bound(py));
+        }
+        let scope = self.protocol.get().make_scope(py, &self.head, self.state.as_ref())?;
+        let selection = self.made.with(|made| made.selection.take());
+        if let Some(selection) = selection {
+            selection.apply(&scope)?;
+        }
+        let replaced = self.made.with(|made| made.scope.replace(scope.clone().unbind()));
+        drop(replaced);
+        Ok(scope)
+    }
+
+    /// Note what the scope gets when it is made; put it there if it is made already.
+    ///
+    /// # Errors
+    /// Those of changing it.
+    pub(super) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
+        if let Some(scope) = self.made.with(|made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
+            return selection.apply(scope.bind(py));
+        }
+        let replaced = self.made.with(|made| made.selection.replace(selection));
+        drop(replaced);
+        Ok(())
     }
 
     /// Take bytes of the body; return how many wait to be taken.
@@ -80,19 +110,20 @@ impl Exchange {
         if self.is_complete.load(Ordering::Relaxed) {
             return 0;
         }
-        let mut incoming = self.incoming();
-        incoming.bytes.extend_from_slice(data);
-        incoming.bytes.len()
+        self.incoming.with(|incoming| {
+            incoming.bytes.extend_from_slice(data);
+            incoming.bytes.len()
+        })
     }
 
     /// The body is over.
     pub(super) fn end_body(&self) {
-        self.incoming().has_ended = true;
+        self.incoming.with(|incoming| incoming.has_ended = true);
     }
 
     /// Let whoever waits in `receive` look again.
     pub(super) fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        let waiters = std::mem::take(&mut self.incoming().waiters);
+        let waiters = self.incoming.with(|incoming| std::mem::take(&mut incoming.waiters));
         for waiter in waiters {
             let waiter = waiter.bind(py);
             if !waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -105,7 +136,8 @@ impl Exchange {
     /// Wait for what comes next: the future is resolved when there may be something.
     pub(super) fn waiter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let waiter = self.protocol.borrow(py).event_loop.call_method0(py, intern!(py, "create_future"))?;
-        self.incoming().waiters.push(waiter.clone_ref(py));
+        let kept = waiter.clone_ref(py);
+        self.incoming.with(|incoming| incoming.waiters.push(kept));
         Ok(waiter)
     }
 
@@ -113,31 +145,47 @@ impl Exchange {
         self.is_complete.load(Ordering::Relaxed) || self.is_disconnected.load(Ordering::Relaxed)
     }
 
-    /// The next message for the application, if there is one.
-    pub(super) fn received(&self, py: Python<'_>) -> PyResult<Received> {
+    /// What has arrived of the body and nobody has taken.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub(super) fn arrived<'py>(&self, py: Python<'py>) -> PyResult<Arrival<'py>> {
         if self.awaits_continue.swap(false, Ordering::Relaxed) {
             HTTPProtocol::say_continue(self.protocol.bind(py))?;
         }
-        let message = PyDict::new(py);
         if self.is_over() {
-            message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
-            return Ok(Received::Message(message.into_any().unbind()));
+            return Ok(Arrival::Gone);
         }
-        let (body, more) = {
-            let mut incoming = self.incoming();
+        let taken = self.incoming.with(|incoming| {
             if incoming.is_end_taken || (incoming.bytes.is_empty() && !incoming.has_ended) {
-                drop(incoming);
-                HTTPProtocol::resume_reading(self.protocol.bind(py))?;
-                return Ok(Received::Nothing);
+                return None;
             }
             incoming.is_end_taken = incoming.has_ended;
-            (std::mem::take(&mut incoming.bytes), !incoming.has_ended)
-        };
-        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-        message.set_item(intern!(py, "body"), PyBytes::new(py, &body))?;
-        message.set_item(intern!(py, "more_body"), more)?;
+            Some((std::mem::take(&mut incoming.bytes), incoming.has_ended))
+        });
         HTTPProtocol::resume_reading(self.protocol.bind(py))?;
-        Ok(Received::Message(message.into_any().unbind()))
+        Ok(taken.map_or(Arrival::Later, |(bytes, is_last)| {
+            let chunk = (!bytes.is_empty()).then(|| PyBytes::new(py, &bytes));
+            Arrival::Body { chunk, is_last }
+        }))
+    }
+
+    /// The next message for the application, if there is one.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub(super) fn received<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let message = PyDict::new(py);
+        match self.arrived(py)? {
+            Arrival::Later => return Ok(None),
+            Arrival::Gone => message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?,
+            Arrival::Body { chunk, is_last } => {
+                message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+                message.set_item(intern!(py, "body"), chunk.unwrap_or_else(|| PyBytes::new(py, b"")))?;
+                message.set_item(intern!(py, "more_body"), !is_last)?;
+            }
+        }
+        Ok(Some(message))
     }
 
     /// Write what the application sends.
@@ -155,11 +203,10 @@ impl Exchange {
         let protocol = self.protocol.bind(py);
         if !self.has_started.load(Ordering::Relaxed) {
             let mut out = HTTPProtocol::take_output(protocol);
-            let settings = &protocol.get().settings;
-            let started = responding::start(self, settings, message, self.request, &mut out);
+            let started = responding::start(self, message, &mut out);
             self.awaits_continue.store(false, Ordering::Relaxed);
             HTTPProtocol::put_output(protocol, out);
-            *self.answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(started?);
+            self.answer.replace(Some(started?));
             return HTTPProtocol::flush_unless_stepping(protocol);
         }
         if self.is_complete.load(Ordering::Relaxed) {
@@ -168,20 +215,56 @@ impl Exchange {
                 "Unexpected ASGI message '{kind}' sent, after response already completed."
             )));
         }
-        let Some(mut answer) = self.answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() else {
+        let Some(mut answer) = self.answer.replace(None) else {
             return Err(PyRuntimeError::new_err("Unexpected ASGI message: the response could not be started."));
         };
         let mut out = HTTPProtocol::take_output(protocol);
         let is_last = responding::body(&mut answer, message, &mut out);
         HTTPProtocol::put_output(protocol, out);
-        let is_persistent = answer.is_persistent() && !self.must_close.load(Ordering::Relaxed);
-        *self.answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer);
-        if is_last? {
-            self.is_complete.store(true, Ordering::Relaxed);
-            self.wake(py)?;
-            return HTTPProtocol::response_complete(protocol, is_persistent);
+        let is_persistent = answer.is_persistent();
+        self.answer.replace(Some(answer));
+        if is_last? { self.complete(py, is_persistent) } else { HTTPProtocol::flush_unless_stepping(protocol) }
+    }
+
+    /// Write a whole response; tell whether that was possible at once.
+    ///
+    /// # Errors
+    /// `RuntimeError`: it must not be written.
+    pub(super) fn write(&self, py: Python<'_>, ready: &Ready) -> PyResult<bool> {
+        if self.is_disconnected.load(Ordering::Relaxed) {
+            return Ok(true);
         }
-        HTTPProtocol::flush_unless_stepping(protocol)
+        let protocol = self.protocol.bind(py);
+        // What has been sent in messages ends, or is refused, in messages; so does what waits for the client.
+        if self.has_started.load(Ordering::Relaxed) || protocol.get().is_write_paused() {
+            return Ok(false);
+        }
+        let object;
+        let body = match &ready.body {
+            Content::Written(bytes) => bytes.as_slice(),
+            Content::Object(body) => {
+                let body = body.bind(py);
+                object = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
+                object.as_bytes()
+            }
+        };
+        let mut out = HTTPProtocol::take_output(protocol);
+        let started = responding::start_ready(self, py, ready, body.len(), &mut out);
+        self.awaits_continue.store(false, Ordering::Relaxed);
+        let written = started.and_then(|mut answer| {
+            responding::write(&mut answer, body, true, &mut out)?;
+            Ok(answer.is_persistent())
+        });
+        HTTPProtocol::put_output(protocol, out);
+        self.complete(py, written?)?;
+        Ok(true)
+    }
+
+    fn complete(&self, py: Python<'_>, is_persistent: bool) -> PyResult<()> {
+        self.is_complete.store(true, Ordering::Relaxed);
+        self.wake(py)?;
+        let is_persistent = is_persistent && !self.must_close.load(Ordering::Relaxed);
+        HTTPProtocol::response_complete(self.protocol.bind(py), is_persistent)
     }
 
     /// The client has gone.
@@ -197,11 +280,12 @@ impl Exchange {
 impl Exchange {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.protocol)?;
-        visit.call(&self.scope)?;
-        match self.incoming.try_lock() {
-            Ok(incoming) => incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)),
-            Err(_) => Ok(()),
-        }
+        visit.call(&self.state)?;
+        self.made.visit(|made| {
+            visit.call(&made.scope)?;
+            made.selection.as_ref().map_or(Ok(()), |selection| selection.visit(&visit))
+        })?;
+        self.incoming.visit(|incoming| incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)))
     }
 }
 
@@ -215,8 +299,8 @@ pub(crate) struct Receive {
 impl Receive {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.exchange.get().received(py)? {
-            Received::Message(message) => Resolved::with(py, message),
-            Received::Nothing => Waiting::to_receive(py, self.exchange.clone_ref(py)),
+            Some(message) => Resolved::with(py, message.into_any().unbind()),
+            None => Waiting::to_receive(py, self.exchange.clone_ref(py)),
         }
     }
 

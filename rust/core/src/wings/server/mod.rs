@@ -1,6 +1,7 @@
 //! uvicorn's HTTP protocol, by `rust/http`: in the order in which bytes, and then the application's messages, pass.
 
 mod application_call;
+mod direct;
 mod exchange;
 mod protocol;
 mod resolved;

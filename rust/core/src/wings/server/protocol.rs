@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Connection, Event, Head, Limits, Refusal, RequestFacts};
+use http::{Connection, Event, Head, Limits, Refusal, RequestHead};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
@@ -42,9 +42,21 @@ impl Deadline {
     }
 }
 
+/// Whether bytes are being read, and requests begun.
+#[derive(Clone, Copy, PartialEq)]
+enum Processing {
+    Nothing,
+    /// Nothing has arrived behind the request that begins.
+    Last,
+    /// Another request has: their answers may be written together.
+    More,
+}
+
 struct State {
     transport: Option<Py<PyAny>>,
     template: Option<Py<PyDict>>,
+    /// The hosts whose proxy headers are believed, if the client is one of them.
+    trusted_hosts: Option<Py<PyAny>>,
     /// The context of the connection, of which each request gets a copy.
     context: Option<Py<PyAny>>,
     ws_protocol_class: Py<PyAny>,
@@ -56,7 +68,7 @@ struct State {
     /// How many steps are being made, at whose end the output is written.
     steps: usize,
     is_reading_paused: bool,
-    is_processing: bool,
+    processing: Processing,
     is_closing: bool,
     /// Resolved when the client has read enough.
     drained: Option<Py<PyAny>>,
@@ -100,6 +112,30 @@ impl HTTPProtocol {
         }
     }
 
+    /// The scope of a request on this connection.
+    ///
+    /// # Errors
+    /// Whatever reading the addresses that a proxy has sent raises.
+    pub(super) fn make_scope<'py>(
+        &self,
+        py: Python<'py>,
+        head: &RequestHead,
+        state: Option<&Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (template, trusted_hosts) = {
+            let state = self.state();
+            let template = state.template.as_ref().map(|template| template.clone_ref(py));
+            (template, state.trusted_hosts.as_ref().map(|hosts| hosts.clone_ref(py)))
+        };
+        let template = template.map_or_else(|| PyDict::new(py), |template| template.into_bound(py));
+        let scope = scope::request(&template, &self.settings, head, state)?;
+        let is_forwarded = |name: &[u8]| matches!(name, b"x-forwarded-for" | b"x-forwarded-proto");
+        if trusted_hosts.is_some() && head.headers().any(|(name, _)| is_forwarded(name)) {
+            names::read_proxy_headers(py)?.call1((&scope, trusted_hosts))?;
+        }
+        Ok(scope)
+    }
+
     // Output.
 
     pub(super) fn take_output(slf: &Bound<'_, Self>) -> Vec<u8> {
@@ -125,7 +161,7 @@ impl HTTPProtocol {
     pub(super) fn flush_unless_stepping(slf: &Bound<'_, Self>) -> PyResult<()> {
         let is_due = {
             let state = slf.get().state();
-            (state.steps == 0 && !state.is_processing) || state.output.len() > HIGH_WATER
+            (state.steps == 0 && state.processing == Processing::Nothing) || state.output.len() > HIGH_WATER
         };
         if is_due { Self::flush(slf) } else { Ok(()) }
     }
@@ -204,11 +240,11 @@ impl HTTPProtocol {
     fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
         let (mut reader, mut buffer) = {
             let mut state = slf.get().state();
-            if state.is_processing || state.is_closing {
+            if state.processing != Processing::Nothing || state.is_closing {
                 state.pending.extend_from_slice(data);
                 return Ok(());
             }
-            state.is_processing = true;
+            state.processing = Processing::Last;
             let limits = Limits::default();
             (std::mem::replace(&mut state.reader, Connection::new(limits)), std::mem::take(&mut state.pending))
         };
@@ -222,7 +258,7 @@ impl HTTPProtocol {
         let is_reading_head = reader.is_between_requests() && !left.is_empty();
         {
             let mut state = slf.get().state();
-            state.is_processing = false;
+            state.processing = Processing::Nothing;
             state.reader = reader;
             let later = std::mem::replace(&mut state.pending, left);
             state.pending.extend(later);
@@ -282,6 +318,8 @@ impl HTTPProtocol {
                 }
                 Ok(Event::End) => {
                     if let Some(exchange) = slf.get().current(py) {
+                        slf.get().state().processing =
+                            if rest.is_empty() { Processing::Last } else { Processing::More };
                         exchange.get().end_body();
                         match fresh.take() {
                             Some(exchange) => Self::start(slf, exchange)?,
@@ -290,6 +328,7 @@ impl HTTPProtocol {
                     }
                 }
                 Ok(Event::More) => {
+                    slf.get().state().processing = Processing::Last;
                     if let Some(exchange) = fresh.take() {
                         Self::start(slf, exchange)?;
                     }
@@ -311,32 +350,23 @@ impl HTTPProtocol {
     /// A request whose head is read.
     fn begin(slf: &Bound<'_, Self>, head: &Head<'_>) -> PyResult<Py<Exchange>> {
         let py = slf.py();
-        let template = slf.get().state().template.as_ref().map(|template| template.clone_ref(py));
-        let template = template.map_or_else(|| PyDict::new(py), |template| template.into_bound(py));
-        let scope = scope::request(&template, &slf.get().settings, head)?;
-        let request = RequestFacts {
-            is_head: head.method == "HEAD",
-            minor_version: head.minor_version,
-            is_persistent: head.is_persistent,
-        };
-        let exchange = Exchange::new(slf.clone().unbind(), scope.unbind(), request, head.expects_continue);
-        let exchange = Py::new(py, exchange)?;
+        let state = slf.get().settings.copy_state(py)?;
+        let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
         slf.get().state().current = Some(exchange.clone_ref(py));
         Ok(exchange)
     }
 
     fn start(slf: &Bound<'_, Self>, exchange: Py<Exchange>) -> PyResult<()> {
         let (py, settings) = (slf.py(), &slf.get().settings);
-        let application = if settings.is_at_limit(py)? {
+        let mut other = None;
+        if settings.is_at_limit(py)? {
             settings
                 .logger
                 .bind(py)
                 .call_method1(intern!(py, "warning"), (intern!(py, "Exceeded concurrency limit."),))?;
-            names::service_unavailable(py)?.clone().unbind()
-        } else {
-            settings.application.clone_ref(py)
-        };
-        ApplicationCall::start(py, exchange, application)
+            other = Some(names::service_unavailable(py)?.clone().unbind());
+        }
+        ApplicationCall::start(py, exchange, other)
     }
 
     /// Hand the connection to the WebSocket protocol, if there is one and the client asks for it.
@@ -407,11 +437,15 @@ impl HTTPProtocol {
             return Ok(());
         }
         Self::resume_reading(slf)?;
-        let (is_processing, is_idle) = {
+        let (processing, is_idle) = {
             let state = this.state();
-            (state.is_processing, state.pending.is_empty())
+            (state.processing, state.pending.is_empty())
         };
-        if is_processing {
+        if processing != Processing::More {
+            // What the application does after its answer does not hold that up.
+            Self::flush(slf)?;
+        }
+        if processing != Processing::Nothing {
             return Ok(());
         }
         Self::flush_unless_stepping(slf)?;
@@ -518,6 +552,7 @@ impl HTTPProtocol {
             state: Mutex::new(State {
                 transport: None,
                 template: None,
+                trusted_hosts: None,
                 context: None,
                 ws_protocol_class: config.getattr(intern!(py, "ws_protocol_class"))?.unbind(),
                 reader: Connection::new(limits),
@@ -526,7 +561,7 @@ impl HTTPProtocol {
                 output: Vec::new(),
                 steps: 0,
                 is_reading_paused: false,
-                is_processing: false,
+                processing: Processing::Nothing,
                 is_closing: false,
                 drained: None,
                 deadline: None,
@@ -541,12 +576,20 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.settings.connections.call_method1(py, intern!(py, "add"), (slf,))?;
-            let (server, client, scheme) = names::peers(py)?.call1((transport, &this.settings.logger))?.extract()?;
+            let (server, client, scheme): (_, Bound<'_, PyAny>, _) =
+                names::peers(py)?.call1((transport, &this.settings.logger))?.extract()?;
+            let trusted_hosts = match &this.settings.trusted_hosts {
+                Some(hosts) if names::is_trusted(py)?.call1((&client, hosts))?.is_truthy()? => {
+                    Some(hosts.clone_ref(py))
+                }
+                _ => None,
+            };
             let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
             let context = names::copy_context(py)?.call0()?;
             let mut state = this.state();
             state.transport = Some(transport.clone().unbind());
             state.template = Some(template.unbind());
+            state.trusted_hosts = trusted_hosts;
             state.context = Some(context.unbind());
             Ok(())
         })
@@ -661,8 +704,8 @@ impl HTTPProtocol {
     }
 
     #[getter]
-    fn scope(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        self.state().current.as_ref().map(|exchange| exchange.get().scope.clone_ref(py))
+    fn scope<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        guarded(|| self.current(py).map(|exchange| exchange.get().scope(py)).transpose())
     }
 
     #[getter]
@@ -689,6 +732,7 @@ impl HTTPProtocol {
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&state.transport)?;
         visit.call(&state.template)?;
+        visit.call(&state.trusted_hosts)?;
         visit.call(&state.context)?;
         visit.call(&state.ws_protocol_class)?;
         visit.call(&state.current)?;

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use http::{Answer, RequestFacts, ResponseHead};
+use http::{Answer, ResponseHead};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +12,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::exchange::Exchange;
-use super::settings::Settings;
+use crate::names;
+use crate::respond::{Headers, Ready};
 
 /// The status lines from 100 to 599, with the phrases of this Python.
 fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {
@@ -34,13 +35,7 @@ fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {
 ///
 /// # Errors
 /// `RuntimeError`: another message, or a header that must not be written; nothing is written then.
-pub(super) fn start(
-    exchange: &Exchange,
-    settings: &Settings,
-    message: &Bound<'_, PyDict>,
-    request: RequestFacts,
-    out: &mut Vec<u8>,
-) -> PyResult<Answer> {
+pub(super) fn start(exchange: &Exchange, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<Answer> {
     let py = message.py();
     let kind = kind(message)?;
     if kind != "http.response.start" {
@@ -52,15 +47,47 @@ pub(super) fn start(
         Some(headers) => as_list(&headers)?,
         None => PyList::empty(py),
     };
+    write_head(exchange, py, status, out, |head| headers.iter().try_for_each(|header| write_header(head, &header)))
+}
+
+/// Write the head of a whole response, whose body has `size` bytes.
+///
+/// # Errors
+/// The same.
+pub(super) fn start_ready(
+    exchange: &Exchange,
+    py: Python<'_>,
+    ready: &Ready,
+    size: usize,
+    out: &mut Vec<u8>,
+) -> PyResult<Answer> {
+    exchange.has_started.store(true, Ordering::Relaxed);
+    let status = ready.status.extract::<u16>(py)?;
+    write_head(exchange, py, status, out, |head| match &ready.headers {
+        Headers::Usual(content_type) => {
+            head.length(size);
+            write_header(head, content_type.bind(py).as_any())
+        }
+        Headers::Given(headers) => as_list(headers.bind(py))?.iter().try_for_each(|header| write_header(head, &header)),
+    })
+}
+
+fn write_head(
+    exchange: &Exchange,
+    py: Python<'_>,
+    status: u16,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut ResponseHead<'_>) -> PyResult<()>,
+) -> PyResult<Answer> {
+    let settings = &exchange.protocol.get().settings;
     if let Some(logger) = &settings.access_logger {
-        crate::names::log_access(py)?.call1((logger, &exchange.scope, status))?;
+        names::log_access(py)?.call1((logger, exchange.scope(py)?, status))?;
     }
     let mut head = ResponseHead::new(out, status_line(py, status)?);
     let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
-    for header in as_list(&defaults)?.iter().chain(headers.iter()) {
-        write_header(&mut head, &header)?;
-    }
-    Ok(head.finish(status, request))
+    as_list(&defaults)?.iter().try_for_each(|header| write_header(&mut head, &header))?;
+    write(&mut head)?;
+    Ok(head.finish(status, exchange.head.facts))
 }
 
 /// Write the part of the body that a message of type `http.response.body` means; tell whether it was the last one.
@@ -79,13 +106,20 @@ pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut V
     let part = match &body {
         None => &b""[..],
         Some(body) => {
-            copy = body.cast::<PyBytes>().map_or_else(|_| crate::names::bytes_of(body), |body| Ok(body.clone()))?;
+            copy = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
             copy.as_bytes()
         }
     };
-    let written = answer.write(out, part, !more);
-    written.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+    write(answer, part, !more, out)?;
     Ok(!more)
+}
+
+/// Write a part of the body.
+///
+/// # Errors
+/// `RuntimeError`: the body is longer or shorter than the head says.
+pub(super) fn write(answer: &mut Answer, part: &[u8], is_last: bool, out: &mut Vec<u8>) -> PyResult<()> {
+    answer.write(out, part, is_last).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
 /// The type of an ASGI message.
@@ -108,7 +142,7 @@ fn write_header(head: &mut ResponseHead<'_>, header: &Bound<'_, PyAny>) -> PyRes
         }
         _ => {
             let (name, value) = (header.get_item(0)?, header.get_item(1)?);
-            let (name, value) = (crate::names::bytes_of(&name)?, crate::names::bytes_of(&value)?);
+            let (name, value) = (names::bytes_of(&name)?, names::bytes_of(&value)?);
             head.header(name.as_bytes(), value.as_bytes())
         }
     };

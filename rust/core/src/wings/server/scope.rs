@@ -1,12 +1,12 @@
 //! The ASGI scope of a request, equal to that of uvicorn's `HttpToolsProtocol`, its keys in the same order.
 
-use http::Head;
+use http::RequestHead;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::settings::Settings;
-use crate::ffi;
+use crate::connection::method;
 
 /// The addresses and the scheme of a connection.
 pub(super) struct Peers<'py> {
@@ -39,14 +39,15 @@ pub(super) fn template<'py>(py: Python<'py>, settings: &Settings, peers: &Peers<
     Ok(scope)
 }
 
-/// The scope of one request.
+/// The scope of one request; `state` is a copy of the application's, none if nothing was in it.
 ///
 /// # Errors
-/// Whatever copying the application's state raises.
+/// `MemoryError`; whatever reading the addresses that a proxy has sent raises.
 pub(super) fn request<'py>(
     template: &Bound<'py, PyDict>,
     settings: &Settings,
-    head: &Head<'_>,
+    head: &RequestHead,
+    state: Option<&Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = template.py();
     let scope = template.copy()?;
@@ -54,19 +55,17 @@ pub(super) fn request<'py>(
     asgi.set_item(intern!(py, "version"), &settings.asgi_version)?;
     asgi.set_item(intern!(py, "spec_version"), intern!(py, "2.3"))?;
     scope.set_item(intern!(py, "asgi"), asgi)?;
-    if head.minor_version == 0 {
+    if head.facts.minor_version == 0 {
         scope.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?;
     }
     scope.set_item(intern!(py, "headers"), headers(py, head)?)?;
-    let state = settings.application_state.bind(py);
-    let state = match state.cast_exact::<PyDict>() {
-        Ok(state) => state.copy()?.into_any(),
-        Err(_) => state.call_method0(intern!(py, "copy"))?,
-    };
-    scope.set_item(intern!(py, "state"), state)?;
-    scope.set_item(intern!(py, "method"), method(py, head.method))?;
+    match state {
+        Some(state) => scope.set_item(intern!(py, "state"), state)?,
+        None => scope.set_item(intern!(py, "state"), PyDict::new(py))?,
+    }
+    scope.set_item(intern!(py, "method"), method(py, head.method()))?;
     let root_path = settings.root_path.bind(py).to_str()?;
-    let raw_path = head.target.path;
+    let raw_path = head.path();
     // The target is ASCII, so this is Python's `urllib.parse.unquote` of it.
     let path = wire::percent::unquote(raw_path);
     if root_path.is_empty() {
@@ -76,33 +75,15 @@ pub(super) fn request<'py>(
         scope.set_item(intern!(py, "path"), format!("{root_path}{path}"))?;
         scope.set_item(intern!(py, "raw_path"), PyBytes::new(py, &[root_path.as_bytes(), raw_path].concat()))?;
     }
-    scope.set_item(intern!(py, "query_string"), PyBytes::new(py, head.target.query))?;
+    scope.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query()))?;
     Ok(scope)
 }
 
 /// Pairs of bytes, the names in lower case.
-fn headers<'py>(py: Python<'py>, head: &Head<'_>) -> PyResult<Bound<'py, PyList>> {
+fn headers<'py>(py: Python<'py>, head: &RequestHead) -> PyResult<Bound<'py, PyList>> {
     let headers = PyList::empty(py);
-    for (name, value) in &head.headers {
-        let name = PyBytes::new_with(py, name.len(), |lower| {
-            lower.copy_from_slice(name);
-            lower.make_ascii_lowercase();
-            Ok(())
-        })?;
-        headers.append(PyTuple::new(py, [name, PyBytes::new(py, value)])?)?;
+    for (name, value) in head.headers() {
+        headers.append(PyTuple::new(py, [PyBytes::new(py, name), PyBytes::new(py, value)])?)?;
     }
     Ok(headers)
-}
-
-fn method<'py>(py: Python<'py>, method: &str) -> Bound<'py, PyString> {
-    match method {
-        "GET" => intern!(py, "GET").clone(),
-        "POST" => intern!(py, "POST").clone(),
-        "PUT" => intern!(py, "PUT").clone(),
-        "DELETE" => intern!(py, "DELETE").clone(),
-        "HEAD" => intern!(py, "HEAD").clone(),
-        "PATCH" => intern!(py, "PATCH").clone(),
-        "OPTIONS" => intern!(py, "OPTIONS").clone(),
-        _ => ffi::latin_1(py, method.as_bytes()).unwrap_or_else(|_| PyString::new(py, method)),
-    }
 }

@@ -2,14 +2,21 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
+
+use super::direct::Entrance;
+use crate::names;
 
 /// The server's configuration and state, as far as a connection looks at them.
 pub(super) struct Settings {
     pub(super) config: Py<PyAny>,
     pub(super) server_state: Py<PyAny>,
     pub(super) application: Py<PyAny>,
+    /// How the application is entered without being called, if it can be.
+    pub(super) entrance: Option<Entrance>,
+    /// The hosts whose proxy headers are believed, if any is.
+    pub(super) trusted_hosts: Option<Py<PyAny>>,
     pub(super) application_state: Py<PyAny>,
     pub(super) root_path: Py<PyString>,
     pub(super) asgi_version: Py<PyAny>,
@@ -45,10 +52,16 @@ impl Settings {
         let is_logged = access_logger.call_method0(intern!(py, "hasHandlers"))?.is_truthy()?;
         // A setting of newer versions of uvicorn, where it is off by default.
         let resets_context = config.getattr_opt(intern!(py, "reset_contextvars"))?;
+        let root_path = config.getattr(intern!(py, "root_path"))?.cast_into::<PyString>()?;
+        let (application, trusted_hosts): (Bound<'_, PyAny>, Option<Py<PyAny>>) =
+            names::below_proxy_headers(py)?.call1((config.getattr(intern!(py, "loaded_app"))?,))?.extract()?;
         Ok(Self {
-            application: config.getattr(intern!(py, "loaded_app"))?.unbind(),
+            // The path of a request is looked up as it is sent.
+            entrance: if root_path.to_str()?.is_empty() { Entrance::of(&application)? } else { None },
+            application: application.unbind(),
+            trusted_hosts,
             application_state,
-            root_path: config.getattr(intern!(py, "root_path"))?.cast_into()?.unbind(),
+            root_path: root_path.unbind(),
             asgi_version: config.getattr(intern!(py, "asgi_version"))?.unbind(),
             connections: server_state.getattr(intern!(py, "connections"))?.unbind(),
             tasks: server_state.getattr(intern!(py, "tasks"))?.unbind(),
@@ -68,6 +81,19 @@ impl Settings {
         Ok(self.connections.bind(py).len()? >= limit || self.tasks.bind(py).len()? >= limit)
     }
 
+    /// A copy of the application's state; none if nothing is in it.
+    ///
+    /// # Errors
+    /// Whatever copying it raises.
+    pub(super) fn copy_state(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let state = self.application_state.bind(py);
+        Ok(match state.cast_exact::<PyDict>() {
+            Ok(state) if state.is_empty() => None,
+            Ok(state) => Some(state.copy()?.into_any().unbind()),
+            Err(_) => Some(state.call_method0(intern!(py, "copy"))?.unbind()),
+        })
+    }
+
     /// Keep a task where the server looks for those that are not over.
     ///
     /// # Errors
@@ -83,6 +109,8 @@ impl Settings {
         visit.call(&self.config)?;
         visit.call(&self.server_state)?;
         visit.call(&self.application)?;
+        self.entrance.as_ref().map_or(Ok(()), |entrance| entrance.visit(visit))?;
+        visit.call(&self.trusted_hosts)?;
         visit.call(&self.application_state)?;
         visit.call(&self.asgi_version)?;
         visit.call(&self.connections)?;

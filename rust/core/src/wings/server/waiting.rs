@@ -4,7 +4,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::exchange::{Exchange, Received};
+use super::exchange::Exchange;
 use crate::awaitable::{Input, close, iterator, resume};
 use crate::error::{Error, guarded};
 use crate::ffi::Sent;
@@ -61,8 +61,8 @@ impl Waiting {
         let exchange = self.exchange.get();
         let Some(message) = &self.message else {
             return Ok(match exchange.received(py)? {
-                Received::Message(message) => Ok(message.into_bound(py)),
-                Received::Nothing => Err(exchange.waiter(py)?.into_bound(py)),
+                Some(message) => Ok(message.into_any()),
+                None => Err(exchange.waiter(py)?.into_bound(py)),
             });
         };
         if let Some(drained) = super::HTTPProtocol::drained(exchange.protocol.bind(py))? {
