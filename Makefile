@@ -118,7 +118,7 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cl
 FUZZ_HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
 
 .PHONY: fuzz
-fuzz: ## Feed the parsers of rust/wire with libFuzzer, target after target (TARGETS=, FUZZ_SECONDS= for each)
+fuzz: ## Feed the parsers of rust/wire and rust/http with libFuzzer, target after target (TARGETS=, FUZZ_SECONDS= for each)
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --locked $(FUZZ) --profile fuzz --features libfuzzer --target $(FUZZ_HOST)
 	@mkdir -p target/fuzz/failures
 	@for target in $(TARGETS); do \

@@ -1,8 +1,10 @@
-//! What must hold for any bytes that reach the crate `wire`; agreement with Python is tested in `tests/core`.
+//! What must hold for any bytes that reach the crates `wire` and `http`; agreement with Python is tested in `tests/core`.
 //!
 //! Each function takes what a client may send and panics where a rule is broken. The targets of libFuzzer
 //! (`make fuzz`) and the properties in `tests/any_bytes.rs` run the same functions.
 #![expect(clippy::missing_panics_doc, reason = "to panic is what a check is for")]
+pub mod connection;
+
 use wire::media_type::{self, MediaType};
 use wire::{Find, Routes, Template, authorization, cookie, form, json, latin1, multipart, percent, query, scalar};
 
@@ -10,7 +12,10 @@ use wire::{Find, Routes, Template, authorization, cookie, form, json, latin1, mu
 pub type Check = (&'static str, fn(&[u8]));
 
 /// Every check, in the order a request meets them.
-pub const CHECKS: [Check; 12] = [
+pub const CHECKS: [Check; 15] = [
+    ("head", connection::head),
+    ("chunked", connection::chunked),
+    ("connection", connection::connection),
     ("template", template),
     ("routes", routes),
     ("percent", percent),

@@ -59,6 +59,19 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         b"\xe2\x80\xa8",
         b"01234567-89ab-cdef-ABCD-EF0123456789",
         b"application/x-www-form-urlencoded",
+        b"\xff\xff\xff",
+        b"GET /a?b HTTP/1.1\r\n",
+        b"PUT http://h/x HTTP/1.0\r\n",
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Connection: close, upgrade\r\n",
+        b"Upgrade: websocket\r\n",
+        b"A:\tb \r\n",
+        b"\r\n\r\n",
+        b"3\r\nabc\r\n",
+        b"3;x=y\r\nabc\r\n",
+        b"0\r\n\r\n",
+        b"0\r\nT: x\r\n\r\n",
     ];
     let word = prop::sample::select(words).prop_map(<[u8]>::to_vec);
     let any = prop::collection::vec(any::<u8>(), 0..4);
