@@ -73,11 +73,13 @@ def arrive(protocol: Any, data: bytes) -> None:
     asyncio.get_running_loop().call_soon(protocol.data_received, data)
 
 
-async def connect(protocol: Any, application: Application, **options: Any) -> tuple[Any, Wire]:
+async def connect(
+    protocol: Any, application: Application, server_state: ServerState | None = None, **options: Any
+) -> tuple[Any, Wire]:
     """Return a protocol whose connection is made, and its transport; the `Date` and `Server` headers are off."""
     usual: dict[str, Any] = {"log_config": None, "access_log": False, "proxy_headers": False}
     config = Config(application, **(usual | options))
-    connected = protocol(config, ServerState(), {"key": "value"}, asyncio.get_running_loop())
+    connected = protocol(config, server_state or ServerState(), {"key": "value"}, asyncio.get_running_loop())
     wire = Wire()
     connected.connection_made(wire)
     return connected, wire

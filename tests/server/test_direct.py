@@ -11,6 +11,7 @@ import pytest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, StreamingResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from ferroapi import BackgroundTasks, Body, Cookie, Depends, FastAPI, Form, Header, HTTPException, Request, Response
 from ferroapi.server import HTTPProtocol
@@ -426,5 +427,24 @@ def test_direct_response_is_one_write_before_what_comes_after_it() -> None:
             arrive(connected, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await turns()
         assert [len(written) for written in seen] == [1, 1]
+
+    asyncio.run(converse())
+
+
+def test_direct_response_has_the_default_headers_of_the_moment() -> None:
+    async def converse() -> None:
+        state = ServerState()
+        connected, wire = await connect(HTTPProtocol, make([]), server_state=state)
+        headers = [(b"server", b"a")]
+        for number in range(4):
+            if number == 1:
+                headers.append((b"x-d", b"1"))
+            state.default_headers = headers if number < 2 else [(b"date", b"now")]
+            for _ in range(2):
+                arrive(connected, b"GET /json HTTP/1.1\r\nHost: x\r\n\r\n")
+                await turns()
+        found = [answer.split(b"content-length")[0] for answer in b"".join(wire.written).split(b"HTTP/1.1 200 OK\r\n")]
+        assert found[1::2] == found[2::2]
+        assert found[1::2] == [b"server: a\r\n", b"server: a\r\nx-d: 1\r\n", b"date: now\r\n", b"date: now\r\n"]
 
     asyncio.run(converse())

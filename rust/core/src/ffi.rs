@@ -118,6 +118,38 @@ pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, run: impl FnOnce() -> Py
     result?
 }
 
+/// How many references there are to an object.
+#[cfg(not(Py_3_12))]
+pub(crate) fn reference_count(object: &Bound<'_, PyAny>) -> isize {
+    // SAFETY: the reference is live; the lock of the interpreter keeps others from changing the number.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+}
+
+/// Whether two contexts have the same variables with the same values: none of them was set since one was the copy of the
+/// other.
+///
+/// Compared as Python does it, values would be asked for equality: `True` would pass for 1.
+#[cfg(not(Py_3_12))]
+pub(crate) fn has_same_variables(context: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> bool {
+    // The beginning of CPython 3.11's `PyContext`, which is the oldest and, before 3.12, the only version here.
+    #[repr(C)]
+    struct Context {
+        base: pyo3::ffi::PyObject,
+        previous: *mut pyo3::ffi::PyObject,
+        variables: *mut pyo3::ffi::PyObject,
+    }
+    let variables = |context: &Bound<'_, PyAny>| {
+        if context.get_type_ptr() != &raw mut pyo3::ffi::PyContext_Type {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: a live object of exactly this type, whose layout this is; the lock of the interpreter keeps others out.
+        unsafe { (*context.as_ptr().cast::<Context>()).variables }
+    };
+    let found = variables(context);
+    // A mapping of a context is never changed: setting a variable makes another one.
+    !found.is_null() && found == variables(other)
+}
+
 /// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.
 #[inline]
 pub(crate) fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
@@ -371,6 +403,11 @@ impl Items {
     /// What it holds now.
     pub(crate) fn of(list: &Bound<'_, PyList>) -> Self {
         Self { list: list.clone().unbind(), items: list.iter().map(Bound::unbind).collect() }
+    }
+
+    /// Whether it is this list's.
+    pub(crate) fn is_of(&self, list: &Bound<'_, PyAny>) -> bool {
+        self.list.is(list)
     }
 
     /// Whether it holds the same objects in the same order.

@@ -259,6 +259,8 @@ imported!(
 
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
 imported_type!(context, "contextvars", "Context");
+#[cfg(not(Py_3_12))]
+imported!(weak_reference_count, "weakref", "getweakrefcount");
 #[cfg(Py_3_12)]
 imported_type!(task, "asyncio", "Task");
 imported!(running_loop, "asyncio.events", "_get_running_loop");

@@ -70,6 +70,8 @@ enum Framing {
 pub struct ResponseHead<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
+    /// Bytes of the status line.
+    line: usize,
     framing: Option<Framing>,
     says_close: bool,
     is_finished: bool,
@@ -80,12 +82,19 @@ impl<'o> ResponseHead<'o> {
     pub fn new(out: &'o mut Vec<u8>, status_line: &[u8]) -> Self {
         let start = out.len();
         out.extend_from_slice(status_line);
-        Self { out, start, framing: None, says_close: false, is_finished: false }
+        Self { out, start, line: status_line.len(), framing: None, says_close: false, is_finished: false }
     }
 
     /// Write header lines that are known to be right and say nothing of the body or the connection.
     pub fn lines(&mut self, lines: &[u8]) {
         self.out.extend_from_slice(lines);
+    }
+
+    /// The header lines so far, if none of them says anything of the body or the connection.
+    #[must_use]
+    pub fn plain_lines(&self) -> Option<&[u8]> {
+        let is_plain = self.framing.is_none() && !self.says_close;
+        self.out.get(self.start + self.line..).filter(|_| is_plain)
     }
 
     /// Say how long the body is.
@@ -102,13 +111,14 @@ impl<'o> ResponseHead<'o> {
     /// [`HeaderError`]: a byte that would end the line, or could be read in two ways.
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
         let start = self.out.len();
-        for byte in name {
-            match NAME_BYTES.get(usize::from(*byte)) {
-                Some(0) | None => return Err(HeaderError::Name),
-                Some(lower) => self.out.push(*lower),
-            }
+        let lower = |byte: &u8| NAME_BYTES.get(usize::from(*byte)).copied().unwrap_or_default();
+        self.out.extend(name.iter().map(lower));
+        if self.out.get(start..).unwrap_or_default().contains(&0) {
+            return Err(HeaderError::Name);
         }
-        if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+        // Without a way out of the loop, many bytes are looked at in one step.
+        let is_wrong = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        if value.iter().fold(false, |found, byte| found | is_wrong(*byte)) {
             return Err(HeaderError::Value);
         }
         match self.out.get(start..).unwrap_or_default() {

@@ -13,14 +13,15 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::{Exchange, Receive, Send};
 use super::protocol::HTTPProtocol;
+use super::settings::Settings;
 use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
-use crate::error::guarded;
+use crate::error::{Error, guarded};
 use crate::ffi::Sent;
 use crate::gate::Begun;
 use crate::locked::Locked;
 use crate::{ffi, names};
 
-enum Stage {
+pub(super) enum Stage {
     /// The application is not called yet, or this one in its place.
     Fresh(Option<Py<PyAny>>),
     /// What it returned is being run.
@@ -32,28 +33,62 @@ enum Stage {
         pending: Py<PyAny>,
     },
     Over,
+    /// It is over, and the task waits for another request.
+    #[cfg_attr(Py_3_12, expect(dead_code, reason = "a task serves one request"))]
+    Idle,
 }
 
 /// One call of the application.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct ApplicationCall {
-    exchange: Py<Exchange>,
-    stage: Locked<Stage>,
+    pub(super) exchange: Locked<Option<Py<Exchange>>>,
+    pub(super) stage: Locked<Stage>,
+    /// The future that the task waits for while it is idle.
+    pub(super) parked: Locked<Option<Py<PyAny>>>,
 }
 
 impl ApplicationCall {
     /// Call the application for an exchange, or `other` in its place, in a task of its own.
     pub(super) fn start(py: Python<'_>, exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> PyResult<()> {
         let protocol = exchange.get().protocol.clone_ref(py);
-        let protocol = protocol.get();
-        let context = protocol.context(py)?;
-        let call = Bound::new(py, Self { exchange, stage: Locked::new(Stage::Fresh(other)) })?;
-        let event_loop = protocol.event_loop.bind(py);
+        let event_loop = protocol.get().event_loop.bind(py);
         if !may_step(event_loop)? {
+            let context = protocol.get().context(py)?;
+            let call = Bound::new(py, Self::of(exchange, other))?;
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
-            return protocol.settings.keep_task(&task);
+            return protocol.get().settings.keep_task(&task);
         }
-        let task = Self::begin(&call, event_loop, &context)?;
+        Self::begin(py, protocol.bind(py), exchange, other)
+    }
+
+    pub(super) fn of(exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> Self {
+        Self {
+            exchange: Locked::new(Some(exchange)),
+            stage: Locked::new(Stage::Fresh(other)),
+            parked: Locked::default(),
+        }
+    }
+
+    fn exchange(&self, py: Python<'_>) -> PyResult<Py<Exchange>> {
+        let exchange = self.exchange.with(|exchange| exchange.as_ref().map(|exchange| exchange.clone_ref(py)));
+        exchange.ok_or_else(|| Error::Resumed.into())
+    }
+
+    /// Make the task, which makes its first step in this.
+    #[cfg(Py_3_12)]
+    fn begin(
+        py: Python<'_>,
+        protocol: &Bound<'_, HTTPProtocol>,
+        exchange: Py<Exchange>,
+        other: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let protocol = protocol.get();
+        let call = Bound::new(py, Self::of(exchange, other))?;
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item(intern!(py, "loop"), &protocol.event_loop)?;
+        options.set_item(intern!(py, "context"), protocol.context(py)?)?;
+        options.set_item(intern!(py, "eager_start"), true)?;
+        let task = names::task(py)?.call((&call,), Some(&options))?;
         if call.get().stage.with(|stage| matches!(stage, Stage::Over)) {
             Ok(())
         } else {
@@ -61,104 +96,52 @@ impl ApplicationCall {
         }
     }
 
-    /// Make the task, which makes its first step in this.
-    #[cfg(Py_3_12)]
-    fn begin<'py>(
-        call: &Bound<'py, Self>,
-        event_loop: &Bound<'py, PyAny>,
-        context: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = call.py();
-        let options = pyo3::types::PyDict::new(py);
-        options.set_item(intern!(py, "loop"), event_loop)?;
-        options.set_item(intern!(py, "context"), context)?;
-        options.set_item(intern!(py, "eager_start"), true)?;
-        names::task(py)?.call((call,), Some(&options))
-    }
-
-    /// Make the task, and its first step by hand: the step that is scheduled finds what came of it.
-    #[cfg(not(Py_3_12))]
-    fn begin<'py>(
-        call: &Bound<'py, Self>,
-        event_loop: &Bound<'py, PyAny>,
-        context: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = call.py();
-        let options = pyo3::types::PyDict::new(py);
-        options.set_item(intern!(py, "context"), context)?;
-        let task = event_loop.call_method(intern!(py, "create_task"), (call,), Some(&options))?;
-        names::enter_task(py)?.call1((event_loop, &task))?;
-        let stepped = ffi::in_context(context, || call.get().step(py, Input::Value(py.None().into_bound(py))));
-        names::leave_task(py)?.call1((event_loop, &task))?;
-        if let Sent::Yielded(pending) = stepped? {
-            mark_awaited(&pending, false)?;
-            let running = call.get().stage.with(|stage| match stage {
-                Stage::Running(running) => Some(running.clone_ref(py)),
-                _ => None,
-            });
-            if let Some(running) = running {
-                drop(call.get().stage.replace(Stage::Stepped { running, pending: pending.unbind() }));
-            }
-        }
-        Ok(task)
-    }
-
     /// Run the application to where it waits next, or to its end, which is seen to here.
-    fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
-        let protocol = self.exchange.get().protocol.bind(py);
+    pub(super) fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         let stage = self.stage.replace(Stage::Over);
         if matches!(stage, Stage::Over) {
             return match input {
-                Input::Value(value) => Ok(Sent::Returned(value)),
+                Input::Value(_) => Ok(Sent::Returned(py.None().into_bound(py))),
                 Input::Error(error) => Err(error),
             };
         }
+        let exchange = self.exchange(py)?;
+        let protocol = exchange.get().protocol.bind(py);
         protocol.get().hold_output();
         let result = match (stage, input) {
-            (Stage::Fresh(other), Input::Value(value)) => self.begin_call(py, other.as_ref()).and_then(|running| {
-                let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
-                drop(self.stage.replace(Stage::Running(running.clone().unbind())));
-                ffi::send(&running, &value)
-            }),
+            (Stage::Fresh(other), Input::Value(value)) => {
+                begin_call(py, &exchange, other.as_ref()).and_then(|running| {
+                    let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
+                    drop(self.stage.replace(Stage::Running(running.clone().unbind())));
+                    ffi::send(&running, &value)
+                })
+            }
             (Stage::Running(running) | Stage::Stepped { running, .. }, input) => {
                 drop(self.stage.replace(Stage::Running(running.clone_ref(py))));
                 resume(running.bind(py), input)
             }
-            (Stage::Fresh(_) | Stage::Over, Input::Error(error)) => Err(error),
-            (Stage::Over, Input::Value(value)) => Ok(Sent::Returned(value)),
+            (Stage::Fresh(_) | Stage::Over | Stage::Idle, Input::Error(error)) => Err(error),
+            (Stage::Over | Stage::Idle, Input::Value(value)) => Ok(Sent::Returned(value)),
         };
         let result = match result {
             Ok(Sent::Yielded(object)) => Ok(Sent::Yielded(object)),
-            Ok(Sent::Returned(value)) => self.finish(py, Ok(value)),
-            Err(error) => self.finish(py, Err(error)),
+            Ok(Sent::Returned(value)) => self.finish(py, &exchange, Ok(value)),
+            Err(error) => self.finish(py, &exchange, Err(error)),
         };
         HTTPProtocol::release_output(protocol)?;
         result
     }
 
-    /// Call the application: what is to be awaited, none if it is over already.
-    fn begin_call<'py>(&self, py: Python<'py>, other: Option<&Py<PyAny>>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let settings = &self.exchange.get().protocol.get().settings;
-        if let (Some(entrance), None) = (&settings.entrance, other) {
-            match entrance.begin(py, &self.exchange)? {
-                Begun::Refused => {}
-                Begun::Over => return Ok(None),
-                Begun::Suspended(rest) => return Ok(Some(Bound::new(py, rest)?.into_any())),
-            }
-        }
-        self.call(py, other.unwrap_or(&settings.application)).map(Some)
-    }
-
-    fn call<'py>(&self, py: Python<'py>, application: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let receive = Bound::new(py, Receive { exchange: self.exchange.clone_ref(py) })?;
-        let send = Bound::new(py, Send { exchange: self.exchange.clone_ref(py) })?;
-        iterator(application.bind(py).call1((self.exchange.get().scope(py)?, receive, send))?)
-    }
-
     /// The application has returned or failed: whatever is missing of the response ends the connection.
-    fn finish<'py>(&self, py: Python<'py>, result: PyResult<Bound<'py, PyAny>>) -> PyResult<Sent<'py>> {
+    fn finish<'py>(
+        &self,
+        py: Python<'py>,
+        exchange: &Py<Exchange>,
+        result: PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Sent<'py>> {
         drop(self.stage.replace(Stage::Over));
-        let exchange = self.exchange.get();
+        drop(self.exchange.replace(None));
+        let exchange = exchange.get();
         let protocol = exchange.protocol.bind(py);
         let is_disconnected = exchange.is_disconnected.load(Ordering::Relaxed);
         let (has_started, is_complete) =
@@ -178,40 +161,21 @@ impl ApplicationCall {
         };
         if let Some((text, detail)) = problem {
             let is_value = result.is_ok_and(|value| !value.is_none());
-            self.report(py, text, detail, is_value)?;
+            report(&protocol.get().settings, text, detail, is_value)?;
             if has_started || is_value {
                 HTTPProtocol::close(protocol)?;
             } else {
-                self.answer_500(py)?;
+                answer_500(py, exchange)?;
             }
         }
         Ok(Sent::Returned(py.None().into_bound(py)))
     }
 
-    #[cold]
-    fn report(&self, py: Python<'_>, text: &Bound<'_, PyString>, detail: Py<PyAny>, is_value: bool) -> PyResult<()> {
-        let logger = self.exchange.get().protocol.get().settings.logger.bind(py);
-        if is_value {
-            logger.call_method1(intern!(py, "error"), (text, detail))?;
-            return Ok(());
-        }
-        let options = pyo3::types::PyDict::new(py);
-        if !detail.is_none(py) {
-            options.set_item(intern!(py, "exc_info"), detail)?;
-        }
-        logger.call_method(intern!(py, "error"), (text,), Some(&options))?;
-        Ok(())
-    }
-
-    #[cold]
-    fn answer_500(&self, py: Python<'_>) -> PyResult<()> {
-        for message in names::internal_error_messages(py)?.call0()?.try_iter()? {
-            self.exchange.get().deliver(py, &message?)?;
-        }
-        Ok(())
-    }
-
     fn advance<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
+        #[cfg(not(Py_3_12))]
+        if let (Input::Value(_), true) = (&input, self.stage.with(|stage| matches!(stage, Stage::Idle))) {
+            return self.park(py);
+        }
         let stepped = self.stage.with(|stage| match stage {
             Stage::Stepped { running, pending } => Some((running.clone_ref(py), pending.clone_ref(py))),
             _ => None,
@@ -234,6 +198,50 @@ impl ApplicationCall {
         mark_awaited(&pending, true)?;
         Ok(Sent::Yielded(pending))
     }
+}
+
+/// Call the application: what is to be awaited, none if it is over already.
+fn begin_call<'py>(
+    py: Python<'py>,
+    exchange: &Py<Exchange>,
+    other: Option<&Py<PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let settings = &exchange.get().protocol.get().settings;
+    if let (Some(entrance), None) = (&settings.entrance, other) {
+        match entrance.begin(py, exchange)? {
+            Begun::Refused => {}
+            Begun::Over => return Ok(None),
+            Begun::Suspended(rest) => return Ok(Some(Bound::new(py, rest)?.into_any())),
+        }
+    }
+    let receive = Bound::new(py, Receive { exchange: exchange.clone_ref(py) })?;
+    let send = Bound::new(py, Send { exchange: exchange.clone_ref(py) })?;
+    let application = other.unwrap_or(&settings.application).bind(py);
+    iterator(application.call1((exchange.get().scope(py)?, receive, send))?).map(Some)
+}
+
+#[cold]
+fn report(settings: &Settings, text: &Bound<'_, PyString>, detail: Py<PyAny>, is_value: bool) -> PyResult<()> {
+    let py = text.py();
+    let logger = settings.logger.bind(py);
+    if is_value {
+        logger.call_method1(intern!(py, "error"), (text, detail))?;
+        return Ok(());
+    }
+    let options = pyo3::types::PyDict::new(py);
+    if !detail.is_none(py) {
+        options.set_item(intern!(py, "exc_info"), detail)?;
+    }
+    logger.call_method(intern!(py, "error"), (text,), Some(&options))?;
+    Ok(())
+}
+
+#[cold]
+fn answer_500(py: Python<'_>, exchange: &Exchange) -> PyResult<()> {
+    for message in names::internal_error_messages(py)?.call0()?.try_iter()? {
+        exchange.deliver(py, &message?)?;
+    }
+    Ok(())
 }
 
 /// Whether a first step can be made here: the event loop runs in this thread, no task does, and no one makes other tasks.
@@ -293,13 +301,14 @@ impl ApplicationCall {
             let stage = self.stage.replace(Stage::Over);
             match stage {
                 Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
-                Stage::Fresh(_) | Stage::Over => Ok(()),
+                Stage::Fresh(_) | Stage::Over | Stage::Idle => Ok(()),
             }
         })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.exchange)?;
+        self.exchange.visit(|exchange| visit.call(exchange))?;
+        self.parked.visit(|parked| visit.call(parked))?;
         self.stage.visit(|stage| match stage {
             Stage::Fresh(other) => visit.call(other),
             Stage::Running(running) => visit.call(running),
@@ -307,7 +316,7 @@ impl ApplicationCall {
                 visit.call(running)?;
                 visit.call(pending)
             }
-            Stage::Over => Ok(()),
+            Stage::Over | Stage::Idle => Ok(()),
         })
     }
 }

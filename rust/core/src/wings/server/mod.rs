@@ -8,6 +8,8 @@ mod resolved;
 mod responding;
 mod scope;
 mod settings;
+#[cfg(not(Py_3_12))]
+mod spare;
 mod waiting;
 
 pub(crate) use protocol::HTTPProtocol;

@@ -16,7 +16,11 @@ use super::application_call::ApplicationCall;
 use super::exchange::Exchange;
 use super::scope;
 use super::settings::Settings;
+#[cfg(not(Py_3_12))]
+use super::spare::Spare;
 use crate::error::guarded;
+#[cfg(not(Py_3_12))]
+use crate::locked::Locked;
 use crate::names;
 
 /// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
@@ -85,9 +89,18 @@ pub(crate) struct HTTPProtocol {
     head_seconds: f64,
     state: Mutex<State>,
     is_write_paused: AtomicBool,
+    /// A task that can serve the next request.
+    #[cfg(not(Py_3_12))]
+    pub(super) spare: Locked<Option<Spare>>,
 }
 
 impl HTTPProtocol {
+    /// Whether more requests may come.
+    #[cfg(not(Py_3_12))]
+    pub(super) fn is_open(&self) -> bool {
+        !self.state().is_closing
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -568,6 +581,8 @@ impl HTTPProtocol {
                 timer: None,
             }),
             is_write_paused: AtomicBool::new(false),
+            #[cfg(not(Py_3_12))]
+            spare: Locked::default(),
             settings,
         })
     }
@@ -627,6 +642,8 @@ impl HTTPProtocol {
             if let Some(exchange) = this.current(py) {
                 exchange.get().disconnect(py)?;
             }
+            #[cfg(not(Py_3_12))]
+            this.spare.replace(None).map_or(Ok(()), |spare| spare.release(py))?;
             Self::resume_writing(slf)?;
             Self::cancel_timer(slf)?;
             let transport = {
@@ -729,6 +746,8 @@ impl HTTPProtocol {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.settings.visit(&visit)?;
         visit.call(&self.event_loop)?;
+        #[cfg(not(Py_3_12))]
+        self.spare.visit(|spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&state.transport)?;
         visit.call(&state.template)?;
@@ -746,5 +765,7 @@ impl HTTPProtocol {
             (state.transport.take(), state.current.take(), state.timer.take())
         };
         drop((transport, current, timer));
+        #[cfg(not(Py_3_12))]
+        drop(self.spare.replace(None));
     }
 }

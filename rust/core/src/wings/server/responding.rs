@@ -10,8 +10,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::Exchange;
+use crate::ffi::Items;
 use crate::names;
 use crate::respond::{Headers, Ready};
 
@@ -85,7 +87,12 @@ fn write_head(
     }
     let mut head = ResponseHead::new(out, status_line(py, status)?);
     let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
-    as_list(&defaults)?.iter().try_for_each(|header| write_header(&mut head, &header))?;
+    if !settings.default_lines.with(|known| known.as_ref().is_some_and(|known| known.write(&defaults, &mut head))) {
+        let defaults = as_list(&defaults)?;
+        defaults.iter().try_for_each(|header| write_header(&mut head, &header))?;
+        let replaced = settings.default_lines.replace(DefaultLines::of(&defaults, &head));
+        drop(replaced);
+    }
     write(&mut head)?;
     Ok(head.finish(status, exchange.head.facts))
 }
@@ -120,6 +127,32 @@ pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut V
 /// `RuntimeError`: the body is longer or shorter than the head says.
 pub(super) fn write(answer: &mut Answer, part: &[u8], is_last: bool, out: &mut Vec<u8>) -> PyResult<()> {
     answer.write(out, part, is_last).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+/// The default headers as they were written last; uvicorn has a new list of them each second.
+pub(super) struct DefaultLines {
+    headers: Items,
+    lines: Vec<u8>,
+}
+
+impl DefaultLines {
+    /// What was written of these headers; none if they say something of the body or the connection.
+    fn of(headers: &Bound<'_, PyList>, head: &ResponseHead<'_>) -> Option<Self> {
+        Some(Self { lines: head.plain_lines()?.to_vec(), headers: Items::of(headers) })
+    }
+
+    /// Write them, if the headers are the same.
+    fn write(&self, headers: &Bound<'_, PyAny>, head: &mut ResponseHead<'_>) -> bool {
+        let is_same = self.headers.is_of(headers) && self.headers.are_unchanged(headers.py());
+        if is_same {
+            head.lines(&self.lines);
+        }
+        is_same
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.headers.visit(visit)
+    }
 }
 
 /// The type of an ASGI message.

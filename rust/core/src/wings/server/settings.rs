@@ -6,6 +6,8 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::direct::Entrance;
+use super::responding::DefaultLines;
+use crate::locked::Locked;
 use crate::names;
 
 /// The server's configuration and state, as far as a connection looks at them.
@@ -28,6 +30,7 @@ pub(super) struct Settings {
     pub(super) keep_alive_seconds: f64,
     /// Whether a request begins with an empty context.
     pub(super) resets_context: bool,
+    pub(super) default_lines: Locked<Option<DefaultLines>>,
     pub(super) logger: Py<PyAny>,
     /// The access logger, if requests are logged.
     pub(super) access_logger: Option<Py<PyAny>>,
@@ -70,6 +73,7 @@ impl Settings {
             resets_context: resets_context.map_or(Ok(false), |setting| setting.is_truthy())?,
             logger: get_logger.call1((intern!(py, "uvicorn.error"),))?.unbind(),
             access_logger: is_logged.then(|| access_logger.unbind()),
+            default_lines: Locked::default(),
             config: config.clone().unbind(),
             server_state: server_state.clone().unbind(),
         })
@@ -115,6 +119,7 @@ impl Settings {
         visit.call(&self.asgi_version)?;
         visit.call(&self.connections)?;
         visit.call(&self.tasks)?;
+        self.default_lines.visit(|known| known.as_ref().map_or(Ok(()), |known| known.visit(visit)))?;
         visit.call(&self.logger)?;
         visit.call(&self.access_logger)
     }

@@ -1,0 +1,179 @@
+//! Before Python 3.12: the first step of a task is made by hand, and a task may serve a connection again.
+//!
+//! Only while it is as if it were new: what code has put on it, or keeps of it, must not be seen by another request.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyDictMethods};
+use pyo3::{PyTraverseError, PyVisit};
+
+use super::application_call::{ApplicationCall, Stage};
+use super::exchange::Exchange;
+use super::protocol::HTTPProtocol;
+use crate::awaitable::{Input, iterator, mark_awaited};
+use crate::ffi::Sent;
+use crate::{ffi, names};
+
+/// A task, and what it was like when it was new.
+pub(super) struct Spare {
+    task: Py<PyAny>,
+    call: Py<ApplicationCall>,
+    /// What it runs in, and a copy of that.
+    context: Py<PyAny>,
+    pristine: Py<PyAny>,
+    name: Py<PyAny>,
+    /// Whether it may be pending at the end of the event loop without a word of that.
+    is_quiet: bool,
+}
+
+/// References to a task of which nobody knows: here, and what the event loop or a future calls to make its next step.
+const OWN_REFERENCES: isize = 2;
+
+/// Weak references to such a task: that of `asyncio.all_tasks`.
+const OWN_WEAK_REFERENCES: usize = 1;
+
+impl Spare {
+    /// A new task for a call.
+    fn new(py: Python<'_>, protocol: &HTTPProtocol, call: Py<ApplicationCall>) -> PyResult<Self> {
+        let context = protocol.context(py)?;
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "context"), &context)?;
+        let event_loop = protocol.event_loop.bind(py);
+        let task = event_loop.call_method(intern!(py, "create_task"), (&call,), Some(&options))?;
+        Ok(Self {
+            name: task.call_method0(intern!(py, "get_name"))?.unbind(),
+            task: task.unbind(),
+            call,
+            pristine: context.call_method0(intern!(py, "copy"))?.unbind(),
+            context: context.unbind(),
+            is_quiet: false,
+        })
+    }
+
+    /// Whether nothing is known of the task that was not known when it was new.
+    fn is_as_new(&self, py: Python<'_>) -> PyResult<bool> {
+        let task = self.task.bind(py);
+        let is = |name| -> PyResult<bool> { task.getattr(name)?.is_truthy() };
+        Ok(ffi::reference_count(task) == OWN_REFERENCES
+            && ffi::has_same_variables(self.context.bind(py), self.pristine.bind(py))
+            && names::weak_reference_count(py)?.call1((task,))?.extract::<usize>()? == OWN_WEAK_REFERENCES
+            && task.call_method0(intern!(py, "get_name"))?.is(&self.name)
+            && !task.call_method0(intern!(py, "cancelling"))?.is_truthy()?
+            && !is(intern!(py, "_must_cancel"))?
+            && task.getattr(intern!(py, "_callbacks"))?.is_none()
+            && ffi::instance_dict(task)?.cast::<PyDict>()?.is_empty())
+    }
+
+    /// Whether the task is still idle, and nobody has got hold of it since it was found to be as new.
+    fn is_unknown(&self, py: Python<'_>) -> PyResult<bool> {
+        let call = self.call.get();
+        Ok(ffi::reference_count(self.task.bind(py)) == OWN_REFERENCES
+            && call.stage.with(|stage| matches!(stage, Stage::Idle))
+            && call.is_waiting(py)?)
+    }
+
+    fn be_quiet(&mut self, py: Python<'_>, is_quiet: bool) -> PyResult<()> {
+        if self.is_quiet == is_quiet {
+            return Ok(());
+        }
+        self.is_quiet = is_quiet;
+        self.task.setattr(py, intern!(py, "_log_destroy_pending"), !is_quiet)
+    }
+
+    /// Let the task go on with what its call has come to.
+    fn wake(&self, py: Python<'_>) -> PyResult<()> {
+        match self.call.get().parked.replace(None) {
+            Some(parked) if !parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
+                parked.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Let the task end.
+    ///
+    /// # Errors
+    /// Those of waking it.
+    pub(super) fn release(&self, py: Python<'_>) -> PyResult<()> {
+        drop(self.call.get().stage.replace(Stage::Over));
+        self.wake(py)
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Self { task, call, context, pristine, name, .. } = self;
+        visit.call(call)?;
+        [task, context, pristine, name].into_iter().try_for_each(|object| visit.call(object))
+    }
+}
+
+impl ApplicationCall {
+    /// Make the first step by hand, in the connection's spare task or a new one: the task's own step finds what came of it.
+    pub(super) fn begin(
+        py: Python<'_>,
+        protocol: &Bound<'_, HTTPProtocol>,
+        exchange: Py<Exchange>,
+        other: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let this = protocol.get();
+        let mut spare = match this.spare.replace(None) {
+            Some(spare) if spare.is_unknown(py)? => {
+                drop(spare.call.get().exchange.replace(Some(exchange)));
+                drop(spare.call.get().stage.replace(Stage::Fresh(other)));
+                spare
+            }
+            unfit => {
+                unfit.map_or(Ok(()), |unfit| unfit.release(py))?;
+                Spare::new(py, this, Py::new(py, Self::of(exchange, other))?)?
+            }
+        };
+        let (event_loop, call) = (this.event_loop.bind(py), spare.call.get());
+        names::enter_task(py)?.call1((event_loop, &spare.task))?;
+        let none = || py.None().into_bound(py);
+        let stepped = ffi::in_context(spare.context.bind(py), || call.step(py, Input::Value(none())));
+        names::leave_task(py)?.call1((event_loop, &spare.task))?;
+        match stepped? {
+            Sent::Yielded(pending) => {
+                mark_awaited(&pending, false)?;
+                call.note_pending(py, pending.unbind());
+                this.settings.keep_task(spare.task.bind(py))?;
+                spare.be_quiet(py, false)?;
+                spare.wake(py)
+            }
+            Sent::Returned(_) if this.is_open() && spare.is_as_new(py)? => {
+                drop(call.stage.replace(Stage::Idle));
+                spare.be_quiet(py, true)?;
+                match this.spare.replace(Some(spare)) {
+                    None => Ok(()),
+                    Some(other) => other.release(py),
+                }
+            }
+            Sent::Returned(_) => spare.release(py),
+        }
+    }
+
+    /// Whether nothing has ended the task's wait.
+    fn is_waiting(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.parked.with(|parked| parked.as_ref().map(|parked| parked.clone_ref(py))) {
+            None => Ok(true),
+            Some(parked) => Ok(!parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)?),
+        }
+    }
+
+    /// Note what the call waits for after the step by hand.
+    fn note_pending(&self, py: Python<'_>, pending: Py<PyAny>) {
+        let running = self.stage.with(|stage| match stage {
+            Stage::Running(running) => Some(running.clone_ref(py)),
+            _ => None,
+        });
+        if let Some(running) = running {
+            drop(self.stage.replace(Stage::Stepped { running, pending }));
+        }
+    }
+
+    /// Wait for another request.
+    pub(super) fn park<'py>(&self, py: Python<'py>) -> PyResult<Sent<'py>> {
+        let future = names::running_loop(py)?.call0()?.call_method0(intern!(py, "create_future"))?;
+        drop(self.parked.replace(Some(future.clone().unbind())));
+        ffi::send(&iterator(future)?, py.None().bind(py))
+    }
+}
