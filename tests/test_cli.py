@@ -123,7 +123,15 @@ def test_cli_run_passes_its_options_to_uvicorn(served: dict[str, object]) -> Non
         "root_path": "/api",
         "proxy_headers": False,
         "forwarded_allow_ips": "*",
+        "http": "ferroapi.server:HTTPProtocol",
     }
+
+
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_cli_http_chooses_another_protocol(served: dict[str, object], command: str) -> None:
+    write(f"other_by_{command}.py")
+    assert invoke(command, f"other_by_{command}.py", "--http", "h11").exit_code == 0
+    assert served["http"] == "h11"
 
 
 def test_cli_dev_reloads_on_localhost(served: dict[str, object], tmp_path: Path) -> None:

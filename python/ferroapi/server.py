@@ -7,6 +7,7 @@ what most requests never need.
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any, ClassVar
 
 from uvicorn.logging import TRACE_LOG_LEVEL
@@ -151,3 +152,17 @@ def upgrade_connection(
     protocol.connection_made(transport)
     protocol.data_received(data)
     transport.set_protocol(protocol)
+
+
+def __getattr__(name: str) -> Any:
+    """Return gunicorn's worker class, `gunicorn -k ferroapi.server.Worker`: that of uvicorn-worker on this protocol.
+
+    Raises:
+        ImportError: the package uvicorn-worker is not there.
+    """
+    if name != "Worker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    base = import_module("uvicorn_worker").UvicornWorker
+    options = {**base.CONFIG_KWARGS, "http": HTTPProtocol}
+    worker = globals()[name] = type(name, (base,), {"__module__": __name__, "CONFIG_KWARGS": options})
+    return worker

@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 # The import string for worker and reload processes, which start without the alias: see `load_served`.
 _SERVED = "FERROAPI_SERVED"
 
+_OWN_PROTOCOL = "ferroapi.server:HTTPProtocol"
+
 commands = typer.Typer(
     help="Run applications on ferroapi.",
     add_completion=False,
@@ -47,6 +49,9 @@ App = Annotated[str | None, typer.Option(help="Name of the application in its mo
 Entrypoint = Annotated[str | None, typer.Option("--entrypoint", "-e", help="The application as package.module:name.")]
 ProxyHeaders = Annotated[bool, typer.Option(help="Trust X-Forwarded-* of the allowed addresses.")]
 AllowedProxies = Annotated[str | None, typer.Option(help="Addresses whose forwarded headers are trusted, or '*'.")]
+Http = Annotated[
+    str, typer.Option(help="HTTP protocol: the engine's own, uvicorn's auto, httptools or h11, or a module:class.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what was imported, and from where.")]
 UseAlias = Annotated[bool, typer.Option("--alias", help="Let `import fastapi` in the application mean ferroapi.")]
 
@@ -123,6 +128,7 @@ def run(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
+    http: Http = _OWN_PROTOCOL,
     verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
@@ -137,6 +143,7 @@ def run(
         root_path=root_path,
         proxy_headers=proxy_headers,
         forwarded_allow_ips=forwarded_allow_ips,
+        http=http,
     )
 
 
@@ -153,6 +160,7 @@ def dev(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
+    http: Http = _OWN_PROTOCOL,
     verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
@@ -167,6 +175,7 @@ def dev(
         root_path=root_path,
         proxy_headers=proxy_headers,
         forwarded_allow_ips=forwarded_allow_ips,
+        http=http,
     )
 
 
