@@ -6,7 +6,7 @@ looks at the rows when a module or a class of them was modified, and `_core.is_r
 
 from collections.abc import Iterator
 from enum import IntFlag
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from inspect import getattr_static
 from types import FunctionType, ModuleType
@@ -52,6 +52,8 @@ class Part(IntFlag):
     """Those of `Authorization`, taken apart."""
     OAUTH2 = 1 << 16
     """Bearer tokens of OAuth2."""
+    FIELD = 1 << 17
+    """The facts about a field that are kept with it."""
 
 
 class Names(NamedTuple):
@@ -72,7 +74,16 @@ REQUEST = (
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
     Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_operation"),
-    Names("ferroapi.routing", Part.SOCKET, "WebSocket"),
+    Names("ferroapi.routing", Part.SOCKET, "WebSocket WebSocketRequestValidationError"),
+    Names("ferroapi.routing", Part.OPERATION, "RequestValidationError ResponseValidationError"),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_extract_endpoint_context _validation_failed"),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "get_telemetry_data"),
+    Names("ferroapi.routing", Part.OPERATION, "_is_gen_callable _is_async_gen_callable"),
+    Names("ferroapi.routing", Part.FORM, "_resolve_form_limits"),
+    Names("ferroapi.routing", Part.ITEM, "anyio"),
+    Names("ferroapi.routing", Part.ROUTE, "_route_selected _update_scope _get_fastapi_scope get_route_path"),
+    Names("ferroapi.routing", Part.ROUTE, "_get_scope_effective_route_context _get_scope_included_router"),
+    Names("ferroapi.routing", Part.ROUTE, "_restore_fastapi_scope_key _apply_router_form_limits"),
     Names("ferroapi.routing", Part.JSON | Part.ITEM, "jsonable_encoder"),
     Names("ferroapi.routing", Part.ITEM, "json _normalize_non_finite_floats format_sse_event ServerSentEvent"),
     Names("ferroapi.routing", Part.THREAD, "run_in_threadpool _run_sync_endpoint"),
@@ -81,6 +92,22 @@ REQUEST = (
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "SolvedDependency deepcopy"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "Response BackgroundTasks SecurityScopes"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_get_multidict_value"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_get_cache_key _get_oauth_scopes"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_is_gen_callable _is_async_gen_callable"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_is_coroutine_callable"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_asynccontextmanager_with_shielded_exit"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "asynccontextmanager AsyncExitStack"),
+    Names("ferroapi.dependencies.utils", Part.OPERATION, "Request"),
+    Names("ferroapi.dependencies.utils", Part.SOCKET, "WebSocket"),
+    Names(
+        "ferroapi.dependencies.utils",
+        Part.OPERATION | Part.SOCKET | Part.FIELD,
+        "lenient_issubclass get_cached_model_fields field_annotation_is_sequence is_bytes_sequence_annotation",
+    ),
+    Names("ferroapi.dependencies.utils", Part.FORM, "ImmutableMultiDict FormData"),
+    Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "_regenerate_error_with_loc"),
+    Names("ferroapi.concurrency", Part.OPERATION | Part.SOCKET, "anyio checkpoint_if_cancelled"),
+    Names("ferroapi.telemetry._api", Part.THREAD, "_operation"),
     Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "request_body_to_args"),
     Names("ferroapi.dependencies.utils", Part.FORM, "_extract_form_body _extract_form_items _is_form_model_supplied"),
     Names("ferroapi.dependencies.utils", Part.THREAD, "run_in_threadpool contextmanager_in_threadpool contextmanager"),
@@ -158,6 +185,8 @@ class Row(NamedTuple):
     label: str
 
 
+_Remembering = type(lru_cache(str))
+
 _DEFINING = frozenset({"ferroapi", "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib"})
 """The packages whose definitions are originals, whatever else stands under their names."""
 
@@ -170,6 +199,7 @@ def is_defined(found: Any, qualified: str) -> bool:
     """
     found = getattr(found, "__func__", found) if type(found) in (staticmethod, classmethod) else found
     found = found.fget if type(found) is property else found
+    found = found.__wrapped__ if type(found) is _Remembering else found
     if type(found) is FunctionType:
         home = str(found.__globals__.get("__name__"))
         if home == "contextlib" and "__wrapped__" in found.__dict__:

@@ -131,11 +131,14 @@ _ROOT_PATH_DEPRECATED = (
     "for example with `fastapi run --root-path /api/v1`."
 )
 
-_DEFAULT_EXCEPTION_HANDLERS: tuple[tuple[type[Exception], Any], ...] = (
-    (HTTPException, http_exception_handler),
-    (RequestValidationError, request_validation_exception_handler),
-    (WebSocketRequestValidationError, websocket_request_validation_exception_handler),
-)
+
+def _default_exception_handlers() -> tuple[tuple[type[Exception], Any], ...]:
+    """Return the handlers that an application has from its start, as they are called in this module now."""
+    return (
+        (HTTPException, http_exception_handler),
+        (RequestValidationError, request_validation_exception_handler),
+        (WebSocketRequestValidationError, websocket_request_validation_exception_handler),
+    )
 
 
 _OUTER_STACK: tuple[type, ...] = (ServerErrorMiddleware, ExceptionTelemetryMiddleware, AppBodyLimitMiddleware)
@@ -225,7 +228,7 @@ class FastAPI(ForwardedOperations, Starlette):
         )
         self.exception_handlers = dict(settings["exception_handlers"] or {})
         refuse_foreign_exceptions(*self.exception_handlers)
-        for exception, handler in _DEFAULT_EXCEPTION_HANDLERS:
+        for exception, handler in _default_exception_handlers():
             self.exception_handlers.setdefault(exception, handler)
         self._telemetry = _telemetry_config(settings["telemetry"])
         self._native_telemetry = NativeTelemetry(self._telemetry)

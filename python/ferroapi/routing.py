@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from starlette import routing
@@ -80,11 +81,14 @@ from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
-from ferroapi.exceptions import FastAPIError
+from ferroapi.exceptions import EndpointContext, FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
 from ferroapi.telemetry._api import SCOPE_KEY, _operation, get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
+
+if TYPE_CHECKING:
+    from ferroapi.telemetry._api import TelemetryData
 
 # The conductors of handler mode. `solve_dependencies`, `run_endpoint_function`, `serialize_response`,
 # `request_response`, `websocket_session`, `get_request_handler` and `get_websocket_app` are looked up in this module,
@@ -97,14 +101,16 @@ def _exit_stack(scope: Scope, key: str) -> AsyncExitStack:
     return stack
 
 
-async def _solve(connection: Request | WebSocket, dependant: Dependant, **keywords: Any) -> SolvedDependency:
+async def _solve(
+    connection: Request | WebSocket, dependant: Dependant, telemetry: "TelemetryData | None", **keywords: Any
+) -> SolvedDependency:
     """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
     exit_stack = _exit_stack(connection.scope, "fastapi_inner_astack")
     with _operation(name="dependencies", function=dependant.call):
         solved = await solve_dependencies(
             request=connection, dependant=dependant, async_exit_stack=exit_stack, **keywords
         )
-        if (telemetry := get_telemetry_data()) is not None:
+        if telemetry is not None:
             telemetry.values = solved.values
             telemetry.errors = solved.errors
     return solved
@@ -163,24 +169,27 @@ def get_request_handler(
         if telemetry is not None:
             telemetry.request = request
         file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
+        describe = partial(endpoint_context, dependant, request)
         body = Undefined
         if body_recipe.field:
-            body = await read_body(request, body_recipe, dependant=dependant, file_stack=file_stack)
+            body = await read_body(request, body_recipe, describe_endpoint=describe, file_stack=file_stack)
         is_told = telemetry is None or SCOPE_KEY in request.scope
         if is_told and (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body)
             return response
+        context = describe()
         if telemetry is not None:
             telemetry.body = None if body is Undefined else body
         solved = await _solve(
             request,
             dependant,
+            telemetry,
             body=body,
             dependency_overrides_provider=dependency_overrides_provider,
             embed_body_fields=embed_body_fields,
         )
         if solved.errors:
-            raise request_validation_error(solved.errors, body, dependant, request)
+            raise request_validation_error(solved.errors, body, context, request)
         # Looked at for each request: a tracing package may put another callable into the dependant.
         if is_event_stream:
             return await event_stream(
@@ -188,21 +197,27 @@ def get_request_handler(
                 dependant,
                 solved,
                 recipe,
+                context,
                 serialize_event=operation.serializers()[1],
                 ping_interval=_PING_INTERVAL,
             )
         if is_json_stream:
-            return json_lines(request, dependant, solved, recipe, serialize_item=operation.serializers()[0])
+            return json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
         if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
             return raw_stream(dependant, solved, recipe)
-        return await _call_endpoint(request, dependant, solved, recipe, is_coroutine=is_coroutine)
+        return await _call_endpoint(dependant, solved, recipe, context, is_coroutine=is_coroutine)
 
     operation.mark(app)
     return app
 
 
 async def _call_endpoint(
-    request: Request, dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe, *, is_coroutine: bool
+    dependant: Dependant,
+    solved: SolvedDependency,
+    recipe: ResponseRecipe,
+    context: EndpointContext,
+    *,
+    is_coroutine: bool,
 ) -> Response:
     """Call the endpoint and serialize what it returns, both through the patch points."""
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=is_coroutine)
@@ -214,7 +229,7 @@ async def _call_endpoint(
             response_content=result,
             **recipe.serialization,
             is_coroutine=is_coroutine,
-            endpoint_ctx=endpoint_context(dependant, request) if recipe.field else None,
+            endpoint_ctx=context,
             dump_json=recipe.dumps_json,
         )
     return build_response(content, recipe, solved)
@@ -234,14 +249,16 @@ def get_websocket_app(
     async def app(websocket: WebSocket) -> None:
         if (telemetry := get_telemetry_data()) is not None:
             telemetry.websocket = websocket
+        context = endpoint_context(dependant, websocket)
         solved = await _solve(
             websocket,
             dependant,
+            telemetry,
             dependency_overrides_provider=dependency_overrides_provider,
             embed_body_fields=embed_body_fields,
         )
         if solved.errors:
-            raise websocket_validation_error(solved.errors, dependant, websocket)
+            raise websocket_validation_error(solved.errors, context)
         assert dependant.call is not None, "dependant.call must be a function"
         with _operation(name="endpoint", function=dependant.call):
             await dependant.call(**solved.values)

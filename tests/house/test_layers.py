@@ -55,6 +55,7 @@ PYTHON = {
     "openapi.*": "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
+    "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
     "dependencies.*": f"_imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
     "_received": "_core",

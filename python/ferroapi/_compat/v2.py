@@ -281,7 +281,9 @@ class ModelField(_Versioned):
         try:
             return self._type_adapter.validate_python(value, from_attributes=True), []
         except ValidationError as error:
-            return None, _located(error, loc)
+            if _regenerate_error_with_loc is _MEANT:
+                return None, _located(error, loc)
+            return None, _regenerate_error_with_loc(errors=error.errors(include_url=False), loc_prefix=loc)
 
     def serialize(
         self,
@@ -336,6 +338,10 @@ class ModelField(_Versioned):
 
 def _regenerate_error_with_loc(*, errors: Sequence[Any], loc_prefix: _Location) -> list[dict[str, Any]]:
     return [{**error, "loc": loc_prefix + error.get("loc", ())} for error in errors]
+
+
+_MEANT = _regenerate_error_with_loc
+"""What `_located` stands for."""
 
 
 def _located(error: ValidationError, loc: _Location) -> list[dict[str, Any]]:

@@ -16,10 +16,9 @@ from ferroapi import _core, params
 from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.context import request_validation_error
+from ferroapi._request.context import DescribeEndpoint, request_validation_error
 from ferroapi._request.whole_form import read_form
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
-from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import RequestValidationError
 
 
@@ -57,7 +56,9 @@ async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
     return await request.json() if is_json else content
 
 
-def json_invalid_error(error: json.JSONDecodeError, dependant: Dependant, request: Request) -> RequestValidationError:
+def json_invalid_error(
+    error: json.JSONDecodeError, describe_endpoint: DescribeEndpoint, request: Request
+) -> RequestValidationError:
     """Return the validation error for a body that is no JSON; its place in the text is the last item of `loc`."""
     detail = {
         "type": "json_invalid",
@@ -66,10 +67,12 @@ def json_invalid_error(error: json.JSONDecodeError, dependant: Dependant, reques
         "input": {},
         "ctx": {"error": error.msg},
     }
-    return request_validation_error([detail], error.doc, dependant, request)
+    return request_validation_error([detail], error.doc, describe_endpoint(), request)
 
 
-async def read_body(request: Request, recipe: BodyRecipe, *, dependant: Dependant, file_stack: AsyncExitStack) -> Any:
+async def read_body(
+    request: Request, recipe: BodyRecipe, *, describe_endpoint: DescribeEndpoint, file_stack: AsyncExitStack
+) -> Any:
     """Return the form, the parsed JSON, the bytes, or `Undefined` when there is no body to read.
 
     Uploaded files are closed with `file_stack`. A JSON `null` is returned as `None`.
@@ -86,16 +89,16 @@ async def read_body(request: Request, recipe: BodyRecipe, *, dependant: Dependan
             return await _read_form(request, recipe, file_stack)
         return await _read_json_or_bytes(request, recipe)
     except Exception as error:
-        failure = body_error(error, dependant, request)
+        failure = body_error(error, describe_endpoint, request)
         if failure is error:
             raise
         raise failure from error
 
 
-def body_error(error: Exception, dependant: Dependant, request: Request) -> Exception:
+def body_error(error: Exception, describe_endpoint: DescribeEndpoint, request: Request) -> Exception:
     """Return what takes the place of an exception raised while the body was read: 422 for bad JSON, else 400 or 413."""
     if isinstance(error, json.JSONDecodeError):
-        return json_invalid_error(error, dependant, request)
+        return json_invalid_error(error, describe_endpoint, request)
     if isinstance(error, HTTPException):
         return error
     if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):

@@ -19,6 +19,9 @@ from ferroapi.telemetry._api import _validation_failed
 
 _REMEMBERED_ENDPOINTS = 4096
 
+DescribeEndpoint = Callable[[], EndpointContext]
+"""Returns `endpoint_context` of the request that is served."""
+
 
 class _Identity:
     """A cache key for any callable, hashable or not; it keeps the callable alive, so its id is not used again."""
@@ -66,12 +69,10 @@ def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> Endpoi
 
 
 def request_validation_error(
-    errors: Sequence[Any], body: Any, dependant: Dependant, request: Request, body_size: int | None = None
+    errors: Sequence[Any], body: Any, context: EndpointContext, request: Request, body_size: int | None = None
 ) -> RequestValidationError:
     """Return the error of a request whose values do not validate, and tell telemetry."""
-    error = RequestValidationError(
-        errors, body=None if body is Undefined else body, endpoint_ctx=endpoint_context(dependant, request)
-    )
+    error = RequestValidationError(errors, body=None if body is Undefined else body, endpoint_ctx=context)
     if body_size is None:
         body_size = form_size(body) if isinstance(body, FormData) else len(getattr(request, "_body", b""))
     error._body_size = body_size
@@ -79,10 +80,8 @@ def request_validation_error(
     return error
 
 
-def websocket_validation_error(
-    errors: Sequence[Any], dependant: Dependant, websocket: HTTPConnection
-) -> WebSocketRequestValidationError:
+def websocket_validation_error(errors: Sequence[Any], context: EndpointContext) -> WebSocketRequestValidationError:
     """Return the error of a websocket whose parameters do not validate, and tell telemetry."""
-    error = WebSocketRequestValidationError(errors, endpoint_ctx=endpoint_context(dependant, websocket))
+    error = WebSocketRequestValidationError(errors, endpoint_ctx=context)
     _validation_failed(error)
     return error

@@ -8,7 +8,6 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any
 
 import anyio
@@ -22,6 +21,9 @@ _BUFFERED_EVENTS = 1
 
 Serializer = Callable[[Any], bytes]
 
+_MEANT = anyio
+"""What `pause` and `_Channel` stand for."""
+
 
 @types.coroutine
 def pause() -> Generator[None]:
@@ -31,7 +33,7 @@ def pause() -> Generator[None]:
 
 def checkpoint() -> Callable[[], Awaitable[None]]:
     """Return what gives a stream the chance to be cancelled between two chunks, which a generator may never offer."""
-    return pause if sending.in_asyncio_task() else partial(anyio.sleep, 0)
+    return pause if anyio is _MEANT and sending.in_asyncio_task() else lambda: anyio.sleep(0)
 
 
 async def with_checkpoints(items: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -49,7 +51,7 @@ async def start_events(
 
     The tasks, which raise what the generator raises, end with the exit stack.
     """
-    if ping_interval > 0 and sending.in_asyncio_task():
+    if ping_interval > 0 and anyio is _MEANT and sending.in_asyncio_task():
         events = await exit_stack.enter_async_context(_producer(items, serialize, ping_interval))
         exit_stack.callback(events.stop_taking)
         return _taken(events)

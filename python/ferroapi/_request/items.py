@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from ferroapi._compat import ModelField
 from ferroapi._compat.v2 import _located
+from ferroapi._request.context import DescribeEndpoint
 from ferroapi._request.response import ResponseRecipe
 from ferroapi._request.shape import response_shape
 from ferroapi.encoders import jsonable_encoder
-from ferroapi.exceptions import EndpointContext, ResponseValidationError
+from ferroapi.exceptions import ResponseValidationError
 from ferroapi.sse import ServerSentEvent, format_sse_event
 
-DescribeEndpoint = Callable[[], EndpointContext]
 ItemSerializer = Callable[[Any, DescribeEndpoint], bytes]
 """Turns one item into bytes; what it is given besides says where the endpoint is written, if the item is refused."""
 

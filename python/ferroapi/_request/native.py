@@ -129,7 +129,8 @@ def body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Leaf:
 
 def body_failure(error: Exception, operation: PathOperation, scope: Scope) -> Exception:
     """Return what takes the place of an exception while the body was read or parsed."""
-    failure = body_error(error, operation.dependant, Request(scope))
+    request = Request(scope)
+    failure = body_error(error, partial(endpoint_context, operation.dependant, request), request)
     if failure is not error:
         failure.__cause__ = error
     return failure
@@ -140,8 +141,10 @@ def request_invalid(
 ) -> Exception:
     """Return the error of a request, or of a websocket, whose values do not validate."""
     if isinstance(operation, WebSocketOperation):
-        return websocket_validation_error(errors, operation.dependant, HTTPConnection(scope))
-    return request_validation_error(errors, body, operation.dependant, Request(scope), body_size or None)
+        return websocket_validation_error(errors, endpoint_context(operation.dependant, HTTPConnection(scope)))
+    request = Request(scope)
+    context = endpoint_context(operation.dependant, request)
+    return request_validation_error(errors, body, context, request, body_size or None)
 
 
 def response_invalid(errors: list[Any], content: Any, operation: PathOperation, scope: Scope) -> Exception:
@@ -169,7 +172,7 @@ async def build_response(
             response_content=result,
             **recipe.serialization,
             is_coroutine=_is_coroutine_callable(operation.dependant.call),
-            endpoint_ctx=endpoint_context(operation.dependant, Request(scope)) if recipe.field else None,
+            endpoint_ctx=endpoint_context(operation.dependant, Request(scope)),
             dump_json=recipe.dumps_json,
         )
     solved = SolvedDependency({}, [], background, response or sub_response(), {})

@@ -5,19 +5,18 @@ Chosen by the route's response class; each producer starts the generator and lea
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ferroapi._request.context import endpoint_context
 from ferroapi._request.events import checkpoint, start_events, with_checkpoints
 from ferroapi._request.items import ItemSerializer
 from ferroapi._request.response import ResponseRecipe, add_solved_headers, response_arguments
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency
+from ferroapi.exceptions import EndpointContext
 
 _EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -33,18 +32,18 @@ async def event_stream(
     dependant: Dependant,
     solved: SolvedDependency,
     recipe: ResponseRecipe,
+    context: EndpointContext,
     *,
     serialize_event: ItemSerializer,
     ping_interval: float,
 ) -> Response:
     """Return a `text/event-stream` response. `ping_interval` is in seconds; the tasks end with the request's stack."""
     items, is_async = _start(dependant, solved)
-    describe_endpoint = partial(endpoint_context, dependant, request)
     exit_stack: AsyncExitStack = request.scope["fastapi_inner_astack"]
     events = await start_events(
         exit_stack,
         aiter(items) if is_async else iterate_in_threadpool(items),
-        lambda item: serialize_event(item, describe_endpoint),
+        lambda item: serialize_event(item, lambda: context),
         ping_interval,
     )
     response = StreamingResponse(
@@ -55,16 +54,18 @@ async def event_stream(
 
 
 def json_lines(
-    request: Request,
     dependant: Dependant,
     solved: SolvedDependency,
     recipe: ResponseRecipe,
+    context: EndpointContext,
     *,
     serialize_item: ItemSerializer,
 ) -> Response:
     """Return an `application/jsonl` response, one item a line."""
     items, is_async = _start(dependant, solved)
-    describe_endpoint = partial(endpoint_context, dependant, request)
+
+    def describe_endpoint() -> EndpointContext:
+        return context
 
     async def async_lines() -> AsyncIterator[bytes]:
         rest = checkpoint()

@@ -189,8 +189,9 @@ class Dispatch(routing.Router):
             path = found and found.candidate.telemetry_path
         if found is None:
             return None
-        # Telemetry names the route that the redirect leads to.
-        _route_selected(scope=scope, path=path)
+        if scope.get("fastapi.telemetry") is not None:
+            # It names the route that the redirect leads to.
+            _route_selected(scope=scope, path=path)
         return RedirectResponse(url=str(redirect_url(redirect_scope)))
 
     def _iter_low_priority_routes(self) -> Iterator[BaseRoute | _EffectiveRouteContext]:

@@ -68,18 +68,6 @@ multipart_incorrect_install_error = (
     "pip install python-multipart\n"
 )
 
-# Types whose parameters receive an object of the request itself, and where `Dependant` keeps the parameter's name.
-# `Request` and `WebSocket` stand before the `HTTPConnection` both inherit from.
-_SPECIAL_TYPES: tuple[tuple[type[Any], str], ...] = (
-    (Request, "request_param_name"),
-    (WebSocket, "websocket_param_name"),
-    (HTTPConnection, "http_connection_param_name"),
-    (Response, "response_param_name"),
-    (StarletteBackgroundTasks, "background_tasks_param_name"),
-    (SecurityScopes, "security_scopes_param_name"),
-)
-
-
 _SCALAR_CLASSES = frozenset({str, int, float, bool, bytes, date, datetime, time, timedelta, Decimal, UUID})
 _MODEL_CLASS = type(BaseModel)
 _MARKERS = (params.Depends, FieldInfo)
@@ -232,7 +220,7 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
     if depends is not None:
         if depends.dependency is None:
             depends = replace(depends, dependency=type_annotation)
-    elif lenient_issubclass(type_annotation, tuple(special for special, _ in _SPECIAL_TYPES)):
+    elif lenient_issubclass(type_annotation, tuple(special for special, _ in _special_types())):
         assert field_info is None, f"Cannot specify FastAPI annotation for type {type_annotation!r}"
     elif field_info is None:
         if not lenient_issubclass(type_annotation, (BaseModel, StarletteUploadFile)):
@@ -289,11 +277,27 @@ def _maker(kind: Any) -> Callable[[], FieldInfo]:
 
 def add_non_field_param_to_dependency(*, param_name: str, type_annotation: Any, dependant: Dependant) -> bool | None:
     """Note the parameter's name on the node if its type is one that receives an object of the request itself."""
-    for special_type, attribute in _SPECIAL_TYPES:
+    for special_type, attribute in _special_types():
         if lenient_issubclass(type_annotation, special_type):
             setattr(dependant, attribute, param_name)
             return True
     return None
+
+
+def _special_types() -> tuple[tuple[type[Any], str], ...]:
+    """Return the types whose parameters receive an object of the request itself, and where `Dependant` has their names.
+
+    They are what they are called in this module now. `Request` and `WebSocket` stand before the `HTTPConnection` that
+    both inherit from.
+    """
+    return (
+        (Request, "request_param_name"),
+        (WebSocket, "websocket_param_name"),
+        (HTTPConnection, "http_connection_param_name"),
+        (Response, "response_param_name"),
+        (StarletteBackgroundTasks, "background_tasks_param_name"),
+        (SecurityScopes, "security_scopes_param_name"),
+    )
 
 
 def add_param_to_fields(*, field: ModelField, dependant: Dependant) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Json
 
-from ferroapi import params
+from ferroapi import _core, params
 from ferroapi._compat import (
     ModelField,
     field_annotation_is_sequence,
@@ -19,6 +19,7 @@ from ferroapi._compat import (
     is_bytes_sequence_annotation,
     lenient_issubclass,
 )
+from ferroapi._witness import Part
 from ferroapi.types import UnionType
 
 # A field may be edited in place; what was derived holds only while these are the same objects.
@@ -196,7 +197,9 @@ class RequestField:
 
 
 def request_field(field: ModelField) -> RequestField:
-    """Return the facts about a field, derived again only if the field was edited."""
+    """Return the facts about a field, derived again only if the field was edited, or what derives them is replaced."""
+    if _core.is_replaced(Part.FIELD):
+        return RequestField(field)
     facts: RequestField | None = getattr(field, "_facts", None)
     if facts is None or not facts.is_current(field):
         facts = RequestField(field)
