@@ -54,7 +54,7 @@ from ferroapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from ferroapi.openapi.docs import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from ferroapi.openapi.utils import get_openapi
 from ferroapi.params import Depends
-from ferroapi.telemetry._api import observes_without_import
+from ferroapi.telemetry._api import SCOPE_KEY, observes_without_import
 from ferroapi.telemetry._asgi import ExceptionTelemetryMiddleware, NativeTelemetry, _legacy_otel
 from ferroapi.types import DecoratedCallable
 
@@ -109,7 +109,16 @@ _ROUTER_OPTIONS = (
 _GATED = frozenset({"middleware_stack", "router", "root_path", "max_body_size", "_telemetry", "_native_telemetry"})
 """Attributes that say what stands between the server and the router: assigning one closes the gate."""
 
-_FOUND_OUT = ("_gate", "_judged_stack", "_direct_router", "_chain", "_open_chain", "_handlers")
+_FOUND_OUT = (
+    "_gate",
+    "_observed_gate",
+    "_otel_judgement",
+    "_judged_stack",
+    "_direct_router",
+    "_chain",
+    "_open_chain",
+    "_handlers",
+)
 """Attributes that say how a request gets to the router, once a request has asked."""
 
 _DOCUMENT_SETTINGS = (
@@ -235,6 +244,8 @@ class FastAPI(ForwardedOperations, Starlette):
         self.user_middleware = list(settings["middleware"] or [])
         self.middleware_stack: ASGIApp | None = None
         self._gate: _core.Gate | None = None
+        self._observed_gate: _core.Gate | None = None
+        self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
         self._judged_stack: ASGIApp | None = None
         self._layers = _core.Witness([])
         self._direct_router: routing.APIRouter | None = None
@@ -247,7 +258,7 @@ class FastAPI(ForwardedOperations, Starlette):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _GATED:
-            self.__dict__["_gate"] = self.__dict__["_open_chain"] = None
+            self.__dict__["_gate"] = self.__dict__["_observed_gate"] = self.__dict__["_open_chain"] = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: nothing that was found out of this application's own stack."""
@@ -306,7 +317,12 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection natively, or else by the middleware stack."""
-        if (driver := self._drive(scope, receive, send)) is not None:
+        rest = (gate := self._observed_gate) is not None and gate.enter(scope, receive, send)
+        if rest is True:
+            return
+        if rest is not False:
+            await rest
+        elif (driver := self._drive(scope, receive, send)) is not None:
             await driver
         else:
             await super().__call__(scope, receive, send)
@@ -328,10 +344,13 @@ class FastAPI(ForwardedOperations, Starlette):
             if self._open_chain is None and not (self.root_path or observes_without_import(self._telemetry)):
                 self._open_chain = self._chain
             return self._chain(scope, receive, send)
-        gate = self._gate
+        gate = self._observed_gate if (is_observed := SCOPE_KEY in scope) else self._gate
         try:
-            if not ((gate and gate.is_current) or self.root_path or observes_without_import(self._telemetry)):
-                self._gate = router._gate(self, self._layers, is_inner=False)
+            if gate is None or not gate.is_current:
+                if is_observed:
+                    self._observed_gate = router._gate(self, self._layers, is_inner=True)
+                elif not (self.root_path or observes_without_import(self._telemetry)):
+                    self._gate = router._gate(self, self._layers, is_inner=False)
             return router._drive(scope, receive, send, self)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
@@ -340,7 +359,8 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._direct_router = self._chain = self._handlers = self._gate = self._open_chain = None
+        self._direct_router = self._chain = self._handlers = self._open_chain = None
+        self._gate = self._observed_gate = None
         layers: list[Any] = []
         layer: Any = stack
         while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
@@ -411,6 +431,13 @@ class FastAPI(ForwardedOperations, Starlette):
 
         await lifespan(config=self._telemetry, app=super().__call__, scope=scope, receive=receive, send=send)
 
+    def _has_legacy_otel(self, stack: Any) -> bool:
+        """Tell whether opentelemetry's own instrumentation is in the stack; looked up again where that has changed."""
+        judged = self._otel_judgement
+        if judged is None or judged[0] is not stack or judged[1] is not self._layers or self._layers.replaced:
+            judged = self._otel_judgement = stack, self._layers, _legacy_otel(stack)
+        return judged[2]
+
     async def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
@@ -420,7 +447,7 @@ class FastAPI(ForwardedOperations, Starlette):
             scope=scope,
             receive=receive,
             send=send,
-            legacy_otel=_legacy_otel(self.middleware_stack),
+            legacy_otel=self._has_legacy_otel(self.middleware_stack),
         )
 
     def explain(self) -> list[Explanation]:

@@ -81,7 +81,7 @@ PYTHON = {
     "_compat.plain_annotations": "types",
     "_compat.shared": "types",
     "telemetry": "telemetry.*",
-    "telemetry._*": "telemetry._* exceptions logger",
+    "telemetry._*": "telemetry._* exceptions logger _core",
     "exceptions": "types",
     "*": "",
 }

@@ -84,3 +84,28 @@ def test_version_is_that_of_the_fastapi_implemented() -> None:
     from ferroapi.alias import FASTAPI_VERSION
 
     assert _api.INSTRUMENTATION_VERSION == FASTAPI_VERSION
+
+
+def test_global_provider_is_noticed_whenever_it_is_set() -> None:
+    """What says that there is none is kept, as long as it says so."""
+    code = """
+import opentelemetry
+from ferroapi.telemetry._asgi import NativeTelemetry
+telemetry = NativeTelemetry({})
+assert [telemetry.enabled() for _ in range(3)] == [False] * 3
+import opentelemetry.trace, opentelemetry.metrics
+assert [telemetry.enabled() for _ in range(3)] == [False] * 3
+from opentelemetry.sdk.metrics import MeterProvider
+opentelemetry.metrics.set_meter_provider(MeterProvider(shutdown_on_exit=False))
+assert telemetry.enabled()
+telemetry.config["metrics"] = False
+assert [telemetry.enabled() for _ in range(3)] == [False] * 3
+telemetry.config["metrics"] = True
+assert telemetry.enabled()
+telemetry.config["metrics"] = False
+assert not telemetry.enabled()
+from opentelemetry.sdk.trace import TracerProvider
+opentelemetry.trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+assert telemetry.enabled()
+"""
+    run_fresh(code)

@@ -5,8 +5,8 @@ Every call is cheap where nobody listens, and opentelemetry is imported only whe
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from typing_extensions import TypedDict
 
+from ferroapi import _core
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 
 if TYPE_CHECKING:
@@ -187,6 +188,26 @@ def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
     return False
 
 
+def global_providers() -> _core.Snapshot | None:
+    """Return a snapshot of all that says whether there are global providers, None where that must be asked.
+
+    It is there once opentelemetry is imported, and tells when another part of that is.
+    """
+    package = sys.modules.get("opentelemetry")
+    if package is None or _named_providers():
+        return None
+    watched: list[tuple[Any, list[str]]] = [(package, [signal.module.rpartition(".")[2] for signal in _SIGNALS])]
+    for signal in _SIGNALS:
+        if (module := sys.modules.get(signal.module)) is None:
+            continue
+        names = _globals_of(getattr(module, signal.getter, None))
+        home = sys.modules.get(names.get("__name__", ""))
+        if home is None or vars(home) is not names:
+            return None
+        watched += [(module, [signal.getter]), (home, [signal.slot])]
+    return _core.Snapshot(watched, [])
+
+
 def observes_without_import(config: TelemetryConfig) -> bool:
     """Tell whether a signal may have a provider although nobody has imported opentelemetry."""
     return bool(_named_providers()) or any(
@@ -297,31 +318,38 @@ def _exception(*, scope: MutableMapping[str, Any], exc: BaseException) -> None:
 _ANSWERS = (HTTPException, RequestValidationError, WebSocketException, WebSocketRequestValidationError)
 
 
-def _operation(*, name: str, function: Callable[..., Any] | None = None) -> AbstractContextManager[None]:
+def _operation(*, name: str, function: Callable[..., Any] | None = None) -> AbstractContextManager[None, bool | None]:
     """Return a context that is a span `fastapi.<name>` where the running request has operation spans."""
     request_telemetry = _get_request_telemetry()
     if request_telemetry is None or request_telemetry.tracer is None:
         return _NO_OPERATION
-    return _traced_operation(tracer=request_telemetry.tracer, name=name, function=function)
+    return _TracedOperation(request_telemetry.tracer, name, function)
 
 
-@contextmanager
-def _traced_operation(*, tracer: "Tracer", name: str, function: Callable[..., Any] | None) -> Iterator[None]:
-    with tracer.start_as_current_span(
-        f"fastapi.{name}",
-        attributes={} if function is None else {"code.function.name": _function_name(function)},
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except Exception as exc:
-            if _is_failure(exc, name):
-                from opentelemetry.trace import StatusCode
+class _TracedOperation:
+    """A context that is the span of one operation."""
 
-                span.set_attribute("error.type", _exception_type(exc))
-                span.set_status(StatusCode.ERROR)
-            raise
+    __slots__ = ("_name", "_open", "_span")
+
+    def __init__(self, tracer: "Tracer", name: str, function: Callable[..., Any] | None) -> None:
+        self._name = name
+        self._open = tracer.start_as_current_span(
+            f"fastapi.{name}",
+            attributes={} if function is None else {"code.function.name": _function_name(function)},
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def __enter__(self) -> None:
+        self._span = self._open.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: Any) -> bool | None:
+        if isinstance(error, Exception) and _is_failure(error, self._name):
+            from opentelemetry.trace import StatusCode
+
+            self._span.set_attribute("error.type", _exception_type(error))
+            self._span.set_status(StatusCode.ERROR)
+        return self._open.__exit__(kind, error, traceback)
 
 
 def _function_name(function: Callable[..., Any]) -> str:

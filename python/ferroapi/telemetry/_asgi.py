@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ferroapi.telemetry._api import _HTTP_METHODS, TelemetryConfig, _exception, telemetry_possible
+from ferroapi import _core
+from ferroapi.telemetry._api import _HTTP_METHODS, TelemetryConfig, _exception, global_providers, telemetry_possible
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -73,12 +74,22 @@ class NativeTelemetry:
     def __init__(self, config: TelemetryConfig) -> None:
         self.config = config
         self.known_methods = _known_methods()
+        self._unobserved: tuple[_core.Snapshot, TelemetryConfig] | None = None
         self.tracers: _PerProvider[TracerProvider, Tracer] = _PerProvider()
         self.instruments: _PerProvider[MeterProvider, Instruments] = _PerProvider()
 
     def enabled(self) -> bool:
         """Tell whether any signal has somewhere to go, so that a request is worth observing."""
-        return telemetry_possible(self.config)
+        known = self._unobserved
+        if known is not None and known[0].is_current() and known[1] == self.config:
+            return False
+        if telemetry_possible(self.config):
+            return True
+        config, providers = self.config.copy(), global_providers()
+        # A provider may have been set before the snapshot was taken.
+        is_possible = telemetry_possible(config)
+        self._unobserved = None if is_possible or providers is None else (providers, config)
+        return is_possible
 
     async def __call__(
         self, *, app: ASGIApp, scope: Scope, receive: Receive, send: Send, legacy_otel: bool = False

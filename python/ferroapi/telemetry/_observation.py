@@ -4,7 +4,7 @@ The first request that has a provider imports this module, and opentelemetry wit
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,7 +85,8 @@ def live_providers(config: TelemetryConfig, *, is_websocket: bool) -> Providers 
         if config.get("logs", True)
         else None,
     )
-    return None if providers == Providers(None, None, None) else providers
+    is_dead = providers.tracer is None and providers.meter is None and providers.logger is None
+    return None if is_dead else providers
 
 
 def _create_tracer(provider: trace.TracerProvider) -> trace.Tracer:
@@ -132,9 +133,9 @@ class _HeadersGetter(Getter[Headers]):
 _HEADERS_GETTER = _HeadersGetter()
 
 
-def _server_attributes(scope: Scope) -> dict[str, Any]:
+def _server_attributes(scope: Scope, headers: Headers) -> dict[str, Any]:
     """Return the address and port the client asked for, else those of the server; none where the host is no host."""
-    authority = Headers(scope=scope).get("host")
+    authority = headers.get("host")
     if authority is None:
         address, port = scope.get("server") or (None, None)
     else:
@@ -186,6 +187,7 @@ class Observation:
     def __init__(self, telemetry: "NativeTelemetry", providers: Providers, scope: Scope) -> None:
         self.config = telemetry.config
         self.scope = scope
+        self.headers = Headers(scope=scope)
         self.is_websocket = scope["type"] == "websocket"
         self.original_method: str = scope.get("method", "")
         self.method = self.original_method if self.original_method in telemetry.known_methods else "_OTHER"
@@ -214,7 +216,7 @@ class Observation:
         return attributes
 
     def _span_attributes(self) -> dict[str, Any]:
-        attributes = {**self.attributes, **_server_attributes(self.scope)}
+        attributes = {**self.attributes, **_server_attributes(self.scope, self.headers)}
         if self.is_websocket:
             return attributes
         attributes["url.path"] = self.scope["path"]
@@ -231,49 +233,49 @@ class Observation:
 
     async def run(self, app: ASGIApp, receive: Receive, send: Send) -> None:
         """Run `app` inside of the span and the context of this scope."""
-        with ExitStack() as stack:
-            if self.instruments is not None:
-                self.instruments.active.add(1, self.active_attributes)
-            self.started = perf_counter()
-            self.span = self._start_span(stack)
-            self._attach_telemetry(stack)
-            if self.span is not None:
-                stack.enter_context(
-                    trace.use_span(self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
-                )
-            if self.is_websocket:
-                await self._run_connection(app, receive, send)
-            else:
-                await self._run_request(app, receive, send)
-
-    def _start_span(self, stack: ExitStack) -> trace.Span | None:
-        if self.tracer is None:
-            return None
-        parent = propagate.extract(Headers(scope=self.scope), getter=_HEADERS_GETTER)
-        stack.enter_context(_attached(parent))
-        return self.tracer.start_span(
-            self._span_method(), context=parent, kind=SpanKind.SERVER, attributes=self._span_attributes()
-        )
-
-    def _attach_telemetry(self, stack: ExitStack) -> None:
         scope = self.scope
-        request_telemetry = self.request_telemetry = _RequestTelemetry(
+        parent = None
+        if self.instruments is not None:
+            self.instruments.active.add(1, self.active_attributes)
+        self.started = perf_counter()
+        self.span = None
+        request_telemetry = None
+        try:
+            if self.tracer is not None:
+                context = propagate.extract(self.headers, getter=_HEADERS_GETTER)
+                parent = otel_context.attach(context)
+                self.span = self.tracer.start_span(
+                    self._span_method(), context=context, kind=SpanKind.SERVER, attributes=self._span_attributes()
+                )
+            request_telemetry = scope[SCOPE_KEY] = self.request_telemetry = self._make_telemetry()
+            context = otel_context.set_value(_REQUEST_TELEMETRY_KEY, request_telemetry)
+            if self.span is not None:
+                context = trace.set_span_in_context(self.span, context)
+            own = otel_context.attach(context)
+            try:
+                if self.is_websocket:
+                    await self._run_connection(app, receive, send)
+                else:
+                    await self._run_request(app, receive, send)
+            finally:
+                otel_context.detach(own)
+        finally:
+            if request_telemetry is not None:
+                # The context may outlive the request, in a task it started: the request must not.
+                request_telemetry.data = None
+                request_telemetry._exceptions.clear()
+                scope.pop(SCOPE_KEY, None)
+            if parent is not None:
+                otel_context.detach(parent)
+
+    def _make_telemetry(self) -> _RequestTelemetry:
+        return _RequestTelemetry(
             span=self.span,
             span_method=self._span_method(),
             tracer=self.tracer if self.config.get("operation_spans", True) else None,
             logger=self.logger,
-            _mount_prefix=scope.get("app_root_path", scope.get("root_path", "")).rstrip("/"),
+            _mount_prefix=self.scope.get("app_root_path", self.scope.get("root_path", "")).rstrip("/"),
         )
-
-        def forget_request() -> None:
-            # The context may outlive the request, in a task it started: the request must not.
-            request_telemetry.data = None
-            request_telemetry._exceptions.clear()
-
-        scope[SCOPE_KEY] = request_telemetry
-        stack.callback(scope.pop, SCOPE_KEY, None)
-        stack.enter_context(_attached(otel_context.set_value(_REQUEST_TELEMETRY_KEY, request_telemetry)))
-        stack.callback(forget_request)
 
     async def _run_connection(self, app: ASGIApp, receive: Receive, send: Send) -> None:
         try:

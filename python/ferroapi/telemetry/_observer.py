@@ -4,7 +4,6 @@ One observer belongs to one request, and none is made for a request that nobody 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from ferroapi.telemetry._api import (
     _operation,
     _RequestTelemetry,
     _run_sync_endpoint,
-    _traced_operation,
+    _TracedOperation,
 )
 
 Endpoint = Callable[..., Any]
@@ -43,7 +42,7 @@ class RequestObserver:
     def __init__(self, telemetry: _RequestTelemetry, function: Endpoint) -> None:
         self._telemetry = telemetry
         self._function = function
-        self._operation: AbstractContextManager[None] | None = None
+        self._operation: _TracedOperation | None = None
 
     def solving(self, connection: Request | WebSocket, body: Any) -> None:
         """Begin with the dependencies of a connection whose body is read."""
@@ -95,7 +94,7 @@ class RequestObserver:
 
     def _begin(self, name: str) -> None:
         if (tracer := self._telemetry.tracer) is not None:
-            operation = _traced_operation(tracer=tracer, name=name, function=self._function)
+            operation = _TracedOperation(tracer, name, self._function)
             operation.__enter__()
             self._operation = operation
 
