@@ -134,6 +134,8 @@ REQUEST = (
     Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
     Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
     Names("starlette.requests", Part.MULTIPART, "MultiPartParser"),
+    # Starlette makes a file as soon as its part begins, whether or not the body ends well.
+    Names("starlette.formparsers", Part.FORM, "SpooledTemporaryFile"),
     Names(
         "starlette.formparsers:MultiPartParser",
         Part.MULTIPART,
@@ -187,7 +189,9 @@ class Row(NamedTuple):
 
 _Remembering = type(lru_cache(str))
 
-_DEFINING = frozenset({"ferroapi", "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib"})
+_DEFINING = frozenset(
+    {"ferroapi", "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib", "tempfile"}
+)
 """The packages whose definitions are originals, whatever else stands under their names."""
 
 

@@ -5,6 +5,7 @@ import importlib
 from typing import Any
 
 import pytest
+from starlette import formparsers
 from starlette.requests import Request
 
 Log = list[Any]
@@ -137,3 +138,36 @@ def edited(framework: str) -> list[Any]:
 
 def test_edited_limit_counts_as_under_fastapi() -> None:
     assert edited("fastapi") == edited("ferroapi")
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nhello'
+
+
+@pytest.mark.parametrize("limit", [len(PART), len(PART) + 100])
+def test_file_that_somebody_counts_is_made_as_under_fastapi(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """Starlette makes a file when its part begins; the engine, where nobody can see it, when the form is whole."""
+    files: list[Any] = []
+    original: Any = formparsers.SpooledTemporaryFile
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        files.append(original(*arguments, **options))
+        return files[-1]
+
+    found = []
+    for framework in ("fastapi", "ferroapi"):
+        f = importlib.import_module(framework)
+        app = f.FastAPI(max_body_size=limit)
+
+        async def upload(file: Any = f.File()) -> Any:
+            return file.filename
+
+        app.post("/")(upload)
+        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        with monkeypatch.context() as patch:
+            asyncio.run(answer(app, "/", headers, [PART, b" more\r\n--x--\r\n"]))
+            patch.setattr(formparsers, "SpooledTemporaryFile", counted)
+            answered = asyncio.run(answer(app, "/", headers, [PART, b" more\r\n--x--\r\n"]))
+        found.append((answered, [file.closed for file in files]))
+        files.clear()
+    assert found[0] == found[1]
+    assert found[0][1] == [True]
