@@ -1,8 +1,9 @@
 """The engine of ferroapi, in Rust: route table, plans, and the driver that runs them. Made by `rust/core`."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import Context
-from typing import Any, Self, final
+from types import CodeType
+from typing import Any, Final, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -82,14 +83,331 @@ class Witness:
         """Return the labels of the replaced names that some of these parts stand for."""
 
 @final
+class Source:
+    """Where a value is read from."""
+
+    PATH: Final[Source]
+    QUERY: Final[Source]
+    HEADER: Final[Source]
+    COOKIE: Final[Source]
+    BODY: Final[Source]
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class CallKind:
+    """How a dependency or an endpoint is called."""
+
+    COROUTINE: Final[CallKind]
+    """On the event loop, where what it returns is awaited."""
+    PLAIN: Final[CallKind]
+    """In a worker thread."""
+    GENERATOR: Final[CallKind]
+    """To its `yield` in a worker thread, and to its end after the endpoint or the response."""
+    WRAPPED_GENERATOR: Final[CallKind]
+    """The same, of a function around one, which itself is called on the event loop."""
+    ASYNC_GENERATOR: Final[CallKind]
+    """The same, on the event loop."""
+    LIMITED: Final[CallKind]
+    """By Python: only so many calls may be under way."""
+    LIMITED_GENERATOR: Final[CallKind]
+    """The same, of a generator function."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Lifetime:
+    """When a generator is closed that was entered."""
+
+    FUNCTION: Final[Lifetime]
+    """Before the response is sent."""
+    REQUEST: Final[Lifetime]
+    """After it."""
+    CONNECTION: Final[Lifetime]
+    """After the exception handlers of the route."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Credentials:
+    """The form of a security scheme's credentials."""
+
+    KEY: Final[Credentials]
+    """Any text that is not empty is the key."""
+    TOKEN: Final[Credentials]
+    """`Bearer` and a token, which is the value."""
+    ANY: Final[Credentials]
+    """A scheme and what follows it."""
+    BEARER: Final[Credentials]
+    """The same, of the scheme `Bearer`."""
+    DIGEST: Final[Credentials]
+    """The same, of the scheme `Digest`."""
+    BASIC: Final[Credentials]
+    """`Basic`, with a user and a password in base64."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class BodyKind:
+    """What a node takes from the body."""
+
+    NOTHING: Final[BodyKind]
+    WHOLE: Final[BodyKind]
+    """Its one field is the whole body."""
+    EMBEDDED: Final[BodyKind]
+    """Its fields are keys of a JSON object."""
+    FORM: Final[BodyKind]
+    """Its fields are those of a form."""
+    LEAF: Final[BodyKind]
+    """Whatever the Python leaf makes of it."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Reading:
+    """How the request's body is read."""
+
+    UNREAD: Final[Reading]
+    """Not at all."""
+    JSON: Final[Reading]
+    """As JSON where its content type says so."""
+    LENIENT_JSON: Final[Reading]
+    """As JSON where its content type says so, or is missing."""
+    FORM: Final[Reading]
+    """As a form within Starlette's own limits."""
+    LIMITED_FORM: Final[Reading]
+    """As a form within limits of the route's own."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Scalar:
+    """What pydantic makes of most texts, where that is known without asking it."""
+
+    @staticmethod
+    def text() -> Scalar:
+        """Return the text itself, whatever it is."""
+
+    @staticmethod
+    def truth() -> Scalar:
+        """Return the truth value that it stands for."""
+
+    @staticmethod
+    def integer(least: int, most: int) -> Scalar:
+        """Return the integer that it stands for, from `least` to `most` (64 bits)."""
+
+    @staticmethod
+    def number(least: float, most: float) -> Scalar:
+        """Return the number that it stands for, likewise."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Absent:
+    """What stands for a value that the request does not carry."""
+
+    @staticmethod
+    def missing() -> Absent:
+        """Return an error: the value is required."""
+
+    @staticmethod
+    def constant(value: Any) -> Absent:
+        """Return this immutable object, as it is."""
+
+    @staticmethod
+    def made(make: Callable[[], Any]) -> Absent:
+        """Return the result of this call, made anew for each request."""
+
+    @staticmethod
+    def made_then_validated(make: Callable[[], Any]) -> Absent:
+        """Return the result of this call, which is then validated like a received value."""
+
+@final
+class Parameter:
+    """One parameter or body field."""
+
+    def __new__(
+        cls,
+        *,
+        source: Source,
+        aliases: Sequence[str],
+        many: bool,
+        absent: Absent,
+        validate: Callable[..., Any],
+        scalar: Scalar | None,
+        field: Any,
+    ) -> Self:
+        """Make a parameter with its aliases, the preferred one first; `field` is its `ModelField`."""
+
+@final
+class Scheme:
+    """A security scheme whose credentials are read without calling it."""
+
+    def __new__(cls, *, source: Source, alias: str, form: Credentials) -> Self:
+        """Make a scheme with the name of what carries its credentials."""
+
+    @property
+    def form(self) -> Credentials:
+        """The form of its credentials."""
+
+@final
+class Special:
+    """An argument that is not a value of the request."""
+
+    @staticmethod
+    def request() -> Special:
+        """Return the `Request`, or the `WebSocket`."""
+
+    @staticmethod
+    def background_tasks() -> Special:
+        """Return the shared `BackgroundTasks`."""
+
+    @staticmethod
+    def response() -> Special:
+        """Return the shared `Response` for headers, cookies and status."""
+
+    @staticmethod
+    def security_scopes(make: Callable[[], Any]) -> Special:
+        """Return the result of this call."""
+
+@final
+class Step:
+    """One step of the graph, in call order."""
+
+    @staticmethod
+    def reuse(node: int, next: int) -> Step:
+        """Take the cached result of a node, if there is one, and go on at the step `next`."""
+
+    @staticmethod
+    def call(node: int) -> Step:
+        """Solve and call a node."""
+
+    @staticmethod
+    def look_up(lookup: int) -> Step:
+        """Look a dependency up among the overrides."""
+
+@final
+class Node:
+    """One dependency, or the endpoint."""
+
+    def __new__(
+        cls,
+        *,
+        call: Callable[..., Any],
+        kind: CallKind,
+        dependant: Any,
+        keywords: tuple[str, ...],
+        lifetime: Lifetime,
+        is_silent: bool = False,
+        scheme: Scheme | None = None,
+        parameters: Sequence[Parameter] = ...,
+        leaf: bool = False,
+        body: BodyKind = ...,
+        body_fields: Sequence[Parameter] = ...,
+        specials: Sequence[Special] = ...,
+        children: Sequence[tuple[int, bool]] = ...,
+        positional: tuple[CodeType, Sequence[int]] | None = None,
+        cache: int = 0,
+        use_cache: bool = False,
+    ) -> Self:
+        """Make a node; those that it depends on are `children`, each with whether its result is an argument.
+
+        `keywords` are the names of all arguments as they are laid out, `positional` the code of a function that may
+        be given them by position, with the place of each. Nodes with the same `cache` share a result.
+
+        Raises:
+            ValueError: the body is a whole, and not of one field.
+        """
+
+    @property
+    def kind(self) -> CallKind:
+        """How it is called."""
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """How its result is read without a call."""
+
+    @property
+    def dependant(self) -> Any:
+        """The `Dependant` that it was made of."""
+
+@final
+class Answer:
+    """The response half of a path operation."""
+
+    @staticmethod
+    def json(*, status: int | None) -> Answer:
+        """Return FastAPI's `JSONResponse` of any object."""
+
+    @staticmethod
+    def model(
+        *,
+        validate: Callable[..., Any],
+        to_json: Callable[..., Any],
+        options: dict[str, Any],
+        shape: Shape | None,
+        status: int | None,
+    ) -> Answer:
+        """Return what the serializer of a response model makes of what its validator has made."""
+
+    @staticmethod
+    def text(*, media_type: bytes, status: int | None) -> Answer:
+        """Return a text response of Starlette's."""
+
+    @staticmethod
+    def general(*, status: int | None) -> Answer:
+        """Return any other response, which Python makes."""
+
+    @staticmethod
+    def response(*, sends_stream: bool) -> Answer:
+        """Return the response that the endpoint returns; a stream is sent as FastAPI sends it."""
+
+    @staticmethod
+    def nothing() -> Answer:
+        """Return none: the endpoint of a websocket has sent what it had to send."""
+
+@final
 class Plan:
     """A path operation, compiled: what to extract, in which order to call, how to answer."""
 
-    def __new__(cls, recipe: Any) -> Self:
-        """Compile a `ferroapi._request.plan.PlanRecipe`.
+    def __new__(
+        cls,
+        *,
+        nodes: Sequence[Node],
+        steps: Sequence[Step],
+        lookups: Sequence[tuple[Callable[..., Any], Callable[..., Any]]],
+        body: Reading,
+        answer: Answer,
+        parts: int,
+        overrides_provider: Any,
+        source: Snapshot,
+        operation: Any,
+    ) -> Self:
+        """Compile dependencies in call order, the endpoint last, and the steps that lead through them.
+
+        `lookups` are the dependencies that are looked up among the overrides, each with what is called in its place.
 
         Raises:
-            ValueError: the recipe has an unknown word or an index outside its graph.
+            IndexError: an index leads out of the graph.
         """
 
     @property

@@ -18,8 +18,9 @@ from pydantic import AfterValidator, ConfigDict, StrictInt
 from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
+from ferroapi._core import Scalar
 from ferroapi._request import plan
-from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
+from ferroapi._request.scalar import scalar_of
 
 from .asgi import Answer, ask, http_scope
 
@@ -117,7 +118,7 @@ def test_text_is_read_as_pydantic_reads_it(parameter: tuple[Any, str, dict[str, 
     found = []
     for framework, reads in (("ferroapi", True), ("ferroapi", False), ("fastapi", True)):
         received: list[str] = []
-        hidden = nullcontext() if reads else mock.patch.object(plan, "scalar_recipe", return_value=None)
+        hidden = nullcontext() if reads else mock.patch.object(plan, "scalar_of", return_value=None)
         with hidden:
             found.append(answers(built(framework, parameter, received), marker, texts, received))
     for text, native, validated, theirs in zip(texts, *found, strict=True):
@@ -128,12 +129,12 @@ def test_text_is_read_as_pydantic_reads_it(parameter: tuple[Any, str, dict[str, 
 @pytest.mark.parametrize(
     ("annotation", "options", "expected"),
     [
-        (str, {}, ScalarRecipe("str")),
-        (str | None, {"default": None}, ScalarRecipe("str")),
-        (bool, {"default": True, "validate_default": True}, ScalarRecipe("bool")),
-        (int, {}, ScalarRecipe("int", -(10**18) + 1, 10**18 - 1)),
-        (int | None, {"default": 1, "ge": 0, "lt": 5, "title": "A title"}, ScalarRecipe("int", 0, 4)),
-        (int, {"le": 10**30, "gt": -(10**30)}, ScalarRecipe("int", -(10**18) + 1, 10**18 - 1)),
+        (str, {}, Scalar.text()),
+        (str | None, {"default": None}, Scalar.text()),
+        (bool, {"default": True, "validate_default": True}, Scalar.truth()),
+        (int, {}, Scalar.integer(-(10**18) + 1, 10**18 - 1)),
+        (int | None, {"default": 1, "ge": 0, "lt": 5, "title": "A title"}, Scalar.integer(0, 4)),
+        (int, {"le": 10**30, "gt": -(10**30)}, Scalar.integer(-(10**18) + 1, 10**18 - 1)),
         (int, {"ge": 10**30}, None),
         (int, {"ge": 1.0}, None),
         (int, {"ge": True}, None),
@@ -142,11 +143,11 @@ def test_text_is_read_as_pydantic_reads_it(parameter: tuple[Any, str, dict[str, 
         (StrictInt, {}, None),
         (StrictInt | None, {"default": None}, None),
         (Annotated[int, AfterValidator(abs)], {}, None),
-        (NewType("Number", int), {}, ScalarRecipe("int", -(10**18) + 1, 10**18 - 1)),
+        (NewType("Number", int), {}, Scalar.integer(-(10**18) + 1, 10**18 - 1)),
         (int | str, {}, None),
-        (float, {"ge": 0, "allow_inf_nan": False}, ScalarRecipe("float", 0.0, math.nextafter(math.inf, 0))),
-        (float, {"gt": 0, "le": 1.5}, ScalarRecipe("float", 5e-324, 1.5)),
-        (float, {"gt": math.inf}, ScalarRecipe("float", math.inf, math.nextafter(math.inf, 0))),
+        (float, {"ge": 0, "allow_inf_nan": False}, Scalar.number(0.0, math.nextafter(math.inf, 0))),
+        (float, {"gt": 0, "le": 1.5}, Scalar.number(5e-324, 1.5)),
+        (float, {"gt": math.inf}, Scalar.number(math.inf, math.nextafter(math.inf, 0))),
         (float, {"le": math.nan}, None),
         (float, {"multiple_of": 0.5}, None),
         (str, {"max_length": 3}, None),
@@ -155,25 +156,25 @@ def test_text_is_read_as_pydantic_reads_it(parameter: tuple[Any, str, dict[str, 
     ],
 )
 def test_text_is_read_only_where_the_schema_says_no_more(
-    annotation: Any, options: dict[str, Any], expected: ScalarRecipe | None
+    annotation: Any, options: dict[str, Any], expected: Scalar | None
 ) -> None:
     default = options.pop("default", ...)
     info = FieldInfo.from_annotated_attribute(annotation, importlib.import_module("ferroapi").Query(default, **options))
-    assert scalar_recipe(ModelField(field_info=info, name="value")) == expected
+    assert scalar_of(ModelField(field_info=info, name="value")) == expected
 
 
 def test_text_is_not_read_with_a_configuration_or_a_plugin_that_watches() -> None:
     info = FieldInfo(annotation=int)
-    assert scalar_recipe(ModelField(field_info=info, name="value", config=ConfigDict(strict=True))) is None
+    assert scalar_of(ModelField(field_info=info, name="value", config=ConfigDict(strict=True))) is None
 
     class Watched:
         def validate_python(self, value: Any) -> Any:
             return value
 
     field = ModelField(field_info=info, name="value")
-    assert scalar_recipe(field) is not None
+    assert scalar_of(field) is not None
     field._type_adapter.validator = Watched()  # type: ignore[assignment]
-    assert scalar_recipe(field) is None
+    assert scalar_of(field) is None
 
 
 @pytest.mark.parametrize("annotation", [int, str])

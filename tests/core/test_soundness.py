@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 from pydantic_core import PydanticUndefined
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
 from ferroapi import Depends, FastAPI, _core
+from ferroapi._request import plan
 
 
 def _panic() -> type[BaseException]:
@@ -374,12 +376,23 @@ def test_plan_with_more_names_than_arguments_is_refused() -> None:
 
     route: Any = app.routes[-1]
     operation = route.get_route_handler().operation
-    recipe = operation._recipe([], operation._source())
-    *others, node = recipe.nodes
-    plan = _core.Plan(recipe._replace(nodes=[*others, node._replace(keywords=("a", "b", "c", "d"), positional=None)]))
+    with mock.patch.object(plan, "Node", side_effect=_core.Node) as make:
+        operation.overridden([])
+    node = _core.Node(**{**make.call_args.kwargs, "keywords": ("a", "b", "c", "d"), "positional": None})
+    refused = _core.Plan(
+        nodes=[node],
+        steps=[_core.Step.call(0)],
+        lookups=[],
+        body=_core.Reading.UNREAD,
+        answer=_core.Answer.json(status=None),
+        parts=0,
+        overrides_provider=None,
+        source=_core.Snapshot([], []),
+        operation=operation,
+    )
 
     async def receive() -> Any: ...
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "path_params": {}}
     with pytest.raises(SystemError, match="4 keyword names for 1 arguments"):
-        _core.respond(plan, Request(scope, receive), PydanticUndefined).send(None)
+        _core.respond(refused, Request(scope, receive), PydanticUndefined).send(None)

@@ -20,11 +20,25 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
+from ferroapi._core import (
+    Absent,
+    Answer,
+    BodyKind,
+    CallKind,
+    Credentials,
+    Lifetime,
+    Node,
+    Parameter,
+    Reading,
+    Source,
+    Special,
+    Step,
+)
 from ferroapi._request.body import BodyRecipe
 from ferroapi._request.branch import is_same_branch
 from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._request.response import ResponseRecipe
-from ferroapi._request.scalar import ScalarRecipe, scalar_recipe
+from ferroapi._request.scalar import scalar_of
 from ferroapi._request.shape import response_shape
 from ferroapi._request.silent import is_generator_function, is_immutable, is_validated_silently
 from ferroapi._request.source import source_of
@@ -51,94 +65,32 @@ _LARGEST_GRAPH = 4096
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
-_FORMS: dict[Any, str] = {
-    APIKeyHeader: "key",
-    APIKeyQuery: "key",
-    APIKeyCookie: "key",
-    OAuth2: "key",
-    OpenIdConnect: "key",
-    OAuth2PasswordBearer: "token",
-    OAuth2AuthorizationCodeBearer: "token",
-    http.HTTPBase: "any",
-    http.HTTPBearer: "bearer",
-    http.HTTPDigest: "digest",
-    http.HTTPBasic: "basic",
+_FORMS: dict[Any, Credentials] = {
+    APIKeyHeader: Credentials.KEY,
+    APIKeyQuery: Credentials.KEY,
+    APIKeyCookie: Credentials.KEY,
+    OAuth2: Credentials.KEY,
+    OpenIdConnect: Credentials.KEY,
+    OAuth2PasswordBearer: Credentials.TOKEN,
+    OAuth2AuthorizationCodeBearer: Credentials.TOKEN,
+    http.HTTPBase: Credentials.ANY,
+    http.HTTPBearer: Credentials.BEARER,
+    http.HTTPDigest: Credentials.DIGEST,
+    http.HTTPBasic: Credentials.BASIC,
 }
 """The schemes whose credentials are read without a call, with the form of these."""
 
-_SCHEME_PARTS = {"key": Part.KEY, "token": Part.OAUTH2}
+_SCHEME_PARTS = {Credentials.KEY: Part.KEY, Credentials.TOKEN: Part.OAUTH2}
 """The part that reads credentials of a form; those of the others are taken apart."""
+
+_SOURCES = {"path": Source.PATH, "query": Source.QUERY, "header": Source.HEADER, "cookie": Source.COOKIE}
+_IN_THREAD = frozenset({CallKind.PLAIN, CallKind.GENERATOR, CallKind.WRAPPED_GENERATOR})
 
 _FIELD_METHODS = frozenset({"get_default", "serialize", "serialize_json", "validate"})
 
 
 class Unplannable(Exception):
     """A path operation that no plan can run; its text is the reason that `explain` prints."""
-
-
-class ValueRecipe(NamedTuple):
-    """One parameter or body field, as `_core.Plan` takes it."""
-
-    name: str
-    source: str
-    aliases: list[str]
-    many: bool
-    absent: str
-    default: Any
-    validate: Callable[..., Any]
-    scalar: ScalarRecipe | None
-    field: ModelField
-
-
-class NodeRecipe(NamedTuple):
-    """One dependency, or the endpoint, as `_core.Plan` takes it."""
-
-    call: Callable[..., Any]
-    kind: str
-    is_silent: bool
-    scheme: tuple[str, str, str] | None
-    parameters: list[ValueRecipe]
-    leaf: bool
-    body: str
-    body_fields: list[ValueRecipe]
-    specials: list[tuple[str, Any]]
-    children: list[tuple[int, bool]]
-    keywords: tuple[str, ...]
-    positional: tuple[CodeType, list[int]] | None
-    cache: int
-    use_cache: bool
-    lifetime: str
-    dependant: Dependant
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRecipe:
-    """The response half, as `_core.Plan` takes it."""
-
-    render: str
-    validate: Callable[..., Any] | None = None
-    to_json: Callable[..., Any] | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    shape: "_core.Shape | None" = None
-    status: int | None = None
-    media_type: bytes = b"application/json"
-
-
-class PlanRecipe(NamedTuple):
-    """A whole path operation, as `_core.Plan` takes it."""
-
-    nodes: list[NodeRecipe]
-    steps: list[tuple[str, int, int]]
-    """`call` a node, `reuse` the cached result of one and go on at a step, or `lookup` among the overrides."""
-    lookups: list[tuple[Callable[..., Any], Callable[..., Any]]]
-    """The dependencies that are looked up, each with what the plan calls in its place."""
-    body: str
-    strict_content_type: bool
-    answer: AnswerRecipe
-    parts: int
-    overrides_provider: Any
-    source: _core.Snapshot
-    operation: "PathOperation | HandlerOperation | WebSocketOperation"
 
 
 class _Compiled(NamedTuple):
@@ -167,7 +119,7 @@ class _Planned(ABC):
         # Taken before it is read: an edit meanwhile is noticed by the next request.
         source = self._source()
         try:
-            return _Compiled(source, _core.Plan(self._recipe([], source)), "")
+            return _Compiled(source, self._plan([], source), "")
         except Unplannable as reason:
             return _Compiled(source, None, str(reason))
 
@@ -189,11 +141,11 @@ class _Planned(ABC):
             Exception: what analysing an override raises.
         Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
         """
-        return _core.Plan(self._recipe(calls, self._source()))
+        return self._plan(calls, self._source())
 
     @abstractmethod
-    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
-        """Describe the plan, with `calls` in the place of the first dependencies.
+    def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
+        """Compile the plan, with `calls` in the place of the first dependencies.
 
         Raises:
             Unplannable: no plan can run it.
@@ -236,7 +188,7 @@ class PathOperation(_Planned):
         plan = self.compiled[0] if not self.body.is_form or type(body) is FormData else None
         return plan if plan is not None and plan.is_current() else None
 
-    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
+    def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         call = self.dependant.call
         if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
             raise Unplannable("the endpoint is a generator")
@@ -244,24 +196,25 @@ class PathOperation(_Planned):
             raise Unplannable("the endpoint was replaced by a callable of another kind")
         graph = _Graph(calls, self.embed_body_fields, self.body.is_form)
         graph.visit_endpoint(self.dependant)
-        answer = _answer(self.response)
-        return PlanRecipe(
+        answer, answer_part = _answer(self.response)
+        return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
             lookups=graph.lookups,
-            body=self._body_word(),
-            strict_content_type=self.body.strict_content_type,
+            body=self._reading(),
             answer=answer,
-            parts=Part.OPERATION | _answer_part(answer) | _parts_of(graph.nodes, self.body),
+            parts=Part.OPERATION | answer_part | _parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
         )
 
-    def _body_word(self) -> str:
+    def _reading(self) -> Reading:
         if self.body.is_form:
-            return "limited form" if self.body.form_limits else "form"
-        return "json" if self.body.field else "unread"
+            return Reading.LIMITED_FORM if self.body.form_limits else Reading.FORM
+        if not self.body.field:
+            return Reading.UNREAD
+        return Reading.JSON if self.body.strict_content_type else Reading.LENIENT_JSON
 
 
 @dataclass(eq=False)
@@ -274,36 +227,25 @@ class HandlerOperation(_Planned):
         # FastAPI, too, keeps the handler that it has been given.
         return _core.Snapshot([], [])
 
-    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
+    def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         dependant = Dependant(call=self.handler, request_param_name="request")
         operation: PathOperation | None = getattr(self.handler, "operation", None)
         sends_stream = operation is not None and not operation.response.is_event_stream
-        node = NodeRecipe(
+        node = Node(
             call=self.handler,
-            kind="coroutine" if is_async_callable(self.handler) else "plain",
-            is_silent=False,
-            scheme=None,
-            parameters=[],
-            leaf=False,
-            body="none",
-            body_fields=[],
-            specials=[("request", None)],
-            children=[],
+            kind=CallKind.COROUTINE if is_async_callable(self.handler) else CallKind.PLAIN,
+            specials=[Special.request()],
             # The request is given by position.
             keywords=(),
-            positional=None,
-            cache=0,
-            use_cache=False,
-            lifetime="function",
+            lifetime=Lifetime.FUNCTION,
             dependant=dependant,
         )
-        return PlanRecipe(
+        return _core.Plan(
             nodes=[node],
-            steps=[("call", 0, 0)],
+            steps=[Step.call(0)],
             lookups=[],
-            body="unread",
-            strict_content_type=True,
-            answer=AnswerRecipe("response" if sends_stream else "response as it is"),
+            body=Reading.UNREAD,
+            answer=Answer.response(sends_stream=sends_stream),
             parts=Part.OPERATION | _parts_of([node]),
             overrides_provider=None,
             source=source,
@@ -322,18 +264,17 @@ class WebSocketOperation(_Planned):
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
 
-    def _recipe(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> PlanRecipe:
-        if _kind(self.dependant) != "coroutine":
+    def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
+        if _kind(self.dependant) != CallKind.COROUTINE:
             raise Unplannable("the endpoint is no coroutine function")
         graph = _Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
         graph.visit_endpoint(self.dependant)
-        return PlanRecipe(
+        return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
             lookups=graph.lookups,
-            body="unread",
-            strict_content_type=True,
-            answer=AnswerRecipe("nothing"),
+            body=Reading.UNREAD,
+            answer=Answer.nothing(),
             parts=Part.SOCKET | _parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
@@ -395,8 +336,8 @@ class _Graph:
         self.embed_body_fields = embed_body_fields
         self.is_form = is_form
         self.is_websocket = is_websocket
-        self.nodes: list[NodeRecipe] = []
-        self.steps: list[tuple[str, int, int]] = []
+        self.nodes: list[Node] = []
+        self.steps: list[Step] = []
         self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
         self.slots: dict[Any, int] = {}
         self.first_nodes: dict[int, int] = {}
@@ -418,7 +359,7 @@ class _Graph:
         is_known = key in self.slots
         if declared.use_cache and is_known:
             reuse_at = len(self.steps)
-            self.steps.append(("reuse", self.first_nodes[self.slots[key]], reuse_at + 1))
+            self.steps.append(Step.reuse(self.first_nodes[self.slots[key]], reuse_at + 1))
         children: list[tuple[str | None, int]] = []
         is_needless = True
         for child in effective.dependencies:
@@ -429,13 +370,13 @@ class _Graph:
         slot = self.slots.setdefault(key, len(self.slots))
         self.first_nodes.setdefault(slot, index)
         node = self._node(declared, effective, children, slot)
-        self.has_been_in_thread |= node.kind in ("plain", "generator", "wrapped_generator")
+        self.has_been_in_thread |= node.kind in _IN_THREAD
         self.nodes.append(node)
-        self.steps.append(("call", index, 0))
+        self.steps.append(Step.call(index))
         is_repeated = is_known and self._is_as_before(slot, effective)
         is_needless = is_needless and reuse_at is not None and is_repeated and _is_silent(effective)
         if reuse_at is not None and is_needless:
-            self.steps[reuse_at] = ("reuse", index, len(self.steps))
+            self.steps[reuse_at] = Step.reuse(index, len(self.steps))
         return _Visit(index, is_needless)
 
     def _is_as_before(self, slot: int, dependant: Dependant) -> bool:
@@ -456,59 +397,61 @@ class _Graph:
         number = len(self.lookups)
         call = self.calls[number] if number < len(self.calls) else declared.call
         self.lookups.append((declared.call, call))
-        self.steps.append(("lookup", number, 0))
+        self.steps.append(Step.look_up(number))
         return self._visit(declared, declared if call is declared.call else analyzed_override(declared, call), key)
 
-    def _body_shape(self, dependant: Dependant) -> str:
+    def _body_kind(self, dependant: Dependant) -> BodyKind:
         if not dependant.body_params:
-            return "none"
+            return BodyKind.NOTHING
         if not all(map(_is_plain, dependant.body_params)):
-            return "leaf"
+            return BodyKind.LEAF
         if self.is_form:
-            return "form" if all(_is_form_value(request_field(each)) for each in dependant.body_params) else "leaf"
-        return "whole" if _is_whole_body(dependant.body_params, self.embed_body_fields) else "embedded"
+            is_read = all(_is_form_value(request_field(each)) for each in dependant.body_params)
+            return BodyKind.FORM if is_read else BodyKind.LEAF
+        is_whole = _is_whole_body(dependant.body_params, self.embed_body_fields)
+        return BodyKind.WHOLE if is_whole else BodyKind.EMBEDDED
 
     def _node(
         self, declared: Dependant, dependant: Dependant, children: list[tuple[str | None, int]], cache: int
-    ) -> NodeRecipe:
+    ) -> Node:
         call = dependant.call
         if call is None:
             raise Unplannable("a dependency has no callable")
         fields = _parameters(dependant)
         leaf = any(_needs_leaf(each) for each in fields)
-        shape = self._body_shape(dependant)
+        body = self._body_kind(dependant)
         specials = list(_specials(dependant, is_websocket=self.is_websocket))
         keywords = (
             *(name for name, _ in children if name is not None),
             *(each.name for each in fields),
             *(each.name for each in dependant.body_params),
-            *(name for name, _, _ in specials),
+            *(name for name, _ in specials),
         )
         if len(set(keywords)) != len(keywords):
             raise Unplannable("two parameters have the same name")
         kind = _kind(dependant)
-        if kind == "generator" and not is_generator_function(call):
-            kind = "wrapped_generator"
-        return NodeRecipe(
+        if kind == CallKind.GENERATOR and not is_generator_function(call):
+            kind = CallKind.WRAPPED_GENERATOR
+        return Node(
             call=call,
             kind=kind,
-            is_silent=self.has_been_in_thread and shape != "leaf" and _is_silent(dependant),
+            is_silent=self.has_been_in_thread and body != BodyKind.LEAF and _is_silent(dependant),
             scheme=_scheme(dependant),
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
-            body=shape,
+            body=body,
             body_fields=[
-                _value(each, "body", is_text=self.is_form, many=self.is_form and request_field(each).is_repeated)
+                _value(each, Source.BODY, is_text=self.is_form, many=self.is_form and request_field(each).is_repeated)
                 for each in dependant.body_params
-                if shape != "leaf"
+                if body != BodyKind.LEAF
             ],
-            specials=[(word, made) for _, word, made in specials],
+            specials=[special for _, special in specials],
             children=[(index, name is not None) for name, index in children],
             keywords=keywords,
             positional=_positional(call, keywords),
             cache=cache,
             use_cache=declared.use_cache,
-            lifetime="function" if dependant.scope == "function" else "request",
+            lifetime=Lifetime.FUNCTION if dependant.scope == "function" else Lifetime.REQUEST,
             dependant=dependant,
         )
 
@@ -531,15 +474,16 @@ def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
     return tuple(chain.from_iterable(groups))
 
 
-def _kind(dependant: Dependant) -> str:
+def _kind(dependant: Dependant) -> CallKind:
     call = dependant.call
+    is_async_generator, is_generator = _is_async_gen_callable(call), _is_gen_callable(call)
     if dependant.concurrency is not None:
-        return "limited_generator" if _is_gen_callable(call) or _is_async_gen_callable(call) else "limited"
-    if _is_async_gen_callable(call):
-        return "async_generator"
-    if _is_gen_callable(call):
-        return "generator"
-    return "coroutine" if _is_coroutine_callable(call) else "plain"
+        return CallKind.LIMITED_GENERATOR if is_generator or is_async_generator else CallKind.LIMITED
+    if is_async_generator:
+        return CallKind.ASYNC_GENERATOR
+    if is_generator:
+        return CallKind.GENERATOR
+    return CallKind.COROUTINE if _is_coroutine_callable(call) else CallKind.PLAIN
 
 
 def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[int]] | None:
@@ -554,36 +498,34 @@ def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[in
     return code, [names.index(keyword) for keyword in keywords]
 
 
-def _scheme(dependant: Dependant) -> tuple[str, str, str] | None:
-    """Return source, name and form of the credentials of a scheme that is FastAPI's own, None for any other."""
+def _scheme(dependant: Dependant) -> _core.Scheme | None:
+    """Return where the credentials of a scheme are that is FastAPI's own, None for any other."""
     call: Any = dependant.call
-    kind = type(call)
-    if kind not in _FORMS:
+    form = _FORMS.get(type(call))
+    if form is None:
         return None
     parameters = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
     if any(parameters) or dependant.body_params or dependant.dependencies:
         # It was declared while another function stood in its place.
         return None
-    if isinstance(call, APIKeyBase):
-        return None if "check_api_key" in vars(call) else (call.model.in_.value, call.model.name, _FORMS[kind])
-    return "header", "authorization", _FORMS[kind]
+    if not isinstance(call, APIKeyBase):
+        return _core.Scheme(source=Source.HEADER, alias="authorization", form=form)
+    if "check_api_key" in vars(call):
+        return None
+    return _core.Scheme(source=_SOURCES[call.model.in_.value], alias=call.model.name, form=form)
 
 
-def _parts_of(nodes: list[NodeRecipe], body: BodyRecipe | None = None) -> Part:
+def _parts_of(nodes: list[Node], body: BodyRecipe | None = None) -> Part:
     """Return the parts of the engine that a graph makes use of."""
     parts = Part(0)
     if body is not None and body.field:
         parts |= Part.FORM if body.is_form else Part.BODY
     for node in nodes:
         if node.scheme is not None:
-            parts |= _SCHEME_PARTS.get(node.scheme[2], Part.AUTHORIZATION)
-        elif node.kind in ("plain", "generator", "wrapped_generator"):
+            parts |= _SCHEME_PARTS.get(node.scheme.form, Part.AUTHORIZATION)
+        elif node.kind in _IN_THREAD:
             parts |= Part.THREAD
     return parts
-
-
-def _answer_part(answer: AnswerRecipe) -> Part:
-    return {"json": Part.JSON, "model": Part.MODEL, "text": Part.TEXT}.get(answer.render, Part(0))
 
 
 def _needs_leaf(model_field: ModelField) -> bool:
@@ -604,53 +546,50 @@ def _is_plain(model_field: ModelField) -> bool:
         return False
 
 
-def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, word and maker of each argument that is not a value of the request, in FastAPI's order.
+def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str, Special]]:
+    """Yield name and kind of each argument that is not a value of the request, in FastAPI's order.
 
     A `Request` of a websocket and a `WebSocket` of a request are no arguments: the call says that they are missing.
     """
     if dependant.http_connection_param_name:
-        yield dependant.http_connection_param_name, "request", None
+        yield dependant.http_connection_param_name, Special.request()
     if dependant.request_param_name and not is_websocket:
-        yield dependant.request_param_name, "request", None
+        yield dependant.request_param_name, Special.request()
     if dependant.websocket_param_name and is_websocket:
         # The connection that stands in the request's place is the websocket.
-        yield dependant.websocket_param_name, "request", None
+        yield dependant.websocket_param_name, Special.request()
     if dependant.background_tasks_param_name:
-        yield dependant.background_tasks_param_name, "background_tasks", None
+        yield dependant.background_tasks_param_name, Special.background_tasks()
     if dependant.response_param_name:
-        yield dependant.response_param_name, "response", None
+        yield dependant.response_param_name, Special.response()
     if dependant.security_scopes_param_name:
         make = partial(_security_scopes, tuple(_get_oauth_scopes(dependant=dependant)))
-        yield dependant.security_scopes_param_name, "security_scopes", make
+        yield dependant.security_scopes_param_name, Special.security_scopes(make)
 
 
 def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
     return SecurityScopes(scopes=list(scopes))
 
 
-def _parameter(model_field: ModelField) -> ValueRecipe:
+def _parameter(model_field: ModelField) -> Parameter:
     facts = request_field(model_field)
-    return _value(model_field, facts.location, is_text=True, many=facts.is_repeated)
+    return _value(model_field, _SOURCES[facts.location], is_text=True, many=facts.is_repeated)
 
 
-def _value(model_field: ModelField, source: str, *, is_text: bool, many: bool) -> ValueRecipe:
+def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool) -> Parameter:
     if type(model_field) is not ModelField:
         raise Unplannable("a field is of a class of its own")
     if not _FIELD_METHODS.isdisjoint(vars(model_field)):
         raise Unplannable("a field has a method of its own")
     facts = request_field(model_field)
     aliases = facts.aliases
-    absent, default = _absent(model_field)
-    return ValueRecipe(
-        name=model_field.name,
+    return Parameter(
         source=source,
-        aliases=[each.validation if source == "body" else each.request for each in aliases],
+        aliases=[each.validation if source == Source.BODY else each.request for each in aliases],
         many=many,
-        absent=absent,
-        default=default,
+        absent=_absent(model_field),
         validate=model_field._validate_python,
-        scalar=scalar_recipe(model_field) if is_text and not many else None,
+        scalar=scalar_of(model_field) if is_text and not many else None,
         field=model_field,
     )
 
@@ -660,43 +599,44 @@ def _validates_itself(model_field: ModelField) -> bool:
     return model_field._is_complete and _FIELD_METHODS.isdisjoint(vars(model_field))
 
 
-def _absent(model_field: ModelField) -> tuple[str, Any]:
-    """Return what stands for a missing value, and the object or call that makes it."""
+def _absent(model_field: ModelField) -> Absent:
+    """Return what stands for a missing value."""
     info = model_field.field_info
     if info.is_required():
-        return "missing", None
+        return Absent.missing()
     if info.validate_default:
-        return "made_then_validated", partial(_copy_default, model_field)
+        return Absent.made_then_validated(partial(_copy_default, model_field))
     if info.default_factory is None and is_immutable(info.default):
-        return "constant", info.default
-    return "made", partial(_copy_default, model_field)
+        return Absent.constant(info.default)
+    return Absent.made(partial(_copy_default, model_field))
 
 
 def _copy_default(model_field: ModelField) -> Any:
     return deepcopy(model_field.default)
 
 
-def _answer(recipe: ResponseRecipe) -> AnswerRecipe:
+def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
+    """Return the response half of a plan, and the part of the engine that makes it."""
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
         raise Unplannable("the status code is no HTTP status")
     if recipe.dumps_json and type(recipe.field) is ModelField and _validates_itself(recipe.field):
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
-        return AnswerRecipe(
-            "model",
+        model = Answer.model(
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
             options={**given, "by_alias": recipe.by_alias},
             shape=response_shape(recipe.field, recipe.serialization),
             status=status,
         )
+        return model, Part.MODEL
     if recipe.field is None and recipe.response_class is JSONResponse:
-        return AnswerRecipe("json", status=status)
+        return Answer.json(status=status), Part.JSON
     if recipe.field is None and recipe.response_class in _TEXT_RESPONSES and _renders_text(recipe.response_class):
         media_type = f"{recipe.response_class.media_type}; charset=utf-8".encode("latin-1")
-        return AnswerRecipe("text", status=status, media_type=media_type)
-    return AnswerRecipe("general", status=status)
+        return Answer.text(media_type=media_type, status=status), Part.TEXT
+    return Answer.general(status=status), Part(0)
 
 
 def _renders_text(response_class: type[Response]) -> bool:

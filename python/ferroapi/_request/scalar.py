@@ -4,9 +4,10 @@ What is refused, and every text of another form, stays with pydantic; `plan` ask
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from ferroapi import _core
 from ferroapi._compat import ModelField
 from ferroapi._request.silent import is_watched
 
@@ -22,15 +23,7 @@ _SAID: dict[str, set[str]] = {"str": set(), "bool": set(), "int": _BOUNDS, "floa
 """The types of which a text is read, with what a schema may say besides."""
 
 
-class ScalarRecipe(NamedTuple):
-    """A type, and the least and the most that a number may be, as `_core.Plan` takes them."""
-
-    kind: str
-    least: float | None = None
-    most: float | None = None
-
-
-def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:
+def scalar_of(model_field: ModelField) -> _core.Scalar | None:
     """Return what a text of this field stands for, None if only pydantic knows."""
     adapter = model_field._type_adapter
     if model_field.config or not model_field._is_complete or is_watched(adapter):
@@ -38,7 +31,7 @@ def scalar_recipe(model_field: ModelField) -> ScalarRecipe | None:
     return _read(adapter.core_schema)
 
 
-def _read(schema: Any) -> ScalarRecipe | None:
+def _read(schema: Any) -> _core.Scalar | None:
     while (said := _WRAPPERS.get(kind := _kind(schema))) is not None:
         if not schema.keys() <= {"type", "metadata", *said}:
             return None
@@ -46,9 +39,7 @@ def _read(schema: Any) -> ScalarRecipe | None:
     if kind not in _SAID or not schema.keys() <= {"type", "metadata", *_SAID[kind]}:
         return None
     bounds = {name: schema[name] for name in _BOUNDS if schema.get(name) is not None}
-    if kind == "int":
-        return _integer(bounds)
-    return _number(bounds) if kind == "float" else ScalarRecipe(kind)
+    return _READ[kind](bounds)
 
 
 def _kind(schema: Any) -> str:
@@ -57,19 +48,27 @@ def _kind(schema: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def _integer(bounds: Mapping[str, Any]) -> ScalarRecipe | None:
+def _integer(bounds: Mapping[str, Any]) -> _core.Scalar | None:
     if any(type(bound) is not int for bound in bounds.values()):
         return None
     least = max(-_LARGEST, bounds.get("ge", -_LARGEST), bounds.get("gt", -_LARGEST - 1) + 1)
     most = min(_LARGEST, bounds.get("le", _LARGEST), bounds.get("lt", _LARGEST + 1) - 1)
     # A range that holds nothing may have an end of any size.
-    return ScalarRecipe("int", least, most) if least <= most else None
+    return _core.Scalar.integer(least, most) if least <= most else None
 
 
-def _number(bounds: Mapping[str, Any]) -> ScalarRecipe | None:
+def _number(bounds: Mapping[str, Any]) -> _core.Scalar | None:
     if any(type(bound) not in (int, float) or math.isnan(bound) for bound in bounds.values()):
         return None
     limits = {name: float(bound) for name, bound in bounds.items()}
     least = max(limits.get("ge", -math.inf), math.nextafter(limits.get("gt", -math.inf), math.inf))
     most = min(limits.get("le", math.inf), math.nextafter(limits.get("lt", math.inf), -math.inf))
-    return ScalarRecipe("float", least, most)
+    return _core.Scalar.number(least, most)
+
+
+_READ: dict[str, Callable[[Mapping[str, Any]], _core.Scalar | None]] = {
+    "str": lambda bounds: _core.Scalar.text(),
+    "bool": lambda bounds: _core.Scalar.truth(),
+    "int": _integer,
+    "float": _number,
+}

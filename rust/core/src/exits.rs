@@ -14,7 +14,8 @@ use crate::error::guarded;
 use crate::locked::Locked;
 
 /// When an entered generator is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lifetime {
     /// Before the response is sent.
     Function,

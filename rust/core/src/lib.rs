@@ -54,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::entry::Entry;
     #[pymodule_export]
+    use crate::exits::Lifetime;
+    #[pymodule_export]
     use crate::gate::Gate;
     #[pymodule_export]
     use crate::grouped::{group_headers, group_query, parse_cookies};
@@ -61,6 +63,12 @@ mod _core {
     use crate::messages::Messages;
     #[pymodule_export]
     use crate::plan::Plan;
+    #[pymodule_export]
+    use crate::plan::declared::{
+        Absent, Answer, BodyKind, Node, Parameter, Reading, Scalar, Scheme, Source, Special, Step,
+    };
+    #[pymodule_export]
+    use crate::plan::dependency::{Credentials, Kind};
     #[pymodule_export]
     use crate::reply::reply;
     #[pymodule_export]

@@ -452,7 +452,7 @@ impl Solver {
             }
             match node.kind {
                 Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
-                Kind::Limited { .. } => return self.call_by_python(py, node).map(Need::Await),
+                Kind::Limited | Kind::LimitedGenerator => return self.call_by_python(py, node).map(Need::Await),
                 Kind::Generator | Kind::WrappedGenerator | Kind::AsyncGenerator if conducted => {
                     return self.call_by_python(py, node).map(Need::Await);
                 }

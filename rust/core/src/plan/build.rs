@@ -1,128 +1,31 @@
 //! Python's description of a path operation (`ferroapi._request.plan`) becomes a `Plan`: every check of the build is here.
 
+use pyo3::exceptions::PyIndexError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
-use super::dependency::{BodyField, BodyShape, Child, Credentials, Kind, Node, Positional, Scheme, Special, Step};
+use super::declared::{self, BodyKind, Reading, Source};
+use super::dependency::{BodyField, BodyShape, Child, Kind, Node, Positional, Scheme, Special, Step};
 use super::overrides::{Lookup, Variants};
-use super::param::{Absent, Parameter, Scalar};
+use super::param::Parameter;
 use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
-use crate::error::{Error, guarded};
-use crate::exits::Lifetime;
-use crate::serialize::shape::Shape;
+use crate::error::guarded;
 use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
 use crate::worker::Pace;
 
-#[derive(FromPyObject)]
-struct ScalarRecipe {
-    kind: String,
-    least: Py<PyAny>,
-    most: Py<PyAny>,
-}
-
-#[derive(FromPyObject)]
-struct ValueRecipe {
-    source: String,
-    aliases: Vec<Py<PyString>>,
-    many: bool,
-    absent: String,
-    default: Py<PyAny>,
-    validate: Py<PyAny>,
-    scalar: Option<ScalarRecipe>,
-    field: Py<PyAny>,
-}
-
-#[derive(FromPyObject)]
-struct NodeRecipe {
-    call: Py<PyAny>,
-    kind: String,
-    is_silent: bool,
-    scheme: Option<(String, Py<PyString>, String)>,
-    parameters: Vec<ValueRecipe>,
-    leaf: bool,
-    body: String,
-    body_fields: Vec<ValueRecipe>,
-    specials: Vec<(String, Py<PyAny>)>,
-    children: Vec<(usize, bool)>,
-    keywords: Py<PyTuple>,
-    positional: Option<(Py<PyAny>, Vec<usize>)>,
-    cache: usize,
-    use_cache: bool,
-    lifetime: String,
-    dependant: Py<PyAny>,
-}
-
-#[derive(FromPyObject)]
-struct AnswerRecipe {
-    render: String,
-    validate: Option<Py<PyAny>>,
-    to_json: Option<Py<PyAny>>,
-    options: Py<PyDict>,
-    shape: Option<Py<Shape>>,
-    status: Option<u16>,
-    media_type: Vec<u8>,
-}
-
-#[derive(FromPyObject)]
-struct PlanRecipe {
-    nodes: Vec<NodeRecipe>,
-    steps: Vec<(String, usize, usize)>,
-    lookups: Vec<(Py<PyAny>, Py<PyAny>)>,
-    body: String,
-    strict_content_type: bool,
-    answer: AnswerRecipe,
-    parts: Parts,
-    overrides_provider: Py<PyAny>,
-    source: Py<Snapshot>,
-    operation: Py<PyAny>,
-}
-
-fn unknown(what: &'static str, word: &str) -> PyErr {
-    Error::Recipe { what, word: word.to_owned() }.into()
-}
-
-fn absent(word: &str, default: Py<PyAny>) -> PyResult<Absent> {
-    Ok(match word {
-        "missing" => Absent::Missing,
-        "constant" => Absent::Constant(default),
-        "made" => Absent::Made(default),
-        "made_then_validated" => Absent::MadeThenValidated(default),
-        _ => return Err(unknown("default", word)),
-    })
-}
-
-fn scalar(py: Python<'_>, recipe: &ScalarRecipe) -> PyResult<Scalar> {
-    let (least, most) = (recipe.least.bind(py), recipe.most.bind(py));
-    Ok(match recipe.kind.as_str() {
-        "str" => Scalar::Text,
-        "bool" => Scalar::Truth,
-        "int" => Scalar::Integer { least: least.extract()?, most: most.extract()? },
-        "float" => Scalar::Number { least: least.extract()?, most: most.extract()? },
-        word => return Err(unknown("scalar", word)),
-    })
-}
-
-fn kept(py: Python<'_>, recipe: &ValueRecipe) -> PyResult<Kept> {
-    Ok(match &recipe.scalar {
-        _ if recipe.many => Kept::All,
-        Some(recipe) => Kept::Scalar(scalar(py, recipe)?),
-        None => Kept::One,
-    })
-}
-
 /// The `loc` of an error: the source, then the alias.
-fn location<'py>(py: Python<'py>, source: &str, alias: &Bound<'py, PyString>) -> PyResult<Py<PyTuple>> {
-    Ok(PyTuple::new(py, [PyString::new(py, source).as_any(), alias.as_any()])?.unbind())
+fn location<'py>(py: Python<'py>, source: Source, alias: &Bound<'py, PyString>) -> PyResult<Py<PyTuple>> {
+    Ok(PyTuple::new(py, [PyString::new(py, source.name()).as_any(), alias.as_any()])?.unbind())
 }
 
 impl Keys {
     /// The slot of `alias` in `source`, made if it is new.
-    fn slot(&mut self, source: &str, alias: &Bound<'_, PyString>, kept: Kept) -> PyResult<usize> {
+    fn slot(&mut self, source: Source, alias: &Bound<'_, PyString>, kept: Kept) -> PyResult<usize> {
         fn place<T: PartialEq>(keys: &mut Vec<Key<T>>, count: &mut usize, text: T, kept: Kept) -> usize {
             if let Some(known) = keys.iter().find(|key| key.text == text && key.kept == kept) {
                 return known.slot;
@@ -135,17 +38,16 @@ impl Keys {
         let count = &mut self.count;
         let text = alias.to_str()?;
         Ok(match source {
-            "path" => {
+            Source::Path => {
                 let slot = *count;
                 *count += 1;
                 self.path.push(Key { text: alias.clone().unbind(), slot, kept });
                 slot
             }
-            "query" => place(&mut self.query, count, text.to_owned(), kept),
-            "header" => place(&mut self.header, count, latin_1_lower(text), kept),
-            "cookie" => place(&mut self.cookie, count, text.to_owned(), kept),
-            "body" => place(&mut self.form, count, text.to_owned(), kept),
-            _ => return Err(unknown("parameter source", source)),
+            Source::Query => place(&mut self.query, count, text.to_owned(), kept),
+            Source::Header => place(&mut self.header, count, latin_1_lower(text), kept),
+            Source::Cookie => place(&mut self.cookie, count, text.to_owned(), kept),
+            Source::Body => place(&mut self.form, count, text.to_owned(), kept),
         })
     }
 }
@@ -157,36 +59,41 @@ fn latin_1_lower(name: &str) -> Vec<u8> {
     name.to_lowercase().chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b' ')).collect()
 }
 
-fn parameter(py: Python<'_>, recipe: ValueRecipe, keys: &mut Keys) -> PyResult<Parameter> {
-    let kept = kept(py, &recipe)?;
+fn parameter(py: Python<'_>, declared: &declared::Parameter, keys: &mut Keys) -> PyResult<Parameter> {
+    let kept = match declared.scalar {
+        _ if declared.many => Kept::All,
+        Some(scalar) => Kept::Scalar(scalar.0),
+        None => Kept::One,
+    };
     let mut slots = SmallVec::new();
     let mut locations = SmallVec::new();
-    for alias in &recipe.aliases {
+    for alias in &declared.aliases {
         let alias = alias.bind(py);
-        slots.push(keys.slot(&recipe.source, alias, kept)?);
-        locations.push(location(py, &recipe.source, alias)?);
+        slots.push(keys.slot(declared.source, alias, kept)?);
+        locations.push(location(py, declared.source, alias)?);
     }
     Ok(Parameter {
         slots,
         locations,
-        absent: absent(&recipe.absent, recipe.default)?,
-        validator: recipe.validate,
-        field: recipe.field,
+        absent: declared.absent.get().0.clone_ref(py),
+        validator: declared.validate.clone_ref(py),
+        field: declared.field.clone_ref(py),
     })
 }
 
-fn body_field(py: Python<'_>, recipe: ValueRecipe, whole: bool) -> PyResult<BodyField> {
+fn body_field(py: Python<'_>, declared: &declared::Parameter, whole: bool) -> PyResult<BodyField> {
+    let aliases = &declared.aliases;
     let locations = if whole {
-        vec![PyTuple::new(py, ["body"])?.unbind()]
+        vec![PyTuple::new(py, [Source::Body.name()])?.unbind()]
     } else {
-        recipe.aliases.iter().map(|alias| location(py, "body", alias.bind(py))).collect::<PyResult<_>>()?
+        aliases.iter().map(|alias| location(py, Source::Body, alias.bind(py))).collect::<PyResult<_>>()?
     };
     Ok(BodyField {
-        aliases: recipe.aliases,
+        aliases: aliases.iter().map(|alias| alias.clone_ref(py)).collect(),
         locations,
-        absent: absent(&recipe.absent, recipe.default)?,
-        validator: recipe.validate,
-        field: recipe.field,
+        absent: declared.absent.get().0.clone_ref(py),
+        validator: declared.validate.clone_ref(py),
+        field: declared.field.clone_ref(py),
     })
 }
 
@@ -196,8 +103,8 @@ struct Cache {
 }
 
 impl Cache {
-    fn of(nodes: &[NodeRecipe]) -> Self {
-        let mut keys: Vec<usize> = nodes.iter().map(|node| node.cache).collect();
+    fn of(nodes: &[Py<declared::Node>]) -> Self {
+        let mut keys: Vec<usize> = nodes.iter().map(|node| node.get().cache).collect();
         keys.sort_unstable();
         // What is left of a run of equal keys is all but its first.
         let mut before = None;
@@ -211,102 +118,76 @@ impl Cache {
     }
 }
 
-fn node(py: Python<'_>, recipe: NodeRecipe, keys: &mut Keys, cache: Option<usize>) -> PyResult<Node> {
-    let kind = match recipe.kind.as_str() {
-        "coroutine" => Kind::Coroutine,
-        "plain" => Kind::Plain,
-        "generator" => Kind::Generator,
-        "wrapped_generator" => Kind::WrappedGenerator,
-        "async_generator" => Kind::AsyncGenerator,
-        "limited" => Kind::Limited { enters: false },
-        "limited_generator" => Kind::Limited { enters: true },
-        word => return Err(unknown("kind of callable", word)),
-    };
-    let scheme = match recipe.scheme {
+fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Option<usize>) -> PyResult<Node> {
+    let scheme = match &declared.scheme {
         None => None,
-        Some((source, alias, form)) => Some(Scheme {
-            slot: keys.slot(&source, alias.bind(py), Kept::One)?,
-            form: match form.as_str() {
-                "key" => Credentials::Key,
-                "token" => Credentials::Token,
-                "any" => Credentials::Any,
-                "bearer" => Credentials::Bearer,
-                "digest" => Credentials::Digest,
-                "basic" => Credentials::Basic,
-                _ => return Err(unknown("form of credentials", &form)),
-            },
-        }),
+        Some(scheme) => {
+            let scheme = scheme.get();
+            Some(Scheme { slot: keys.slot(scheme.source, scheme.alias.bind(py), Kept::One)?, form: scheme.form })
+        }
     };
-    let mut fields = recipe.body_fields.into_iter();
-    let body = match recipe.body.as_str() {
-        "none" => BodyShape::None,
-        "leaf" => BodyShape::Leaf,
-        "whole" => match fields.next() {
+    let mut fields = declared.body_fields.iter().map(Py::get);
+    let body = match declared.body {
+        BodyKind::Nothing => BodyShape::None,
+        BodyKind::Leaf => BodyShape::Leaf,
+        BodyKind::Whole => match fields.next() {
             Some(only) => BodyShape::Whole(Box::new(body_field(py, only, true)?)),
-            None => return Err(unknown("body", "whole, without a field")),
+            None => BodyShape::None,
         },
-        "form" => BodyShape::Form(fields.map(|field| parameter(py, field, keys)).collect::<PyResult<_>>()?),
-        "embedded" => BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?),
-        word => return Err(unknown("body", word)),
+        BodyKind::Form => BodyShape::Form(fields.map(|field| parameter(py, field, keys)).collect::<PyResult<_>>()?),
+        BodyKind::Embedded => {
+            BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?)
+        }
     };
-    let specials = recipe
-        .specials
-        .into_iter()
-        .map(|(word, object)| {
-            Ok(match word.as_str() {
-                "request" => Special::Request,
-                "background_tasks" => Special::BackgroundTasks,
-                "response" => Special::Response,
-                "security_scopes" => Special::SecurityScopes(object),
-                _ => return Err(unknown("special argument", &word)),
-            })
-        })
-        .collect::<PyResult<_>>()?;
+    let parameters = declared.parameters.iter().map(|each| parameter(py, each.get(), keys)).collect::<PyResult<_>>()?;
+    let positional = declared.positional.as_ref();
     Ok(Node {
-        call: recipe.call,
-        kind,
-        is_silent: recipe.is_silent && kind != Kind::WrappedGenerator,
+        call: declared.call.clone_ref(py),
+        kind: declared.kind,
+        is_silent: declared.is_silent && declared.kind != Kind::WrappedGenerator,
         scheme,
-        parameters: recipe.parameters.into_iter().map(|recipe| parameter(py, recipe, keys)).collect::<PyResult<_>>()?,
-        leaf: recipe.leaf,
+        parameters,
+        leaf: declared.leaf,
         body,
-        specials,
-        children: recipe.children.into_iter().map(|(node, is_argument)| Child { node, is_argument }).collect(),
-        keywords: recipe.keywords,
-        positional: recipe.positional.and_then(|(code, places)| Positional::new(code, places)),
-        reuses: recipe.use_cache && cache.is_some(),
+        specials: declared.specials.iter().map(|special| special.get().0.clone_ref(py)).collect(),
+        children: declared
+            .children
+            .iter()
+            .map(|(node, is_argument)| Child { node: *node, is_argument: *is_argument })
+            .collect(),
+        keywords: declared.keywords.clone_ref(py),
+        positional: positional.and_then(|(code, places)| Positional::new(code.clone_ref(py), places.clone())),
+        reuses: declared.use_cache && cache.is_some(),
         cache,
-        lifetime: match recipe.lifetime.as_str() {
-            "function" => Lifetime::Function,
-            "request" => Lifetime::Request,
-            word => return Err(unknown("lifetime", word)),
-        },
-        dependant: recipe.dependant,
+        lifetime: declared.lifetime,
+        dependant: declared.dependant.clone_ref(py),
     })
 }
 
-fn answer(py: Python<'_>, recipe: AnswerRecipe) -> PyResult<Answer> {
-    let render = match (recipe.render.as_str(), recipe.validate, recipe.to_json) {
-        ("json", _, _) => Render::Json,
-        ("text", _, _) => Render::Text,
-        ("general", _, _) => Render::General,
-        ("response", _, _) => Render::Response { sends_stream: true },
-        ("response as it is", _, _) => Render::Response { sends_stream: false },
-        ("nothing", _, _) => Render::Nothing,
-        ("model", Some(validate), Some(to_json)) => {
-            let options = recipe.options.bind(py);
+fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
+    let mut media_type = b"application/json".as_slice();
+    let render = match &declared.render {
+        declared::Render::Json => Render::Json,
+        declared::Render::General => Render::General,
+        declared::Render::Response { sends_stream } => Render::Response { sends_stream: *sends_stream },
+        declared::Render::Nothing => Render::Nothing,
+        declared::Render::Text { media_type: text } => {
+            media_type = text;
+            Render::Text
+        }
+        declared::Render::Model { validate, to_json, options, shape } => {
+            let options = options.bind(py);
             Render::Model {
-                validate,
-                to_json,
+                validate: validate.clone_ref(py),
+                to_json: to_json.clone_ref(py),
                 options: PyTuple::new(py, options.keys())?.unbind(),
                 values: options.values().iter().map(Bound::unbind).collect(),
-                shape: recipe.shape,
+                shape: shape.as_ref().map(|shape| shape.clone_ref(py)),
             }
         }
-        (word, _, _) => return Err(unknown("render", word)),
     };
-    let content_type = (PyBytes::new(py, b"content-type"), PyBytes::new(py, &recipe.media_type));
-    Ok(Answer { render, status: recipe.status, content_type: content_type.into_pyobject(py)?.unbind() })
+    let content_type = (PyBytes::new(py, b"content-type"), PyBytes::new(py, media_type));
+    Ok(Answer { render, status: declared.status, content_type: content_type.into_pyobject(py)?.unbind() })
 }
 
 /// The overrides of `provider`, or nothing if there is none to ask.
@@ -318,58 +199,67 @@ fn overrides_of(provider: &Bound<'_, PyAny>) -> Option<Attribute> {
     (!provider.is_none()).then(|| Attribute::new(provider, name, known))
 }
 
+/// Refuse a graph with an index that leads out of it.
+///
+/// # Errors
+/// `IndexError`.
+fn check_graph(nodes: &[Node], steps: &[Step], lookups: usize) -> PyResult<()> {
+    let inside = |index: &usize| *index < nodes.len();
+    let leads_inside = |step: &Step| match step {
+        Step::Reuse { node, next } => inside(node) && *next <= steps.len(),
+        Step::Call(node) => inside(node),
+        Step::LookUp(lookup) => *lookup < lookups,
+    };
+    let mut children = nodes.iter().flat_map(|node| &node.children);
+    if nodes.is_empty() || !children.all(|child| inside(&child.node)) || !steps.iter().all(leads_inside) {
+        return Err(PyIndexError::new_err("a plan has an index outside its graph"));
+    }
+    Ok(())
+}
+
 #[pymethods]
 impl Plan {
-    /// Compile a recipe.
+    /// Compile a path operation: its dependencies in call order, the endpoint last, and the steps that lead through them.
+    ///
+    /// `lookups` are the dependencies that are looked up among the overrides, each with what is called in its place.
     #[new]
-    fn new(py: Python<'_>, recipe: PlanRecipe) -> PyResult<Self> {
+    #[pyo3(signature = (*, nodes, steps, lookups, body, answer, parts, overrides_provider, source, operation))]
+    #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "they are Python's keywords")]
+    fn new(
+        py: Python<'_>,
+        nodes: Vec<Py<declared::Node>>,
+        steps: Vec<declared::Step>,
+        lookups: Vec<(Py<PyAny>, Py<PyAny>)>,
+        body: Reading,
+        answer: &Bound<'_, declared::Answer>,
+        parts: Parts,
+        overrides_provider: &Bound<'_, PyAny>,
+        source: Py<Snapshot>,
+        operation: Py<PyAny>,
+    ) -> PyResult<Self> {
         let mut keys = Keys::default();
-        let cache = Cache::of(&recipe.nodes);
-        let nodes: Vec<Node> = recipe
-            .nodes
-            .into_iter()
-            .map(|recipe| {
-                let place = cache.place(recipe.cache);
-                node(py, recipe, &mut keys, place)
-            })
+        let cache = Cache::of(&nodes);
+        let nodes: Vec<Node> = nodes
+            .iter()
+            .map(|declared| node(py, declared.get(), &mut keys, cache.place(declared.get().cache)))
             .collect::<PyResult<_>>()?;
-        let inside = |index: &usize| *index < nodes.len();
-        let whole = nodes.iter().all(|node| node.children.iter().all(|child| inside(&child.node)));
-        let steps: Vec<Step> = recipe
-            .steps
-            .into_iter()
-            .map(|(word, index, next)| {
-                Ok(match word.as_str() {
-                    "call" => Step::Call(index),
-                    "reuse" => Step::Reuse { node: index, next },
-                    "lookup" => Step::LookUp(index),
-                    _ => return Err(unknown("step", &word)),
-                })
-            })
-            .collect::<PyResult<_>>()?;
-        let ordered = steps.iter().all(|step| match step {
-            Step::Reuse { node, next } => inside(node) && *next <= steps.len(),
-            Step::Call(node) => inside(node),
-            Step::LookUp(lookup) => *lookup < recipe.lookups.len(),
-        });
-        if !(whole && ordered) || nodes.is_empty() {
-            return Err(unknown("graph", "an index outside the graph"));
-        }
-        let body = match recipe.body.as_str() {
-            "unread" => BodyMode::Unread,
-            "json" => BodyMode::Json { strict: recipe.strict_content_type },
-            "form" => BodyMode::Form { is_limited: false },
-            "limited form" => BodyMode::Form { is_limited: true },
-            word => return Err(unknown("body mode", word)),
+        let steps: Vec<Step> = steps.into_iter().map(|step| step.0).collect();
+        check_graph(&nodes, &steps, lookups.len())?;
+        let body = match body {
+            Reading::Unread => BodyMode::Unread,
+            Reading::Json => BodyMode::Json { strict: true },
+            Reading::LenientJson => BodyMode::Json { strict: false },
+            Reading::Form => BodyMode::Form { is_limited: false },
+            Reading::LimitedForm => BodyMode::Form { is_limited: true },
         };
         let shows_request = |node: &Node| {
             node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
         };
-        let answer = answer(py, recipe.answer)?;
+        let answer = self::answer(py, answer.get())?;
         let in_threads = nodes.iter().filter(|node| node.kind.is_for_thread()).count();
         Ok(Self {
             body,
-            opens_stacks: nodes.iter().any(|node| shows_request(node) || node.kind == Kind::Limited { enters: true }),
+            opens_stacks: nodes.iter().any(|node| shows_request(node) || node.kind == Kind::LimitedGenerator),
             has_generators: nodes.iter().any(|node| node.kind.is_generator()),
             shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
             keys,
@@ -378,14 +268,14 @@ impl Plan {
             answer,
             pace: Pace::default(),
             closing_pace: Pace::default(),
-            parts: recipe.parts,
-            witness: witness::of_parts(py, if recipe.lookups.is_empty() { recipe.parts } else { Parts::MAX })?,
+            parts,
+            witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
             // Only dependencies are looked up.
-            overrides: if nodes.len() > 1 { overrides_of(recipe.overrides_provider.bind(py)) } else { None },
-            lookups: recipe.lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
+            overrides: if nodes.len() > 1 { overrides_of(overrides_provider) } else { None },
+            lookups: lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
             variants: Variants::default(),
-            source: recipe.source,
-            operation: recipe.operation,
+            source,
+            operation,
             nodes,
         })
     }

@@ -8,7 +8,16 @@ use crate::exits::Lifetime;
 use crate::ffi;
 
 /// How a node's callable is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[pyclass(
+    frozen,
+    eq,
+    hash,
+    from_py_object,
+    name = "CallKind",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    module = "ferroapi._core"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// It returns an awaitable, which is awaited on the event loop.
     Coroutine,
@@ -20,11 +29,10 @@ pub(crate) enum Kind {
     WrappedGenerator,
     /// An async generator function: the same, on the event loop.
     AsyncGenerator,
-    /// Any of these of which only so many calls may be under way: Python calls it, and makes it wait for its turn.
-    Limited {
-        /// It is a generator, which Python enters in an exit stack.
-        enters: bool,
-    },
+    /// A callable of which only so many calls may be under way: Python calls it, and makes it wait for its turn.
+    Limited,
+    /// The same of a generator function, which Python enters in an exit stack.
+    LimitedGenerator,
 }
 
 impl Kind {
@@ -51,7 +59,8 @@ pub(crate) struct Scheme {
 }
 
 /// The form of a scheme's credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Credentials {
     /// Any text that is not empty is the key.
     Key,
@@ -78,6 +87,17 @@ pub(crate) enum Special {
     Response,
     /// A new `SecurityScopes`, made by this call.
     SecurityScopes(Py<PyAny>),
+}
+
+impl Special {
+    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Request => Self::Request,
+            Self::BackgroundTasks => Self::BackgroundTasks,
+            Self::Response => Self::Response,
+            Self::SecurityScopes(make) => Self::SecurityScopes(make.clone_ref(py)),
+        }
+    }
 }
 
 /// One key of an embedded JSON body.
@@ -206,7 +226,7 @@ impl Node {
 }
 
 /// One step of the graph, in call order.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     /// If the cache holds the result of `node`, take it and go on at `next`: its sub-dependencies are not visited again.
     Reuse { node: usize, next: usize },

@@ -1,6 +1,7 @@
 //! A path operation's frozen recipe: compiled once, at its first match, and run for every request.
 
 pub(crate) mod build;
+pub(crate) mod declared;
 pub(crate) mod dependency;
 pub(crate) mod overrides;
 pub(crate) mod param;

@@ -17,6 +17,17 @@ pub(crate) enum Absent {
     MadeThenValidated(Py<PyAny>),
 }
 
+impl Absent {
+    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::Constant(value) => Self::Constant(value.clone_ref(py)),
+            Self::Made(make) => Self::Made(make.clone_ref(py)),
+            Self::MadeThenValidated(make) => Self::MadeThenValidated(make.clone_ref(py)),
+        }
+    }
+}
+
 /// What pydantic makes of most texts, where that is known without asking it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scalar {

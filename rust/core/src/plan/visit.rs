@@ -9,7 +9,7 @@ use super::{Plan, Render};
 type Visited = Result<(), PyTraverseError>;
 
 impl Absent {
-    fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         match self {
             Self::Missing => Ok(()),
             Self::Constant(object) | Self::Made(object) | Self::MadeThenValidated(object) => visit.call(object),
@@ -33,16 +33,21 @@ impl BodyField {
     }
 }
 
+impl Special {
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        match self {
+            Self::SecurityScopes(make) => visit.call(make),
+            Self::Request | Self::BackgroundTasks | Self::Response => Ok(()),
+        }
+    }
+}
+
 impl Node {
     fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.call)?;
         visit.call(&self.dependant)?;
         self.parameters.iter().try_for_each(|parameter| parameter.visit(visit))?;
-        for special in &self.specials {
-            if let Special::SecurityScopes(make) = special {
-                visit.call(make)?;
-            }
-        }
+        self.specials.iter().try_for_each(|special| special.visit(visit))?;
         match &self.body {
             BodyShape::Whole(field) => field.visit(visit),
             BodyShape::Embedded(fields) => fields.iter().try_for_each(|field| field.visit(visit)),
