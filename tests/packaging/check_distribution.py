@@ -149,7 +149,8 @@ def check(distribution: Path) -> None:
         variables = variables_for(distribution, environment)
         python = environment / "bin" / "python"
         requirement = f"ferroapi[standard] @ {distribution.resolve().as_uri()}"
-        options = ["--quiet", "--disable-pip-version-check"]
+        # pip keeps the wheel that it built from a file of that name, and would install it again.
+        options = ["--quiet", "--disable-pip-version-check", "--no-cache-dir"]
         subprocess.run([python, "-m", "pip", "install", *options, requirement], check=True, env=variables, cwd=folder)
         check_start(python, variables)
         (Path(folder) / "main.py").write_text(APPLICATION)
