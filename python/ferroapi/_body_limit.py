@@ -80,8 +80,9 @@ def countable_limit(limit: int | None) -> int | None:
 
 def below_body_limit(app: Any) -> tuple[Any, int | None]:
     """Return what `wrap_app_with_body_limit` has wrapped and the limit in bytes, or the application itself and None."""
-    if type(app) is RequestBodyLimitMiddleware and type(app.app) is _BodyLimitExceptionMiddleware:
-        return app.app.app, countable_limit(app.max_body_size)
+    inner: Any = app.app if type(app) is RequestBodyLimitMiddleware else None
+    if type(inner) is _BodyLimitExceptionMiddleware:
+        return inner.app, countable_limit(app.max_body_size)
     return app, None
 
 
