@@ -3,6 +3,11 @@
 The cases are the table of `ferroapi._witness` itself: a row that is added there is tested here.
 """
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -133,3 +138,32 @@ def test_replaced_name_is_named(owner: str, name: str) -> None:
         (label,) = replaced_names(~Part(0))
         assert label.endswith(name)
     assert replaced_names(~Part(0)) == []
+
+
+def _of_others(maker: str, rows: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """Return the names of other packages than FastAPI, by what makes a service and by their owner."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for owner, name in rows:
+        if not owner.startswith("fastapi"):
+            found.setdefault((maker, owner), []).append(f"{owner}.{name}")
+    return found
+
+
+REPLACED_FIRST = {
+    **_of_others("service", NAMES),
+    **_of_others("layered", ((owner, name) for owner, names in LAYERS for name in names.split())),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each name needs a process that has imported little")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("maker", "owner"), REPLACED_FIRST)
+def test_name_that_was_replaced_before_the_first_import_is_asked_as_by_fastapi(maker: str, owner: str) -> None:
+    names = REPLACED_FIRST[maker, owner]
+    # Without the alias, under which there is one framework.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FERROAPI")}
+    command = [sys.executable, "-m", "tests.core.replaced_first", maker, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    different = dict(map(json.loads, done.stdout.splitlines()))
+    assert {name: different[name] for name in names if different[name]} == {}

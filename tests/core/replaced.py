@@ -333,7 +333,8 @@ def replaced(owner: Any, name: str, notes: Notes) -> Iterator[None]:
             delattr(owner, name)
 
 
-async def _serve(app: Any, notes: Notes) -> dict[str, Any]:
+async def serve(app: Any, notes: Notes) -> dict[str, Any]:
+    """Return the calls that are noted and the answer, by request."""
     seen: dict[str, Any] = {}
     for label, scope, content in REQUESTS:
         notes.calls = 0
@@ -355,16 +356,16 @@ def observed(framework: str, make: Callable[[Any], Any], path: str, name: str, m
     async def run() -> list[dict[str, Any]]:
         if moment == "after":
             app = make(f)
-            await _serve(app, Notes())
+            await serve(app, Notes())
         with replaced(owner, name, notes):
             if moment == "before":
                 app = make(f)
-            seen = [await _serve(app, notes)]
+            seen = [await serve(app, notes)]
             if moment == "before":
                 # What is declared late is declared by one request or another.
                 late = seen.pop()
-                seen += [{label: answer[1:] for label, answer in late.items()}, await _serve(app, notes)]
-        return [*seen, await _serve(app, notes)]
+                seen += [{label: answer[1:] for label, answer in late.items()}, await serve(app, notes)]
+        return [*seen, await serve(app, notes)]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
