@@ -41,6 +41,11 @@ NOT_COUNTED = {
     ("fastapi.dependencies.utils", "field_annotation_is_sequence"),
     # How far a stream of events has come when its client leaves.
     ("fastapi.routing", "anyio"),
+    # What a connection knows is looked up once for all dependencies, not once for each.
+    *(("starlette.requests:HTTPConnection", name) for name in ("headers", "query_params", "cookies", "path_params")),
+    *(("starlette.requests", name) for name in ("Headers", "QueryParams", "cookie_parser")),
+    ("starlette.datastructures:Headers", "__init__"),
+    ("fastapi._compat.v2:ModelField", "get_default"),
 }
 """Names that are asked, but not as often."""
 

@@ -84,7 +84,7 @@ REQUEST = (
     Names("ferroapi.routing", Part.ROUTE, "_route_selected _update_scope _get_fastapi_scope get_route_path"),
     Names("ferroapi.routing", Part.ROUTE, "_get_scope_effective_route_context _get_scope_included_router"),
     Names("ferroapi.routing", Part.ROUTE, "_restore_fastapi_scope_key _apply_router_form_limits"),
-    Names("ferroapi.routing", Part.JSON | Part.ITEM, "jsonable_encoder"),
+    Names("ferroapi.routing", Part.JSON | Part.TEXT | Part.ITEM, "jsonable_encoder"),
     Names("ferroapi.routing", Part.ITEM, "json _normalize_non_finite_floats format_sse_event ServerSentEvent"),
     Names("ferroapi.routing", Part.THREAD, "run_in_threadpool _run_sync_endpoint"),
     Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "solve_dependencies request_params_to_args"),
@@ -129,8 +129,22 @@ REQUEST = (
     Names("ferroapi.routing:APIWebSocketRoute", Part.ROUTE, "matches handle"),
     Names("starlette.routing:Route", Part.ROUTE, "matches handle"),
     Names("starlette.routing:WebSocketRoute", Part.ROUTE, "matches handle"),
-    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate"),
+    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate get_default"),
     Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
+    Names(
+        "starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET, "headers query_params cookies path_params"
+    ),
+    Names("starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET | Part.ENTRANCE, "__init__"),
+    Names("starlette.requests:Request", Part.OPERATION | Part.ENTRANCE, "__init__"),
+    Names("starlette.requests", Part.OPERATION | Part.SOCKET, "Headers QueryParams cookie_parser"),
+    Names("starlette.requests", Part.FORM | Part.MULTIPART, "FormParser"),
+    Names("starlette.formparsers", Part.FORM, "FormData unquote_plus"),
+    Names("starlette.formparsers", Part.MULTIPART, "Headers MultipartPart"),
+    Names("starlette._exception_handler", Part.ERROR, "_lookup_exception_handler is_async_callable"),
+    Names("starlette.responses", Part.STREAM, "create_collapsing_task_group"),
+    Names("starlette.datastructures:Headers", Part.OPERATION | Part.SOCKET, "__init__"),
+    Names("starlette.datastructures:UploadFile", Part.MULTIPART, "__init__ write seek"),
+    Names("ferroapi.exceptions:RequestValidationError", Part.ERROR, "__init__ errors"),
     Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
     Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
     Names("starlette.requests", Part.MULTIPART, "MultiPartParser"),
@@ -190,7 +204,19 @@ class Row(NamedTuple):
 _Remembering = type(lru_cache(str))
 
 _DEFINING = frozenset(
-    {"ferroapi", "fastapi", "starlette", "pydantic", "anyio", "json", "base64", "copy", "contextlib", "tempfile"}
+    {
+        "ferroapi",
+        "fastapi",
+        "starlette",
+        "pydantic",
+        "anyio",
+        "json",
+        "base64",
+        "copy",
+        "contextlib",
+        "tempfile",
+        "urllib",
+    }
 )
 """The packages whose definitions are originals, whatever else stands under their names."""
 
