@@ -1,19 +1,30 @@
 """What callgrind counts: each case some times, then more times, with a mark between. Run by `instructions.py`.
 
-All runs inside one step of one task, so that an event loop adds to the count only where a case waits for something.
+All runs inside one step of one task, so that an event loop adds to the count only where a case waits for something. One
+case is served instead, on the engine's protocol under uvloop; its client is another process, which is not counted.
 """
 
 import asyncio
 import gc
 import sys
 from importlib import import_module
+from typing import Any
+
+import uvloop
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from benches.cases.exchange import Receiver, ask, discard
 from benches.cases.table import CASES, Case
+from ferroapi.server import HTTPProtocol
 
 FEW, MANY = 25, 100
 # All that table A has, but for what takes minutes under callgrind: ten thousand routes, a hundred events a request.
-CASES_COUNTED = tuple(case.name for case in CASES if case.name not in ("routes 10", "routes 10000", "events"))
+SERVED = "json served"
+CASES_COUNTED = (
+    *(case.name for case in CASES if case.name not in ("routes 10", "routes 10000", "events")),
+    SERVED,
+)
 MARK = "Py_SetRecursionLimit"
 """A function of the interpreter that nothing else calls; callgrind writes its counts out at each call."""
 
@@ -41,10 +52,59 @@ async def _count(case: Case) -> None:
     _mark()
 
 
+# Sends as many requests as a line says, one after the other on one connection, and answers with a line.
+_CLIENT = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for line in sys.stdin:
+    for _ in range(int(line)):
+        connection.sendall(b"GET /json HTTP/1.1\\r\\nHost: 127.0.0.1:8000\\r\\n\\r\\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 OK"), answer
+    print("done", flush=True)
+"""
+
+
+async def _count_served() -> None:
+    case = next(case for case in CASES if case.name == "json")
+    config = Config(case.build(import_module("ferroapi")), log_config=None, access_log=False)
+    state, loop = ServerState(), asyncio.get_running_loop()
+    # What asyncio asks of a protocol it has, and is no subclass.
+    protocol: Any = HTTPProtocol
+    state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"server", b"uvicorn")]
+    server = await loop.create_server(lambda: protocol(config, state, {}, loop), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _CLIENT, str(port)), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert client.stdin is not None and client.stdout is not None
+
+    async def requests(times: int) -> None:
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(b"%d\n" % times)
+        assert await client.stdout.readline() == b"done\n"
+
+    await requests(FEW)
+    gc.collect()
+    _mark()
+    await requests(FEW)
+    _mark()
+    await requests(MANY)
+    _mark()
+    client.stdin.close()
+    await client.wait()
+    server.close()
+
+
 if __name__ == "__main__":
     # A collection would fall into one count or the other by chance, as would a thread that takes its turn by the clock.
     gc.disable()
     sys.setswitchinterval(1000)
     by_name = {case.name: case for case in CASES}
     for name in sys.argv[1:]:
-        asyncio.run(_count(by_name[name]))
+        if name == SERVED:
+            uvloop.run(_count_served())
+        else:
+            asyncio.run(_count(by_name[name]))

@@ -260,6 +260,8 @@ imported!(
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
 imported_type!(context, "contextvars", "Context");
 #[cfg(not(Py_3_12))]
+imported!(current_tasks, "asyncio.tasks", "_current_tasks");
+#[cfg(not(Py_3_12))]
 imported!(weak_reference_count, "weakref", "getweakrefcount");
 #[cfg(Py_3_12)]
 imported_type!(task, "asyncio", "Task");

@@ -2,6 +2,8 @@
 //!
 //! Source: `starlette.responses.Response.init_headers` (order of headers) and `__call__` (messages).
 
+use std::sync::Arc;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -10,7 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, guarded};
 use crate::names;
-use crate::plan::Answer;
+use crate::plan::{Answer, ContentType};
 
 /// A response whose every byte is known.
 pub(crate) struct Ready {
@@ -21,8 +23,8 @@ pub(crate) struct Ready {
 
 /// The headers of a response.
 pub(crate) enum Headers {
-    /// The length of the body, and this `(b"content-type", ...)`.
-    Usual(Py<PyTuple>),
+    /// The length of the body, and this, which a plan owns.
+    Usual(Arc<ContentType>),
     /// A list of `(name, value)` pairs of bytes, not shared with any other response.
     Given(Py<PyAny>),
 }
@@ -46,7 +48,7 @@ impl Ready {
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.status)?;
         match &self.headers {
-            Headers::Usual(content_type) => visit.call(content_type)?,
+            Headers::Usual(_) => {}
             Headers::Given(headers) => visit.call(headers)?,
         }
         match &self.body {
@@ -65,8 +67,7 @@ impl Ready {
     ) -> PyResult<Self> {
         check_status(status.into())?;
         let status = status.into_pyobject(py)?.into_any().unbind();
-        let content_type = answer.content_type.clone_ref(py);
-        let mut ready = Self { status, headers: Headers::Usual(content_type), body };
+        let mut ready = Self { status, headers: Headers::Usual(Arc::clone(&answer.content_type)), body };
         if let Some(added) = added {
             check_headers(added)?;
             let headers = ready.headers(py)?;
@@ -79,7 +80,7 @@ impl Ready {
     /// The headers as a list.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let content_type = match &self.headers {
-            Headers::Usual(content_type) => content_type,
+            Headers::Usual(content_type) => &content_type.pair,
             Headers::Given(headers) => return Ok(headers.bind(py).clone()),
         };
         let size = match &self.body {

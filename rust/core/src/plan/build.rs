@@ -1,5 +1,7 @@
 //! Python's description of a path operation (`ferroapi._request.plan`) becomes a `Plan`: every check of the build is here.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyIndexError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,7 +13,7 @@ use super::declared::{self, BodyKind, Reading, Source};
 use super::dependency::{BodyField, BodyShape, Child, Kind, Node, Positional, Scheme, Special, Step};
 use super::overrides::{Lookup, Variants};
 use super::param::Parameter;
-use super::{Answer, BodyMode, Kept, Key, Keys, Plan, Render, validates_in_thread};
+use super::{Answer, BodyMode, ContentType, Kept, Key, Keys, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
 use crate::error::guarded;
 use crate::snapshot::Snapshot;
@@ -186,8 +188,8 @@ fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
             }
         }
     };
-    let content_type = (PyBytes::new(py, b"content-type"), PyBytes::new(py, media_type));
-    Ok(Answer { render, status: declared.status, content_type: content_type.into_pyobject(py)?.unbind() })
+    let content_type = Arc::new(ContentType::new(py, media_type)?);
+    Ok(Answer { render, status: declared.status, content_type })
 }
 
 /// The overrides of `provider`, or nothing if there is none to ask.

@@ -10,7 +10,7 @@ mod visit;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use dependency::{Kind, Node, Step};
 use overrides::{Lookup, Variants};
@@ -107,8 +107,28 @@ pub(crate) struct Answer {
     pub(crate) render: Render,
     /// The declared status, if any.
     pub(crate) status: Option<u16>,
-    /// The `(b"content-type", ...)` header pair.
-    pub(crate) content_type: Py<PyTuple>,
+    pub(crate) content_type: Arc<ContentType>,
+}
+
+/// The `content-type` header of a response.
+#[derive(Debug)]
+pub(crate) struct ContentType {
+    /// The pair as an ASGI message has it.
+    pub(crate) pair: Py<PyTuple>,
+    /// The line as a server writes it; none if a byte of the value must not be written.
+    pub(crate) line: Option<Box<[u8]>>,
+}
+
+impl ContentType {
+    /// The header with this value.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn new(py: Python<'_>, value: &[u8]) -> PyResult<Self> {
+        let pair = (PyBytes::new(py, b"content-type"), PyBytes::new(py, value)).into_pyobject(py)?.unbind();
+        let is_plain = !value.iter().any(u8::is_ascii_control);
+        Ok(Self { pair, line: is_plain.then(|| [b"content-type: ", value, b"\r\n"].concat().into()) })
+    }
 }
 
 /// A path operation, compiled.

@@ -52,7 +52,7 @@ impl ApplicationCall {
     pub(super) fn start(py: Python<'_>, exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> PyResult<()> {
         let protocol = exchange.get().protocol.clone_ref(py);
         let event_loop = protocol.get().event_loop.bind(py);
-        if !may_step(event_loop)? {
+        if !may_step(py, protocol.get())? {
             let context = protocol.get().context(py)?;
             let call = Bound::new(py, Self::of(exchange, other))?;
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
@@ -87,7 +87,8 @@ impl ApplicationCall {
         let options = pyo3::types::PyDict::new(py);
         options.set_item(intern!(py, "loop"), &protocol.event_loop)?;
         options.set_item(intern!(py, "context"), protocol.context(py)?)?;
-        options.set_item(intern!(py, "eager_start"), true)?;
+        let is_alone = names::running_task(py)?.call1((&protocol.event_loop,))?.is_none();
+        options.set_item(intern!(py, "eager_start"), is_alone)?;
         let task = names::task(py)?.call((&call,), Some(&options))?;
         if call.get().stage.with(|stage| matches!(stage, Stage::Over)) {
             Ok(())
@@ -244,13 +245,13 @@ fn answer_500(py: Python<'_>, exchange: &Exchange) -> PyResult<()> {
     Ok(())
 }
 
-/// Whether a first step can be made here: the event loop runs in this thread, no task does, and no one makes other tasks.
-fn may_step(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = event_loop.py();
+/// Whether a first step can be made here: the event loop runs in this thread, and no one makes other tasks, or looks at
+/// each step.
+fn may_step(py: Python<'_>, protocol: &HTTPProtocol) -> PyResult<bool> {
+    let event_loop = protocol.event_loop.bind(py);
     Ok(names::running_loop(py)?.call0()?.is(event_loop)
-        && names::running_task(py)?.call1((event_loop,))?.is_none()
         && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none()
-        && !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?)
+        && (protocol.has_spare() || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
 }
 
 #[pymethods]

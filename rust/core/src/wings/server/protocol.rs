@@ -95,6 +95,14 @@ pub(crate) struct HTTPProtocol {
 }
 
 impl HTTPProtocol {
+    /// Whether a task that was made without the event loop's debug mode can serve the next request.
+    pub(super) fn has_spare(&self) -> bool {
+        #[cfg(Py_3_12)]
+        return false;
+        #[cfg(not(Py_3_12))]
+        self.spare.with(|spare| spare.is_some())
+    }
+
     /// Whether more requests may come.
     #[cfg(not(Py_3_12))]
     pub(super) fn is_open(&self) -> bool {
@@ -298,7 +306,7 @@ impl HTTPProtocol {
             if slf.get().state().is_closing {
                 return Ok(Read::Busy);
             }
-            if reader.is_between_requests() && slf.get().is_busy(py) {
+            if reader.is_between_requests() && slf.get().is_busy() {
                 // The next request is read when this one is answered.
                 if rest.len() > HIGH_WATER {
                     Self::pause_reading(slf)?;
@@ -330,14 +338,13 @@ impl HTTPProtocol {
                     }
                 }
                 Ok(Event::End) => {
-                    if let Some(exchange) = slf.get().current(py) {
-                        slf.get().state().processing =
-                            if rest.is_empty() { Processing::Last } else { Processing::More };
+                    slf.get().state().processing = if rest.is_empty() { Processing::Last } else { Processing::More };
+                    if let Some(exchange) = fresh.take() {
                         exchange.get().end_body();
-                        match fresh.take() {
-                            Some(exchange) => Self::start(slf, exchange)?,
-                            None => exchange.get().wake(py)?,
-                        }
+                        Self::start(slf, exchange)?;
+                    } else if let Some(exchange) = slf.get().current(py) {
+                        exchange.get().end_body();
+                        exchange.get().wake(py)?;
                     }
                 }
                 Ok(Event::More) => {
@@ -356,8 +363,9 @@ impl HTTPProtocol {
     }
 
     /// Whether a request is not answered yet.
-    fn is_busy(&self, py: Python<'_>) -> bool {
-        self.current(py).is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
+    fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
     }
 
     /// A request whose head is read.
@@ -483,7 +491,7 @@ impl HTTPProtocol {
     /// Nothing is to be done before more arrives: set the time for that.
     fn rest(slf: &Bound<'_, Self>, is_reading_head: bool) -> PyResult<()> {
         let this = slf.get();
-        if this.is_busy(slf.py()) || this.state().is_closing {
+        if this.is_busy() || this.state().is_closing {
             return Ok(());
         }
         let seconds = if is_reading_head { this.head_seconds } else { this.settings.keep_alive_seconds };
@@ -627,7 +635,7 @@ impl HTTPProtocol {
 
     /// Go on with what has arrived while a request was being answered.
     fn process_pending(slf: &Bound<'_, Self>) -> PyResult<()> {
-        guarded(|| if slf.get().is_busy(slf.py()) { Ok(()) } else { Self::process(slf, b"") })
+        guarded(|| if slf.get().is_busy() { Ok(()) } else { Self::process(slf, b"") })
     }
 
     #[expect(clippy::unused_self, reason = "asyncio's interface; the answer keeps the connection half open")]

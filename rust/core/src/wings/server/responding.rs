@@ -68,7 +68,13 @@ pub(super) fn start_ready(
     write_head(exchange, py, status, out, |head| match &ready.headers {
         Headers::Usual(content_type) => {
             head.length(size);
-            write_header(head, content_type.bind(py).as_any())
+            match &content_type.line {
+                Some(line) => {
+                    head.lines(line);
+                    Ok(())
+                }
+                None => write_header(head, content_type.pair.bind(py).as_any()),
+            }
         }
         Headers::Given(headers) => as_list(headers.bind(py))?.iter().try_for_each(|header| write_header(head, &header)),
     })
