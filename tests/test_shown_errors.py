@@ -196,6 +196,24 @@ def test_answer_to_hostile_input_is_at_most_16_kb_and_twice_the_request(name: st
         assert len(body) <= 16_384 + 2 * size
 
 
+class Unprintable:
+    """Has neither a JSON form nor a text."""
+
+    def __init__(self) -> None:
+        self.value = math.nan
+
+    def __str__(self) -> str:
+        return str(10**5000)
+
+
+@pytest.mark.parametrize("value", [{"": 10**5000}, [10**5000], Unprintable()], ids=lambda value: type(value).__name__)
+def test_errors_within_shows_what_cannot_be_printed_by_its_class(value: Any) -> None:
+    for error in ([value], {"type": value, "loc": (value,), "msg": value, "input": value}):
+        shown, text = errors_within([error], LEAST_ANSWER)
+        assert text == _core.encode_json({"detail": shown})
+        assert b"<" in text
+
+
 def test_errors_within_finds_room_for_an_input_behind_shared_ones() -> None:
     # Its room is more where the long input is shown once than where all errors are tried whole.
     long, own = "x" * 6000, ["y" * 3000]

@@ -169,16 +169,24 @@ def _fit(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, texts: _T
     return room >= 0
 
 
+def _text(value: Any) -> str:
+    """Return what an object prints, or its class if it cannot be printed: a list of an integer of 5,000 digits."""
+    try:
+        return str(value)
+    except _UNRENDERABLE:
+        return f"<{type(value).__name__}>"
+
+
 def _outline(error: Any) -> Any:
     if not isinstance(error, Mapping):
-        return str(error)[:_LONGEST_PART].encode("utf-8", "backslashreplace").decode()
+        return _text(error)[:_LONGEST_PART].encode("utf-8", "backslashreplace").decode()
     outline: dict[str, Any] = {}
     for key, most in _OUTLINE.items():
         if key in error:
             item = error[key]
             parts = item[:most] if isinstance(item, tuple | list) else [item]
             nearest = _Nearest(most * (_LONGEST_PART + 1))
-            texts = [nearest.of(part if type(part) is int else str(part)[:_LONGEST_PART]) for part in parts]
+            texts = [nearest.of(part if type(part) is int else _text(part)[:_LONGEST_PART]) for part in parts]
             outline[key] = texts if isinstance(item, tuple | list) else texts[0]
     return outline
 
@@ -248,4 +256,4 @@ class _Nearest:
             case list() | tuple() | set() | frozenset():
                 return [self.of(item, depth + 1) for item in value]
             case _:
-                return self.of(str(value))
+                return self.of(_text(value))
