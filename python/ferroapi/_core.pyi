@@ -614,6 +614,16 @@ class Steps:
     def has_ended(self) -> bool:
         """Whether the call is over."""
 
+    @property
+    def is_to_be_cancelled(self) -> bool:
+        """Whether a cancellation of the task is on its way, of which the task does not know yet."""
+
+    def begin_cancellation(self) -> None:
+        """Take note that a cancellation of the task is on its way."""
+
+    def end_cancellation(self) -> None:
+        """Take note that a cancellation has come."""
+
     def begin_as(self, task: Any) -> None:
         """Begin as `task`, unless the caller handles an exception: the application would see it as its own."""
 
@@ -635,6 +645,28 @@ class Messages:
 
     def __new__(cls, application: Any, channels: Any, event_loop: Any) -> Self:
         """Begin without a message; `application` and `channels` are those of the subclass."""
+
+    @property
+    def host(self) -> Any:
+        """The task of the middleware function."""
+
+    @property
+    def is_taking_interrupted(self) -> bool:
+        """Whether the event loop has to go round before a message is taken: the middleware is about to be cancelled."""
+
+    @property
+    def is_sending_interrupted(self) -> bool:
+        """Whether it has before a message is sent: the middleware, or what is below, is about to be cancelled."""
+
+    @property
+    def is_escaping(self) -> bool:
+        """Whether a call has ended by something else than an Exception, of which the task group does not know yet."""
+
+    def begin_escape(self) -> None:
+        """Take note that a call has ended by something else than an Exception."""
+
+    def end_escape(self) -> None:
+        """Take note that the task group would know now."""
 
     @property
     def runs(self) -> list[Any]:
@@ -660,6 +692,14 @@ class Messages:
 
         Raises:
             anyio.ClosedResourceError: a call is over.
+        """
+
+    def take_first(self) -> Any:
+        """Return the first message of a call, None if something has to be awaited before.
+
+        Raises:
+            anyio.EndOfStream: there will be none.
+            anyio.ClosedResourceError: the response has been sent.
         """
 
     def take(self) -> Any:

@@ -6,23 +6,24 @@ One application serves many cases: what fails is read from `Case` when it is ask
 import asyncio
 import importlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import anyio
 import anyio.lowlevel
-from starlette.middleware.base import BaseHTTPMiddleware
+from layers import LAYERS
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message
 
-Next = Callable[[Request], Awaitable[Response]]
 FILE = Path(tempfile.mkdtemp()) / "file"
 FILE.write_bytes(b"hello world\n" * 10)
+PATIENCE = 0.02
+"""Seconds that an endpoint waits when nobody ends that."""
 
 
 class Trouble(Exception):
@@ -44,7 +45,8 @@ class Case:
     kind: str
     failure: str = "nothing"
     moment: str = "endpoint"
-    stack: str = "one"
+    stack: tuple[str, ...] = ("one",)
+    """Names of `LAYERS`, innermost first."""
     is_post: bool = False
     spec_version: str = "2.3"
     chunks: int = 1
@@ -52,9 +54,11 @@ class Case:
     receive_turns: int = 0
     """Turns of the event loop that `receive` takes, and again when it is cancelled."""
     receive_fails: tuple[int, str] | None = None
-    """The message, counted from 0, that raises instead, and what it raises."""
+    """The message, counted from 0, instead of which something is raised, and what."""
     send_turns: int = 0
     send_fails: tuple[int, str] | None = None
+    ended_by: str = "nobody"
+    """Who ends an endpoint that waits: the middleware, the server, which cancels the request, or the client."""
 
 
 @dataclass
@@ -69,8 +73,11 @@ class Answer:
 
 def described(error: BaseException | None, around: tuple[BaseException, ...] = ()) -> Any:
     """Return an exception with its causes and contexts, by type and text."""
-    if error is None or error in around:
-        return None if error is None else "again"
+    # `WouldBlock` is how AnyIO's streams say to themselves that they have to wait.
+    if error is None or isinstance(error, anyio.WouldBlock):
+        return None
+    if error in around:
+        return "again"
     around = (*around, error)
     # A scope of AnyIO is named by its address.
     text = "" if isinstance(error, asyncio.CancelledError) else str(error)
@@ -82,13 +89,16 @@ def described(error: BaseException | None, around: tuple[BaseException, ...] = (
 class World:
     """One application of one framework under one stack, and the case that it serves now."""
 
-    def __init__(self, framework: str, stack: str) -> None:
+    def __init__(self, framework: str, stack: tuple[str, ...]) -> None:
         self.log: list[Any] = []
+        self.ends: list[Callable[[], Any]] = []
         self.case = Case("plain")
         self.framework = importlib.import_module(framework)
         self.app = _application(self, self.framework)
-        for add in STACKS[stack]:
-            add(self, self.app)
+        for name in stack:
+            LAYERS[name](self, self.app)
+
+    describe = staticmethod(described)
 
     async def meet(self, moment: str) -> None:
         """Fail if this is the moment."""
@@ -96,22 +106,57 @@ class World:
         if case.moment != moment or case.failure == "nothing":
             return
         self.log.append(f"{case.failure} at {moment}")
-        if case.failure == "cancels itself":
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-        elif case.failure == "awaits a cancelled task":
-            task = asyncio.create_task(asyncio.sleep(5))
-            await asyncio.sleep(0)
-            task.cancel()
-            await task
-        elif case.failure == "is cancelled by a scope":
-            with anyio.CancelScope() as around:
-                around.cancel()
-                await anyio.sleep(1)
-            raise Unhandled("after a scope")
-        else:
-            self.meet_in_place(moment)
+        task = asyncio.current_task()
+        assert task is not None
+        match case.failure:
+            case "cancels itself":
+                task.cancel()
+            case "cancels itself and waits":
+                task.cancel()
+                await asyncio.sleep(0)
+            case "awaits a cancelled task":
+                other = asyncio.create_task(asyncio.sleep(5))
+                await asyncio.sleep(0)
+                other.cancel()
+                await other
+            case "is cancelled by a scope":
+                with anyio.CancelScope() as around:
+                    around.cancel()
+                    await anyio.sleep(1)
+                raise Unhandled("after a scope")
+            case "moves on":
+                with anyio.CancelScope() as around:
+                    around.cancel()
+                    await anyio.sleep(1)
+            case "times out":
+                async with asyncio.timeout(0):
+                    await asyncio.sleep(1)
+            case "task group":
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_fail)
+                    await anyio.sleep(1)
+            case "asyncio task group":
+                async with asyncio.TaskGroup() as others:
+                    others.create_task(_fail())
+                    await asyncio.sleep(1)
+            case "ends the middleware":
+                if self.ends:
+                    self.ends[-1]()
+            case "waits":
+                await self.wait()
+            case _:
+                self.meet_in_place(moment)
+
+    async def wait(self) -> None:
+        """Wait until somebody ends it, or for `PATIENCE`."""
+        ends = self.ends if self.case.ended_by == "middleware" else self.ends[:1]
+        if self.case.ended_by != "nobody" and ends:
+            asyncio.get_running_loop().call_soon(ends[-1])
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            self.log.append("cancelled while it waited")
+            raise
 
     def meet_in_place(self, moment: str) -> None:
         """Fail if this is the moment, in code that cannot wait."""
@@ -133,10 +178,58 @@ class World:
                 raise Escaped("escaped")
 
 
+async def _fail() -> None:
+    raise Unhandled("in a task")
+
+
+IN_PLACE = ("http exception", "handled", "unhandled", "group", "cancelled", "escaped")
+"""Failures of any code."""
+FAILURES = (
+    *IN_PLACE,
+    *("cancels itself", "cancels itself and waits", "awaits a cancelled task"),
+    *("is cancelled by a scope", "moves on", "times out", "task group", "asyncio task group", "waits"),
+    "ends the middleware",
+)
+"""Failures of code that can wait."""
+
+STREAMED = ("first", "middle", "last")
+OPENED = ("before yield", "after yield")
+MOMENTS = {
+    "plain": ("endpoint", "background"),
+    "body": ("endpoint",),
+    "sync": ("endpoint in place", "background"),
+    "response": ("endpoint",),
+    "stream": ("endpoint", *STREAMED),
+    "slow-stream": ("endpoint", *STREAMED),
+    "sync-stream": tuple(f"{moment} in place" for moment in STREAMED),
+    "raw-stream": STREAMED,
+    "json-lines": STREAMED,
+    "sse": STREAMED,
+    "sync-sse": tuple(f"{moment} in place" for moment in STREAMED),
+    "file": ("endpoint",),
+    "opened": ("endpoint", *OPENED),
+    "opened-function": ("endpoint", *OPENED),
+    "opened-sync": ("endpoint", *(f"{moment} in place" for moment in OPENED)),
+    "opened-stream": ("endpoint", *OPENED, *STREAMED),
+    "opened-sync-endpoint": ("endpoint in place", *OPENED),
+    "swallowed": ("endpoint", *OPENED),
+    "replaced": ("endpoint", *OPENED),
+    "grouped": ("endpoint", "child"),
+    "reads": ("endpoint",),
+    "asks": ("endpoint",),
+}
+"""What can be asked for, and when it can fail."""
+STREAMS = tuple(kind for kind, moments in MOMENTS.items() if "stream" in kind or STREAMED[0] in str(moments))
+
+
 def _application(world: World, framework: ModuleType) -> Any:
     app = framework.FastAPI()
-    meet, meet_in_place = world.meet, world.meet_in_place
+    depends = framework.Depends
+    meet = world.meet
     event_source = importlib.import_module(f"{framework.__name__}.sse").EventSourceResponse
+
+    def meet_in_place(moment: str) -> None:
+        world.meet_in_place(f"{moment} in place")
 
     def background(tasks: Any) -> None:
         if world.case.moment == "background":
@@ -156,12 +249,14 @@ def _application(world: World, framework: ModuleType) -> Any:
         return item
 
     @app.get("/sync")
+    @app.post("/sync")
     def sync(tasks: framework.BackgroundTasks) -> dict[str, str]:  # type: ignore[name-defined]
         background(tasks)
         meet_in_place("endpoint")
         return {"a": "b"}
 
     @app.get("/response")
+    @app.post("/response")
     async def response() -> Response:
         await meet("endpoint")
         return PlainTextResponse("text")
@@ -181,11 +276,13 @@ def _application(world: World, framework: ModuleType) -> Any:
         meet_in_place("last")
 
     @app.get("/stream")
+    @app.post("/stream")
     async def stream() -> Response:
         await meet("endpoint")
         return StreamingResponse(pieces())
 
     @app.get("/slow-stream")
+    @app.post("/slow-stream")
     async def slow_stream() -> Response:
         async def slow() -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
@@ -193,51 +290,111 @@ def _application(world: World, framework: ModuleType) -> Any:
                 yield piece
                 await anyio.sleep(0)
 
+        await meet("endpoint")
         return StreamingResponse(slow(), headers={"x-slow": "1"})
 
     @app.get("/sync-stream")
+    @app.post("/sync-stream")
     async def sync_stream() -> Response:
         return StreamingResponse(pieces_in_place())
 
     @app.get("/raw-stream", response_class=StreamingResponse)
+    @app.post("/raw-stream", response_class=StreamingResponse)
     async def raw_stream() -> AsyncIterator[bytes]:
         async for piece in pieces():
             yield piece
 
     @app.get("/json-lines")
+    @app.post("/json-lines")
     async def json_lines() -> AsyncIterator[dict[str, int]]:
         async for piece in pieces():
             yield {"length": len(piece)}
 
     @app.get("/sse", response_class=event_source)
+    @app.post("/sse", response_class=event_source)
     async def sse() -> AsyncIterator[dict[str, int]]:
         async for piece in pieces():
             yield {"length": len(piece)}
 
     @app.get("/sync-sse", response_class=event_source)
+    @app.post("/sync-sse", response_class=event_source)
     def sync_sse() -> Iterator[dict[str, int]]:
         for piece in pieces_in_place():
             yield {"length": len(piece)}
 
     @app.get("/file")
+    @app.post("/file")
     async def file() -> Response:
         await meet("endpoint")
         return FileResponse(FILE)
+
+    def note(error: BaseException) -> None:
+        world.log.append(("opened saw", described(error)))
 
     async def opened() -> AsyncIterator[str]:
         await meet("before yield")
         try:
             yield "value"
         except BaseException as error:
-            world.log.append(f"opened saw {type(error).__name__}")
+            note(error)
             raise
         finally:
             world.log.append("closed")
         await meet("after yield")
 
-    @app.get("/opened")
-    async def read_opened(value: str = framework.Depends(opened)) -> str:
+    def opened_sync() -> Iterator[str]:
+        meet_in_place("before yield")
+        try:
+            yield "value"
+        except GeneratorExit:
+            # Nobody has closed it, so that it is collected at some time.
+            raise
+        except BaseException as error:
+            note(error)
+            raise
+        world.log.append("closed")
+        meet_in_place("after yield")
+
+    async def swallows() -> AsyncIterator[str]:
+        await meet("before yield")
+        try:
+            yield "value"
+        except BaseException as error:
+            note(error)
+        await meet("after yield")
+
+    async def replaces() -> AsyncIterator[str]:
+        await meet("before yield")
+        try:
+            yield "value"
+        except BaseException as error:
+            note(error)
+            raise framework.HTTPException(410, "replaced")  # noqa: B904
+        await meet("after yield")
+
+    def add(path: str, dependency: Any, **options: Any) -> None:
+        @app.get(path)
+        @app.post(path)
+        async def endpoint(value: str = depends(dependency, **options)) -> str:
+            await meet("endpoint")
+            return value
+
+    add("/opened", opened)
+    add("/opened-function", opened, scope="function")
+    add("/opened-sync", opened_sync)
+    add("/swallowed", swallows)
+    add("/replaced", replaces)
+
+    @app.get("/opened-stream")
+    @app.post("/opened-stream")
+    async def opened_stream(value: str = depends(opened)) -> Response:
         await meet("endpoint")
+        return StreamingResponse(pieces())
+
+    @app.get("/opened-sync-endpoint")
+    @app.post("/opened-sync-endpoint")
+    def opened_sync_endpoint(value: str = depends(opened)) -> str:
+        meet_in_place("endpoint")
         return value
 
     async def grouped() -> AsyncIterator[None]:
@@ -247,7 +404,8 @@ def _application(world: World, framework: ModuleType) -> Any:
             yield
 
     @app.get("/grouped")
-    async def read_grouped(_: None = framework.Depends(grouped)) -> str:
+    @app.post("/grouped")
+    async def read_grouped(_: None = depends(grouped)) -> str:
         await meet("endpoint")
         return "grouped"
 
@@ -273,7 +431,7 @@ def _application(world: World, framework: ModuleType) -> Any:
 
     @app.exception_handler(Trouble)
     async def handle(request: Request, error: Trouble) -> Response:
-        world.log.append("handler")
+        world.log.append(("handler", described(error)))
         return JSONResponse({"trouble": str(error)}, status_code=409)
 
     return app
@@ -282,8 +440,9 @@ def _application(world: World, framework: ModuleType) -> Any:
 class Server:
     """A server that gives and takes messages in its own time."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, world: World, case: Case) -> None:
         self.case = case
+        self.log = world.log
         self.answer = Answer()
         self.received = self.sent = 0
         self.is_answered = asyncio.Event()
@@ -293,17 +452,18 @@ class Server:
         self.received += 1
         for _ in range(case.receive_turns):
             await asyncio.sleep(0)
+        if number >= case.chunks:
+            if case.receive_turns == 0:
+                await self.is_answered.wait()
+            else:
+                # It takes turns until a cancellation is obeyed.
+                await asyncio.wait_for(self.is_answered.wait(), 20)
         if case.receive_fails is not None and case.receive_fails[0] == number:
             raise _error(case.receive_fails[1])
-        if number < case.chunks:
-            body = b'{"a": 1}' if number == 0 else b" "
-            return {"type": "http.request", "body": body, "more_body": number + 1 < case.chunks}
-        if case.receive_turns == 0:
-            await self.is_answered.wait()
-        else:
-            # It takes turns until a cancellation is obeyed.
-            await asyncio.wait_for(self.is_answered.wait(), 20)
-        return {"type": "http.disconnect"}
+        if number >= case.chunks:
+            return {"type": "http.disconnect"}
+        body = b'{"a": 1}' if number == 0 else b" "
+        return {"type": "http.request", "body": body, "more_body": number + 1 < case.chunks}
 
     async def send(self, message: Message) -> None:
         case, number = self.case, self.sent
@@ -318,7 +478,10 @@ class Server:
                 tuple(map(bytes, pair)) for pair in kept["headers"] if pair[0] not in (b"etag", b"last-modified")
             )
         self.answer.messages.append(kept)
-        if message["type"] == "http.response.body" and not message.get("more_body"):
+        if message["type"] == "http.response.start":
+            self.log.append("started")
+        elif message["type"] == "http.response.body" and not message.get("more_body"):
+            self.log.append("sent")
             self.is_answered.set()
 
 
@@ -337,7 +500,7 @@ def _error(kind: str) -> BaseException:
 async def _ask(world: World, case: Case) -> Answer:
     world.case = case
     world.log.clear()
-    server = Server(case)
+    server = Server(world, case)
     path = f"/{case.kind}"
     scope = {
         "type": "http",
@@ -354,7 +517,8 @@ async def _ask(world: World, case: Case) -> Answer:
         "server": ("testserver", 80),
     }
     task = asyncio.create_task(world.app(scope, server.receive, server.send))
-    await asyncio.wait((task,), timeout=10)
+    world.ends[:] = {"server": [task.cancel], "client": [server.is_answered.set]}.get(case.ended_by, [])
+    await asyncio.wait((task,), timeout=30)
     answer = server.answer
     answer.is_over = task.done()
     try:
@@ -374,131 +538,8 @@ def ask(framework: str, case: Case) -> Answer:
     return asyncio.run(_ask(world, case))
 
 
-@cache
-def _world(framework: str, stack: str) -> World:
+@lru_cache(maxsize=512)
+def _world(framework: str, stack: tuple[str, ...]) -> World:
     world = World(framework, stack)
     asyncio.run(_ask(world, Case("plain")))
     return world
-
-
-# The stacks.
-
-Add = Callable[[World, Any], None]
-
-
-def marks(name: str) -> Add:
-    def add(world: World, app: Any) -> None:
-        @app.middleware("http")
-        async def mark(request: Request, call_next: Next) -> Response:
-            try:
-                response = await call_next(request)
-            except BaseException as error:
-                world.log.append((name, described(error)))
-                raise
-            response.headers[f"x-{name}"] = "1"
-            return response
-
-    return add
-
-
-def catches(world: World, app: Any) -> None:
-    @app.middleware("http")
-    async def catch(request: Request, call_next: Next) -> Response:
-        try:
-            return await call_next(request)
-        except Exception as error:
-            world.log.append(described(error))
-            return JSONResponse({"caught": type(error).__name__}, 503)
-
-
-def reads(world: World, app: Any) -> None:
-    @app.middleware("http")
-    async def read(request: Request, call_next: Next) -> Response:
-        await request.body()
-        return await call_next(request)
-
-
-def joins(world: World, app: Any) -> None:
-    @app.middleware("http")
-    async def join(request: Request, call_next: Next) -> Response:
-        response: Any = await call_next(request)
-        content = b"".join([chunk async for chunk in response.body_iterator])
-        return Response(content, response.status_code, {"x-joined": "1"})
-
-
-def handles(world: World, app: Any) -> None:
-    @app.exception_handler(Exception)
-    async def handle(request: Request, error: Exception) -> Response:
-        world.log.append(("any", described(error)))
-        return JSONResponse({"error": type(error).__name__}, 500)
-
-
-def limits(world: World, app: Any) -> None:
-    @app.middleware("http")
-    async def limit(request: Request, call_next: Next) -> Response:
-        with anyio.fail_after(10):
-            return await call_next(request)
-
-
-class Pure:
-    """A middleware that is none of Starlette's."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receives() -> Message:
-            return await receive()
-
-        async def sends(message: Any) -> None:
-            await send(message)
-
-        await self.app(scope, receives, sends)
-
-
-class Subclass(BaseHTTPMiddleware):
-    """A middleware class with a method."""
-
-    async def dispatch(self, request: Request, call_next: Next) -> Response:
-        response = await call_next(request)
-        response.headers["x-class"] = "1"
-        return response
-
-
-def of(name: str, **options: Any) -> Add:
-    def add(world: World, app: Any) -> None:
-        module, _, attribute = name.partition(":")
-        app.add_middleware(getattr(importlib.import_module(module), attribute), **options)
-
-    return add
-
-
-def pure(world: World, app: Any) -> None:
-    app.add_middleware(Pure)
-
-
-def subclass(world: World, app: Any) -> None:
-    app.add_middleware(Subclass)
-
-
-GZIP = of("starlette.middleware.gzip:GZipMiddleware", minimum_size=1)
-CORS = of("starlette.middleware.cors:CORSMiddleware", allow_origins=["*"])
-
-STACKS: dict[str, tuple[Add, ...]] = {
-    "none": (),
-    "one": (marks("one"),),
-    "two": (marks("one"), marks("two")),
-    "class": (subclass,),
-    "catches": (catches,),
-    "catches outside": (marks("one"), catches),
-    "reads": (reads,),
-    "joins": (joins,),
-    "limits": (limits,),
-    "handles": (handles, marks("one")),
-    "handles two": (handles, marks("one"), subclass),
-    "pure inside": (pure, marks("one")),
-    "pure between": (marks("one"), pure, marks("two")),
-    "gzip inside": (GZIP, marks("one")),
-    "gzip outside": (marks("one"), GZIP),
-    "cors": (CORS, marks("one")),
-}

@@ -43,8 +43,10 @@ async def _serve_function(layer: Any, below: Application, scope: Scope, receive:
             # None when it was made; the middleware function may have set it.
             if response.background:
                 await response.background()
+                await exchange.rest()
         else:
             await response(scope, exchange.request.wrapped_receive, send)
+            await exchange.rest()
     except BaseException as error:
         await exchange.leave(error)
     else:

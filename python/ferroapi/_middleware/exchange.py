@@ -50,17 +50,17 @@ def _is_of_a_scope(error: CancelledError) -> bool:
 class _Reading:
     """A task of what is below that waits for a message, which nobody needs once the response has been sent."""
 
-    __slots__ = ("_cancelling", "_scope", "_since", "_task")
+    __slots__ = ("_cancelling", "_scope", "_since", "task")
 
     def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._task = task
+        self.task = task
         self._since = scopes.current_scope(task)
         self._cancelling = task.cancelling()
         self._scope: scopes.Scope | None = None
 
     def call_off(self) -> None:
         """Cancel the wait."""
-        scope = self._scope = scopes.surround(self._task, self._since, self._cancelling)
+        scope = self._scope = scopes.surround(self.task, self._since, self._cancelling)
         scope.cancel()
 
     def leave(self, error: BaseException | None) -> bool:
@@ -84,8 +84,6 @@ class Exchange(_core.Messages):
     _body: AsyncGenerator[Any, None] | None = None
     _is_read = False
     _reading: dict["asyncio.Task[Any]", _Reading] | None = None
-    _escaping = 0
-    """How many calls ended by something else than an `Exception`, of which the task group would not know yet."""
     _failures: list[BaseException] | None = None
     """What other errors than exceptions and cancellations came out of what is below, once one call has ended so."""
     _is_cancelled = False
@@ -101,7 +99,6 @@ class Exchange(_core.Messages):
         self.request = _CachedRequest(*channels)
         self._send = channels[2]
         self.loop = loop
-        self.host: asyncio.Task[Any] = running_task(loop)
         self.outer_scope = scopes.current_scope(self.host)
 
     # What the middleware function does.
@@ -123,9 +120,9 @@ class Exchange(_core.Messages):
             await sleep(0)
         info = None
         try:
+            if (message := self.take_first()) is None:
+                message = await self.receive()
             while True:
-                if (message := self.take()) is None:
-                    message = await self.receive()
                 kind = message["type"]
                 if kind == "http.response.debug":
                     info = message["info"]
@@ -133,6 +130,7 @@ class Exchange(_core.Messages):
                     await self._send(message)
                 else:
                     break
+                message = await self.receive()
         except anyio.EndOfStream:
             if (error := self.error) is not None:
                 self._is_raised = True
@@ -177,6 +175,8 @@ class Exchange(_core.Messages):
         Raises:
             anyio.EndOfStream: there will be none.
         """
+        if self.is_taking_interrupted:
+            await _pause()
         message: Message | None = self.take()
         if message is not None:
             return message
@@ -204,10 +204,12 @@ class Exchange(_core.Messages):
         It has where a scope is entered, or a cancellation was asked for, that keeps the start or the end of a response
         from being sent; and between the chunks of a stream, which may have no end.
         """
+        task = running_task(self.loop)
+        if self.is_sending_interrupted or (task is not None and task.cancelling()):
+            return True
         if message.get("more_body"):
             return any(run.is_by_hand for run in self.runs)
-        task = running_task(self.loop)
-        return task is not None and (task.cancelling() > 0 or scopes.current_scope(task) is not None)
+        return task is not None and scopes.current_scope(task) is not None
 
     async def _receive_below(self) -> Message:
         if self.is_closed:
@@ -220,24 +222,32 @@ class Exchange(_core.Messages):
         try:
             message = await self.request.wrapped_receive()
         except BaseException as error:
-            if not reading.leave(error):
+            if not self._end_reading(reading, error):
                 # As the task group raises it in which Starlette waits for a message and for the end of the response.
                 async with anyio.create_task_group() as group:
                     group.start_soon(anyio.sleep_forever)
                     raise
             return {"type": "http.disconnect"}
-        else:
-            reading.leave(None)
-        finally:
-            del self._reading[task]
-            _called_off.discard(task)
+        self._end_reading(reading, None)
         # The task group of Starlette waits at its end: a task that is cancelled already gets no message.
         if task.cancelling():
             await _pause()
         await checkpoint_if_cancelled()
         return {"type": "http.disconnect"} if self.is_closed else message
 
+    def _end_reading(self, reading: _Reading, error: BaseException | None) -> bool:
+        """End a wait for a message with `error`; tell whether that only says that it was called off."""
+        assert self._reading is not None
+        del self._reading[reading.task]
+        _called_off.discard(reading.task)
+        return reading.leave(error)
+
     # The end.
+
+    async def rest(self) -> None:
+        """Be cancelled, if code that ran after the response has asked for it: what is below is so before it goes on."""
+        if self.host.cancelling():
+            await _pause()
 
     def is_over(self) -> bool:
         """Close, now that the response is sent; tell whether all is over and well, so that nothing is left to do."""
@@ -245,7 +255,7 @@ class Exchange(_core.Messages):
             return False
         # The generator holds this object: without it, what a request leaves behind is freed at once.
         self._body = None
-        return self.error is None and not self._escaping and self._failures is None
+        return self.error is None and not self.is_escaping and self._failures is None
 
     async def leave(self, error: BaseException | None) -> None:
         """Wait for the end of what is below: after the response, or cancelled since the function ended with an error.
@@ -264,7 +274,7 @@ class Exchange(_core.Messages):
         else:
             self._call_off()
             self.settle()
-        if not self.have_all_ended or self._escaping:
+        if not self.have_all_ended or self.is_escaping:
             error = await self._join(error)
         self._is_left = True
         self._body = None
@@ -298,11 +308,15 @@ class Exchange(_core.Messages):
 
         Source: AnyIO behaviour, `TaskGroup._spawn.task_done`, which the event loop calls in its next turn.
         """
-        self._escaping += 1
+        self.begin_escape()
+        if isinstance(surrounding := self.host.get_coro(), _core.Steps):
+            surrounding.begin_cancellation()
         self.loop.call_soon(self._escape, error)
 
     def _escape(self, error: BaseException) -> None:
-        self._escaping -= 1
+        self.end_escape()
+        if isinstance(surrounding := self.host.get_coro(), _core.Steps):
+            surrounding.end_cancellation()
         if self._failures is None:
             self._failures = []
         if not isinstance(error, CancelledError):
@@ -332,7 +346,7 @@ class Exchange(_core.Messages):
     async def _join(self, error: BaseException | None) -> BaseException | None:
         """Wait for the end of what is below; return the error, or the cancellation of the wait."""
         with anyio.CancelScope() as waiting:
-            while not self.have_all_ended or self._escaping:
+            while not self.have_all_ended or self.is_escaping:
                 try:
                     await self.await_end()
                 except CancelledError as cancellation:

@@ -116,4 +116,9 @@ def _raise_alone(error: BaseException) -> Any:
 
     Source: Starlette behaviour, `_utils.create_collapsing_task_group`.
     """
-    raise error from error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    try:
+        # The group becomes the context, of which middleware may make the cause.
+        raise BaseExceptionGroup("unhandled errors in a TaskGroup", [error])
+    except BaseExceptionGroup:
+        raise error from cause

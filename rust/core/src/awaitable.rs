@@ -322,3 +322,9 @@ pub(crate) fn mark_awaited(pending: &Bound<'_, PyAny>, is_awaited: bool) -> PyRe
     let mark = intern!(pending.py(), "_asyncio_future_blocking");
     if !pending.is_none() && pending.hasattr(mark)? { pending.setattr(mark, is_awaited) } else { Ok(()) }
 }
+
+/// Whether somebody has asked a task to end.
+pub(crate) fn is_cancelling(task: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = task.py();
+    Ok(!task.is_none() && task.call_method0(intern!(py, "cancelling"))?.is_truthy()?)
+}

@@ -18,7 +18,7 @@ use crate::connection::{Channels, path_params};
 use crate::error::{Error, guarded};
 use crate::exits::{self, Closer, Exits, Kind, Lifetime};
 use crate::hop::{Hop, Landed};
-use crate::messages::deliver;
+use crate::messages::{Pause, deliver};
 use crate::names;
 use crate::observer::{Observer, is_observed};
 use crate::plan::{BodyMode, Plan, Render};
@@ -92,6 +92,8 @@ pub(crate) struct Driver {
     recorder: Option<Py<Recorder>>,
     /// What the request fails with at once: no route answers it.
     refusal: Option<PyErr>,
+    /// The exception in whose place the answer is sent, if it has one.
+    answered: Option<Py<PyAny>>,
     stage: Stage,
     ending: Option<Ending>,
 }
@@ -113,6 +115,7 @@ impl Driver {
             ready: None,
             recorder: None,
             refusal: None,
+            answered: None,
             stage: Stage::Matched,
             ending: None,
         }
@@ -372,7 +375,12 @@ impl Driver {
     }
 
     fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
-        match deliver(&self.channels.send(py)?, message)? {
+        let pause = match self.stage {
+            _ if self.exits.scope(py).is_some() => Pause::Always,
+            Stage::Starting => Pause::IfAnyIsCancelled,
+            _ => Pause::IfKnown,
+        };
+        match deliver(&self.channels.send(py)?, message, pause)? {
             Some(awaitable) => Ok(Next::Await(awaitable)),
             None => self.advance(py, py.None()),
         }
@@ -485,6 +493,7 @@ impl Run for Driver {
         visit.call(&self.files)?;
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
+        visit.call(&self.answered)?;
         visit.call(&self.recorder)
     }
 }

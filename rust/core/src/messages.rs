@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::awaitable::is_cancelling;
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
@@ -43,7 +44,7 @@ enum Sent {
 /// What is there for the receiver.
 pub(crate) enum Taken {
     Message(Py<PyAny>),
-    /// What is below has to wait for something before.
+    /// Something has to be awaited before.
     Nothing,
     /// There will be none.
     Ended,
@@ -55,6 +56,8 @@ pub(crate) enum Taken {
 #[pyclass(frozen, subclass, module = "ferroapi._core")]
 pub(crate) struct Messages {
     event_loop: Py<PyAny>,
+    /// The task of the middleware function.
+    host: Py<PyAny>,
     way: Locked<Way>,
 }
 
@@ -73,19 +76,29 @@ struct Way {
     over: Option<Py<PyAny>>,
     closed: bool,
     sending_closed: bool,
+    /// How many calls have ended by something else than an `Exception`, of which the task group does not know yet.
+    escaping: usize,
+    /// Whether the middleware function was about to be cancelled when it called what is below.
+    was_cancelling: bool,
 }
 
 #[pymethods]
 impl Messages {
-    /// No message yet. `application` and `channels` are those of the subclass.
+    /// No message yet, in the task that runs now. `application` and `channels` are those of the subclass.
     #[new]
-    fn new(application: &Bound<'_, PyAny>, channels: &Bound<'_, PyAny>, event_loop: Py<PyAny>) -> Self {
+    fn new(
+        application: &Bound<'_, PyAny>,
+        channels: &Bound<'_, PyAny>,
+        event_loop: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         let _ = (application, channels);
-        Self { event_loop, way: Locked::default() }
+        let host = names::running_task(event_loop.py())?.call1((event_loop,))?.unbind();
+        Ok(Self { event_loop: event_loop.clone().unbind(), host, way: Locked::default() })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
+        visit.call(&self.host)?;
         self.way.visit(|way| {
             way.runs.iter().try_for_each(|run| visit.call(run))?;
             way.finals.iter().try_for_each(|gate| visit.call(gate))?;
@@ -103,6 +116,41 @@ impl Messages {
 
     fn __clear__(&self) {
         drop(self.way.replace(Way::default()));
+    }
+
+    /// The task of the middleware function.
+    #[getter]
+    fn host(&self, py: Python<'_>) -> Py<PyAny> {
+        self.host.clone_ref(py)
+    }
+
+    /// Whether the event loop has to go round before a message is taken, as it always does in `AnyIO`'s streams: the
+    /// middleware function is about to be cancelled.
+    #[getter]
+    fn is_taking_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| Ok(self.is_escaping() || self.is_host_cancelling(py)?))
+    }
+
+    /// The same before a message is sent: the sender may be, too.
+    #[getter]
+    fn is_sending_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| Ok(self.is_escaping() || is_cancelling(self.host.bind(py))? || self.is_run_cancelling(py)?))
+    }
+
+    /// Whether a call has ended by something else than an `Exception`, of which the task group does not know yet.
+    #[getter]
+    fn is_escaping(&self) -> bool {
+        self.way.with(|way| way.escaping > 0)
+    }
+
+    /// Take note that a call has ended by something else than an `Exception`.
+    fn begin_escape(&self) {
+        self.way.with(|way| way.escaping += 1);
+    }
+
+    /// Take note that the task group would know now.
+    fn end_escape(&self) {
+        self.way.with(|way| way.escaping = way.escaping.saturating_sub(1));
     }
 
     /// The calls of what is below.
@@ -130,12 +178,19 @@ impl Messages {
     }
 
     /// Add a call; its messages come after those that wait.
-    fn expect(&self, run: Py<Steps>) {
+    fn expect(&self, py: Python<'_>, run: &Bound<'_, Steps>) -> PyResult<()> {
+        let is_cancelling = guarded(|| self.is_host_cancelling(py))?;
+        if is_cancelling {
+            // It is cancelled in its turn, with the middleware function.
+            run.get().begin_cancellation();
+        }
         drop(self.way.with(|way| {
-            way.runs.push(run);
+            way.was_cancelling = is_cancelling;
+            way.runs.push(run.clone().unbind());
             let wanted = if way.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
             std::mem::replace(&mut way.wanted, wanted)
         }));
+        Ok(())
     }
 
     /// Take a message from what is below; return the future that its sender has to await first, if any.
@@ -146,17 +201,21 @@ impl Messages {
         guarded(|| self.take_in(message))
     }
 
+    /// Return the first message of a call, `None` if something has to be awaited before.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    fn take_first(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        // What has escaped since is known to the task group only after the end of the messages.
+        guarded(|| if self.way.with(|way| way.was_cancelling) { Ok(None) } else { taken(py, self.next(py)?) })
+    }
+
     /// Return the next message, `None` if what is below has to wait for something before.
     ///
     /// # Errors
     /// `anyio.EndOfStream` if there will be none, `anyio.ClosedResourceError` when the response has been sent.
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        guarded(|| match self.next(py)? {
-            Taken::Message(message) => Ok(Some(message)),
-            Taken::Nothing => Ok(None),
-            Taken::Ended => Err(PyErr::from_value(names::end_of_stream(py)?.call0()?)),
-            Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
-        })
+        guarded(|| taken(py, self.next(py)?))
     }
 
     /// Return a future for the next message.
@@ -224,6 +283,46 @@ impl Messages {
 }
 
 impl Messages {
+    /// Whether the middleware function is about to be cancelled.
+    fn is_host_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
+        let host = self.host.bind(py);
+        if host.is_none() || is_cancelling(host)? {
+            return Ok(!host.is_none());
+        }
+        let coroutine = host.call_method0(intern!(py, "get_coro"))?;
+        Ok(coroutine.cast::<Steps>().is_ok_and(|run| run.get().is_to_be_cancelled()))
+    }
+
+    /// Whether a call of what is below is about to be cancelled.
+    fn is_run_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.is_run_to_be_cancelled() {
+            return Ok(true);
+        }
+        let mut index = 0;
+        while let Some(task) = self.way.with(|way| way.runs.get(index).map(|run| run.get().task(py))) {
+            if task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))? {
+                return Ok(true);
+            }
+            index += 1;
+        }
+        Ok(false)
+    }
+
+    /// Whether it is known that a cancellation of a call is on its way.
+    fn is_run_to_be_cancelled(&self) -> bool {
+        self.way.with(|way| way.runs.iter().any(|run| run.get().is_to_be_cancelled()))
+    }
+
+    /// Whether a message waits for its turn.
+    fn is_late(&self, py: Python<'_>, pause: Pause) -> PyResult<bool> {
+        match pause {
+            Pause::Always => Ok(true),
+            Pause::IfSenderIsCancelled => self.is_run_cancelling(py),
+            Pause::IfAnyIsCancelled => self.is_sending_interrupted(py),
+            Pause::IfKnown => Ok(self.is_run_to_be_cancelled()),
+        }
+    }
+
     fn future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.event_loop.call_method0(py, intern!(py, "create_future"))
     }
@@ -260,8 +359,15 @@ impl Messages {
         Ok(Some(gate))
     }
 
+    /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
+    /// given its response, and may have been cancelled.
+    pub(crate) fn poll(&self, py: Python<'_>, is_new: bool) -> PyResult<Taken> {
+        let is_interrupted = self.is_escaping() || (is_new && is_cancelling(self.host.bind(py))?);
+        if is_interrupted { Ok(Taken::Nothing) } else { self.next(py) }
+    }
+
     /// The next message; steps are made until there is one.
-    pub(crate) fn next(&self, py: Python<'_>) -> PyResult<Taken> {
+    fn next(&self, py: Python<'_>) -> PyResult<Taken> {
         if self.is_closed() {
             return Ok(Taken::Closed);
         }
@@ -309,6 +415,16 @@ impl Messages {
     }
 }
 
+/// What of this Python is given, where it is not raised.
+fn taken(py: Python<'_>, taken: Taken) -> PyResult<Option<Py<PyAny>>> {
+    match taken {
+        Taken::Message(message) => Ok(Some(message)),
+        Taken::Nothing => Ok(None),
+        Taken::Ended => Err(PyErr::from_value(names::end_of_stream(py)?.call0()?)),
+        Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
+    }
+}
+
 fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
     if future.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -340,16 +456,38 @@ pub(crate) fn entry<'py>(
     Ok((!value.is_none()).then_some(value))
 }
 
+/// When the event loop goes round before a message is sent to a middleware function, as it always does in `AnyIO`'s
+/// streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pause {
+    /// A cancel scope is entered: a task that was started inside may end it.
+    Always,
+    /// Code of the application has run in the task of the sender.
+    IfSenderIsCancelled,
+    /// Code of the application has run below the middleware function.
+    IfAnyIsCancelled,
+    /// No such code has run since the last message.
+    IfKnown,
+}
+
 /// Send a message: what has to be awaited for it, `None` if it has been sent already.
 ///
-/// A `send` of the engine itself is asked without an awaitable around it.
-pub(crate) fn deliver(send: &Bound<'_, PyAny>, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+/// A `send` of the engine itself is asked without an awaitable around it, unless there is a pause.
+pub(crate) fn deliver(
+    send: &Bound<'_, PyAny>,
+    message: &Bound<'_, PyAny>,
+    pause: Pause,
+) -> PyResult<Option<Py<PyAny>>> {
+    let py = send.py();
     if let Ok(recorder) = send.cast_exact::<Recorder>() {
         let inner = recorder.get().note(message)?;
-        return deliver(inner.bind(send.py()), message);
+        return deliver(inner.bind(py), message, pause);
     }
     if let Ok(messages) = send.cast::<Messages>() {
-        return messages.get().take_in(message);
+        let messages = messages.get();
+        if !messages.is_late(py, pause)? {
+            return messages.take_in(message);
+        }
     }
     send.call1((message,)).map(Bound::unbind).map(Some)
 }

@@ -10,7 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::awaitable::{Awaitable, Next, Run};
 use crate::error::Error;
-use crate::messages::{Messages, Taken, deliver, entry, has_more};
+use crate::messages::{Messages, Pause, Taken, deliver, entry, has_more};
 use crate::names;
 use crate::respond::{message_type, part, start_of};
 
@@ -19,6 +19,8 @@ use crate::respond::{message_type, part, start_of};
 enum Stage {
     /// Nothing yet: the start is to be sent.
     Fresh,
+    /// The first message after the start is to be taken.
+    TakingFirst,
     /// The next message is to be taken.
     Taking,
     /// Waits for the next message.
@@ -42,18 +44,20 @@ impl Reply {
     fn step(&mut self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         match self.stage {
             Stage::Fresh => {
-                self.stage = Stage::Taking;
+                self.stage = Stage::TakingFirst;
                 self.start(py)
             }
-            Stage::Taking => match self.messages.get().next(py)? {
-                Taken::Message(message) => self.pass(message.bind(py)),
-                Taken::Nothing => {
-                    self.stage = Stage::Receiving;
-                    self.messages.call_method0(py, intern!(py, "receive")).map(Some)
+            Stage::TakingFirst | Stage::Taking => {
+                match self.messages.get().poll(py, self.stage == Stage::TakingFirst)? {
+                    Taken::Message(message) => self.pass(message.bind(py)),
+                    Taken::Nothing => {
+                        self.stage = Stage::Receiving;
+                        self.messages.call_method0(py, intern!(py, "receive")).map(Some)
+                    }
+                    Taken::Ended => self.end(py),
+                    Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
                 }
-                Taken::Ended => self.end(py),
-                Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
-            },
+            }
             Stage::Receiving => self.pass(value),
             Stage::Ending => self.end(py),
             Stage::Finished => Err(Error::Resumed.into()),
@@ -61,7 +65,7 @@ impl Reply {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any())
+        deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any(), Pause::IfSenderIsCancelled)
     }
 
     /// Send a message from below on.
@@ -70,7 +74,7 @@ impl Reply {
         let kind = message_type(message)?;
         if kind == "http.response.pathsend" {
             self.stage = Stage::Finished;
-            return deliver(self.send.bind(py), message);
+            return deliver(self.send.bind(py), message, Pause::IfKnown);
         }
         if kind != "http.response.body" {
             return Err(PyAssertionError::new_err(format!("Unexpected message: {}", message.str()?)));
@@ -88,7 +92,7 @@ impl Reply {
     }
 
     fn send_body(&self, body: &Bound<'_, PyAny>, more: bool) -> PyResult<Option<Py<PyAny>>> {
-        deliver(self.send.bind(body.py()), part(body, more)?.as_any())
+        deliver(self.send.bind(body.py()), part(body, more)?.as_any(), Pause::IfKnown)
     }
 }
 

@@ -33,12 +33,24 @@ struct Call {
     pending: Option<Py<PyAny>>,
     by_hand: bool,
     ended: bool,
+    /// How many cancellations of the task are on their way.
+    cancellations: usize,
 }
 
 impl Call {
     fn of(target: Option<(Py<PyAny>, Py<PyTuple>)>) -> Self {
         let ended = target.is_none();
-        Self { target, task: None, exchange: None, scope: None, coroutine: None, pending: None, by_hand: true, ended }
+        Self {
+            target,
+            task: None,
+            exchange: None,
+            scope: None,
+            coroutine: None,
+            pending: None,
+            by_hand: true,
+            ended,
+            cancellations: 0,
+        }
     }
 }
 
@@ -76,7 +88,7 @@ impl Steps {
 
     /// The task, once it is known.
     #[getter]
-    fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    pub(crate) fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.call.with(|call| call.task.as_ref().map(|task| task.clone_ref(py)))
     }
 
@@ -124,6 +136,22 @@ impl Steps {
     #[getter]
     pub(crate) fn has_ended(&self) -> bool {
         self.call.with(|call| call.ended)
+    }
+
+    /// Whether a cancellation of the task is on its way, of which the task does not know yet.
+    #[getter]
+    pub(crate) fn is_to_be_cancelled(&self) -> bool {
+        self.call.with(|call| call.cancellations > 0)
+    }
+
+    /// Take note that a cancellation of the task is on its way.
+    pub(crate) fn begin_cancellation(&self) {
+        self.call.with(|call| call.cancellations += 1);
+    }
+
+    /// Take note that a cancellation has come.
+    fn end_cancellation(&self) {
+        self.call.with(|call| call.cancellations = call.cancellations.saturating_sub(1));
     }
 
     /// Begin as `task`, unless the caller handles an exception: the application would see it as its own.

@@ -69,6 +69,13 @@ impl Driver {
         if self.stage == Stage::Failing || !self.is_native {
             return Err(error);
         }
+        if let Some(answered) = self.answered.take() {
+            // Raised while that was handled.
+            let raised = error.value(py);
+            if raised.getattr(intern!(py, "__context__"))?.is_none() && !raised.is(&answered) {
+                raised.setattr(intern!(py, "__context__"), answered)?;
+            }
+        }
         let is_exception = error.is_instance_of::<PyException>(py);
         if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
             let plan = self.plan(py)?;
@@ -90,6 +97,7 @@ impl Driver {
                 Ok(Some(answer)) => {
                     // Nothing of a failed request is run after its answer.
                     self.solver = None;
+                    self.answered = Some(exception(py, &error));
                     return self.respond(py, answer);
                 }
                 Err(failure) => error = failure,
