@@ -103,6 +103,8 @@ class CallKind:
 
     COROUTINE: Final[CallKind]
     """On the event loop, where what it returns is awaited."""
+    STREAM: Final[CallKind]
+    """By Python, with its values, when the answer is made: an endpoint that is a stream."""
     PLAIN: Final[CallKind]
     """In a worker thread."""
     GENERATOR: Final[CallKind]
@@ -380,6 +382,10 @@ class Answer:
     @staticmethod
     def response(*, sends_stream: bool) -> Answer:
         """Return the response that the endpoint returns; a stream is sent as FastAPI sends it."""
+
+    @staticmethod
+    def stream(*, is_events: bool) -> Answer:
+        """Return the response that Python makes of an endpoint that is a stream."""
 
     @staticmethod
     def nothing() -> Answer:

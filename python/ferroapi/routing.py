@@ -51,7 +51,7 @@ from ferroapi._request.response import run_endpoint_function as run_endpoint_fun
 from ferroapi._request.response import serialize_response as serialize_response
 from ferroapi._request.session import request_response as request_response
 from ferroapi._request.session import websocket_session as websocket_session
-from ferroapi._request.stream import event_stream, json_lines, raw_stream
+from ferroapi._request.stream import stream_response
 from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path
@@ -159,7 +159,6 @@ def get_request_handler(
         exclude_defaults=response_model_exclude_defaults,
         exclude_none=response_model_exclude_none,
     )
-    is_event_stream = recipe.is_event_stream
     operation = PathOperation(
         dependant, body_recipe, recipe, embed_body_fields, is_json_stream, dependency_overrides_provider
     )
@@ -191,20 +190,9 @@ def get_request_handler(
         if solved.errors:
             raise request_validation_error(solved.errors, body, context, request)
         # Looked at for each request: a tracing package may put another callable into the dependant.
-        if is_event_stream:
-            return await event_stream(
-                request,
-                dependant,
-                solved,
-                recipe,
-                context,
-                serialize_event=operation.serializers()[1],
-                ping_interval=_PING_INTERVAL,
-            )
-        if is_json_stream:
-            return json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
-        if _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
-            return raw_stream(dependant, solved, recipe)
+        is_stream = recipe.is_event_stream or is_json_stream
+        if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+            return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
         return await _call_endpoint(dependant, solved, recipe, context, is_coroutine=is_coroutine)
 
     operation.mark(app)

@@ -31,6 +31,7 @@ from ferroapi._request.context import endpoint_context, request_validation_error
 from ferroapi._request.plan import PathOperation, WebSocketOperation
 from ferroapi._request.response import build_response as _build_response
 from ferroapi._request.session import RESPONSE_NOT_AWAITED, checked_send
+from ferroapi._request.stream import stream_response
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
@@ -156,6 +157,22 @@ def response_invalid(errors: list[Any], content: Any, operation: PathOperation, 
 def call_dependency(dependant: Dependant, values: dict[str, Any], request: Request, stack: Any) -> Awaitable[Any]:
     """Return an awaitable of what a dependency gives, which waits for its turn and is entered in an exit stack."""
     return _call(dependant, values, request=request, stack=stack)
+
+
+async def start_stream(
+    plan: _core.Plan,
+    values: dict[str, Any],
+    response: Response | None,
+    background: BackgroundTasks | None,
+    scope: Scope,
+) -> Response:
+    """Call an endpoint that is a stream, and return the response that sends it."""
+    from ferroapi import routing
+
+    operation, request = plan.operation, Request(scope)
+    solved = SolvedDependency(values, [], background, response or sub_response(), {})
+    context = endpoint_context(operation.dependant, request)
+    return await stream_response(operation, request, solved, context, ping_interval=routing._PING_INTERVAL)
 
 
 async def build_response(

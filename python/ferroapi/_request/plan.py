@@ -190,13 +190,12 @@ class PathOperation(_Planned):
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         call = self.dependant.call
-        if self.is_json_stream or _is_gen_callable(call) or _is_async_gen_callable(call):
-            raise Unplannable("the endpoint is a generator")
-        if _is_coroutine_callable(call) is not self.is_coroutine:
+        is_stream = self.is_stream()
+        if not is_stream and _is_coroutine_callable(call) is not self.is_coroutine:
             raise Unplannable("the endpoint was replaced by a callable of another kind")
-        graph = _Graph(calls, self.embed_body_fields, self.body.is_form)
+        graph = _Graph(calls, self.embed_body_fields, self.body.is_form, is_stream=is_stream)
         graph.visit_endpoint(self.dependant)
-        answer, answer_part = _answer(self.response)
+        answer, answer_part = self._stream() if is_stream else _answer(self.response)
         return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
@@ -208,6 +207,18 @@ class PathOperation(_Planned):
             source=source,
             operation=self,
         )
+
+    def is_stream(self) -> bool:
+        """Tell whether the endpoint is called on the event loop, and what it returns is sent piece by piece.
+
+        Looked at each time: a tracing package may put another callable into the dependant.
+        """
+        call = self.dependant.call
+        is_generator = _is_gen_callable(call) or _is_async_gen_callable(call)
+        return self.response.is_event_stream or self.is_json_stream or is_generator
+
+    def _stream(self) -> tuple[_core.Answer, Part]:
+        return _core.Answer.stream(is_events=self.response.is_event_stream), Part(0)
 
     def _reading(self) -> Reading:
         if self.body.is_form:
@@ -331,11 +342,14 @@ class _Graph:
         embed_body_fields: bool,
         is_form: bool,
         is_websocket: bool = False,
+        is_stream: bool = False,
     ) -> None:
         self.calls = calls
         self.embed_body_fields = embed_body_fields
         self.is_form = is_form
         self.is_websocket = is_websocket
+        self.is_stream = is_stream
+        self.endpoint: Dependant | None = None
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
         self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
@@ -346,6 +360,7 @@ class _Graph:
 
     def visit_endpoint(self, dependant: Dependant) -> None:
         """Append the whole graph."""
+        self.endpoint = dependant
         # Its result is not cached, so that it need not be hashable.
         self._visit(dependant, dependant, object())
 
@@ -429,7 +444,7 @@ class _Graph:
         )
         if len(set(keywords)) != len(keywords):
             raise Unplannable("two parameters have the same name")
-        kind = _kind(dependant)
+        kind = CallKind.STREAM if self.is_stream and dependant is self.endpoint else _kind(dependant)
         if kind == CallKind.GENERATOR and not is_generator_function(call):
             kind = CallKind.WRAPPED_GENERATOR
         return Node(

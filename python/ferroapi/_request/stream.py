@@ -5,7 +5,7 @@ Chosen by the route's response class; each producer starts the generator and lea
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
@@ -18,6 +18,9 @@ from ferroapi.dependencies.models import Dependant, _is_async_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.exceptions import EndpointContext
 
+if TYPE_CHECKING:
+    from ferroapi._request.plan import PathOperation
+
 _EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -27,7 +30,27 @@ def _start(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
     return dependant.call(**solved.values), _is_async_gen_callable(dependant.call)
 
 
-async def event_stream(
+async def stream_response(
+    operation: "PathOperation",
+    request: Request,
+    solved: SolvedDependency,
+    context: EndpointContext,
+    *,
+    ping_interval: float,
+) -> Response:
+    """Return the response of an endpoint that is a stream. `ping_interval` is in seconds."""
+    dependant, recipe = operation.dependant, operation.response
+    if recipe.is_event_stream:
+        serialize_event = operation.serializers()[1]
+        return await _event_stream(
+            request, dependant, solved, recipe, context, serialize_event=serialize_event, ping_interval=ping_interval
+        )
+    if operation.is_json_stream:
+        return _json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
+    return _raw_stream(dependant, solved, recipe)
+
+
+async def _event_stream(
     request: Request,
     dependant: Dependant,
     solved: SolvedDependency,
@@ -53,7 +76,7 @@ async def event_stream(
     return add_solved_headers(response, solved)
 
 
-def json_lines(
+def _json_lines(
     dependant: Dependant,
     solved: SolvedDependency,
     recipe: ResponseRecipe,
@@ -85,7 +108,7 @@ def json_lines(
     return add_solved_headers(response, solved)
 
 
-def raw_stream(dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe) -> Response:
+def _raw_stream(dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe) -> Response:
     """Hand the chunks of a generator to the route's own response class."""
     items, is_async = _start(dependant, solved)
     response = recipe.response_class(

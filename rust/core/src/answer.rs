@@ -123,8 +123,10 @@ pub(crate) fn answer(
 ) -> PyResult<Answer> {
     let object = result.bind(py);
     let recipe = &plan.get().answer;
-    if matches!(recipe.render, Render::Response { .. }) {
-        return object_answer(object, native);
+    match recipe.render {
+        Render::Response { .. } => return object_answer(object, native),
+        Render::Stream { .. } => return build(names::start_stream(py)?, plan, solver, result),
+        _ => {}
     }
     if received.is_none() && !is_data(object) && object.is_instance(names::response(py)?)? {
         return given_response(py, solver, object, native);
@@ -163,9 +165,13 @@ pub(crate) fn answer(
             _ => {}
         }
     }
-    let build = names::build_response(py)?;
+    build(names::build_response(py)?, plan, solver, result)
+}
+
+/// An answer that Python builds of a result.
+fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>) -> PyResult<Answer> {
     let (response, background) = (&solver.response, &solver.background);
-    let scope = solver.connection.channels.scope(py)?;
+    let scope = solver.connection.channels.scope(build.py())?;
     Ok(Answer::Build(build.call1((plan, result, response, background, scope))?.unbind()))
 }
 

@@ -354,10 +354,12 @@ impl Driver {
         let recorder = Py::new(py, Recorder::new(self.channels.send(py)?.unbind()))?;
         self.recorder = Some(recorder.clone_ref(py));
         let class = response.bind(py).get_type();
-        let is_taken_as_it_is = self
-            .plan
-            .as_ref()
-            .is_some_and(|plan| matches!(plan.get().answer.render, Render::Response { sends_stream: false }));
+        let is_taken_as_it_is = self.plan.as_ref().is_some_and(|plan| {
+            matches!(
+                plan.get().answer.render,
+                Render::Response { sends_stream: false } | Render::Stream { is_events: true }
+            )
+        });
         if !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
             return names::send_stream(py)?
                 .call1((response, scope, receive, recorder))

@@ -107,6 +107,10 @@ imported!(
     call_dependency, "ferroapi._request.native", "call_dependency"
 );
 imported!(
+    /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
+    start_stream, "ferroapi._request.native", "start_stream"
+);
+imported!(
     /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
     build_response, "ferroapi._request.native", "build_response"
 );

@@ -447,10 +447,11 @@ impl Solver {
                     return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
                 }
             }
-            if is_endpoint && self.observer.is_some() {
+            if is_endpoint && self.observer.is_some() && node.kind != Kind::Stream {
                 return self.call_observed(py, node);
             }
             match node.kind {
+                Kind::Stream => return self.values(py, node).map(|values| Need::Result(values.into_any().unbind())),
                 Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
                 Kind::Limited | Kind::LimitedGenerator => return self.call_by_python(py, node).map(Need::Await),
                 Kind::Generator | Kind::WrappedGenerator | Kind::AsyncGenerator if conducted => {
@@ -488,7 +489,7 @@ impl Solver {
     #[cold]
     #[inline(never)]
     fn call_observed(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
-        let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
+        let values = self.values(py, node)?;
         let Some(observer) = &self.observer else { return Err(Error::Resumed.into()) };
         if node.kind == Kind::Plain {
             observer.call_plain(py, &values).map(Need::Result)
@@ -877,9 +878,19 @@ impl Solver {
         }
     }
 
+    /// The arguments of a node, by name.
+    fn values<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyDict>> {
+        let arguments = std::mem::take(&mut self.arguments);
+        let values = PyDict::new(py);
+        for (name, value) in node.keywords.bind(py).iter().zip(&arguments) {
+            values.set_item(name, value)?;
+        }
+        Ok(values)
+    }
+
     /// Let Python call a dependency, and enter it in an exit stack if it is a generator.
     fn call_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
-        let values = keyword_values(py, node, &std::mem::take(&mut self.arguments))?;
+        let values = self.values(py, node)?;
         let stack = self.stacks.as_ref().map(|(request, function)| {
             if node.lifetime == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
         });
@@ -900,12 +911,4 @@ fn unless_iterator(generator: &Bound<'_, PyAny>, error: PyErr, method: &str, kin
         (Ok(false), Ok(class)) => Error::Iterator { class: class.to_string(), kind }.into(),
         _ => error,
     }
-}
-
-fn keyword_values<'py>(py: Python<'py>, node: &Node, arguments: &Arguments) -> PyResult<Bound<'py, PyDict>> {
-    let values = PyDict::new(py);
-    for (name, value) in node.keywords.bind(py).iter().zip(arguments) {
-        values.set_item(name, value)?;
-    }
-    Ok(values)
 }

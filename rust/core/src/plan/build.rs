@@ -172,6 +172,7 @@ fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
         declared::Render::Json => Render::Json,
         declared::Render::General => Render::General,
         declared::Render::Response { sends_stream } => Render::Response { sends_stream: *sends_stream },
+        declared::Render::Stream { is_events } => Render::Stream { is_events: *is_events },
         declared::Render::Nothing => Render::Nothing,
         declared::Render::Text { media_type: text } => {
             media_type = text;
@@ -261,7 +262,8 @@ impl Plan {
         let in_threads = nodes.iter().filter(|node| node.kind.is_for_thread()).count();
         Ok(Self {
             body,
-            opens_stacks: nodes.iter().any(|node| shows_request(node) || node.kind == Kind::LimitedGenerator),
+            opens_stacks: matches!(answer.render, Render::Stream { is_events: true })
+                || nodes.iter().any(|node| shows_request(node) || node.kind == Kind::LimitedGenerator),
             has_generators: nodes.iter().any(|node| node.kind.is_generator()),
             shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
             keys,

@@ -354,6 +354,7 @@ pub(super) enum Render {
     Text { media_type: Vec<u8> },
     General,
     Response { sends_stream: bool },
+    Stream { is_events: bool },
     Nothing,
 }
 
@@ -407,6 +408,13 @@ impl Answer {
     #[pyo3(signature = (*, sends_stream))]
     fn response(sends_stream: bool) -> Self {
         Self { render: Render::Response { sends_stream }, status: None }
+    }
+
+    /// The response that Python makes of an endpoint that is a stream.
+    #[staticmethod]
+    #[pyo3(signature = (*, is_events))]
+    fn stream(is_events: bool) -> Self {
+        Self { render: Render::Stream { is_events }, status: None }
     }
 
     /// None: the endpoint of a websocket has sent what it had to send.

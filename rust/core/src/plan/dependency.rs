@@ -21,6 +21,8 @@ use crate::ffi;
 pub(crate) enum Kind {
     /// It returns an awaitable, which is awaited on the event loop.
     Coroutine,
+    /// An endpoint that is a stream: its values are its result, and Python calls it when the answer is made.
+    Stream,
     /// A plain callable: called in a worker thread.
     Plain,
     /// A generator function: run to its `yield` in a worker thread, and to its end after the endpoint or the response.

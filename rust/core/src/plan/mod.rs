@@ -97,6 +97,11 @@ pub(crate) enum Render {
         /// A streaming response is sent from here.
         sends_stream: bool,
     },
+    /// The endpoint is a generator, or gives something else that is sent piece by piece: Python calls it with its values.
+    Stream {
+        /// Its response sends server-sent events.
+        is_events: bool,
+    },
     /// There is no response: the endpoint of a websocket has sent what it had to send.
     Nothing,
 }
