@@ -48,13 +48,13 @@ def validation_errors_response(errors: Any, body_size: int, connection: HTTPConn
     """Return the 422 for these errors of a request, whose body had so many bytes."""
     if not isinstance(errors, list | tuple):
         # Somebody's own errors, of any form.
-        return JSONResponse({"detail": jsonable_encoder(errors)}, status_code=422)
+        return JSONResponse(content={"detail": jsonable_encoder(errors)}, status_code=422)
     shown = errors[:MAXIMUM_ERRORS]
     body = encoded_errors(shown)
     if body is None:
         shown, body = errors_within(shown, answer_limit(body_size, connection))
     if _core.is_replaced(Part.ERROR):
-        return JSONResponse({"detail": jsonable_encoder(shown)}, status_code=422)
+        return JSONResponse(content={"detail": jsonable_encoder(shown)}, status_code=422)
     return RenderedResponse(body, status_code=422)
 
 

@@ -17,12 +17,10 @@ from unittest import mock
 
 import pytest
 from pydantic import BaseModel
-from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Match, Mount, Route, Router, compile_path
+from starlette.routing import Match, Mount, Route, compile_path
 from starlette.testclient import TestClient
 
 Scenario = Callable[["Framework"], Any]
@@ -205,18 +203,12 @@ def recording(original: Any, seen: list[Any]) -> Any:
 
 
 @variants(
+    # That the others are asked by an application of its own says `tests/test_witness.py`.
+    *((name, when) for name in ("get_websocket_app", "websocket_session") for when in ("before", "served")),
     *(
-        (name, when)
-        for name in (
-            "solve_dependencies",
-            "run_endpoint_function",
-            "serialize_response",
-            "request_response",
-            "get_websocket_app",
-            "websocket_session",
-        )
-        for when in ("before", "served", "by the router")
-    )
+        (name, "by the router")
+        for name in ("solve_dependencies", "run_endpoint_function", "serialize_response", "request_response")
+    ),
 )
 def function_of_routing_is_replaced(f: Framework, how: tuple[str, str]) -> Any:
     name, when = how
@@ -331,89 +323,6 @@ def middleware_stack_is_built_by_a_wrapper(f: Framework, when: str) -> Any:
     app.middleware_stack = None
     seen.append(get(app, *URLS))
     return seen
-
-
-SEEN_AT_ONCE = {
-    ("FastAPI", "__call__"),
-    ("APIRouter", "app"),
-    ("APIRoute", "handle"),
-    ("APIRoute", "matches"),
-    ("APIWebSocketRoute", "handle"),
-    ("Route", "handle"),
-    ("Mount", "handle"),
-    ("Mount", "matches"),
-}
-"""What is looked at in each request. The others count from the first request of an application on."""
-
-
-@variants(
-    ("FastAPI", "__call__"),
-    ("Starlette", "__call__"),
-    ("Router", "__call__"),
-    ("APIRouter", "__call__"),
-    ("APIRouter", "app"),
-    ("APIRouter", "handle"),
-    ("APIRouter", "matches"),
-    ("ExceptionMiddleware", "__call__"),
-    ("ServerErrorMiddleware", "__call__"),
-    ("AsyncExitStackMiddleware", "__call__"),
-    ("APIRoute", "handle"),
-    ("APIRoute", "matches"),
-    ("APIWebSocketRoute", "handle"),
-    ("APIWebSocketRoute", "matches"),
-    ("Route", "handle"),
-    ("Mount", "handle"),
-    ("Mount", "matches"),
-    ("_IncludedRouter", "handle"),
-    ("_IncludedRouter", "matches"),
-)
-def method_of_a_class_is_replaced(f: Framework, how: tuple[str, str]) -> Any:
-    """Before an application answers, and no longer; between two requests where it can matter."""
-    class_name, method = how
-    errors = importlib.import_module("starlette.middleware.errors")
-    stacks = f.module("middleware.asyncexitstack")
-    places = (f.module(), f.routing, errors, stacks)
-    known = {"Starlette": Starlette, "Router": Router, "ExceptionMiddleware": ExceptionMiddleware, "Route": Route}
-    owner = known.get(class_name) or next(getattr(place, class_name) for place in places if hasattr(place, class_name))
-    seen: list[Any] = []
-    original = getattr(owner, method)
-
-    def note(self: Any, scope: Any) -> None:
-        route = scope.get("route")
-        seen.append([type(self).__name__, getattr(self, "path", None), scope["path"], route and route.path])
-
-    if method == "matches":
-
-        def replaced(self: Any, scope: Any) -> Any:
-            answer = original(self, scope)
-            # How often routes are asked is nobody's business, and those that do not match need not be asked.
-            row = [type(self).__name__, getattr(self, "path", None), scope["path"], answer[0].name]
-            if answer[0] != Match.NONE and row not in seen:
-                seen.append(row)
-            return answer
-    else:
-
-        async def replaced(self: Any, scope: Any, receive: Any, send: Any) -> None:
-            note(self, scope)
-            await original(self, scope, receive, send)
-
-    def mounted() -> Any:
-        app = build(f)
-        sub = build(f)
-        app.mount("/sub", sub)
-        app.add_route("/plain", lambda request: PlainTextResponse("plain"))
-        return app
-
-    urls = ("/items/1", "/shop/items/3", "/sub/items/2", "/sub/shop/items/4", "/plain", "/nothing", "/items/1/")
-    app = mounted()
-    outcome = [get(app, *urls)]
-    with mock.patch.object(owner, method, replaced):
-        outcome += [get(app, *urls), list(seen) if how in SEEN_AT_ONCE else None, watch(app)]
-        seen.clear()
-        fresh = mounted()
-        outcome += [get(fresh, *urls), get(fresh, *urls), list(seen), watch(fresh)]
-    seen.clear()
-    return [*outcome, get(app, *urls), get(fresh, *urls), list(seen)]
 
 
 @variants("handle", "matches", "app")

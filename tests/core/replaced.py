@@ -261,10 +261,11 @@ class Notes:
     """What is called while one request after the other is served."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls: list[Any] = []
 
-    def note(self) -> None:
-        self.calls += 1
+    def note(self, *args: Any, **keywords: Any) -> None:
+        """Note a call, and how it is given its arguments."""
+        self.calls.append((len(args), sorted(keywords)))
 
 
 def replacement(original: Any, notes: Notes) -> Any:
@@ -286,13 +287,13 @@ def replacement(original: Any, notes: Notes) -> Any:
     if inspect.iscoroutinefunction(original):
 
         async def noted_later(*args: Any, **keywords: Any) -> Any:
-            notes.note()
+            notes.note(*args, **keywords)
             return await original(*args, **keywords)
 
         return noted_later
 
     def noted(*args: Any, **keywords: Any) -> Any:
-        notes.note()
+        notes.note(*args, **keywords)
         return original(*args, **keywords)
 
     return noted
@@ -337,7 +338,7 @@ async def serve(app: Any, notes: Notes) -> dict[str, Any]:
     """Return the calls that are noted and the answer, by request."""
     seen: dict[str, Any] = {}
     for label, scope, content in REQUESTS:
-        notes.calls = 0
+        notes.calls = []
         answer = await ask(app, {**scope, "headers": list(scope["headers"])}, content)
         # Behind its first line an error says where the endpoint is, which FastAPI looks up by its address.
         for message in answer.websocket:
