@@ -219,7 +219,8 @@ async def _solve_generator(
         manager = _asynccontextmanager_with_shielded_exit(
             asynccontextmanager(dependant.call)(**sub_values), _cleanup_scope(request)
         )
-    elif _is_gen_callable(dependant.call):
+    else:
+        assert _is_gen_callable(dependant.call), "it was one when the dependency was called"
         manager = contextmanager_in_threadpool(contextmanager(dependant.call)(**sub_values))
     if dependant.concurrency is not None:
         manager = _contextmanager_with_concurrency_limit(manager, dependant.concurrency.get_semaphore())
