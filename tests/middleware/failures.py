@@ -76,6 +76,9 @@ def described(error: BaseException | None, around: tuple[BaseException, ...] = (
     # `WouldBlock` is how AnyIO's streams say to themselves that they have to wait.
     if error is None or isinstance(error, anyio.WouldBlock):
         return None
+    while isinstance(error, asyncio.CancelledError) and isinstance(error.__context__, asyncio.CancelledError):
+        # A scope cancels until that is obeyed: how often depends on the turns of the event loop.
+        error = error.__context__
     if error in around:
         return "again"
     around = (*around, error)
