@@ -65,4 +65,27 @@ class Flat:
         return share, share <= self.factor
 
 
-Goal = Times | Within | Flat
+@dataclass(frozen=True)
+class Kept:
+    """Goal: at least this share of the time that the case `base` saves beside FastAPI is saved here, too."""
+
+    share: float
+    base: str
+
+    def __str__(self) -> str:
+        return f"≥ {self.share:g} · saved in {self.base}"
+
+    @property
+    def beside(self) -> str | None:
+        """The case that takes turns with this one, and under FastAPI, too."""
+        return self.base
+
+    def judge(self, figures: dict[str, float]) -> tuple[float, bool]:
+        """Return the share of what is saved there, and whether it is large enough."""
+        saved_there = figures[f"fastapi {self.base}"] - figures[self.base]
+        saved = figures["fastapi"] - figures["ferroapi"]
+        share = saved / saved_there if saved_there else 1.0
+        return share, share >= self.share
+
+
+Goal = Times | Within | Flat | Kept

@@ -80,8 +80,8 @@ RECORDS = [Record(id) for id in range(100)]
 USERS = {"secret-token": {"username": "alice", "disabled": False}}
 
 
-def json(framework: ModuleType) -> ASGIApp:
-    app = framework.FastAPI()
+def json(framework: ModuleType, **options: Any) -> Any:
+    app = framework.FastAPI(**options)
 
     @app.get("/json")
     async def read():
@@ -118,6 +118,11 @@ def items(framework: ModuleType) -> ASGIApp:
 
 
 def deps(framework: ModuleType) -> ASGIApp:
+    return _with_dependencies(framework)[0]
+
+
+def _with_dependencies(framework: ModuleType) -> tuple[Any, Callable[..., Any]]:
+    """Return an application with a graph of dependencies, and one of these."""
     app = framework.FastAPI()
 
     async def settings(tenant: str = "main") -> dict[str, str]:
@@ -137,7 +142,7 @@ def deps(framework: ModuleType) -> ASGIApp:
     async def read(user: dict[str, Any] = framework.Depends(user), verbose: bool = False):
         return {"user": user["id"], "tenant": user["tenant"], "verbose": verbose}
 
-    return app
+    return app, settings
 
 
 def body(framework: ModuleType) -> ASGIApp:
@@ -354,6 +359,89 @@ def events(framework: ModuleType) -> ASGIApp:
             yield {"index": index}
 
     return app
+
+
+# Applications that somebody has touched.
+
+
+class PureMiddleware:
+    """Middleware that only calls what is below it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def pure_middleware(framework: ModuleType) -> ASGIApp:
+    app = json(framework)
+    app.add_middleware(PureMiddleware)
+    return app
+
+
+def limited(framework: ModuleType) -> ASGIApp:
+    return json(framework, max_body_size=1_000_000)
+
+
+def override_of_another(framework: ModuleType) -> ASGIApp:
+    app = json(framework)
+    app.dependency_overrides[print] = print
+    return app
+
+
+def override_of_its_own(framework: ModuleType) -> ASGIApp:
+    app, settings = _with_dependencies(framework)
+
+    async def instead(tenant: str = "main") -> dict[str, str]:
+        return {"tenant": tenant}
+
+    app.dependency_overrides[settings] = instead
+    return app
+
+
+def _wrapped(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def wrapped(request: Request) -> Response:
+        return await handler(request)
+
+    return wrapped
+
+
+def route_class(framework: ModuleType) -> ASGIApp:
+    base = import_module(f"{framework.__name__}.routing").APIRoute
+
+    class WrappedRoute(base):
+        def get_route_handler(self):
+            return _wrapped(super().get_route_handler())
+
+    app = framework.FastAPI()
+    app.router.route_class = WrappedRoute
+
+    @app.get("/json")
+    async def read():
+        return {"message": "Hello, World!"}
+
+    return app
+
+
+def wrapped_handler(framework: ModuleType) -> ASGIApp:
+    """The handler of each route is wrapped where it is made, as tracers do it."""
+    routing = import_module(f"{framework.__name__}.routing")
+    original = routing.get_request_handler
+    routing.get_request_handler = lambda *arguments, **options: _wrapped(original(*arguments, **options))
+    try:
+        return json(framework)
+    finally:
+        routing.get_request_handler = original
+
+
+def telemetry(framework: ModuleType) -> ASGIApp:
+    """The framework's own telemetry, with OpenTelemetry's providers and nobody that they export to."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    tracer, meter = TracerProvider(shutdown_on_exit=False), MeterProvider(shutdown_on_exit=False)
+    return json(framework, telemetry={"tracer_provider": tracer, "meter_provider": meter})
 
 
 def starlette_json(framework: ModuleType) -> ASGIApp:

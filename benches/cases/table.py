@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from benches.cases import application
 from benches.cases.application import PRODUCTS, RECORDS, Account, Page
 from benches.cases.exchange import ASGIApp, Request
-from benches.goals import Flat, Goal, Times, Within
+from benches.goals import Flat, Goal, Kept, Times, Within
 
 Builder = Callable[[ModuleType], ASGIApp]
 
@@ -178,4 +178,47 @@ CASES = (
     ),
     Case("stream", "100 chunks of an async generator", application.stream, Request("/stream"), Times(3)),
     Case("events", "100 server-sent events", application.events, Request("/events"), Times(3)),
+    Case(
+        "touched: asgi",
+        "json below one pure ASGI middleware",
+        application.pure_middleware,
+        Request("/json"),
+        Times(8),
+    ),
+    Case("touched: limit", "json under max_body_size", application.limited, Request("/json"), Flat(1.3, "json")),
+    Case(
+        "touched: override",
+        "json with an override of something else",
+        application.override_of_another,
+        Request("/json"),
+        Flat(1.2, "json"),
+    ),
+    Case(
+        "touched: own override",
+        "deps with an override of the node that is shared",
+        application.override_of_its_own,
+        Request("/deps", "user_id=7"),
+        Flat(1.2, "deps"),
+    ),
+    Case(
+        "touched: route class",
+        "json in a route class that wraps its handler",
+        application.route_class,
+        Request("/json"),
+        Times(5),
+    ),
+    Case(
+        "touched: handler",
+        "json with get_request_handler wrapped",
+        application.wrapped_handler,
+        Request("/json"),
+        Times(5),
+    ),
+    Case(
+        "touched: telemetry",
+        "json with FastAPI's own telemetry, spans and metrics",
+        application.telemetry,
+        Request("/json"),
+        Kept(0.85, "json"),
+    ),
 )

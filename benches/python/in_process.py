@@ -15,6 +15,7 @@ from typing import Any
 from benches.cases.exchange import Answer, ASGIApp, Receiver, Request, ask, discard
 from benches.cases.floor import floor
 from benches.cases.table import CASES, Case
+from benches.goals import Kept
 from benches.rounds import Rounds
 
 Sample = Callable[[int], Coroutine[Any, Any, float]]
@@ -97,17 +98,19 @@ async def contenders(case: Case) -> dict[str, Sample]:
         samples["pydantic"] = _calls(case.alone)
     if case.goal is not None and case.goal.beside is not None:
         # What it is compared with takes turns, too: a machine is seldom as fast some seconds later.
-        samples[case.goal.beside] = await _beside(case.goal.beside)
+        samples[case.goal.beside] = await _beside(case.goal.beside, "ferroapi")
+        if isinstance(case.goal, Kept):
+            samples[f"fastapi {case.goal.beside}"] = await _beside(case.goal.beside, "fastapi")
     return samples
 
 
-async def _beside(name: str) -> Sample:
+async def _beside(name: str, framework: str) -> Sample:
     """Build another case's application, check that it answers, and return what is to be timed."""
     case = next(case for case in CASES if case.name == name)
-    app = case.build(importlib.import_module("ferroapi"))
+    app = case.build(importlib.import_module(framework))
     answer = await ask(app, case.request)
     for _ in range(3):
-        _check(case, "ferroapi", answer, await ask(app, case.request))
+        _check(case, framework, answer, await ask(app, case.request))
     return _requests(app, case.request)
 
 
