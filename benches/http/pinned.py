@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 
@@ -20,6 +20,9 @@ from benches.cases.exchange import ASGIApp, Request
 from benches.surroundings import ROOT
 
 CONNECTIONS = 32
+
+OWN_PROTOCOL = " on the engine's HTTP"
+"""What is behind the name of a contender that is served on `ferroapi.server:HTTPProtocol`, not on httptools."""
 
 
 class Unusable(RuntimeError):
@@ -132,9 +135,9 @@ def load_in_turns(core: int, effort: Effort, script: Path, urls: Mapping[str, st
     return {contender: fmean(rates) for contender, rates in bursts.items()}
 
 
-def serve(app: ASGIApp, listening: int, lifespan: Literal["auto", "on"] = "auto") -> None:
+def serve(
+    app: ASGIApp, listening: int, lifespan: Literal["auto", "on"] = "auto", http: str | type[Any] = "httptools"
+) -> None:
     """Serve on the socket of this file descriptor until terminated, as in production."""
-    config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan=lifespan, access_log=False, log_level="warning"
-    )
+    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan=lifespan, access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])

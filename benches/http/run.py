@@ -18,7 +18,7 @@ from pathlib import Path
 from benches.cases.exchange import Answer, ask
 from benches.cases.table import CASES, Case
 from benches.http.peers import PEERS
-from benches.http.pinned import Effort, Unusable, cores, load_in_turns, script_of, serving
+from benches.http.pinned import OWN_PROTOCOL, Effort, Unusable, cores, load_in_turns, script_of, serving
 from benches.rounds import Rounds
 
 # Name of the case: the goal against the raw application or against FastAPI.
@@ -30,7 +30,7 @@ GOALS = {
     "deps": ("raw", 0.80),
     "dict": ("fastapi", 12.0),
 }
-CONTENDERS = ("raw", "ferroapi", "fastapi")
+CONTENDERS = ("raw", "ferroapi", "fastapi", *(name + OWN_PROTOCOL for name in ("raw", "ferroapi")))
 
 
 @dataclass

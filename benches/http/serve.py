@@ -5,11 +5,13 @@ import pickle
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from benches.cases.exchange import ASGIApp
 from benches.cases.floor import floor
 from benches.cases.table import CASES
-from benches.http.pinned import serve
+from benches.http.pinned import OWN_PROTOCOL, serve
+from ferroapi.server import HTTPProtocol
 
 
 def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
@@ -26,7 +28,9 @@ def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
 def main(contender: str, case_name: str, answer: str, core: str, listening: str) -> None:
     """Serve a case on the socket of file descriptor `listening` until terminated."""
     os.sched_setaffinity(0, {int(core)})
-    serve(_application(contender, case_name, Path(answer)), int(listening))
+    framework = contender.removesuffix(OWN_PROTOCOL)
+    protocol: Any = "httptools" if framework == contender else HTTPProtocol
+    serve(_application(framework, case_name, Path(answer)), int(listening), http=protocol)
 
 
 if __name__ == "__main__":
