@@ -159,6 +159,10 @@ bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json a
 soak: build ## Make a million requests of every kind and fail where memory grows (minutes; ARGS="--requests 100000 --each")
 	$(BIN)/python -m benches.soak $(ARGS)
 
+.PHONY: soak-server
+soak-server: build ## Serve a million requests beside clients that leave, stall and send rubbish (ARGS="--requests 100000")
+	$(BIN)/python -m benches.soak_server $(ARGS)
+
 .PHONY: bench-gate
 bench-gate: build ## Fail where a request takes 3% more instructions than committed (needs valgrind; ARGS=--update)
 	$(BIN)/python -m benches.python.instructions $(ARGS)
