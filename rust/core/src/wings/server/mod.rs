@@ -1,8 +1,11 @@
 //! uvicorn's HTTP protocol, by `rust/http`: in the order in which bytes, and then the application's messages, pass.
 
 mod application_call;
+mod deadlines;
 mod direct;
 mod exchange;
+mod output;
+mod processing;
 mod protocol;
 mod resolved;
 mod responding;

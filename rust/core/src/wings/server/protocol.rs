@@ -4,16 +4,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{Connection, Event, Head, Limits, Refusal, RequestHead};
+use http::{Connection, Limits, RequestHead};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::application_call::ApplicationCall;
+use super::deadlines::Deadline;
 use super::exchange::Exchange;
+use super::processing::Processing;
 use super::scope;
 use super::settings::Settings;
 #[cfg(not(Py_3_12))]
@@ -24,61 +25,31 @@ use crate::locked::Locked;
 use crate::names;
 
 /// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
-const HIGH_WATER: usize = 65_536;
+pub(super) const HIGH_WATER: usize = 65_536;
 
-/// Requests that are answered in one callback of the event loop before others have their turn.
-const MOST_AT_ONCE: usize = 64;
-
-/// Until when something has to happen, else the connection is closed.
-#[derive(Clone, Copy, PartialEq)]
-enum Deadline {
-    /// The next request.
-    KeepAlive(Instant),
-    /// The rest of a head.
-    Head(Instant),
-}
-
-impl Deadline {
-    fn at(self) -> Instant {
-        match self {
-            Self::KeepAlive(at) | Self::Head(at) => at,
-        }
-    }
-}
-
-/// Whether bytes are being read, and requests begun.
-#[derive(Clone, Copy, PartialEq)]
-enum Processing {
-    Nothing,
-    /// Nothing has arrived behind the request that begins.
-    Last,
-    /// Another request has: their answers may be written together.
-    More,
-}
-
-struct State {
-    transport: Option<Py<PyAny>>,
-    template: Option<Py<PyDict>>,
+pub(super) struct State {
+    pub(super) transport: Option<Py<PyAny>>,
+    pub(super) template: Option<Py<PyDict>>,
     /// The hosts whose proxy headers are believed, if the client is one of them.
-    trusted_hosts: Option<Py<PyAny>>,
+    pub(super) trusted_hosts: Option<Py<PyAny>>,
     /// The context of the connection, of which each request gets a copy.
-    context: Option<Py<PyAny>>,
-    ws_protocol_class: Py<PyAny>,
-    reader: Connection,
+    pub(super) context: Option<Py<PyAny>>,
+    pub(super) ws_protocol_class: Py<PyAny>,
+    pub(super) reader: Connection,
     /// Bytes that are not read yet.
-    pending: Vec<u8>,
-    current: Option<Py<Exchange>>,
-    output: Vec<u8>,
+    pub(super) pending: Vec<u8>,
+    pub(super) current: Option<Py<Exchange>>,
+    pub(super) output: Vec<u8>,
     /// How many steps are being made, at whose end the output is written.
-    steps: usize,
-    is_reading_paused: bool,
-    processing: Processing,
-    is_closing: bool,
+    pub(super) steps: usize,
+    pub(super) is_reading_paused: bool,
+    pub(super) processing: Processing,
+    pub(super) is_closing: bool,
     /// Resolved when the client has read enough.
-    drained: Option<Py<PyAny>>,
-    deadline: Option<Deadline>,
+    pub(super) drained: Option<Py<PyAny>>,
+    pub(super) deadline: Option<Deadline>,
     /// The loop's timer, and the deadline that it was made for.
-    timer: Option<(Py<PyAny>, Deadline)>,
+    pub(super) timer: Option<(Py<PyAny>, Deadline)>,
 }
 
 /// An HTTP/1.1 connection of uvicorn's.
@@ -86,7 +57,7 @@ struct State {
 pub(crate) struct HTTPProtocol {
     pub(super) settings: Settings,
     pub(super) event_loop: Py<PyAny>,
-    head_seconds: f64,
+    pub(super) head_seconds: f64,
     state: Mutex<State>,
     is_write_paused: AtomicBool,
     /// A task that can serve the next request.
@@ -109,11 +80,11 @@ impl HTTPProtocol {
         !self.state().is_closing
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    pub(super) fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.state().transport.as_ref().map(|transport| transport.bind(py).clone())
     }
 
@@ -156,391 +127,6 @@ impl HTTPProtocol {
         }
         Ok(scope)
     }
-
-    // Output.
-
-    pub(super) fn take_output(slf: &Bound<'_, Self>) -> Vec<u8> {
-        std::mem::take(&mut slf.get().state().output)
-    }
-
-    pub(super) fn put_output(slf: &Bound<'_, Self>, mut output: Vec<u8>) {
-        let mut state = slf.get().state();
-        // Whatever an iterator of headers may have written meanwhile comes after.
-        output.append(&mut state.output);
-        state.output = output;
-    }
-
-    pub(super) fn hold_output(&self) {
-        self.state().steps += 1;
-    }
-
-    pub(super) fn release_output(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().state().steps -= 1;
-        Self::flush_unless_stepping(slf)
-    }
-
-    pub(super) fn flush_unless_stepping(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let is_due = {
-            let state = slf.get().state();
-            (state.steps == 0 && state.processing == Processing::Nothing) || state.output.len() > HIGH_WATER
-        };
-        if is_due { Self::flush(slf) } else { Ok(()) }
-    }
-
-    fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (transport, output) = {
-            let mut state = slf.get().state();
-            if state.output.is_empty() {
-                return Ok(());
-            }
-            let output = PyBytes::new(py, &state.output);
-            state.output.clear();
-            (state.transport.as_ref().map(|transport| transport.clone_ref(py)), output)
-        };
-        if let Some(transport) = transport {
-            transport.call_method1(py, intern!(py, "write"), (output,))?;
-        }
-        Ok(())
-    }
-
-    /// Write what there is, and close the connection.
-    pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::flush(slf)?;
-        let transport = {
-            let mut state = slf.get().state();
-            state.deadline = None;
-            if std::mem::replace(&mut state.is_closing, true) {
-                return Ok(());
-            }
-            state.transport.as_ref().map(|transport| transport.clone_ref(slf.py()))
-        };
-        transport.map_or(Ok(()), |transport| transport.call_method0(slf.py(), intern!(slf.py(), "close")).map(drop))
-    }
-
-    pub(super) fn say_continue(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().state().is_closing {
-            return Ok(());
-        }
-        slf.get().state().output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        Self::flush(slf)
-    }
-
-    /// The future that is resolved when the client has read enough; none if it has.
-    pub(super) fn drained<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (py, this) = (slf.py(), slf.get());
-        if !this.is_write_paused() {
-            return Ok(None);
-        }
-        if let Some(drained) = &this.state().drained {
-            return Ok(Some(drained.bind(py).clone()));
-        }
-        let drained = this.event_loop.bind(py).call_method0(intern!(py, "create_future"))?;
-        this.state().drained = Some(drained.clone().unbind());
-        Ok(Some(drained))
-    }
-
-    // Input.
-
-    pub(super) fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::pause(slf, false, intern!(slf.py(), "resume_reading"))
-    }
-
-    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::pause(slf, true, intern!(slf.py(), "pause_reading"))
-    }
-
-    fn pause(slf: &Bound<'_, Self>, paused: bool, method: &Bound<'_, PyString>) -> PyResult<()> {
-        if std::mem::replace(&mut slf.get().state().is_reading_paused, paused) == paused {
-            return Ok(());
-        }
-        slf.get().transport(slf.py()).map_or(Ok(()), |transport| transport.call_method0(method).map(drop))
-    }
-
-    /// Read what has arrived, beginning requests, up to one that has to wait for the answer before it.
-    fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
-        let (mut reader, mut buffer) = {
-            let mut state = slf.get().state();
-            if state.processing != Processing::Nothing || state.is_closing {
-                state.pending.extend_from_slice(data);
-                return Ok(());
-            }
-            state.processing = Processing::Last;
-            let limits = Limits::default();
-            (std::mem::replace(&mut state.reader, Connection::new(limits)), std::mem::take(&mut state.pending))
-        };
-        let is_buffered = !buffer.is_empty();
-        if is_buffered {
-            buffer.extend_from_slice(data);
-        }
-        let mut rest = if is_buffered { &buffer[..] } else { data };
-        let read = Self::read(slf, &mut reader, &mut rest);
-        let left = rest.to_vec();
-        let is_reading_head = reader.is_between_requests() && !left.is_empty();
-        {
-            let mut state = slf.get().state();
-            state.processing = Processing::Nothing;
-            state.reader = reader;
-            let later = std::mem::replace(&mut state.pending, left);
-            state.pending.extend(later);
-        }
-        match read? {
-            Read::Refused(refusal) => Self::refuse(slf, refusal),
-            Read::Upgraded => Ok(()),
-            Read::Busy | Read::More => {
-                Self::flush_unless_stepping(slf)?;
-                Self::rest(slf, is_reading_head)
-            }
-            Read::Yield => {
-                Self::flush_unless_stepping(slf)?;
-                Self::process_soon(slf)
-            }
-        }
-    }
-
-    fn read(slf: &Bound<'_, Self>, reader: &mut Connection, rest: &mut &[u8]) -> PyResult<Read> {
-        let py = slf.py();
-        let mut fresh: Option<Py<Exchange>> = None;
-        let mut begun = 0;
-        loop {
-            if slf.get().state().is_closing {
-                return Ok(Read::Busy);
-            }
-            if reader.is_between_requests() && slf.get().is_busy() {
-                // The next request is read when this one is answered.
-                if rest.len() > HIGH_WATER {
-                    Self::pause_reading(slf)?;
-                }
-                return Ok(Read::Busy);
-            }
-            if begun == MOST_AT_ONCE && reader.is_between_requests() && !rest.is_empty() {
-                return Ok(Read::Yield);
-            }
-            let whole = *rest;
-            match reader.next(rest) {
-                Err(refusal) => return Ok(Read::Refused(refusal)),
-                Ok(Event::Head(head)) => {
-                    begun += 1;
-                    slf.get().state().deadline = None;
-                    if head.upgrade.is_some() && Self::upgrade(slf, &head, whole)? {
-                        *rest = &[];
-                        return Ok(Read::Upgraded);
-                    }
-                    fresh = Some(Self::begin(slf, &head)?);
-                }
-                Ok(Event::Data(data)) => {
-                    let Some(exchange) = slf.get().current(py) else { continue };
-                    if exchange.get().push(data) > HIGH_WATER {
-                        Self::pause_reading(slf)?;
-                    }
-                    if fresh.is_none() {
-                        exchange.get().wake(py)?;
-                    }
-                }
-                Ok(Event::End) => {
-                    slf.get().state().processing = if rest.is_empty() { Processing::Last } else { Processing::More };
-                    if let Some(exchange) = fresh.take() {
-                        exchange.get().end_body();
-                        Self::start(slf, exchange)?;
-                    } else if let Some(exchange) = slf.get().current(py) {
-                        exchange.get().end_body();
-                        exchange.get().wake(py)?;
-                    }
-                }
-                Ok(Event::More) => {
-                    slf.get().state().processing = Processing::Last;
-                    if let Some(exchange) = fresh.take() {
-                        Self::start(slf, exchange)?;
-                    }
-                    return Ok(Read::More);
-                }
-            }
-        }
-    }
-
-    fn current(&self, py: Python<'_>) -> Option<Py<Exchange>> {
-        self.state().current.as_ref().map(|exchange| exchange.clone_ref(py))
-    }
-
-    /// Whether a request is not answered yet.
-    fn is_busy(&self) -> bool {
-        let state = self.state();
-        state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
-    }
-
-    /// A request whose head is read.
-    fn begin(slf: &Bound<'_, Self>, head: &Head<'_>) -> PyResult<Py<Exchange>> {
-        let py = slf.py();
-        let state = slf.get().settings.copy_state(py)?;
-        let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
-        slf.get().state().current = Some(exchange.clone_ref(py));
-        Ok(exchange)
-    }
-
-    fn start(slf: &Bound<'_, Self>, exchange: Py<Exchange>) -> PyResult<()> {
-        let (py, settings) = (slf.py(), &slf.get().settings);
-        let mut other = None;
-        if settings.is_at_limit(py)? {
-            settings
-                .logger
-                .bind(py)
-                .call_method1(intern!(py, "warning"), (intern!(py, "Exceeded concurrency limit."),))?;
-            other = Some(names::service_unavailable(py)?.clone().unbind());
-        }
-        ApplicationCall::start(py, exchange, other)
-    }
-
-    /// Hand the connection to the WebSocket protocol, if there is one and the client asks for it.
-    #[cold]
-    fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8]) -> PyResult<bool> {
-        let py = slf.py();
-        let class = slf.get().state().ws_protocol_class.clone_ref(py);
-        let wanted = head.upgrade.unwrap_or_default();
-        let settings = &slf.get().settings;
-        if class.is_none(py) || !wanted.eq_ignore_ascii_case(b"websocket") {
-            names::warn_of_upgrade(py)?.call1((&settings.logger, class.is_none(py)))?;
-            return Ok(false);
-        }
-        Self::flush(slf)?;
-        // Not every WebSocket protocol reads names in any case.
-        let whole_line = whole.trim_ascii_start();
-        let line = whole_line.get(..memchr::memchr(b'\n', whole_line).map_or(0, |end| end + 1)).unwrap_or_default();
-        let mut replayed = line.to_vec();
-        for (name, value) in &head.headers {
-            replayed.extend(name.iter().map(u8::to_ascii_lowercase));
-            replayed.extend_from_slice(b": ");
-            replayed.extend_from_slice(value);
-            replayed.extend_from_slice(b"\r\n");
-        }
-        replayed.extend_from_slice(b"\r\n");
-        replayed.extend_from_slice(whole.get(head.length..).unwrap_or_default());
-        let transport = {
-            let mut state = slf.get().state();
-            state.is_closing = true;
-            state.deadline = None;
-            state.transport.as_ref().map(|transport| transport.clone_ref(py))
-        };
-        Self::cancel_timer(slf)?;
-        settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
-        let arguments = (
-            &class,
-            &settings.config,
-            &settings.server_state,
-            &settings.application_state,
-            transport,
-            PyBytes::new(py, &replayed),
-        );
-        names::upgrade_connection(py)?.call1(arguments)?;
-        Ok(true)
-    }
-
-    #[cold]
-    fn refuse(slf: &Bound<'_, Self>, refusal: Refusal) -> PyResult<()> {
-        let (py, settings) = (slf.py(), &slf.get().settings);
-        let text = refusal.text();
-        settings.logger.bind(py).call_method1(intern!(py, "warning"), (text,))?;
-        let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
-        let answer = names::refusal(py)?.call1((refusal.status(), text, defaults))?.cast_into::<PyBytes>()?;
-        slf.get().state().output.extend_from_slice(answer.as_bytes());
-        Self::close(slf)
-    }
-
-    /// An answer is whole.
-    pub(super) fn response_complete(slf: &Bound<'_, Self>, is_persistent: bool) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        let state = this.settings.server_state.bind(py);
-        let total = intern!(py, "total_requests");
-        state.setattr(total, state.getattr(total)?.add(1)?)?;
-        if !is_persistent {
-            return Self::close(slf);
-        }
-        if this.state().is_closing {
-            return Ok(());
-        }
-        Self::resume_reading(slf)?;
-        let (processing, is_idle) = {
-            let state = this.state();
-            (state.processing, state.pending.is_empty())
-        };
-        if processing != Processing::More {
-            // What the application does after its answer does not hold that up.
-            Self::flush(slf)?;
-        }
-        if processing != Processing::Nothing {
-            return Ok(());
-        }
-        Self::flush_unless_stepping(slf)?;
-        if is_idle { Self::rest(slf, false) } else { Self::process_soon(slf) }
-    }
-
-    fn process_soon(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let options = PyDict::new(py);
-        let context = slf.get().state().context.as_ref().map(|context| context.clone_ref(py));
-        if let (Some(context), true) = (context, names::running_loop(py)?.call0()?.is(&slf.get().event_loop)) {
-            options.set_item(intern!(py, "context"), context)?;
-            let process = slf.getattr(intern!(py, "process_pending"))?;
-            slf.get().event_loop.bind(py).call_method(intern!(py, "call_soon"), (process,), Some(&options))?;
-            return Ok(());
-        }
-        Self::process(slf, b"")
-    }
-
-    // Deadlines.
-
-    /// Nothing is to be done before more arrives: set the time for that.
-    fn rest(slf: &Bound<'_, Self>, is_reading_head: bool) -> PyResult<()> {
-        let this = slf.get();
-        if this.is_busy() || this.state().is_closing {
-            return Ok(());
-        }
-        let seconds = if is_reading_head { this.head_seconds } else { this.settings.keep_alive_seconds };
-        let has_served = this.state().current.is_some();
-        if !is_reading_head && !has_served {
-            return Ok(());
-        }
-        let at = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600));
-        let deadline = {
-            let mut state = this.state();
-            let deadline = match state.deadline {
-                // A slow sender gets no more time by sending.
-                Some(Deadline::Head(at)) if is_reading_head => Deadline::Head(at),
-                _ if is_reading_head => Deadline::Head(at),
-                _ => Deadline::KeepAlive(at),
-            };
-            state.deadline = Some(deadline);
-            if state.timer.as_ref().is_some_and(|(_, armed)| armed.at() <= deadline.at()) {
-                return Ok(());
-            }
-            deadline
-        };
-        Self::cancel_timer(slf)?;
-        Self::arm(slf, deadline, seconds)
-    }
-
-    fn arm(slf: &Bound<'_, Self>, deadline: Deadline, seconds: f64) -> PyResult<()> {
-        let py = slf.py();
-        let expire = slf.getattr(intern!(py, "expire"))?;
-        let timer = slf.get().event_loop.bind(py).call_method1(intern!(py, "call_later"), (seconds, expire))?;
-        slf.get().state().timer = Some((timer.unbind(), deadline));
-        Ok(())
-    }
-
-    fn cancel_timer(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let timer = slf.get().state().timer.take();
-        timer.map_or(Ok(()), |(timer, _)| timer.call_method0(slf.py(), intern!(slf.py(), "cancel")).map(drop))
-    }
-}
-
-enum Read {
-    /// More bytes are needed.
-    More,
-    /// A request is not answered yet.
-    Busy,
-    /// Others have their turn first.
-    Yield,
-    Upgraded,
-    Refused(Refusal),
 }
 
 #[pymethods]

@@ -1,0 +1,283 @@
+//! What arrives on a connection: requests begin, one after the other, and their bodies are handed on.
+
+use std::sync::atomic::Ordering;
+
+use http::{Connection, Event, Head, Limits, Refusal};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+use super::application_call::ApplicationCall;
+use super::exchange::Exchange;
+use super::protocol::{HIGH_WATER, HTTPProtocol};
+use crate::names;
+
+/// Requests that are answered in one callback of the event loop before others have their turn.
+const MOST_AT_ONCE: usize = 64;
+
+/// Whether bytes are being read, and requests begun.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Processing {
+    Nothing,
+    /// Nothing has arrived behind the request that begins.
+    Last,
+    /// Another request has: their answers may be written together.
+    More,
+}
+
+enum Read {
+    /// More bytes are needed.
+    More,
+    /// A request is not answered yet.
+    Busy,
+    /// Others have their turn first.
+    Yield,
+    Upgraded,
+    Refused(Refusal),
+}
+
+impl HTTPProtocol {
+    pub(super) fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::pause(slf, false, intern!(slf.py(), "resume_reading"))
+    }
+
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::pause(slf, true, intern!(slf.py(), "pause_reading"))
+    }
+
+    fn pause(slf: &Bound<'_, Self>, paused: bool, method: &Bound<'_, PyString>) -> PyResult<()> {
+        if std::mem::replace(&mut slf.get().state().is_reading_paused, paused) == paused {
+            return Ok(());
+        }
+        slf.get().transport(slf.py()).map_or(Ok(()), |transport| transport.call_method0(method).map(drop))
+    }
+
+    /// Read what has arrived, beginning requests, up to one that has to wait for the answer before it.
+    pub(super) fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
+        let (mut reader, mut buffer) = {
+            let mut state = slf.get().state();
+            if state.processing != Processing::Nothing || state.is_closing {
+                state.pending.extend_from_slice(data);
+                return Ok(());
+            }
+            state.processing = Processing::Last;
+            let limits = Limits::default();
+            (std::mem::replace(&mut state.reader, Connection::new(limits)), std::mem::take(&mut state.pending))
+        };
+        let is_buffered = !buffer.is_empty();
+        if is_buffered {
+            buffer.extend_from_slice(data);
+        }
+        let mut rest = if is_buffered { &buffer[..] } else { data };
+        let read = Self::read(slf, &mut reader, &mut rest);
+        let left = rest.to_vec();
+        let is_reading_head = reader.is_between_requests() && !left.is_empty();
+        {
+            let mut state = slf.get().state();
+            state.processing = Processing::Nothing;
+            state.reader = reader;
+            let later = std::mem::replace(&mut state.pending, left);
+            state.pending.extend(later);
+        }
+        match read? {
+            Read::Refused(refusal) => Self::refuse(slf, refusal),
+            Read::Upgraded => Ok(()),
+            Read::Busy | Read::More => {
+                Self::flush_unless_stepping(slf)?;
+                Self::rest(slf, is_reading_head)
+            }
+            Read::Yield => {
+                Self::flush_unless_stepping(slf)?;
+                Self::process_soon(slf)
+            }
+        }
+    }
+
+    fn read(slf: &Bound<'_, Self>, reader: &mut Connection, rest: &mut &[u8]) -> PyResult<Read> {
+        let py = slf.py();
+        let mut fresh: Option<Py<Exchange>> = None;
+        let mut begun = 0;
+        loop {
+            if slf.get().state().is_closing {
+                return Ok(Read::Busy);
+            }
+            if reader.is_between_requests() && slf.get().is_busy() {
+                // The next request is read when this one is answered.
+                if rest.len() > HIGH_WATER {
+                    Self::pause_reading(slf)?;
+                }
+                return Ok(Read::Busy);
+            }
+            if begun == MOST_AT_ONCE && reader.is_between_requests() && !rest.is_empty() {
+                return Ok(Read::Yield);
+            }
+            let whole = *rest;
+            match reader.next(rest) {
+                Err(refusal) => return Ok(Read::Refused(refusal)),
+                Ok(Event::Head(head)) => {
+                    begun += 1;
+                    slf.get().state().deadline = None;
+                    if head.upgrade.is_some() && Self::upgrade(slf, &head, whole)? {
+                        *rest = &[];
+                        return Ok(Read::Upgraded);
+                    }
+                    fresh = Some(Self::begin(slf, &head)?);
+                }
+                Ok(Event::Data(data)) => {
+                    let Some(exchange) = slf.get().current(py) else { continue };
+                    if exchange.get().push(data) > HIGH_WATER {
+                        Self::pause_reading(slf)?;
+                    }
+                    if fresh.is_none() {
+                        exchange.get().wake(py)?;
+                    }
+                }
+                Ok(Event::End) => {
+                    slf.get().state().processing = if rest.is_empty() { Processing::Last } else { Processing::More };
+                    if let Some(exchange) = fresh.take() {
+                        exchange.get().end_body();
+                        Self::start(slf, exchange)?;
+                    } else if let Some(exchange) = slf.get().current(py) {
+                        exchange.get().end_body();
+                        exchange.get().wake(py)?;
+                    }
+                }
+                Ok(Event::More) => {
+                    slf.get().state().processing = Processing::Last;
+                    if let Some(exchange) = fresh.take() {
+                        Self::start(slf, exchange)?;
+                    }
+                    return Ok(Read::More);
+                }
+            }
+        }
+    }
+
+    pub(super) fn current(&self, py: Python<'_>) -> Option<Py<Exchange>> {
+        self.state().current.as_ref().map(|exchange| exchange.clone_ref(py))
+    }
+
+    /// Whether a request is not answered yet.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
+    }
+
+    /// A request whose head is read.
+    fn begin(slf: &Bound<'_, Self>, head: &Head<'_>) -> PyResult<Py<Exchange>> {
+        let py = slf.py();
+        let state = slf.get().settings.copy_state(py)?;
+        let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
+        slf.get().state().current = Some(exchange.clone_ref(py));
+        Ok(exchange)
+    }
+
+    fn start(slf: &Bound<'_, Self>, exchange: Py<Exchange>) -> PyResult<()> {
+        let (py, settings) = (slf.py(), &slf.get().settings);
+        let mut other = None;
+        if settings.is_at_limit(py)? {
+            settings
+                .logger
+                .bind(py)
+                .call_method1(intern!(py, "warning"), (intern!(py, "Exceeded concurrency limit."),))?;
+            other = Some(names::service_unavailable(py)?.clone().unbind());
+        }
+        ApplicationCall::start(py, exchange, other)
+    }
+
+    /// Hand the connection to the WebSocket protocol, if there is one and the client asks for it.
+    #[cold]
+    fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8]) -> PyResult<bool> {
+        let py = slf.py();
+        let class = slf.get().state().ws_protocol_class.clone_ref(py);
+        let wanted = head.upgrade.unwrap_or_default();
+        let settings = &slf.get().settings;
+        if class.is_none(py) || !wanted.eq_ignore_ascii_case(b"websocket") {
+            names::warn_of_upgrade(py)?.call1((&settings.logger, class.is_none(py)))?;
+            return Ok(false);
+        }
+        Self::flush(slf)?;
+        // Not every WebSocket protocol reads names in any case.
+        let whole_line = whole.trim_ascii_start();
+        let line = whole_line.get(..memchr::memchr(b'\n', whole_line).map_or(0, |end| end + 1)).unwrap_or_default();
+        let mut replayed = line.to_vec();
+        for (name, value) in &head.headers {
+            replayed.extend(name.iter().map(u8::to_ascii_lowercase));
+            replayed.extend_from_slice(b": ");
+            replayed.extend_from_slice(value);
+            replayed.extend_from_slice(b"\r\n");
+        }
+        replayed.extend_from_slice(b"\r\n");
+        replayed.extend_from_slice(whole.get(head.length..).unwrap_or_default());
+        let transport = {
+            let mut state = slf.get().state();
+            state.is_closing = true;
+            state.deadline = None;
+            state.transport.as_ref().map(|transport| transport.clone_ref(py))
+        };
+        Self::cancel_timer(slf)?;
+        settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
+        let arguments = (
+            &class,
+            &settings.config,
+            &settings.server_state,
+            &settings.application_state,
+            transport,
+            PyBytes::new(py, &replayed),
+        );
+        names::upgrade_connection(py)?.call1(arguments)?;
+        Ok(true)
+    }
+
+    #[cold]
+    fn refuse(slf: &Bound<'_, Self>, refusal: Refusal) -> PyResult<()> {
+        let (py, settings) = (slf.py(), &slf.get().settings);
+        let text = refusal.text();
+        settings.logger.bind(py).call_method1(intern!(py, "warning"), (text,))?;
+        let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
+        let answer = names::refusal(py)?.call1((refusal.status(), text, defaults))?.cast_into::<PyBytes>()?;
+        slf.get().state().output.extend_from_slice(answer.as_bytes());
+        Self::close(slf)
+    }
+
+    /// An answer is whole.
+    pub(super) fn response_complete(slf: &Bound<'_, Self>, is_persistent: bool) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let state = this.settings.server_state.bind(py);
+        let total = intern!(py, "total_requests");
+        state.setattr(total, state.getattr(total)?.add(1)?)?;
+        if !is_persistent {
+            return Self::close(slf);
+        }
+        if this.state().is_closing {
+            return Ok(());
+        }
+        Self::resume_reading(slf)?;
+        let (processing, is_idle) = {
+            let state = this.state();
+            (state.processing, state.pending.is_empty())
+        };
+        if processing != Processing::More {
+            // What the application does after its answer does not hold that up.
+            Self::flush(slf)?;
+        }
+        if processing != Processing::Nothing {
+            return Ok(());
+        }
+        Self::flush_unless_stepping(slf)?;
+        if is_idle { Self::rest(slf, false) } else { Self::process_soon(slf) }
+    }
+
+    fn process_soon(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        let context = slf.get().state().context.as_ref().map(|context| context.clone_ref(py));
+        if let (Some(context), true) = (context, names::running_loop(py)?.call0()?.is(&slf.get().event_loop)) {
+            options.set_item(intern!(py, "context"), context)?;
+            let process = slf.getattr(intern!(py, "process_pending"))?;
+            slf.get().event_loop.bind(py).call_method(intern!(py, "call_soon"), (process,), Some(&options))?;
+            return Ok(());
+        }
+        Self::process(slf, b"")
+    }
+}
