@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model, model_validato
 from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
-from ferroapi._request.scalar import scalar_recipe
+from ferroapi._request.scalar import scalar_of
 from ferroapi._request.shape import response_shape
 from ferroapi._request.silent import is_copied_silently, is_validated_silently
 
@@ -54,7 +54,7 @@ def field_with(core_schema: Any) -> ModelField:
 READERS: list[Callable[[ModelField], Any]] = [
     lambda field: response_shape(field, {"by_alias": True}),
     is_validated_silently,
-    scalar_recipe,
+    scalar_of,
 ]
 
 
