@@ -151,7 +151,7 @@ def cases(draw: st.DrawFn) -> Case:
         # Which of the two tasks is first that such a response begins in is nobody's promise.
         failures -= {"cancels itself"}
     if stack[:1] not in (("moves_on",), ("is_cancelled",)) or moment in STREAMED:
-        # Not compared: code that cancels a task further out and does not wait. What is between them sees that in another
+        # Not compared: code that cancels a task further out and does not wait. What is between them sees it in another
         # turn of the event loop than under FastAPI; so does middleware whose timeout is over, or beside a generator.
         failures -= {"ends the middleware"}
     if moment == "background of the middleware" and stack[0] != "adds_task":
