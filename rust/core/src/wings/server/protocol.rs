@@ -67,6 +67,7 @@ pub(crate) struct HTTPProtocol {
 
 impl HTTPProtocol {
     /// Whether a task that was made without the event loop's debug mode can serve the next request.
+    #[cfg_attr(Py_3_12, expect(clippy::unused_self, reason = "no connection keeps a task there"))]
     pub(super) fn has_spare(&self) -> bool {
         #[cfg(Py_3_12)]
         return false;
