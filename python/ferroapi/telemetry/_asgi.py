@@ -4,6 +4,7 @@ The observation itself, which needs opentelemetry, is in `_observation`.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -85,6 +86,8 @@ class NativeTelemetry:
             return False
         if telemetry_possible(self.config):
             return True
+        if "opentelemetry" not in sys.modules:
+            return False
         config, providers = self.config.copy(), global_providers()
         # A provider may have been set before the snapshot was taken.
         is_possible = telemetry_possible(config)
