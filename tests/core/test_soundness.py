@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
 from ferroapi import Depends, FastAPI, _core
-from ferroapi._request import plan
+from ferroapi._request import graph
 
 
 def _panic() -> type[BaseException]:
@@ -376,7 +376,7 @@ def test_plan_with_more_names_than_arguments_is_refused() -> None:
 
     route: Any = app.routes[-1]
     operation = route.get_route_handler().operation
-    with mock.patch.object(plan, "Node", side_effect=_core.Node) as make:
+    with mock.patch.object(graph, "Node", side_effect=_core.Node) as make:
         operation.overridden([])
     node = _core.Node(**{**make.call_args.kwargs, "keywords": ("a", "b", "c", "d"), "positional": None})
     refused = _core.Plan(

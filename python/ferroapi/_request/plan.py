@@ -4,93 +4,33 @@ Compiled once, at the first request that needs it. Where a plan cannot say what 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from inspect import CO_VARARGS, CO_VARKEYWORDS
-from itertools import chain
-from types import CodeType, FunctionType
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from pydantic import PydanticUserError
 from starlette._utils import is_async_callable
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from ferroapi import _core, params
+from ferroapi import _core
 from ferroapi._compat import ModelField
-from ferroapi._core import (
-    Absent,
-    Answer,
-    BodyKind,
-    CallKind,
-    Credentials,
-    Lifetime,
-    Node,
-    Parameter,
-    Reading,
-    Source,
-    Special,
-    Step,
-)
+from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
 from ferroapi._request.body import BodyRecipe
-from ferroapi._request.branch import is_same_branch
+from ferroapi._request.graph import Graph, Unplannable, kind_of, parts_of, validates_itself
 from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._request.response import ResponseRecipe
-from ferroapi._request.scalar import scalar_of
 from ferroapi._request.shape import response_shape
-from ferroapi._request.silent import is_generator_function, is_immutable, is_validated_silently
 from ferroapi._request.source import source_of
 from ferroapi._witness import Part
-from ferroapi.dependencies._body import _is_whole_body
-from ferroapi.dependencies._field import RequestField, request_field
-from ferroapi.dependencies._solve import analyzed_override
 from ferroapi.dependencies.models import (
     Dependant,
-    _get_cache_key,
-    _get_oauth_scopes,
     _is_async_gen_callable,
     _is_coroutine_callable,
     _is_gen_callable,
 )
-from ferroapi.security import http
-from ferroapi.security.api_key import APIKeyBase, APIKeyCookie, APIKeyHeader, APIKeyQuery
-from ferroapi.security.oauth2 import OAuth2, OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
-from ferroapi.security.open_id_connect_url import OpenIdConnect
-
-_LARGEST_GRAPH = 4096
-"""Occurrences of dependencies in one graph, above which it is left to the Python solver."""
-
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
-
-_FORMS: dict[Any, Credentials] = {
-    APIKeyHeader: Credentials.KEY,
-    APIKeyQuery: Credentials.KEY,
-    APIKeyCookie: Credentials.KEY,
-    OAuth2: Credentials.KEY,
-    OpenIdConnect: Credentials.KEY,
-    OAuth2PasswordBearer: Credentials.TOKEN,
-    OAuth2AuthorizationCodeBearer: Credentials.TOKEN,
-    http.HTTPBase: Credentials.ANY,
-    http.HTTPBearer: Credentials.BEARER,
-    http.HTTPDigest: Credentials.DIGEST,
-    http.HTTPBasic: Credentials.BASIC,
-}
-"""The schemes whose credentials are read without a call, with the form of these."""
-
-_SCHEME_PARTS = {Credentials.KEY: Part.KEY, Credentials.TOKEN: Part.OAUTH2}
-"""The part that reads credentials of a form; those of the others are taken apart."""
-
-_SOURCES = {"path": Source.PATH, "query": Source.QUERY, "header": Source.HEADER, "cookie": Source.COOKIE}
-_IN_THREAD = frozenset({CallKind.PLAIN, CallKind.GENERATOR, CallKind.WRAPPED_GENERATOR})
-
-_FIELD_METHODS = frozenset({"get_default", "serialize", "serialize_json", "validate"})
-
-
-class Unplannable(Exception):
-    """A path operation that no plan can run; its text is the reason that `explain` prints."""
 
 
 class _Compiled(NamedTuple):
@@ -193,7 +133,7 @@ class PathOperation(_Planned):
         is_stream = self.is_stream()
         if not is_stream and _is_coroutine_callable(call) is not self.is_coroutine:
             raise Unplannable("the endpoint was replaced by a callable of another kind")
-        graph = _Graph(calls, self.embed_body_fields, self.body.is_form, is_stream=is_stream)
+        graph = Graph(calls, self.embed_body_fields, self.body.is_form, is_stream=is_stream)
         graph.visit_endpoint(self.dependant)
         answer, answer_part = self._stream() if is_stream else _answer(self.response)
         return _core.Plan(
@@ -202,7 +142,7 @@ class PathOperation(_Planned):
             lookups=graph.lookups,
             body=self._reading(),
             answer=answer,
-            parts=Part.OPERATION | answer_part | _parts_of(graph.nodes, self.body),
+            parts=Part.OPERATION | answer_part | parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
@@ -257,7 +197,7 @@ class HandlerOperation(_Planned):
             lookups=[],
             body=Reading.UNREAD,
             answer=Answer.response(sends_stream=sends_stream),
-            parts=Part.OPERATION | _parts_of([node]),
+            parts=Part.OPERATION | parts_of([node]),
             overrides_provider=None,
             source=source,
             operation=self,
@@ -276,9 +216,9 @@ class WebSocketOperation(_Planned):
         return source_of(self.dependant, None)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        if _kind(self.dependant) != CallKind.COROUTINE:
+        if kind_of(self.dependant) != CallKind.COROUTINE:
             raise Unplannable("the endpoint is no coroutine function")
-        graph = _Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
+        graph = Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
         graph.visit_endpoint(self.dependant)
         return _core.Plan(
             nodes=graph.nodes,
@@ -286,7 +226,7 @@ class WebSocketOperation(_Planned):
             lookups=graph.lookups,
             body=Reading.UNREAD,
             answer=Answer.nothing(),
-            parts=Part.SOCKET | _parts_of(graph.nodes),
+            parts=Part.SOCKET | parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
@@ -326,316 +266,12 @@ def built_app(app: Any) -> BuiltApp | None:
     return built if isinstance(built, BuiltApp) and built.app is app else None
 
 
-class _Visit(NamedTuple):
-    """A node that was appended, and whether nobody can tell that it is left out, where its result is cached."""
-
-    node: int
-    is_needless: bool
-
-
-class _Graph:
-    """The dependency graph, flattened in call order."""
-
-    def __init__(
-        self,
-        calls: list[Callable[..., Any]],
-        embed_body_fields: bool,
-        is_form: bool,
-        is_websocket: bool = False,
-        is_stream: bool = False,
-    ) -> None:
-        self.calls = calls
-        self.embed_body_fields = embed_body_fields
-        self.is_form = is_form
-        self.is_websocket = is_websocket
-        self.is_stream = is_stream
-        self.endpoint: Dependant | None = None
-        self.nodes: list[Node] = []
-        self.steps: list[Step] = []
-        self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
-        self.slots: dict[Any, int] = {}
-        self.first_nodes: dict[int, int] = {}
-        self.has_been_in_thread = False
-        self.varied: set[int] = set()
-
-    def visit_endpoint(self, dependant: Dependant) -> None:
-        """Append the whole graph."""
-        self.endpoint = dependant
-        # Its result is not cached, so that it need not be hashable.
-        self._visit(dependant, dependant, object())
-
-    def _visit(self, declared: Dependant, effective: Dependant, key: Any) -> _Visit:
-        """Append a node behind those it depends on. `key` is what its result is cached under."""
-        if len(self.nodes) > _LARGEST_GRAPH and not self.calls:
-            raise Unplannable("the dependency graph is too large")
-        # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
-        # something anew each time, be it only a validator.
-        reuse_at = None
-        is_known = key in self.slots
-        if declared.use_cache and is_known:
-            reuse_at = len(self.steps)
-            self.steps.append(Step.reuse(self.first_nodes[self.slots[key]], reuse_at + 1))
-        children: list[tuple[str | None, int]] = []
-        is_needless = True
-        for child in effective.dependencies:
-            visit = self._visit_dependency(child)
-            children.append((child.name, visit.node))
-            is_needless = is_needless and child.use_cache and visit.is_needless
-        index = len(self.nodes)
-        slot = self.slots.setdefault(key, len(self.slots))
-        self.first_nodes.setdefault(slot, index)
-        node = self._node(declared, effective, children, slot)
-        self.has_been_in_thread |= node.kind in _IN_THREAD
-        self.nodes.append(node)
-        self.steps.append(Step.call(index))
-        is_repeated = is_known and self._is_as_before(slot, effective)
-        is_needless = is_needless and reuse_at is not None and is_repeated and _is_silent(effective)
-        if reuse_at is not None and is_needless:
-            self.steps[reuse_at] = Step.reuse(index, len(self.steps))
-        return _Visit(index, is_needless)
-
-    def _is_as_before(self, slot: int, dependant: Dependant) -> bool:
-        """Tell whether all branches with a result in this slot are the same, up to this one."""
-        first = self.nodes[self.first_nodes[slot]].dependant
-        if slot not in self.varied and not is_same_branch(first, dependant):
-            self.varied.add(slot)
-        return slot not in self.varied
-
-    def _visit_dependency(self, declared: Dependant) -> _Visit:
-        key = _get_cache_key(dependant=declared)
-        if declared.call is None:
-            raise Unplannable("a dependency has no callable")
-        try:
-            hash(key)
-        except TypeError:
-            raise Unplannable("a dependency cannot be hashed") from None
-        number = len(self.lookups)
-        call = self.calls[number] if number < len(self.calls) else declared.call
-        self.lookups.append((declared.call, call))
-        self.steps.append(Step.look_up(number))
-        return self._visit(declared, declared if call is declared.call else analyzed_override(declared, call), key)
-
-    def _body_kind(self, dependant: Dependant) -> BodyKind:
-        if not dependant.body_params:
-            return BodyKind.NOTHING
-        if not all(map(_is_plain, dependant.body_params)):
-            return BodyKind.LEAF
-        if self.is_form:
-            is_read = all(_is_form_value(request_field(each)) for each in dependant.body_params)
-            return BodyKind.FORM if is_read else BodyKind.LEAF
-        is_whole = _is_whole_body(dependant.body_params, self.embed_body_fields)
-        return BodyKind.WHOLE if is_whole else BodyKind.EMBEDDED
-
-    def _node(
-        self, declared: Dependant, dependant: Dependant, children: list[tuple[str | None, int]], cache: int
-    ) -> Node:
-        call = dependant.call
-        if call is None:
-            raise Unplannable("a dependency has no callable")
-        fields = _parameters(dependant)
-        leaf = any(_needs_leaf(each) for each in fields)
-        body = self._body_kind(dependant)
-        specials = list(_specials(dependant, is_websocket=self.is_websocket))
-        keywords = (
-            *(name for name, _ in children if name is not None),
-            *(each.name for each in fields),
-            *(each.name for each in dependant.body_params),
-            *(name for name, _ in specials),
-        )
-        if len(set(keywords)) != len(keywords):
-            raise Unplannable("two parameters have the same name")
-        kind = CallKind.STREAM if self.is_stream and dependant is self.endpoint else _kind(dependant)
-        if kind == CallKind.GENERATOR and not is_generator_function(call):
-            kind = CallKind.WRAPPED_GENERATOR
-        return Node(
-            call=call,
-            kind=kind,
-            is_silent=self.has_been_in_thread and body != BodyKind.LEAF and _is_silent(dependant),
-            scheme=_scheme(dependant),
-            parameters=[] if leaf else [_parameter(each) for each in fields],
-            leaf=leaf,
-            body=body,
-            body_fields=[
-                _value(each, Source.BODY, is_text=self.is_form, many=self.is_form and request_field(each).is_repeated)
-                for each in dependant.body_params
-                if body != BodyKind.LEAF
-            ],
-            specials=[special for _, special in specials],
-            children=[(index, name is not None) for name, index in children],
-            keywords=keywords,
-            positional=_positional(call, keywords),
-            cache=cache,
-            use_cache=declared.use_cache,
-            lifetime=Lifetime.FUNCTION if dependant.scope == "function" else Lifetime.REQUEST,
-            dependant=dependant,
-        )
-
-
-def _is_form_value(facts: RequestField) -> bool:
-    """Whether a body field is a text or a file of a form, or all those under its name."""
-    is_bytes = facts.is_file_bytes or facts.is_file_bytes_sequence
-    is_form = isinstance(facts.info, params.Form) and not is_bytes
-    return is_form and not facts.form_models and facts.is_repeated == facts.is_sequence
-
-
-def _is_silent(dependant: Dependant) -> bool:
-    """Whether nothing of the application's runs while the arguments that come from the request are made."""
-    fields = (*_parameters(dependant), *dependant.body_params)
-    return all(_is_plain(each) and is_validated_silently(each) for each in fields)
-
-
-def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
-    groups = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
-    return tuple(chain.from_iterable(groups))
-
-
-def _kind(dependant: Dependant) -> CallKind:
-    call = dependant.call
-    is_async_generator, is_generator = _is_async_gen_callable(call), _is_gen_callable(call)
-    if dependant.concurrency is not None:
-        return CallKind.LIMITED_GENERATOR if is_generator or is_async_generator else CallKind.LIMITED
-    if is_async_generator:
-        return CallKind.ASYNC_GENERATOR
-    if is_generator:
-        return CallKind.GENERATOR
-    return CallKind.COROUTINE if _is_coroutine_callable(call) else CallKind.PLAIN
-
-
-def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[int]] | None:
-    """Return a function's code and the place of each argument, if these are all and may be given by position."""
-    if type(call) is not FunctionType or not keywords:
-        return None
-    code = call.__code__
-    names = code.co_varnames[: code.co_argcount]
-    by_keyword = code.co_posonlyargcount or code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
-    if by_keyword or sorted(names) != sorted(keywords):
-        return None
-    return code, [names.index(keyword) for keyword in keywords]
-
-
-def _scheme(dependant: Dependant) -> _core.Scheme | None:
-    """Return where the credentials of a scheme are that is FastAPI's own, None for any other."""
-    call: Any = dependant.call
-    form = _FORMS.get(type(call))
-    if form is None:
-        return None
-    parameters = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
-    if any(parameters) or dependant.body_params or dependant.dependencies:
-        # It was declared while another function stood in its place.
-        return None
-    if not isinstance(call, APIKeyBase):
-        return _core.Scheme(source=Source.HEADER, alias="authorization", form=form)
-    if "check_api_key" in vars(call):
-        return None
-    return _core.Scheme(source=_SOURCES[call.model.in_.value], alias=call.model.name, form=form)
-
-
-def _parts_of(nodes: list[Node], body: BodyRecipe | None = None) -> Part:
-    """Return the parts of the engine that a graph makes use of."""
-    parts = Part(0)
-    if body is not None and body.field:
-        parts |= Part.FORM if body.is_form else Part.BODY
-    for node in nodes:
-        if node.scheme is not None:
-            parts |= _SCHEME_PARTS.get(node.scheme.form, Part.AUTHORIZATION)
-        elif node.kind in _IN_THREAD:
-            parts |= Part.THREAD
-    return parts
-
-
-def _needs_leaf(model_field: ModelField) -> bool:
-    """Whether only the Python leaf reads this parameter: models, and sequences where there is one text at most."""
-    facts = request_field(model_field)
-    if facts.parameter_model is not None or not isinstance(facts.info, params.Param) or not _is_plain(model_field):
-        return True
-    return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
-
-
-def _is_plain(model_field: ModelField) -> bool:
-    """Whether a field is validated by its validator alone: it has no class of its own, and its type is defined."""
-    if type(model_field) is not ModelField:
-        return False
-    try:
-        return callable(model_field._type_adapter.validator.validate_python)
-    except PydanticUserError:
-        return False
-
-
-def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str, Special]]:
-    """Yield name and kind of each argument that is not a value of the request, in FastAPI's order.
-
-    A `Request` of a websocket and a `WebSocket` of a request are no arguments: the call says that they are missing.
-    """
-    if dependant.http_connection_param_name:
-        yield dependant.http_connection_param_name, Special.request()
-    if dependant.request_param_name and not is_websocket:
-        yield dependant.request_param_name, Special.request()
-    if dependant.websocket_param_name and is_websocket:
-        # The connection that stands in the request's place is the websocket.
-        yield dependant.websocket_param_name, Special.request()
-    if dependant.background_tasks_param_name:
-        yield dependant.background_tasks_param_name, Special.background_tasks()
-    if dependant.response_param_name:
-        yield dependant.response_param_name, Special.response()
-    if dependant.security_scopes_param_name:
-        make = partial(_security_scopes, tuple(_get_oauth_scopes(dependant=dependant)))
-        yield dependant.security_scopes_param_name, Special.security_scopes(make)
-
-
-def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
-    return SecurityScopes(scopes=list(scopes))
-
-
-def _parameter(model_field: ModelField) -> Parameter:
-    facts = request_field(model_field)
-    return _value(model_field, _SOURCES[facts.location], is_text=True, many=facts.is_repeated)
-
-
-def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool) -> Parameter:
-    if type(model_field) is not ModelField:
-        raise Unplannable("a field is of a class of its own")
-    if not _FIELD_METHODS.isdisjoint(vars(model_field)):
-        raise Unplannable("a field has a method of its own")
-    facts = request_field(model_field)
-    aliases = facts.aliases
-    return Parameter(
-        source=source,
-        aliases=[each.validation if source == Source.BODY else each.request for each in aliases],
-        many=many,
-        absent=_absent(model_field),
-        validate=model_field._validate_python,
-        scalar=scalar_of(model_field) if is_text and not many else None,
-        field=model_field,
-    )
-
-
-def _validates_itself(model_field: ModelField) -> bool:
-    """Tell whether a field's adapter does what the field does: it is built, and no method was put over the class's."""
-    return model_field._is_complete and _FIELD_METHODS.isdisjoint(vars(model_field))
-
-
-def _absent(model_field: ModelField) -> Absent:
-    """Return what stands for a missing value."""
-    info = model_field.field_info
-    if info.is_required():
-        return Absent.missing()
-    if info.validate_default:
-        return Absent.made_then_validated(partial(_copy_default, model_field))
-    if info.default_factory is None and is_immutable(info.default):
-        return Absent.constant(info.default)
-    return Absent.made(partial(_copy_default, model_field))
-
-
-def _copy_default(model_field: ModelField) -> Any:
-    return deepcopy(model_field.default)
-
-
 def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
     """Return the response half of a plan, and the part of the engine that makes it."""
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
         raise Unplannable("the status code is no HTTP status")
-    if recipe.dumps_json and type(recipe.field) is ModelField and _validates_itself(recipe.field):
+    if recipe.dumps_json and type(recipe.field) is ModelField and validates_itself(recipe.field):
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
         model = Answer.model(
