@@ -2,26 +2,31 @@
 //!
 //! Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
 
+mod arguments;
+mod calls;
+mod received;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 use wire::form::LimitError;
 
-use crate::connection::{Channels, path_params};
-use crate::error::Error;
+use crate::connection::path_params;
 use crate::exits::{self, Exit, Exits, Lifetime};
-use crate::extract::{Collected, Found};
+use crate::extract::Collected;
 use crate::observer::Observer;
-use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special, Step};
+use crate::plan::Plan;
+use crate::plan::dependency::{Kind, Node, Step};
 use crate::plan::overrides::Answer;
-use crate::plan::param::Parameter;
-use crate::plan::{BodyMode, Key, Plan};
-use crate::{extract, ffi, names, validate};
+use crate::{extract, names, validate};
+use arguments::{BeforeLeaf, Collecting};
+pub(crate) use calls::no_yield;
+use calls::unless_iterator;
+pub(crate) use received::{Body, Connection};
 
 /// Where the solver is being run.
 #[derive(Clone, Copy)]
@@ -47,108 +52,6 @@ pub(crate) enum Need {
     Result(Py<PyAny>),
     /// Nothing: the request is invalid; the errors are in [`Solver::errors`].
     Invalid,
-}
-
-/// The request's body, once it is read.
-pub(crate) enum Body {
-    /// None was sent, or none is wanted.
-    Undefined,
-    /// Parsed JSON, a form, or raw bytes.
-    Value(Py<PyAny>),
-}
-
-/// The connection, and the objects that are made of it only when somebody asks.
-pub(crate) struct Connection {
-    pub(crate) channels: Channels,
-    request: Option<Py<PyAny>>,
-    /// Bytes that were read from `receive`, which a `Request` must not read again.
-    pub(crate) body_bytes: Option<Py<PyAny>>,
-    /// The same, parsed.
-    pub(crate) body_json: Option<Py<PyAny>>,
-    /// A url-encoded form that was read instead.
-    pub(crate) form: Option<Box<[u8]>>,
-    /// The items of a multipart form.
-    items: Option<Py<PyAny>>,
-    form_data: Option<Py<PyAny>>,
-    /// How many bytes of a body were read here.
-    pub(crate) body_size: usize,
-}
-
-impl Connection {
-    pub(crate) fn new(channels: Channels, request: Option<Py<PyAny>>) -> Self {
-        Self {
-            channels,
-            request,
-            body_bytes: None,
-            body_json: None,
-            form: None,
-            items: None,
-            form_data: None,
-            body_size: 0,
-        }
-    }
-
-    /// Whether somebody else made the `Request`, of a class of their own, whose methods may have read the body.
-    fn is_given(&self, py: Python<'_>) -> bool {
-        self.request
-            .as_ref()
-            .is_some_and(|request| names::request(py).map_or(true, |class| !request.bind(py).get_type().is(class)))
-    }
-
-    /// The one `Request` of this connection.
-    pub(crate) fn request(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(request) = &self.request {
-            return Ok(request.clone_ref(py));
-        }
-        let Self { channels, .. } = self;
-        let request = names::request(py)?.call1((channels.scope(py)?, channels.receive(py)?, channels.send(py)?))?;
-        if let Some(body) = &self.body_bytes {
-            request.setattr(intern!(py, "_body"), body)?;
-            request.setattr(intern!(py, "_stream_consumed"), true)?;
-        }
-        if let Some(json) = &self.body_json {
-            request.setattr(intern!(py, "_json"), json)?;
-        }
-        if let Some(form) = self.form_data(py)? {
-            request.setattr(intern!(py, "_form"), form)?;
-            request.setattr(intern!(py, "_stream_consumed"), true)?;
-        }
-        let request = request.unbind();
-        self.request = Some(request.clone_ref(py));
-        Ok(request)
-    }
-
-    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.channels.visit(visit)?;
-        let Self { request, body_bytes, body_json, items, form_data, .. } = self;
-        [request, body_bytes, body_json, items, form_data].into_iter().try_for_each(|object| visit.call(object))
-    }
-
-    /// The form as Starlette's `FormData`, for whoever asks for it.
-    pub(crate) fn form_data(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let (None, Some(form)) = (&self.form_data, self.form.take()) {
-            let pairs: Vec<_> = wire::query::pairs(&form).collect();
-            self.form_data = Some(names::form_data(py)?.call1((pairs,))?.unbind());
-        }
-        if let (None, Some(items)) = (&self.form_data, self.items.take()) {
-            self.form_data = Some(names::form_data(py)?.call1((items,))?.unbind());
-        }
-        Ok(self.form_data.as_ref().map(|form| form.clone_ref(py)))
-    }
-
-    /// Collect the fields of a form that has been read.
-    fn collect_form(&self, py: Python<'_>, plan: &Plan, collected: &mut Collected) -> PyResult<()> {
-        if let Some(form) = &self.form {
-            // It is within the limits.
-            extract::form(py, plan, form, collected)?.map_err(|_| Error::Resumed.into())
-        } else if let Some(form) = &self.form_data {
-            extract::form_items(plan, &form.bind(py).call_method0(intern!(py, "multi_items"))?, collected)
-        } else if let Some(items) = &self.items {
-            extract::form_items(plan, items.bind(py), collected)
-        } else {
-            Ok(())
-        }
-    }
 }
 
 type Arguments = SmallVec<[Py<PyAny>; 8]>;
@@ -187,27 +90,6 @@ pub(crate) struct Solver {
     before_leaf: Option<BeforeLeaf>,
     /// What the leaf has read.
     leaf: Option<Py<PyAny>>,
-}
-
-/// The attribute of a dependant with the fields that a leaf reads from the body.
-const BODY_PARAMS: &[&str] = &["body_params"];
-
-#[derive(Clone, Copy)]
-struct BeforeLeaf {
-    errors: usize,
-    is_whole: bool,
-}
-
-/// What came of collecting the arguments of a node.
-enum Collecting {
-    /// It can be called.
-    Whole,
-    /// It cannot.
-    Broken,
-    /// It need not, since its result is there.
-    Cached,
-    /// This has to be awaited.
-    Reading(Py<PyAny>),
 }
 
 impl Solver {
@@ -485,19 +367,6 @@ impl Solver {
         Ok(Need::Invalid)
     }
 
-    /// Call the endpoint, observed.
-    #[cold]
-    #[inline(never)]
-    fn call_observed(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
-        let values = self.values(py, node)?;
-        let Some(observer) = &self.observer else { return Err(Error::Resumed.into()) };
-        if node.kind == Kind::Plain {
-            observer.call_plain(py, &values).map(Need::Result)
-        } else {
-            observer.call(py, &values).map(Need::Await)
-        }
-    }
-
     /// Whether what a cached result makes needless can go unseen: not the lookups in a mapping of the application's own.
     fn may_skip(&self, py: Python<'_>) -> PyResult<bool> {
         let base = self.base.as_ref().unwrap_or(&self.plan).get();
@@ -545,370 +414,5 @@ impl Solver {
             *result = Some(cached);
         }
         true
-    }
-
-    /// Collect the arguments of `node`; no parameter or dependency of it may prevent its call.
-    #[inline]
-    fn collect(&mut self, py: Python<'_>, index: usize, node: &Node) -> PyResult<Collecting> {
-        let BeforeLeaf { errors, mut is_whole } = match self.before_leaf.take() {
-            Some(before) => before,
-            None => self.collect_parameters(py, node)?,
-        };
-        if matches!(node.body, BodyShape::Leaf) {
-            let Some(outcome) = self.leaf.take() else {
-                self.before_leaf = Some(BeforeLeaf { errors, is_whole });
-                return self.read_leaf(py, node).map(Collecting::Reading);
-            };
-            is_whole &= self.take_leaf(py, node, outcome.bind(py), BODY_PARAMS)?;
-        } else {
-            is_whole &= self.body_arguments(py, node)?;
-        }
-        let is_told = self.observer.is_some() && index + 1 == self.plan.get().nodes.len();
-        let is_broken = !is_whole || self.errors.count(py) != errors;
-        if is_broken && !is_told {
-            self.arguments.clear();
-            return Ok(Collecting::Broken);
-        }
-        for special in &node.specials {
-            let value = self.special(py, special)?;
-            self.arguments.push(value);
-        }
-        if is_told {
-            self.tell_solved(py, node)?;
-            if is_broken {
-                return Ok(Collecting::Broken);
-            }
-        }
-        if node.reuses && self.take_cached(py, node, index) {
-            self.arguments.clear();
-            return Ok(Collecting::Cached);
-        }
-        if node.kind == Kind::WrappedGenerator && self.stacks.is_none() {
-            let generator = self.call(py, node)?.unbind();
-            self.arguments.push(generator);
-        }
-        Ok(Collecting::Whole)
-    }
-
-    fn collect_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<BeforeLeaf> {
-        let errors = self.errors.count(py);
-        let mut is_whole = true;
-        for child in &node.children {
-            match self.results.get(child.node) {
-                Some(Some(value)) if child.is_argument => self.arguments.push(value.clone_ref(py)),
-                Some(Some(_)) => {}
-                _ => {
-                    is_whole = false;
-                    if child.is_argument {
-                        self.take(py, None)?;
-                    }
-                }
-            }
-        }
-        if node.leaf || self.is_unusual {
-            is_whole &= self.leaf_parameters(py, node)?;
-        } else {
-            for parameter in &node.parameters {
-                is_whole &= self.parameter(py, parameter)?;
-            }
-        }
-        Ok(BeforeLeaf { errors, is_whole })
-    }
-
-    /// Whether the request is of texts and parsed JSON, of which a plan knows what code their validation runs.
-    ///
-    /// Convertors of paths, and a `Request` of another class, may give other objects.
-    fn is_plain(&self, py: Python<'_>) -> bool {
-        let is_text = |key: &Key<Py<PyString>>| match self.collected.get(key.slot) {
-            Some(Some(Found::Received(value))) => value.bind(py).is_exact_instance_of::<PyString>(),
-            _ => true,
-        };
-        self.plan.get().keys.path.iter().all(is_text)
-            && (self.plan.get().body == BodyMode::Unread || !self.connection.is_given(py))
-    }
-
-    /// Take a value as the next argument; tell whether there is one.
-    #[inline]
-    fn take(&mut self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<bool> {
-        let is_there = value.is_some();
-        if let Some(value) = value {
-            self.arguments.push(value);
-        } else if self.observer.is_some() {
-            self.arguments.push(names::undefined(py)?.clone().unbind());
-        }
-        Ok(is_there)
-    }
-
-    /// Tell the observer of the endpoint's arguments, as far as there are any.
-    #[cold]
-    fn tell_solved(&mut self, py: Python<'_>, node: &Node) -> PyResult<()> {
-        let undefined = names::undefined(py)?;
-        let values = PyDict::new(py);
-        for (name, value) in node.keywords.bind(py).iter().zip(&self.arguments) {
-            if !value.is(undefined) {
-                values.set_item(name, value)?;
-            }
-        }
-        let errors = self.errors.list(py);
-        self.observer.as_ref().map_or(Ok(()), |observer| observer.solved(py, &values, &errors))
-    }
-
-    /// Call `node` with the collected arguments.
-    fn call<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
-        let result = node.call(py, &mut self.arguments);
-        self.arguments.drain(..).for_each(|argument| argument.drop_ref(py));
-        result
-    }
-
-    /// Call a plain callable that shares its thread with others, so that a context variable it sets stays its own.
-    fn call_in_own_context<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyAny>> {
-        let context = names::copy_context(py)?.call0()?;
-        let run = context.getattr(intern!(py, "run"))?;
-        self.arguments.insert(0, node.call.clone_ref(py));
-        let arguments = std::mem::take(&mut self.arguments);
-        ffi::vectorcall(&run, &arguments, Some(node.keywords.bind(py)))
-    }
-
-    fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> PyResult<bool> {
-        let found = parameter
-            .slots
-            .iter()
-            .enumerate()
-            .find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
-        let alias = found.map_or(0, |(alias, _)| alias);
-        let Some(location) = parameter.locations.get(alias) else { return Ok(false) };
-        let Parameter { validator, field, .. } = parameter;
-        let value = match found {
-            Some((_, Found::Read(value))) => Some(value.clone_ref(py)),
-            Some((_, Found::Received(value))) => {
-                validate::received(py, validator, value, field, location, &mut self.errors)?
-            }
-            None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors)?,
-        };
-        self.take(py, value)
-    }
-
-    /// Parameters by the Python leaf, laid out in the order of the node's keywords.
-    fn leaf_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
-        let request = self.connection.request(py)?;
-        let read = if self.is_unusual { names::unusual_values(py)? } else { names::parameter_values(py)? };
-        let outcome = read.call1((&node.dependant, request))?;
-        self.take_leaf(py, node, &outcome, &["path_params", "query_params", "header_params", "cookie_params"])
-    }
-
-    /// Take what a Python leaf has made of the `fields` of a node.
-    fn take_leaf(
-        &mut self,
-        py: Python<'_>,
-        node: &Node,
-        outcome: &Bound<'_, PyAny>,
-        fields: &[&str],
-    ) -> PyResult<bool> {
-        let (values, errors): (Bound<'_, PyDict>, Bound<'_, PyList>) = outcome.extract()?;
-        if !errors.is_empty() {
-            self.errors.extend(errors.as_any())?;
-            if self.observer.is_some() {
-                for group in fields {
-                    for field in node.dependant.bind(py).getattr(*group)?.try_iter()? {
-                        let value = values.get_item(field?.getattr(intern!(py, "name"))?)?;
-                        self.take(py, value.map(Bound::unbind))?;
-                    }
-                }
-            }
-            return Ok(false);
-        }
-        for keyword in node.keywords.bind(py).iter().skip(self.arguments.len()) {
-            match values.get_item(keyword)? {
-                Some(value) => self.arguments.push(value.unbind()),
-                None => break,
-            }
-        }
-        Ok(true)
-    }
-
-    fn body_arguments(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
-        match &node.body {
-            BodyShape::None | BodyShape::Leaf => Ok(true),
-            BodyShape::Whole(field) => {
-                let value = match &self.body {
-                    Body::Undefined => None,
-                    Body::Value(value) => Some((0, value.clone_ref(py))),
-                };
-                let value = self.body_value(py, field, value.as_ref())?;
-                let is_valid = value.is_some();
-                // FastAPI gives the whole body a value even if it is refused.
-                let is_told = self.observer.is_some();
-                self.take(py, value.or_else(|| is_told.then(|| py.None())))?;
-                Ok(is_valid)
-            }
-            BodyShape::Embedded(fields) => self.embedded(py, node, fields),
-            BodyShape::Form(fields) => {
-                let mut whole = true;
-                for field in fields {
-                    whole &= self.parameter(py, field)?;
-                }
-                Ok(whole)
-            }
-        }
-    }
-
-    fn embedded(&mut self, py: Python<'_>, node: &Node, fields: &[BodyField]) -> PyResult<bool> {
-        let object = match &self.body {
-            Body::Undefined => None,
-            Body::Value(value) => match value.bind(py).cast_exact::<PyDict>() {
-                Ok(object) => Some(object.clone()),
-                Err(_) => return self.leaf_body(py, node),
-            },
-        };
-        let mut whole = true;
-        for field in fields {
-            let mut found = None;
-            if let Some(object) = &object {
-                for (index, alias) in field.aliases.iter().enumerate() {
-                    if let Some(value) = object.get_item(alias.bind(py))? {
-                        found = Some((index, value.unbind()));
-                        break;
-                    }
-                }
-            }
-            let value = self.body_value(py, field, found.as_ref())?;
-            whole &= self.take(py, value)?;
-        }
-        Ok(whole)
-    }
-
-    fn body_value(
-        &mut self,
-        py: Python<'_>,
-        field: &BodyField,
-        found: Option<&(usize, Py<PyAny>)>,
-    ) -> validate::Validated {
-        let errors = &mut self.errors;
-        let alias = found.map_or(0, |(alias, _)| *alias);
-        let Some(location) = field.locations.get(alias) else { return Ok(None) };
-        match found {
-            Some((_, value)) => validate::received(py, &field.validator, value, &field.field, location, errors),
-            None => validate::absent(py, &field.absent, &field.validator, &field.field, location, errors),
-        }
-    }
-
-    fn leaf_body(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
-        let body = self.received_body(py)?;
-        let outcome = names::body_values(py)?.call1((&node.dependant, body, &self.plan))?;
-        self.take_leaf(py, node, &outcome, BODY_PARAMS)
-    }
-
-    /// An awaitable of what the Python leaf makes of the body for `node`.
-    fn read_leaf(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
-        let body = self.received_body(py)?;
-        Ok(names::read_body_values(py)?.call1((&node.dependant, body, &self.plan))?.unbind())
-    }
-
-    /// The body as FastAPI has it: a form, parsed JSON or bytes.
-    fn received_body(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.sent_body(py)? {
-            None => Ok(names::undefined(py)?.clone().unbind()),
-            Some(body) => Ok(body),
-        }
-    }
-
-    /// The same; nothing if none was sent.
-    pub(crate) fn sent_body(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match &self.body {
-            Body::Undefined => self.connection.form_data(py),
-            Body::Value(value) => Ok(Some(value.clone_ref(py))),
-        }
-    }
-
-    fn special(&mut self, py: Python<'_>, special: &Special) -> PyResult<Py<PyAny>> {
-        match special {
-            Special::Request => self.connection.request(py),
-            Special::SecurityScopes(make) => make.call0(py),
-            Special::BackgroundTasks => {
-                if self.background.is_none() {
-                    self.background = Some(names::background_tasks(py)?.call0()?.unbind());
-                }
-                Ok(self.background.as_ref().map_or_else(|| py.None(), |tasks| tasks.clone_ref(py)))
-            }
-            Special::Response => {
-                if self.response.is_none() {
-                    self.response = Some(names::sub_response(py)?.call0()?.unbind());
-                }
-                Ok(self.response.as_ref().map_or_else(|| py.None(), |response| response.clone_ref(py)))
-            }
-        }
-    }
-
-    /// Whether an async generator was on its way to its `yield`; it is not any more.
-    pub(crate) fn take_entering(&mut self) -> bool {
-        self.entering.take().is_some()
-    }
-
-    /// Enter the cancel scope that protects the ends of async generators, before the first of them.
-    fn enter_scope(&self, py: Python<'_>) -> PyResult<()> {
-        if self.exits.scope(py).is_none() {
-            let object = names::enter_scope(py)?.call0()?.unbind();
-            self.exits.push(Exit { object, kind: exits::Kind::Scope, lifetime: Lifetime::Request });
-        }
-        Ok(())
-    }
-
-    /// Run a synchronous generator to its `yield`.
-    fn enter(&mut self, py: Python<'_>, node: &Node, own_context: bool) -> PyResult<Py<PyAny>> {
-        let made = if node.kind == Kind::WrappedGenerator { self.arguments.pop() } else { None };
-        let generator = match made {
-            Some(generator) => generator.into_bound(py),
-            None => self.call(py, node)?,
-        };
-        let mut next = generator
-            .getattr(intern!(py, "__next__"))
-            .map_err(|error| unless_iterator(&generator, error, "__next__", "an iterator"))?;
-        let mut arguments = Arguments::new();
-        if own_context {
-            arguments.push(next.unbind());
-            next = names::copy_context(py)?.call0()?.getattr(intern!(py, "run"))?;
-        }
-        match ffi::vectorcall(&next, &arguments, None) {
-            Ok(value) => {
-                self.exits.push(Exit { object: generator.unbind(), kind: exits::Kind::Plain, lifetime: node.lifetime });
-                Ok(value.unbind())
-            }
-            Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The arguments of a node, by name.
-    fn values<'py>(&mut self, py: Python<'py>, node: &Node) -> PyResult<Bound<'py, PyDict>> {
-        let arguments = std::mem::take(&mut self.arguments);
-        let values = PyDict::new(py);
-        for (name, value) in node.keywords.bind(py).iter().zip(&arguments) {
-            values.set_item(name, value)?;
-        }
-        Ok(values)
-    }
-
-    /// Let Python call a dependency, and enter it in an exit stack if it is a generator.
-    fn call_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
-        let values = self.values(py, node)?;
-        let stack = self.stacks.as_ref().map(|(request, function)| {
-            if node.lifetime == Lifetime::Function { function.clone_ref(py) } else { request.clone_ref(py) }
-        });
-        let request = self.connection.request(py)?;
-        Ok(names::call_dependency(py)?.call1((&node.dependant, values, request, stack))?.unbind())
-    }
-}
-
-/// The error of a generator that ended before its `yield`, in `contextlib`'s words.
-pub(crate) fn no_yield() -> PyErr {
-    PyRuntimeError::new_err("generator didn't yield")
-}
-
-/// The error of a dependency with `yield` that gave no generator, as one wrapped by `contextmanager` does.
-#[cold]
-fn unless_iterator(generator: &Bound<'_, PyAny>, error: PyErr, method: &str, kind: &'static str) -> PyErr {
-    match (generator.hasattr(method), generator.get_type().name()) {
-        (Ok(false), Ok(class)) => Error::Iterator { class: class.to_string(), kind }.into(),
-        _ => error,
     }
 }
