@@ -79,6 +79,12 @@ async def warm(app: Any) -> None:
     await ask(app, path="/nowhere")
 
 
+async def passes(request: Request, call_next: Any) -> Response:
+    """Pass the request on, and return what comes of it."""
+    response: Response = await call_next(request)
+    return response
+
+
 @scenario
 async def an_asyncio_timeout_in_the_middleware_leaves_the_endpoint_alone(f: ModuleType) -> Any:
     app, log = f.FastAPI(), []
@@ -264,11 +270,7 @@ async def a_client_hangs_up_while_the_endpoint_streams(f: ModuleType) -> Any:
         return StreamingResponse(chunks())
 
     for _ in range(3):
-
-        @app.middleware("http")
-        async def passes(request: Request, call_next: Any) -> Response:
-            response: Response = await call_next(request)
-            return response
+        app.middleware("http")(passes)
 
     await warm(app)
     messages, raised = await asyncio.wait_for(ask(app, Client(hangs_up_after=4)), 5)
@@ -312,10 +314,7 @@ async def a_background_task_sees_the_disconnect_after_the_response(f: ModuleType
         await request.body()
         return {"a": "b"}
 
-    @app.middleware("http")
-    async def passes(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        return response
+    app.middleware("http")(passes)
 
     await warm(app)
     return await asyncio.wait_for(ask(app), 5), log
@@ -387,11 +386,7 @@ async def what_is_below_sends_from_tasks_of_its_own(f: ModuleType) -> Any:
     app.mount("/", below)
 
     for _ in range(2):
-
-        @app.middleware("http")
-        async def passes(request: Request, call_next: Any) -> Response:
-            response: Response = await call_next(request)
-            return response
+        app.middleware("http")(passes)
 
     await warm(app)
     return await ask(app)
@@ -407,10 +402,7 @@ async def what_is_below_sends_something_unknown(f: ModuleType) -> Any:
 
     app.mount("/", below)
 
-    @app.middleware("http")
-    async def passes(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        return response
+    app.middleware("http")(passes)
 
     await warm(app)
     return await ask(app)
@@ -433,10 +425,7 @@ async def a_task_that_the_endpoint_started_is_its_own(f: ModuleType) -> Any:
                 others.start_soon(work, number)
         return {"numbers": [task.result() for task in tasks] + await asyncio.gather(work(4), work(5))}
 
-    @app.middleware("http")
-    async def passes(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        return response
+    app.middleware("http")(passes)
 
     await warm(app)
     return await ask(app), log
@@ -456,10 +445,7 @@ async def a_task_that_was_started_runs_while_the_endpoint_yields_once(f: ModuleT
         log.append("endpoint")
         await task
 
-    @app.middleware("http")
-    async def passes(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        return response
+    app.middleware("http")(passes)
 
     await warm(app)
     return await ask(app), log
