@@ -74,7 +74,7 @@ pub(super) fn node(recipe: NodeRecipe) -> PyResult<Node> {
 }
 
 fn unknown(word: &str) -> PyErr {
-    Error::Recipe { what: "type", word: word.to_owned() }.into()
+    Error::Type { word: word.to_owned() }.into()
 }
 
 fn model(recipe: ModelRecipe) -> PyResult<Model> {
