@@ -7,6 +7,7 @@ case is served instead, on the engine's protocol under uvloop; its client is ano
 import asyncio
 import gc
 import sys
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
@@ -33,6 +34,16 @@ def _mark() -> None:
     sys.setrecursionlimit(sys.getrecursionlimit())
 
 
+async def _count_requests(requests: Callable[[int], Awaitable[None]]) -> None:
+    await requests(FEW)
+    gc.collect()
+    _mark()
+    await requests(FEW)
+    _mark()
+    await requests(MANY)
+    _mark()
+
+
 async def _count(case: Case) -> None:
     app = case.build(import_module("ferroapi"))
     answer = await ask(app, case.request)
@@ -43,13 +54,7 @@ async def _count(case: Case) -> None:
         for _ in range(times):
             await app(scope.copy(), Receiver(messages), discard)
 
-    await requests(FEW)
-    gc.collect()
-    _mark()
-    await requests(FEW)
-    _mark()
-    await requests(MANY)
-    _mark()
+    await _count_requests(requests)
 
 
 # Sends as many requests as a line says, one after the other on one connection, and answers with a line.
@@ -86,13 +91,7 @@ async def _count_served() -> None:
         client.stdin.write(b"%d\n" % times)
         assert await client.stdout.readline() == b"done\n"
 
-    await requests(FEW)
-    gc.collect()
-    _mark()
-    await requests(FEW)
-    _mark()
-    await requests(MANY)
-    _mark()
+    await _count_requests(requests)
     client.stdin.close()
     await client.wait()
     server.close()
