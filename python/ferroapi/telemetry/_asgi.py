@@ -4,7 +4,6 @@ The observation itself, which needs opentelemetry, is in `_observation`.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -86,12 +85,13 @@ class NativeTelemetry:
             return False
         if telemetry_possible(self.config):
             return True
-        if "opentelemetry" not in sys.modules:
+        providers = global_providers()
+        if providers is None:
             return False
-        config, providers = self.config.copy(), global_providers()
+        config = self.config.copy()
         # A provider may have been set before the snapshot was taken.
         is_possible = telemetry_possible(config)
-        self._unobserved = None if is_possible or providers is None else (providers, config)
+        self._unobserved = None if is_possible else (providers, config)
         return is_possible
 
     async def __call__(
