@@ -36,7 +36,7 @@ _SPEAKS_FOR: dict[str, tuple[str, ...]] = {
     "fastapi.applications": ("fastapi._operations",),
     "fastapi.dependencies.utils": ("fastapi.dependencies._",),
     "fastapi.openapi.utils": ("fastapi.openapi._",),
-    "fastapi.routing": ("fastapi._routing.", "fastapi._request.", "fastapi._operations"),
+    "fastapi.routing": ("fastapi._routing.", "fastapi._engine.", "fastapi._operations"),
 }
 
 # Attributes that the face keeps for itself; every other one is read from, and written to, ferroapi.

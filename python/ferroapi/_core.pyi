@@ -432,7 +432,7 @@ class Shape:
     """A response model whose JSON is known beforehand, compiled: written without pydantic."""
 
     def __new__(cls, recipe: Any, exclude_none: bool) -> Self:
-        """Compile a `ferroapi._request.shape.NodeRecipe`.
+        """Compile a `ferroapi._models.model_serializer.NodeRecipe`.
 
         Raises:
             ValueError: the recipe has an unknown word, or lacks a part.

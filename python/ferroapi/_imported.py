@@ -85,7 +85,7 @@ _SOURCES: dict[str, dict[str, str]] = {
     "routing": {
         "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
         "ferroapi._compat": "lenient_issubclass",
-        "ferroapi._request.items": "_normalize_non_finite_floats",
+        "ferroapi._engine.items": "_normalize_non_finite_floats",
         "ferroapi._routing.frontend": "_FrontendRoute _FrontendStaticFiles _frontend_dependency_endpoint "
         "_frontend_path_specificity _get_resolved_absolute_path _is_frontend_navigation_request "
         "_iter_accept_media_types",
@@ -125,7 +125,7 @@ _SPOKEN_FOR: dict[str, dict[str, str]] = {
     "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
     "routing": {
         "ferroapi": "_operations",
-        "ferroapi._request": "body context events items response session stream",
+        "ferroapi._engine": "body context events items response session stream",
         "ferroapi._routing": "dispatch frontend include lifespan matching scope state table",
     },
 }

@@ -25,9 +25,9 @@ from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
+from ferroapi._engine import entrance
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
-from ferroapi._middleware import entrance
 from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
 from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations

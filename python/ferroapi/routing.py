@@ -26,6 +26,16 @@ from typing_extensions import deprecated as deprecated_function
 from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
+from ferroapi._engine.body import BodyRecipe, read_body
+from ferroapi._engine.compile import PathOperation, WebSocketOperation
+from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
+from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.response import ResponseRecipe, adopt_response, build_response
+from ferroapi._engine.response import run_endpoint_function as run_endpoint_function
+from ferroapi._engine.response import serialize_response as serialize_response
+from ferroapi._engine.session import request_response as request_response
+from ferroapi._engine.session import websocket_session as websocket_session
+from ferroapi._engine.stream import stream_response
 from ferroapi._foreign import refuse_foreign, refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._imported import imported_names
@@ -42,16 +52,6 @@ from ferroapi._options import (
     RouterOptions,
     RouterRouteOptions,
 )
-from ferroapi._request.body import BodyRecipe, read_body
-from ferroapi._request.context import _extract_endpoint_context as _extract_endpoint_context
-from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.plan import PathOperation, WebSocketOperation
-from ferroapi._request.response import ResponseRecipe, adopt_response, build_response
-from ferroapi._request.response import run_endpoint_function as run_endpoint_function
-from ferroapi._request.response import serialize_response as serialize_response
-from ferroapi._request.session import request_response as request_response
-from ferroapi._request.session import websocket_session as websocket_session
-from ferroapi._request.stream import stream_response
 from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path

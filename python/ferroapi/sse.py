@@ -1,6 +1,6 @@
 """Server-sent events: the event model, its wire format and the response class that marks a stream of them.
 
-It formats; `_request.stream` decides when events and keep-alive pings are sent.
+It formats; `_engine.stream` decides when events and keep-alive pings are sent.
 """
 
 import re

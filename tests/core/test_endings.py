@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 
-from ferroapi._request.native import Unscoped, enter_scope
+from ferroapi._engine.rare import Unscoped, enter_scope
 
 from .asgi import ask, http_scope
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartParser
 
-from ferroapi._request.whole_form import TRUNCATED
+from ferroapi._engine.whole_form import TRUNCATED
 from ferroapi._routing.table import native_plan
 
 from .asgi import Answer, ask, http_scope

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
 from ferroapi import Depends, FastAPI, _core
-from ferroapi._request import graph
+from ferroapi._engine import graph
 
 
 def _panic() -> type[BaseException]:

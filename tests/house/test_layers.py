@@ -32,20 +32,26 @@ PYTHON = {
     "server": "_core _middleware.texts",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "_core _witness routing _middleware.chain _middleware.entrance _routing.dispatch _routing.table "
+    "applications": "_core _witness routing _middleware.chain _engine.entrance _routing.dispatch _routing.table "
     f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
     f"telemetry._* requests responses {SMALL}",
-    "routing": f"_witness _routing.* _request.* dependencies.* _operations _options _signature _body_limit "
+    "routing": f"_witness _routing.* _engine.* dependencies.* _operations _options _signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware.*": "_middleware.* _core _witness",
     "_witness": "_core",
-    "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _request.plan telemetry._*",
-    "_routing.dispatch": "_core _body_limit _witness _routing.* _request.connection _request.native _form_limits "
+    "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
+    "_routing.dispatch": "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
     "telemetry._*",
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
-    "_request.*": f"_request.* _received _shown_errors {DEPENDENCIES} security.* exception_handlers _routing.scope "
-    f"_witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core {FIELDS} {SMALL}",
+    "_engine.entrance": "_core",
+    "_threads.workers": "_threads.anyio_pool",
+    "_threads.anyio_pool": "_core",
+    "_models.silent": f"{FIELDS}",
+    "_models.*": f"_core _models.* {FIELDS} {DEPENDENCIES}",
+    "_engine.*": f"_engine.* _models.* _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
+    f"_routing.scope _witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core "
+    f"{FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
     "openapi._descriptions": "",
@@ -92,7 +98,7 @@ PYTHON_DEFERRED = {
     ("pytest_plugin", "(package)"): "only for the version in the report's header",
     ("_compat.v2", "params"): "params imports it; needed for the rare field that is a parameter class",
     ("_options", "*"): "the quoted annotations of the options are resolved for inspect.signature only",
-    ("_request.native", "routing"): "the patch points are looked up in routing's globals at the time of use",
+    ("_engine.rare", "routing"): "the patch points are looked up in routing's globals at the time of use",
     ("applications", "telemetry._runtime"): "telemetry is imported only where it is configured",
     ("telemetry._asgi", "telemetry._observation"): "likewise",
     ("openapi.*", "routing"): "the document reads the routes of applications that stand above it",

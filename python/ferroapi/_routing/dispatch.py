@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._body_limit import below_body_limit
+from ferroapi._engine.connection import run_connection
+from ferroapi._engine.rare import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.connection import run_connection
-from ferroapi._request.native import FAILURE_KEY
 from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter

@@ -23,9 +23,9 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._body_limit import below_body_limit, countable_limit, get_body_size_limit
+from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.plan import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._routing.changes import ObservedRoute, observe
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match

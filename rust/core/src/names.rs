@@ -57,95 +57,95 @@ imported!(leave_task, "asyncio", "_leave_task");
 imported!(exception, "sys", "exception");
 imported_type!(bound_method, "types", "MethodType");
 
-// ferroapi: the cold half of the native path (python/ferroapi/_request/native.py)
+// ferroapi: the cold half of the native path (python/ferroapi/_engine/rare.py)
 imported!(
     /// `(field, error, loc) -> list`: the error list of one failed field.
-    field_errors, "ferroapi._request.native", "field_errors"
+    field_errors, "ferroapi._engine.rare", "field_errors"
 );
 imported!(
     /// `(loc) -> list`: the one error of a required field that is absent.
-    missing_error, "ferroapi._request.native", "missing_errors"
+    missing_error, "ferroapi._engine.rare", "missing_errors"
 );
 imported!(
     /// `(dependant, request) -> (values, errors)`: one node's parameters by the Python leaf.
-    parameter_values, "ferroapi._request.native", "parameter_values"
+    parameter_values, "ferroapi._engine.rare", "parameter_values"
 );
 imported!(
     /// `(dependant, request) -> (values, errors)`: the same of a scope that is not of the types that servers use.
-    unusual_values, "ferroapi._request.native", "unusual_values"
+    unusual_values, "ferroapi._engine.rare", "unusual_values"
 );
 imported!(
     /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
-    body_values, "ferroapi._request.native", "body_values"
+    body_values, "ferroapi._engine.rare", "body_values"
 );
 imported!(
     /// `(dependant, body, plan) -> awaitable of (values, errors)`: the same where that may have to wait.
-    read_body_values, "ferroapi._request.native", "read_body_values"
+    read_body_values, "ferroapi._engine.rare", "read_body_values"
 );
 imported!(
     /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
-    body_failure, "ferroapi._request.native", "body_failure"
+    body_failure, "ferroapi._engine.rare", "body_failure"
 );
 imported!(
     /// `(errors, body, body_size, operation, scope) -> RequestValidationError`.
-    request_invalid, "ferroapi._request.native", "request_invalid"
+    request_invalid, "ferroapi._engine.rare", "request_invalid"
 );
 imported!(
     /// `(errors, content, operation, scope) -> ResponseValidationError`.
-    response_invalid, "ferroapi._request.native", "response_invalid"
+    response_invalid, "ferroapi._engine.rare", "response_invalid"
 );
 imported!(
     /// `() -> Response`: the response that dependencies write headers and status to.
-    sub_response, "ferroapi._request.native", "sub_response"
+    sub_response, "ferroapi._engine.rare", "sub_response"
 );
 imported!(
     /// `() -> BackgroundTasks`.
-    background_tasks, "ferroapi._request.native", "background_tasks"
+    background_tasks, "ferroapi._engine.rare", "background_tasks"
 );
 imported!(
     /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
-    call_dependency, "ferroapi._request.native", "call_dependency"
+    call_dependency, "ferroapi._engine.rare", "call_dependency"
 );
 imported!(
     /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
-    start_stream, "ferroapi._request.native", "start_stream"
+    start_stream, "ferroapi._engine.rare", "start_stream"
 );
 imported!(
     /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
-    build_response, "ferroapi._request.native", "build_response"
+    build_response, "ferroapi._engine.rare", "build_response"
 );
 imported!(
     /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
-    default_answer, "ferroapi._request.native", "default_answer"
+    default_answer, "ferroapi._engine.rare", "default_answer"
 );
 imported!(
     /// `(errors, handlers, body_size, scope) -> Response | None`: the default 422, if the default handler is the one in charge.
-    default_refusal, "ferroapi._request.native", "default_refusal"
+    default_refusal, "ferroapi._engine.rare", "default_refusal"
 );
 imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
 imported!(
     /// `() -> Exception`: what stands for a path that no route answers.
-    not_found, "ferroapi._request.native", "not_found"
+    not_found, "ferroapi._engine.rare", "not_found"
 );
 imported!(
     /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
-    answer_failure, "ferroapi._request.native", "answer_failure"
+    answer_failure, "ferroapi._engine.rare", "answer_failure"
 );
 imported!(
     /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
-    open_stacks, "ferroapi._request.native", "open_stacks"
+    open_stacks, "ferroapi._engine.rare", "open_stacks"
 );
 imported!(
     /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
-    close_stack, "ferroapi._request.native", "close_stack"
+    close_stack, "ferroapi._engine.rare", "close_stack"
 );
 imported!(
     /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
-    enter_scope, "ferroapi._request.native", "enter_scope"
+    enter_scope, "ferroapi._engine.rare", "enter_scope"
 );
 imported_type!(
     /// What `enter_scope` returns where no scope is needed.
-    unscoped, "ferroapi._request.native", "Unscoped"
+    unscoped, "ferroapi._engine.rare", "Unscoped"
 );
 imported!(
     /// `() -> awaitable`.
@@ -153,13 +153,13 @@ imported!(
 );
 imported!(
     /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
-    close_async, "ferroapi._request.native", "close_async"
+    close_async, "ferroapi._engine.rare", "close_async"
 );
 imported!(form_data, "starlette.datastructures", "FormData");
 imported!(headers, "starlette.datastructures", "Headers");
 imported!(
     /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
-    form_limit_error, "ferroapi._request.native", "form_limit_error"
+    form_limit_error, "ferroapi._engine.rare", "form_limit_error"
 );
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
 
@@ -183,48 +183,48 @@ imported!(
     limited_receive, "ferroapi._body_limit", "limited_receive"
 );
 
-// ferroapi: worker threads (python/ferroapi/_request/workers.py)
+// ferroapi: worker threads (python/ferroapi/_threads/workers.py)
 imported!(
     /// `(is_limited) -> Loan | None`: a worker thread for one call, if none has to be started.
-    borrow_thread, "ferroapi._request.workers", "borrow"
+    borrow_thread, "ferroapi._threads.workers", "borrow"
 );
 imported!(
     /// `(callable, is_limited) -> awaitable`: the call made by `AnyIO`.
-    run_sync, "ferroapi._request.workers", "run_sync"
+    run_sync, "ferroapi._threads.workers", "run_sync"
 );
 imported!(
     /// `(loan)`: the end of a loan after a call that was waited for in place.
-    return_thread, "ferroapi._request.anyio_pool", "return_thread"
+    return_thread, "ferroapi._threads.anyio_pool", "return_thread"
 );
 imported!(
     /// `(loan) -> (schedule, settle, future)`: how the thread tells the event loop.
-    thread_report, "ferroapi._request.anyio_pool", "report"
+    thread_report, "ferroapi._threads.anyio_pool", "report"
 );
 imported!(
     /// `(loan, future) -> awaitable`: the result of a call that is under way.
-    await_thread, "ferroapi._request.anyio_pool", "wait"
+    await_thread, "ferroapi._threads.anyio_pool", "wait"
 );
 imported_type!(
     /// The class of what `__anext__` of an async generator returns: it is its own iterator.
-    async_generator_step, "ferroapi._request.native", "AsyncGeneratorStep"
+    async_generator_step, "ferroapi._engine.rare", "AsyncGeneratorStep"
 );
 imported!(
     /// `(response, scope, receive, send) -> awaitable`: what calling a `StreamingResponse` does.
-    send_stream, "ferroapi._request.sending", "send_stream"
+    send_stream, "ferroapi._engine.sending", "send_stream"
 );
 
-// ferroapi: multipart forms (python/ferroapi/_request/multipart.py)
+// ferroapi: multipart forms (python/ferroapi/_engine/multipart.py)
 imported!(
     /// `(parts) -> items | None`: the items of a form, unless Starlette's parser has to read it.
-    multipart_items, "ferroapi._request.multipart", "multipart_items"
+    multipart_items, "ferroapi._engine.multipart", "multipart_items"
 );
 imported!(
     /// `(scope, chunks, messages, receive, is_form) -> awaitable`: the form or the bytes as Starlette reads them.
-    read_by_starlette, "ferroapi._request.multipart", "read_by_starlette"
+    read_by_starlette, "ferroapi._engine.multipart", "read_by_starlette"
 );
 imported!(
     /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.
-    read_limited, "ferroapi._request.multipart", "read_limited"
+    read_limited, "ferroapi._engine.multipart", "read_limited"
 );
 imported!(
     /// `(form) -> int`: what it had at least in its request, in bytes.
@@ -232,15 +232,15 @@ imported!(
 );
 imported!(
     /// `(items) -> list`: the files among them.
-    uploads, "ferroapi._request.multipart", "uploads"
+    uploads, "ferroapi._engine.multipart", "uploads"
 );
 imported!(
     /// `(files) -> awaitable`.
-    close_files, "ferroapi._request.multipart", "close_files"
+    close_files, "ferroapi._engine.multipart", "close_files"
 );
 imported!(
     /// `(awaitable, files) -> awaitable`: close the files when something else is done.
-    close_files_after, "ferroapi._request.multipart", "close_files_after"
+    close_files_after, "ferroapi._engine.multipart", "close_files_after"
 );
 
 // ferroapi: middleware functions (python/ferroapi/_middleware/below.py)

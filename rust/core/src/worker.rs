@@ -1,6 +1,6 @@
 //! A call in a worker thread: handed over here, and waited for in place where it is known to be short.
 //!
-//! The threads are `AnyIO`'s own (`ferroapi._request.anyio_pool`); only the queue that each of them reads is this one.
+//! The threads are `AnyIO`'s own (`ferroapi._threads.anyio_pool`); only the queue that each of them reads is this one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};

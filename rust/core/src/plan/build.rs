@@ -1,4 +1,4 @@
-//! Python's description of a path operation (`ferroapi._request.plan`) becomes a `Plan`: every check of the build is here.
+//! Python's description of a path operation (`ferroapi._engine.compile`) becomes a `Plan`: every check of the build is here.
 
 use std::sync::Arc;
 

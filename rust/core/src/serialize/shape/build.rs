@@ -7,7 +7,7 @@ use super::scalar;
 use super::{Field, Kind, Member, Model, Node};
 use crate::error::Error;
 
-/// `ferroapi._request.shape.NodeRecipe`.
+/// `ferroapi._models.model_serializer.NodeRecipe`.
 #[derive(FromPyObject)]
 pub(super) struct NodeRecipe {
     kind: String,

@@ -1,5 +1,5 @@
 //! A response model whose JSON is known beforehand: written from the values themselves, without pydantic.
-//! Built with the plan from `ferroapi._request.shape`; any value that is not exactly as expected is left to pydantic.
+//! Built with the plan from `ferroapi._models.model_serializer`; any value that is not exactly as expected is left to pydantic.
 //! Source: pydantic behaviour, `TypeAdapter.validate_python(from_attributes=True)` and `TypeAdapter.dump_json`.
 mod build;
 mod classes;

@@ -16,12 +16,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from ferroapi import _core
 from ferroapi._compat import ModelField
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
-from ferroapi._request.body import BodyRecipe
-from ferroapi._request.graph import Graph, Unplannable, kind_of, parts_of, validates_itself
-from ferroapi._request.items import ItemSerializer, event_serializer, item_serializer
-from ferroapi._request.response import ResponseRecipe
-from ferroapi._request.shape import response_shape
-from ferroapi._request.source import source_of
+from ferroapi._engine.body import BodyRecipe
+from ferroapi._engine.graph import Graph, Unplannable, kind_of, parts_of, validates_itself
+from ferroapi._engine.items import ItemSerializer, event_serializer, item_serializer
+from ferroapi._engine.response import ResponseRecipe
+from ferroapi._engine.source import source_of
+from ferroapi._models.model_serializer import response_shape
 from ferroapi._witness import Part
 from ferroapi.dependencies.models import (
     Dependant,

@@ -24,14 +24,14 @@ from ferroapi import _core, background
 from ferroapi._body_limit import unlimited
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _located
+from ferroapi._engine.body import body_error
+from ferroapi._engine.compile import PathOperation, WebSocketOperation
+from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.response import build_response as _build_response
+from ferroapi._engine.session import RESPONSE_NOT_AWAITED, checked_send
+from ferroapi._engine.stream import stream_response
 from ferroapi._middleware import scopes
 from ferroapi._received import received
-from ferroapi._request.body import body_error
-from ferroapi._request.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._request.plan import PathOperation, WebSocketOperation
-from ferroapi._request.response import build_response as _build_response
-from ferroapi._request.session import RESPONSE_NOT_AWAITED, checked_send
-from ferroapi._request.stream import stream_response
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response

@@ -14,7 +14,7 @@ import anyio
 from anyio import BrokenResourceError
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from ferroapi._request import sending
+from ferroapi._engine import sending
 from ferroapi.sse import KEEPALIVE_COMMENT
 
 _BUFFERED_EVENTS = 1

@@ -1,4 +1,4 @@
-"""A streaming response on its way (`ferroapi._request.sending`): every message and every call, beside FastAPI's.
+"""A streaming response on its way (`ferroapi._engine.sending`): every message and every call, beside FastAPI's.
 
 Each scenario runs under FastAPI, and under ferroapi with its own sender and with Starlette's, to which it falls back.
 """
@@ -14,9 +14,9 @@ import anyio
 import pytest
 from starlette.responses import StreamingResponse
 
-from ferroapi._request import sending
+from ferroapi._engine import sending
 
-from .core.asgi import ask, http_scope
+from ..core.asgi import ask, http_scope
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 CONTENDERS = ("fastapi", "ferroapi", "ferroapi, falling back")

@@ -1,4 +1,4 @@
-"""A response model's core schema becomes a `_core.Shape`, if its JSON is known beforehand; `plan` asks for it once.
+"""A response model's core schema becomes a `_core.Shape`, if its JSON is known beforehand; `compile` asks for it once.
 
 A schema says how values are validated and written. Whatever in one is not known here leaves the model to pydantic.
 """
@@ -14,7 +14,7 @@ from pydantic_core import SchemaSerializer
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
-from ferroapi._request.silent import is_made_silently, is_watched
+from ferroapi._models.silent import is_made_silently, is_watched
 
 _LARGEST = 2048
 """Types within one response model, above which it is left to pydantic."""

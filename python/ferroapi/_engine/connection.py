@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from ferroapi import _core
 from ferroapi._compat import Undefined
-from ferroapi._request.session import bounded_close
+from ferroapi._engine.session import bounded_close
 
 
 async def run_connection(plan: _core.Plan, scope: Scope, receive: Receive, send: Send, application: Any) -> None:

@@ -1,6 +1,6 @@
 """A parameter's core schema becomes what `_core` makes of its text, if that is known without asking pydantic.
 
-What is refused, and every text of another form, stays with pydantic; `plan` asks for it once a parameter.
+What is refused, and every text of another form, stays with pydantic; `compile` asks for it once a parameter.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
-from ferroapi._request.silent import is_watched
+from ferroapi._models.silent import is_watched
 
 _LARGEST = 10**18 - 1
 """Integers beyond this are read by pydantic."""

@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model, model_validato
 from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
-from ferroapi._request.scalar import scalar_of
-from ferroapi._request.shape import response_shape
-from ferroapi._request.silent import is_copied_silently, is_validated_silently
+from ferroapi._models.model_serializer import response_shape
+from ferroapi._models.scalar import scalar_of
+from ferroapi._models.silent import is_copied_silently, is_validated_silently
 
 
 class Size(Enum):

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
 from ferroapi import _core
-from ferroapi._request.whole_form import read_form
+from ferroapi._engine.whole_form import read_form
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi._witness import Part
 

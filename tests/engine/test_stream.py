@@ -1,4 +1,4 @@
-"""Streams: server-sent events with keep-alive, JSON lines and raw chunks (`ferroapi._request.stream`)."""
+"""Streams: server-sent events with keep-alive, JSON lines and raw chunks (`ferroapi._engine.stream`)."""
 
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ferroapi import Depends, FastAPI, Response, routing
-from ferroapi._request.items import _normalize_non_finite_floats
+from ferroapi._engine.items import _normalize_non_finite_floats
 from ferroapi.responses import StreamingResponse
 from ferroapi.sse import EventSourceResponse, ServerSentEvent
 from ferroapi.testclient import TestClient

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from ferroapi._compat import ModelField
 from ferroapi._compat.v2 import _located
-from ferroapi._request.context import DescribeEndpoint
-from ferroapi._request.response import ResponseRecipe
-from ferroapi._request.shape import response_shape
+from ferroapi._engine.context import DescribeEndpoint
+from ferroapi._engine.response import ResponseRecipe
+from ferroapi._models.model_serializer import response_shape
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import ResponseValidationError
 from ferroapi.sse import ServerSentEvent, format_sse_event

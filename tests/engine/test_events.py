@@ -1,4 +1,4 @@
-"""How server-sent events are produced ahead of what is sent (`ferroapi._request.events`), beside FastAPI.
+"""How server-sent events are produced ahead of what is sent (`ferroapi._engine.events`), beside FastAPI.
 
 Each scenario runs under FastAPI, and under ferroapi with channels of its own and with AnyIO's, to which it falls back.
 What is sent, and how far the generator has come when something fails or leaves, is equal to the turn of the event loop.
@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ferroapi._request import sending
+from ferroapi._engine import sending
 
-from .core.asgi import http_scope
+from ..core.asgi import http_scope
 
 CONTENDERS = ("fastapi", "ferroapi", "ferroapi, falling back")
 

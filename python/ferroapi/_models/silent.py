@@ -1,7 +1,7 @@
 """Whether values can be made, and received ones validated, without running code of the application's.
 
-The one place that knows: `plan` asks for what may be done in a worker thread, `shape` and `scalar` for what may be done
-without pydantic. Whatever is not known here is taken for such code.
+The one place that knows: `compile` asks for what may be done in a worker thread, `model_serializer` and `scalar` for
+what may be done without pydantic. Whatever is not known here is taken for such code.
 """
 
 from collections.abc import Iterable, Mapping

@@ -11,15 +11,15 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ferroapi._request.events import checkpoint, start_events, with_checkpoints
-from ferroapi._request.items import ItemSerializer
-from ferroapi._request.response import ResponseRecipe, add_solved_headers, response_arguments
+from ferroapi._engine.events import checkpoint, start_events, with_checkpoints
+from ferroapi._engine.items import ItemSerializer
+from ferroapi._engine.response import ResponseRecipe, add_solved_headers, response_arguments
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.exceptions import EndpointContext
 
 if TYPE_CHECKING:
-    from ferroapi._request.plan import PathOperation
+    from ferroapi._engine.compile import PathOperation
 
 _EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 

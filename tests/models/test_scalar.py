@@ -19,10 +19,10 @@ from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
 from ferroapi._core import Scalar
-from ferroapi._request import graph
-from ferroapi._request.scalar import scalar_of
+from ferroapi._engine import graph
+from ferroapi._models.scalar import scalar_of
 
-from .asgi import Answer, ask, http_scope
+from ..core.asgi import Answer, ask, http_scope
 
 BOUNDS = ("ge", "gt", "le", "lt")
 EDGES = [

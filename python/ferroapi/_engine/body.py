@@ -15,9 +15,9 @@ from starlette.requests import Request
 from ferroapi import _core, params
 from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
+from ferroapi._engine.context import DescribeEndpoint, request_validation_error
+from ferroapi._engine.whole_form import read_form
 from ferroapi._form_limits import _FormLimits
-from ferroapi._request.context import DescribeEndpoint, request_validation_error
-from ferroapi._request.whole_form import read_form
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi.exceptions import RequestValidationError
 

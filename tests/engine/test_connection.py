@@ -1,4 +1,4 @@
-"""Websocket endpoints run by their plans (`ferroapi._request.connection`), beside FastAPI.
+"""Websocket endpoints run by their plans (`ferroapi._engine.connection`), beside FastAPI.
 
 Each scenario runs under FastAPI, and under ferroapi by a plan and by the Python conductor, to which it falls back.
 """
@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ferroapi._routing import table
 
-from .core.asgi import ask, http_scope, websocket_scope
+from ..core.asgi import ask, http_scope, websocket_scope
 
 CONTENDERS = ("fastapi", "ferroapi", "ferroapi, falling back")
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")

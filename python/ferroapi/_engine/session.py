@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ferroapi import _core
-from ferroapi._request.plan import PathOperation, note_built, note_connecting
-from ferroapi._request.sending import send_stream
+from ferroapi._engine.compile import PathOperation, note_built, note_connecting
+from ferroapi._engine.sending import send_stream
 from ferroapi.exception_handlers import close_reason
 from ferroapi.exceptions import FastAPIError
 

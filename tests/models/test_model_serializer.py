@@ -48,7 +48,7 @@ from typing_extensions import TypedDict
 
 from ferroapi import FastAPI, _core
 from ferroapi._compat import ModelField
-from ferroapi._request import shape as shapes
+from ferroapi._models import model_serializer as shapes
 from ferroapi.testclient import TestClient
 
 

@@ -19,9 +19,9 @@ import pytest
 import sniffio
 import uvloop
 
-from ferroapi._request import workers
+from ferroapi._threads import workers
 
-from .asgi import Answer, ask, http_scope
+from ..core.asgi import Answer, ask, http_scope
 
 FRAMEWORKS = ("fastapi", "ferroapi")
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
@@ -564,7 +564,7 @@ def test_a_thread_is_given_back_where_nobody_can_be_told_of_its_call(
 ) -> None:
     if pool == "refused":
         pytest.skip("AnyIO makes the future itself")
-    from ferroapi._request import anyio_pool
+    from ferroapi._threads import anyio_pool
 
     def refuse(**options: Any) -> None:
         raise RuntimeError("no future")

@@ -21,7 +21,7 @@ def _call(call: Callable[[], Any]) -> Any:
 
 
 try:
-    from ferroapi._request.anyio_pool import adopt_thread_and_call, borrow_thread
+    from ferroapi._threads.anyio_pool import adopt_thread_and_call, borrow_thread
 except ImportError:  # another AnyIO than the pool was read of
     borrow_thread: Callable[[bool], Any] = _refuse  # type: ignore[no-redef]
     adopt_thread_and_call = _call

@@ -13,10 +13,10 @@ from pydantic import PydanticUserError
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._core import Absent, BodyKind, CallKind, Credentials, Lifetime, Node, Parameter, Source, Special, Step
-from ferroapi._request.body import BodyRecipe
-from ferroapi._request.branch import is_same_branch
-from ferroapi._request.scalar import scalar_of
-from ferroapi._request.silent import is_generator_function, is_immutable, is_validated_silently
+from ferroapi._engine.body import BodyRecipe
+from ferroapi._engine.branch import is_same_branch
+from ferroapi._models.scalar import scalar_of
+from ferroapi._models.silent import is_generator_function, is_immutable, is_validated_silently
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field

@@ -1,0 +1,1 @@
+"""Python's half of the engine: declarations become plans, and what the driver asks Python for."""

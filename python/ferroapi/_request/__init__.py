@@ -1,1 +1,0 @@
-"""The pieces of one request in handler mode: context, body, response and streams, each callable on its own."""
