@@ -5,10 +5,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benches import report
 from benches.surroundings import ROOT, surroundings
+
+if TYPE_CHECKING:
+    from benches.http.pinned import Effort
+    from benches.rounds import Rounds
 
 SECTIONS = ("in_process", "server", "load", "startup")
 
@@ -40,43 +44,65 @@ def _measure_in_process(options: argparse.Namespace) -> dict[str, Any]:
     return {"unit": "µs", "rounds": effort.rounds, "rows": [row(each) for each in measured]}
 
 
-def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
-    from benches.http.pinned import QUICK, Effort, load_command
-    from benches.http.run import GOALS, run
+def _effort(options: argparse.Namespace, rounds: int) -> "Effort":
+    from benches.http.pinned import Effort
 
-    effort = QUICK if options.quick else Effort()
+    return Effort(options.rounds or 1, bursts=2) if options.quick else Effort(options.rounds or rounds)
+
+
+def _judged(figures: "Rounds", contender: str, reference: str, factor: float) -> dict[str, Any]:
+    ratio = figures.ratio(contender, reference)
+    return {
+        "contender": contender,
+        "reference": reference,
+        "ratio": f"{ratio:.3g}x",
+        "goal": f"{factor:g}x",
+        "met": ratio >= factor,
+    }
+
+
+def _measure_server(options: argparse.Namespace) -> dict[str, Any]:
+    from benches.http import idle
+    from benches.http.pinned import load_command
+    from benches.http.run import OURS, run
+
+    effort = _effort(options, 5)
     rows = []
     for served in run(options.case, effort, options.peers, _progress):
-        reference, goal = GOALS[served.case.name]
-        ratio = served.ratio("ferroapi", reference)
-        of_raw = reference == "raw"
-        rows.append(
-            {
-                "name": served.case.name,
-                "figures": served.medians,
-                "rounds": served.rounds,
-                "ratio": f"{ratio:.2f} of raw" if of_raw else f"{ratio:.3g}x FastAPI",
-                "goal": f"{goal:.2f} of raw" if of_raw else f"{goal:g}x FastAPI",
-                "met": ratio >= goal,
-            }
-        )
+        goals = [
+            _judged(served, goal.contender, goal.reference, goal.factor)
+            for goal in served.row.goals
+            if goal.reference in served.rounds
+        ]
+        rows.append({"name": served.row.name, "figures": served.medians, "rounds": served.rounds, "goals": goals})
     command = " ".join(load_command(0, effort.seconds, "REQUEST.lua", "http://127.0.0.1:PORT/"))
-    return {"unit": "requests/s", "rounds": effort.rounds, "command": command, "rows": rows}
+    section = {"unit": "requests/s", "rounds": effort.rounds, "command": command, "rows": rows}
+    if not options.case:
+        figures = idle.run()
+        ours, theirs = figures[OURS], figures["ferroapi"]
+        goal = {"ratio": f"{ours:,.0f}", "goal": f"< {theirs:,.0f}", "met": ours < theirs}
+        section["idle"] = {
+            "connections": idle.CONNECTIONS,
+            "figures": figures,
+            "goals": [{"contender": OURS, "reference": "ferroapi", **goal}],
+        }
+    return section
 
 
 def _measure_load(options: argparse.Namespace) -> dict[str, Any]:
-    from benches.http.pinned import QUICK, Effort, load_command
-    from benches.load.run import run
+    from benches.http.pinned import load_command
+    from benches.load.run import OURS, run
 
-    effort = QUICK if options.quick else Effort(rounds=3)
+    effort = _effort(options, 3)
     made, loads = run(options.case, effort, options.peers, _progress)
     rows = [
         {
-            "name": loaded.case.name,
+            "name": loaded.name,
             "path": loaded.case.path,
             "figures": loaded.medians,
             "rounds": loaded.rounds,
             "ratio": f"{loaded.ratio('ferroapi', 'fastapi'):.3g}x FastAPI",
+            "goals": [_judged(loaded, OURS, name, factor) for name, factor in loaded.goals],
         }
         for loaded in loads
     ]
@@ -120,7 +146,8 @@ _MEASURES = {
 
 def _progress(each: Any) -> None:
     figures = "  ".join(f"{name} {value:,.2f}" for name, value in each.medians.items())
-    print(f"{each.case.name:16} {figures}", file=sys.stderr, flush=True)
+    name = getattr(each, "name", None) or each.case.name
+    print(f"{name:16} {figures}", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -131,6 +158,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--peers", action="store_true", help="other frameworks on the server too, those installed")
     parser.add_argument("--quick", action="store_true", help="a few seconds a case, to look; nothing is kept")
+    parser.add_argument("--rounds", type=int, help="rounds on the server instead of 5, or 3, or 1 if it is to be quick")
     return parser.parse_args()
 
 

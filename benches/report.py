@@ -49,22 +49,35 @@ def _in_process(section: dict[str, Any]) -> str:
     return _table(head, rows)
 
 
+def _goals(head: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """Return a table of the goals of named rows; nothing if they have none."""
+    judged = [
+        [name, f"{goal['contender']} / {goal['reference']}", *_judged(goal)]
+        for name, row in rows
+        for goal in row.get("goals", ())
+    ]
+    return "\n\n" + _table((head, "contender / reference", "ratio", "goal"), judged) if judged else ""
+
+
 def _server(section: dict[str, Any]) -> str:
     rows = []
     for row in section["rows"]:
         rates = {name: f"{value:,.0f}" for name, value in row["figures"].items()}
         columns = [rates.pop(name) for name in ("ferroapi", "fastapi", "raw")]
-        peers = ", ".join(f"{name} {rate}" for name, rate in rates.items())
-        rows.append([row["name"], *columns, peers, *_judged(row)])
-    head = ("on a server, requests a second", "ferroapi", "FastAPI", "raw ASGI", "others", "ratio", "goal")
-    return _table(head, rows)
+        rows.append([row["name"], *columns, ", ".join(f"{name} {rate}" for name, rate in rates.items())])
+    goals = [(row["name"], row) for row in section["rows"]]
+    if idle := section.get("idle"):
+        goals.append((f"memory of {idle['connections']:,} idle connections, bytes each", idle))
+    table = _table(("on a server, requests a second", "ferroapi", "FastAPI", "raw ASGI", "others"), rows)
+    return table + _goals("on a server", goals)
 
 
 def _load(section: dict[str, Any]) -> str:
     names = list(dict.fromkeys(name for row in section["rows"] for name in row["figures"]))
     rows = [[row["name"], *(f"{row['figures'][name]:,.0f}" for name in names), row["ratio"]] for row in section["rows"]]
     shown = ("FastAPI" if name == "fastapi" else name for name in names)
-    return _table((f"TechEmpower's test types on {section['database']}, requests a second", *shown, "ratio"), rows)
+    table = _table((f"TechEmpower's test types on {section['database']}, requests a second", *shown, "ratio"), rows)
+    return table + _goals("load set", [(row["name"], row) for row in section["rows"]])
 
 
 def _startup(section: dict[str, Any]) -> str:

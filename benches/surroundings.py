@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 _PACKAGES = ("fastapi", "starlette", "pydantic", "pydantic-core", "anyio", "uvloop", "httptools", "uvicorn")
-_PEERS = ("litestar", "blacksheep", "falcon")
+_PEERS = ("granian", "litestar", "blacksheep", "falcon")
 
 
 def _output(*command: str) -> str:

@@ -1,4 +1,6 @@
-"""The floor: hand-written ASGI applications that answer a case's bytes and do nothing else."""
+"""The floor: hand-written applications that answer a case's bytes and do nothing else."""
+
+from collections.abc import Awaitable, Callable
 
 from benches.cases.exchange import Answer, ASGIApp, Message, Request
 
@@ -30,4 +32,18 @@ def floor(request: Request, answer: Answer) -> ASGIApp:
 
     if request.websocket_messages is not None:
         return app_with_websocket
+    return app_with_body if request.body else app
+
+
+def rsgi_floor(request: Request, answer: Answer) -> Callable[..., Awaitable[None]]:
+    """Return the same for granian's own interface, RSGI of a request without WebSocket messages."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+
+    async def app(scope, protocol):  # type: ignore[no-untyped-def]
+        protocol.response_bytes(answer.status, headers, answer.body)
+
+    async def app_with_body(scope, protocol):  # type: ignore[no-untyped-def]
+        await protocol()
+        protocol.response_bytes(answer.status, headers, answer.body)
+
     return app_with_body if request.body else app

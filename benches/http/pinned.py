@@ -7,8 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -24,6 +25,13 @@ CONNECTIONS = 32
 OWN_PROTOCOL = " on the engine's HTTP"
 """What is behind the name of a contender that is served on `ferroapi.server:HTTPProtocol`, not on httptools."""
 
+GRANIAN = " on granian"
+"""What is behind the name of a contender that is served by granian, not by uvicorn."""
+
+
+RAW_RSGI = "raw RSGI"
+"""The application by hand for granian's own interface."""
+
 
 class Unusable(RuntimeError):
     """This machine or a contender cannot be measured; the text says why."""
@@ -37,9 +45,6 @@ class Effort:
     bursts: int = 5
     seconds: int = 1
     warm_up: int = 1
-
-
-QUICK = Effort(rounds=1, bursts=2)
 
 
 def cores() -> tuple[int, int]:
@@ -58,9 +63,17 @@ def cores() -> tuple[int, int]:
     return usable[-1], usable[0]
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server process that runs."""
+
+    port: int
+    process_id: int
+
+
 @contextmanager
-def serving(module: str, arguments: Sequence[str], core: int) -> Iterator[int]:
-    """Run `module` on a core, with a socket that listens, and yield its port. Connections made early wait there."""
+def serving(module: str, arguments: Sequence[str], core: int) -> Iterator[Running]:
+    """Run `module` on a core, with a socket that listens. Connections made early wait there."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(2048)
@@ -68,20 +81,53 @@ def serving(module: str, arguments: Sequence[str], core: int) -> Iterator[int]:
         command = [sys.executable, "-m", module, *arguments, str(core), str(descriptor)]
         process = subprocess.Popen(command, cwd=ROOT, pass_fds=[descriptor])
         try:
-            yield listening.getsockname()[1]
+            yield Running(listening.getsockname()[1], process.pid)
         finally:
             process.terminate()
             process.wait(10)
 
 
-def script_of(request: Request) -> str:
-    """Return the request as a script for wrk, which makes it once and repeats it."""
+@contextmanager
+def serving_itself(module: str, arguments: Sequence[str], core: int) -> Iterator[Running]:
+    """Run `module` on a core, which listens on a port that it is given; wait until it does.
+
+    Raises:
+        Unusable: it ends, or does not listen within half a minute.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments, str(core), str(port)], cwd=ROOT)
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise Unusable(f"{' '.join(arguments)} does not listen") from None
+                time.sleep(0.05)
+        yield Running(port, process.pid)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def script_of(request: Request, together: int = 1) -> str:
+    """Return the request as a script for wrk, which makes it once and repeats it, so many of it in one write."""
     lines = [f'wrk.method = "{request.method}"']
     if request.body:
         lines.append("wrk.body = " + json.dumps(request.body.decode()))
     lines += [
         f"wrk.headers[{json.dumps(name.decode())}] = {json.dumps(value.decode())}" for name, value in request.headers
     ]
+    if together > 1:
+        lines += [
+            "local all",
+            f"init = function(args) all = string.rep(wrk.format(), {together}) end",
+            "request = function() return all end",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -136,8 +182,64 @@ def load_in_turns(core: int, effort: Effort, script: Path, urls: Mapping[str, st
 
 
 def serve(
-    app: ASGIApp, listening: int, lifespan: Literal["auto", "on"] = "auto", http: str | type[Any] = "httptools"
+    app: ASGIApp,
+    listening: int,
+    lifespan: Literal["auto", "on"] = "auto",
+    http: str | type[Any] = "httptools",
+    timeout_keep_alive: int = 5,
 ) -> None:
     """Serve on the socket of this file descriptor until terminated, as in production."""
-    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan=lifespan, access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=http,
+        lifespan=lifespan,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=timeout_keep_alive,
+    )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=listening)])
+
+
+def framework_of(contender: str) -> str:
+    """Return what a contender's application is made with, without the server's name."""
+    return contender.removesuffix(OWN_PROTOCOL).removesuffix(GRANIAN)
+
+
+def serve_contender(contender: str, load: Callable[[], ASGIApp], where: int, has_lifespan: bool = False) -> None:
+    """Serve what `load` returns on the contender's server, on the socket or the port that it was given."""
+    if contender.endswith(GRANIAN):
+        return _serve_by_granian(contender, load, where, has_lifespan)
+    protocol: Any = "httptools"
+    if contender.endswith(OWN_PROTOCOL):
+        from ferroapi.server import HTTPProtocol
+
+        protocol = HTTPProtocol
+    return serve(load(), where, lifespan="on" if has_lifespan else "auto", http=protocol)
+
+
+def _serve_by_granian(contender: str, load: Callable[[], ASGIApp], port: int, has_lifespan: bool) -> None:
+    """Serve with what granian's own benchmarks set: one worker, one thread of its runtime, uvloop, no log."""
+    from granian import Granian  # type: ignore[attr-defined]
+    from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
+
+    asgi = Interfaces.ASGI if has_lifespan else Interfaces.ASGINL
+    server = Granian(
+        contender,
+        port=port,
+        interface=Interfaces.RSGI if framework_of(contender) == RAW_RSGI else asgi,
+        workers=1,
+        runtime_threads=1,
+        runtime_mode=RuntimeModes.st,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_enabled=False,
+    )
+    server.serve(target_loader=load, wrap_loader=False)
+
+
+def start(module: str, contender: str, arguments: Sequence[str], core: int) -> AbstractContextManager[Running]:
+    """Run `module` for a contender on a core; its server listens when this is entered."""
+    run = serving_itself if contender.endswith(GRANIAN) else serving
+    return run(module, (contender, *arguments), core)

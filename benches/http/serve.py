@@ -1,36 +1,38 @@
-"""The server side of table B: one uvicorn process on one core, started by `run.py` with a socket that listens."""
+"""The server side of table B: one server process on one core, started by `run.py`.
+
+uvicorn is given a socket that listens, granian the port to listen on: its workers make their sockets themselves.
+"""
 
 import os
 import pickle
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from benches.cases.exchange import ASGIApp
-from benches.cases.floor import floor
+from benches.cases.exchange import Answer, ASGIApp
+from benches.cases.floor import floor, rsgi_floor
 from benches.cases.table import CASES
-from benches.http.pinned import OWN_PROTOCOL, serve
-from ferroapi.server import HTTPProtocol
+from benches.http.pinned import RAW_RSGI, framework_of, serve_contender
 
 
-def _application(contender: str, case_name: str, answer: Path) -> ASGIApp:
+def _application(framework: str, case_name: str, answer: Path) -> ASGIApp:
     case = next(case for case in CASES if case.name == case_name)
-    if contender == "raw":
-        return floor(case.request, pickle.loads(answer.read_bytes()))
-    if contender in ("ferroapi", "fastapi"):
-        return case.build(import_module(contender))
+    if framework in ("raw", RAW_RSGI):
+        expected: Answer = pickle.loads(answer.read_bytes())
+        return floor(case.request, expected) if framework == "raw" else rsgi_floor(case.request, expected)
+    if framework in ("ferroapi", "fastapi"):
+        return case.build(import_module(framework))
     from benches.http.peers import PEERS
 
-    return PEERS[contender]()
+    return PEERS[framework]()
 
 
-def main(contender: str, case_name: str, answer: str, core: str, listening: str) -> None:
-    """Serve a case on the socket of file descriptor `listening` until terminated."""
+def main(contender: str, case_name: str, answer: str, core: str, where: str) -> None:
+    """Serve a case on the socket of this file descriptor, or on this port, until terminated."""
     os.sched_setaffinity(0, {int(core)})
-    framework = contender.removesuffix(OWN_PROTOCOL)
-    protocol: Any = "httptools" if framework == contender else HTTPProtocol
-    serve(_application(framework, case_name, Path(answer)), int(listening), http=protocol)
+    load = partial(_application, framework_of(contender), case_name, Path(answer))
+    serve_contender(contender, load, int(where))
 
 
 if __name__ == "__main__":

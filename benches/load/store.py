@@ -1,6 +1,7 @@
 """The database of the load set as an application uses it: rows of the world, fortunes and updates.
 
 PostgreSQL through asyncpg, with a pool and prepared statements; SQLite through aiosqlite where that is not installed.
+The tuned store is asyncpg as the field's tuned entries have it, the same for every framework.
 """
 
 from collections.abc import AsyncIterator
@@ -20,6 +21,9 @@ class Session(Protocol):
 
     async def world(self, key: int) -> World:
         """Read one row with one statement."""
+
+    async def worlds(self, keys: list[int]) -> list[World]:
+        """Read rows with a statement for each."""
 
     async def fortunes(self) -> list[Fortune]:
         """Read the whole table of fortunes."""
@@ -47,6 +51,9 @@ class _PostgreSQLSession:
         number = await self._connection.fetchval("SELECT randomnumber FROM world WHERE id = $1", key)
         return {"id": key, "randomNumber": number}
 
+    async def worlds(self, keys: list[int]) -> list[World]:
+        return [await self.world(key) for key in keys]
+
     async def fortunes(self) -> list[Fortune]:
         return [tuple(row) for row in await self._connection.fetch("SELECT id, message FROM fortune")]
 
@@ -57,11 +64,22 @@ class _PostgreSQLSession:
         )
 
 
-class PostgreSQL:
-    """A pool of connections to the database of this address."""
+class _TunedSession(_PostgreSQLSession):
+    async def worlds(self, keys: list[int]) -> list[World]:
+        # A statement for each key, sent together; the answers come in their order.
+        rows = await self._connection.fetchmany(
+            "SELECT id, randomnumber FROM world WHERE id = $1", [(key,) for key in keys]
+        )
+        return [{"id": key, "randomNumber": number} for key, number in rows]
 
-    def __init__(self, url: str) -> None:
+
+class PostgreSQL:
+    """A pool of connections to the database of this address; a tuned one does not reset what it lends."""
+
+    def __init__(self, url: str, is_tuned: bool) -> None:
         self._url = url
+        self._session = _TunedSession if is_tuned else _PostgreSQLSession
+        self._is_tuned = is_tuned
         self._pool: Any = None
 
     @asynccontextmanager
@@ -69,14 +87,19 @@ class PostgreSQL:
         """Connect the pool."""
         import asyncpg
 
-        async with asyncpg.create_pool(self._url, min_size=POOL, max_size=POOL) as self._pool:
+        class Unreset(asyncpg.Connection):
+            def get_reset_query(self) -> str:
+                return ""
+
+        options = {"connection_class": Unreset} if self._is_tuned else {}
+        async with asyncpg.create_pool(self._url, min_size=POOL, max_size=POOL, **options) as self._pool:
             yield
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Lend a connection of the pool."""
         async with self._pool.acquire() as connection:
-            yield _PostgreSQLSession(connection)
+            yield self._session(connection)
 
 
 class _SQLiteSession:
@@ -87,6 +110,9 @@ class _SQLiteSession:
         async with self._connection.execute("SELECT randomnumber FROM world WHERE id = ?", (key,)) as cursor:
             (number,) = await cursor.fetchone()
         return {"id": key, "randomNumber": number}
+
+    async def worlds(self, keys: list[int]) -> list[World]:
+        return [await self.world(key) for key in keys]
 
     async def fortunes(self) -> list[Fortune]:
         rows = await self._connection.execute_fetchall("SELECT id, message FROM fortune")
@@ -121,10 +147,10 @@ class SQLite:
         yield _SQLiteSession(self._connection)
 
 
-def store_at(url: str) -> Store:
-    """Return the store for a `postgresql://` or `sqlite:` address."""
+def store_at(url: str, is_tuned: bool = False) -> Store:
+    """Return the store for a `postgresql://` or `sqlite:` address; SQLite has nothing to tune."""
     scheme, _, path = url.partition(":")
-    return SQLite(path) if scheme == "sqlite" else PostgreSQL(url)
+    return SQLite(path) if scheme == "sqlite" else PostgreSQL(url, is_tuned)
 
 
 def clamped(queries: str) -> int:
@@ -144,14 +170,14 @@ async def one_world(store: Store) -> World:
 async def many_worlds(store: Store, number: int) -> list[World]:
     """Read so many rows at random, a statement for each."""
     async with store.session() as session:
-        return [await session.world(key) for key in sample(range(1, WORLDS + 1), number)]
+        return await session.worlds(sample(range(1, WORLDS + 1), number))
 
 
 async def updated_worlds(store: Store, number: int) -> list[World]:
     """Read so many rows at random, give each another number at random, and store them."""
     async with store.session() as session:
         # In the order of their keys: two requests that update the same rows then wait, and do not deadlock.
-        worlds = [await session.world(key) for key in sorted(sample(range(1, WORLDS + 1), number))]
+        worlds = await session.worlds(sorted(sample(range(1, WORLDS + 1), number)))
         for world in worlds:
             world["randomNumber"] = randint(1, WORLDS)
         await session.write(worlds)
@@ -169,7 +195,7 @@ class Cache:
         """Open the store and read every row, for as long as an application runs."""
         async with store.opened():
             async with store.session() as session:
-                self._worlds = {key: await session.world(key) for key in range(1, WORLDS + 1)}
+                self._worlds = {world["id"]: world for world in await session.worlds([*range(1, WORLDS + 1)])}
             yield
 
     def many(self, number: int) -> list[World]:

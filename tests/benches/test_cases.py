@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 from benches.cases.exchange import ask  # noqa: E402
 from benches.cases.floor import floor  # noqa: E402
 from benches.cases.table import CASES, Case  # noqa: E402
-from benches.http.run import GOALS as SERVER_GOALS  # noqa: E402
+from benches.http.run import ROWS  # noqa: E402
 from benches.python.counted import CASES_COUNTED, SERVED  # noqa: E402
 from benches.python.in_process import contenders  # noqa: E402
 
@@ -44,7 +44,7 @@ def test_pydantic_alone_makes_the_body_of_the_case(case: Case) -> None:
 
 def test_cases_that_are_served_or_counted_exist() -> None:
     assert len(NAMES) == len(CASES)
-    assert set(SERVER_GOALS) <= NAMES
+    assert {row.case for row in ROWS} <= NAMES
     assert set(CASES_COUNTED) <= NAMES | {SERVED}
 
 

@@ -53,10 +53,15 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
             yield made
 
 
-@pytest.fixture(scope="module", params=[ferroapi, fastapi], ids=["ferroapi", "fastapi"])
+@pytest.fixture(
+    scope="module",
+    params=[(ferroapi, False), (fastapi, False), (ferroapi, True)],
+    ids=["ferroapi", "fastapi", "tuned store"],
+)
 def asked(request: pytest.FixtureRequest, database: Database) -> Iterator[rules.Ask]:
     """The application, started, with the headers that a server adds."""
-    app = make_application(request.param, store_at(database.url))
+    framework, is_tuned = request.param
+    app = make_application(framework, store_at(database.url, is_tuned))
     with asyncio.Runner() as runner:
         started = _lifespan(app)
         runner.run(started.__aenter__())
