@@ -7,6 +7,7 @@ from os import environ as _environ
 
 from starlette import status as status
 
+from . import _wings as _wings
 from .applications import FastAPI as FastAPI
 from .background import BackgroundTasks as BackgroundTasks
 from .datastructures import UploadFile as UploadFile

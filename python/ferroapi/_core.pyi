@@ -570,6 +570,9 @@ class Gate:
         False says that the application must look closer, and that nothing was run.
         """
 
+def use_borrowed_workers() -> None:
+    """Let the engine make its calls in worker threads that are borrowed from AnyIO, instead of by AnyIO."""
+
 @final
 class WorkQueue:
     """What a worker thread reads: the engine's calls, which `get` runs, and AnyIO's items, which it returns."""
@@ -587,7 +590,7 @@ class WorkQueue:
         """Do nothing: nobody joins this queue."""
 
 @disjoint_base
-class Steps:
+class SteppedTask:
     """One call of an application, stepped by hand as if by a task of its own."""
 
     exchange: Any
@@ -690,7 +693,7 @@ class Messages:
     def is_sending_closed(self) -> bool:
         """Whether a call is over, after which nothing can be sent."""
 
-    def expect(self, run: Steps) -> None:
+    def expect(self, run: SteppedTask) -> None:
         """Add a call; its messages come after those that wait."""
 
     def pass_on(self, message: Any) -> Any:

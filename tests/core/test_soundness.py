@@ -198,7 +198,7 @@ def test_messages_may_be_used_by_what_makes_a_future(call: str) -> None:
     class Loop:
         def create_future(self) -> Any:
             # A loop of somebody else's may run anything here.
-            messages.expect(_core.Steps(None, None, ()))
+            messages.expect(_core.SteppedTask(None, None, ()))
             messages.give_up()
             messages.release()
             messages.close()

@@ -20,7 +20,7 @@ DEPENDENCIES = "dependencies.* background security.oauth2 _foreign"
 
 # Top to bottom in the order a request meets them; patterns as in fnmatch, the package itself is `(package)`.
 PYTHON = {
-    "(package)": "applications background datastructures exceptions param_functions requests responses routing "
+    "(package)": "_wings applications background datastructures exceptions param_functions requests responses routing "
     "websockets alias",
     "__main__": "cli",
     "cli": "_cli.* alias",
@@ -45,6 +45,8 @@ PYTHON = {
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
     "_engine.entrance": "_core",
+    "_wings": "_threads",
+    "_threads": "_core",
     "_threads.workers": "_threads.anyio_pool",
     "_threads.anyio_pool": "_core",
     "_models.silent": f"{FIELDS}",
@@ -110,8 +112,8 @@ RUST_CORE = (
     ("names", "ffi"),
     ("awaitable", "attribute", "snapshot", "watched"),
     ("witness",),
-    ("scope", "steps"),
-    ("serialize", "worker", "exits"),
+    ("scope", "stepped_task"),
+    ("serialize", "worker_thread", "teardown"),
     ("plan",),
     ("extract", "body", "entry", "observer", "respond"),
     ("connection", "grouped"),
@@ -119,7 +121,7 @@ RUST_CORE = (
     ("solve",),
     ("call",),
     ("answer", "stream", "cross_origin"),
-    ("hop", "messages"),
+    ("offload", "messages"),
     ("drive", "reply"),
     ("table",),
     ("gate",),

@@ -33,7 +33,7 @@ REPEATED = 8
 def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The engine's own way, and AnyIO's where the pool is not as expected."""
     if request.param == "refused":
-        monkeypatch.setattr(workers, "borrow_thread", workers._refuse)
+        monkeypatch.setattr(workers, "borrow_worker", workers._refuse)
         monkeypatch.setattr(workers, "adopt_thread_and_call", workers._call)
     return str(request.param)
 

@@ -304,7 +304,7 @@ def enter_scope() -> CancelScope | Unscoped:
         task = asyncio.current_task() if scopes.IS_KNOWN else None
     except RuntimeError:  # another event loop than asyncio's
         task = None
-    if task is None or isinstance(task.get_coro(), _core.Steps) or scopes.current_scope(task) is not None:
+    if task is None or isinstance(task.get_coro(), _core.SteppedTask) or scopes.current_scope(task) is not None:
         return CancelScope().__enter__()
     # A task that the engine steps itself may get a scope around it later; any other has none, and gets none.
     return Unscoped(task)
@@ -328,22 +328,24 @@ async def close_async(generator: Any, scope: CancelScope | Unscoped) -> bool:
     return True
 
 
-Exits = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
+Teardown = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
 """Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
 
 
-async def unwind(error: BaseException, started: bool, sent: bool, function_exits: Exits, request_exits: Exits) -> None:
+async def unwind(
+    error: BaseException, started: bool, sent: bool, function_teardown: Teardown, request_teardown: Teardown
+) -> None:
     """Raise an exception inside the generators that are still entered, as their exit stacks would.
 
     Raises:
         BaseException: what comes out of the generators, `error` itself unless they do something with it.
         FastAPIError: they swallowed it, so that there is no response.
     """
-    scope = next((entered for entered, kind in request_exits if kind == "scope"), None)
+    scope = next((entered for entered, kind in request_teardown if kind == "scope"), None)
     async with AsyncExitStack() as request_stack:
-        _push(request_stack, request_exits, scope)
+        _push(request_stack, request_teardown, scope)
         async with AsyncExitStack() as function_stack:
-            _push(function_stack, function_exits, scope)
+            _push(function_stack, function_teardown, scope)
             raise error
         raise UnboundLocalError(_NO_RESPONSE)
     if not sent:
@@ -354,8 +356,8 @@ _NO_RESPONSE = "cannot access local variable 'response' where it is not associat
 """What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
 
 
-def _push(stack: AsyncExitStack, exits: Exits, scope: CancelScope | Unscoped | None) -> None:
-    for entered, kind in exits:
+def _push(stack: AsyncExitStack, teardown: Teardown, scope: CancelScope | Unscoped | None) -> None:
+    for entered, kind in teardown:
         if kind == "scope":
             stack.push(entered.__exit__)
         elif kind == "stack":
@@ -390,7 +392,7 @@ async def _exit_sync(generator: Any, *exception: Any) -> bool:
 
 # Exceptions that no default handler answers.
 
-Failure = tuple[Exception, bool, bool, Exits, Exits]
+Failure = tuple[Exception, bool, bool, Teardown, Teardown]
 """The arguments of `unwind`."""
 
 
@@ -407,12 +409,12 @@ def _failing(failure: Failure) -> ASGIApp:
 
 
 async def answer_failure(
-    channels: tuple[Scope, Receive, Send], failure: Failure, connection_exits: Exits, application: Any
+    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, application: Any
 ) -> None:
     """Let the exception handlers answer for a native request that failed.
 
     With `application` the request had come past the application's own middleware: it enters that now, which meets the
-    exception where it would have met it, and closes `connection_exits`, which it would have opened. Otherwise the
+    exception where it would have met it, and closes `connection_teardown`, which it would have opened. Otherwise the
     middleware is around this call already.
 
     Raises:
@@ -428,14 +430,14 @@ async def answer_failure(
     if application is None:
         await answer_as(failing, scope, receive, send_once)
     else:
-        scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_exits)
+        scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
         with unlimited(scope):
             await application._entrance(scope, receive, send_once)
 
 
-async def _answer_inside(failing: ASGIApp, exits: Exits, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
-    for entered, _ in exits:
+    for entered, _ in teardown:
         scope["fastapi_middleware_astack"].push_async_exit(entered)
     await answer_as(failing, scope, receive, send)
 

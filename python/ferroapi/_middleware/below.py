@@ -31,7 +31,7 @@ async def awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-class Below(_core.Steps, Coroutine[Any, Any, None]):
+class Below(_core.SteppedTask, Coroutine[Any, Any, None]):
     """One call of the application below: the coroutine of a task that is stepped by hand until the task itself starts.
 
     `inspect` sees a coroutine that has started, as AnyIO asks before it cancels a task.

@@ -309,13 +309,13 @@ class Exchange(_core.Messages):
         Source: AnyIO behaviour, `TaskGroup._spawn.task_done`, which the event loop calls in its next turn.
         """
         self.begin_escape()
-        if isinstance(surrounding := self.host.get_coro(), _core.Steps):
+        if isinstance(surrounding := self.host.get_coro(), _core.SteppedTask):
             surrounding.begin_cancellation()
         self.loop.call_soon(self._escape, error)
 
     def _escape(self, error: BaseException) -> None:
         self.end_escape()
-        if isinstance(surrounding := self.host.get_coro(), _core.Steps):
+        if isinstance(surrounding := self.host.get_coro(), _core.SteppedTask):
             surrounding.end_cancellation()
         if self._failures is None:
             self._failures = []

@@ -48,7 +48,7 @@ if "RunVar" not in str(RunVar._current_vars.fget.__annotations__):  # type: igno
     raise ImportError("anyio keeps the variables of an event loop by their names")
 
 
-class Loan(NamedTuple):
+class BorrowedWorker(NamedTuple):
     """A worker thread for one call."""
 
     queue: _core.WorkQueue
@@ -56,7 +56,7 @@ class Loan(NamedTuple):
     """What the call runs in."""
     scope: CancelScope | None
     """What `anyio.from_thread` finds."""
-    worker: WorkerThread
+    thread: WorkerThread
     task: Task[Any]
     limiter: CapacityLimiter | None
     """Whose token the task holds meanwhile."""
@@ -64,7 +64,7 @@ class Loan(NamedTuple):
     """Whether the task, which is in a cancel scope, waits in one of its own."""
 
 
-def borrow_thread(is_limited: bool) -> Loan | None:
+def borrow_worker(is_limited: bool) -> BorrowedWorker | None:
     """Return the idle thread that was used last, None where AnyIO would do anything else than give it the call."""
     try:
         loop = asyncio.get_running_loop()
@@ -73,7 +73,7 @@ def borrow_thread(is_limited: bool) -> Loan | None:
     task = asyncio.current_task(loop)
     if task is None:
         return None
-    if isinstance(below := task.get_coro(), _core.Steps):
+    if isinstance(below := task.get_coro(), _core.SteppedTask):
         # What is below a middleware function may wait now: AnyIO has to know the cancel scope that it is in, as well.
         below.adopt()
     if task.cancelling():
@@ -101,42 +101,42 @@ def borrow_thread(is_limited: bool) -> Loan | None:
             limiter.acquire_on_behalf_of_nowait(task)
         except (WouldBlock, RuntimeError):
             return None
-    # From here on nothing of anybody else's is called, which might fail: whoever has the loan gives it back.
+    # From here on nothing of anybody else's is called, which might fail: whoever has borrowed it gives it back.
     idle.pop()
     while idle and now - idle[0].idle_since >= WorkerThread.MAX_IDLE_TIME:
         expired = idle.popleft()
         expired.root_task.remove_done_callback(expired.stop)
         expired.stop()
     # The end of a generator is out of reach of cancellation.
-    return Loan(queue, context, scope if is_limited else None, worker, task, limiter, scope is not None)
+    return BorrowedWorker(queue, context, scope if is_limited else None, worker, task, limiter, scope is not None)
 
 
-def return_thread(loan: Loan) -> None:
+def return_worker(borrowed: BorrowedWorker) -> None:
     """Make the thread available again, after a call that was waited for in place."""
-    worker = loan.worker
+    worker = borrowed.thread
     if not worker.stopping:
         worker.idle_workers.append(worker)
-    if loan.limiter is not None:
-        loan.limiter.release_on_behalf_of(loan.task)
+    if borrowed.limiter is not None:
+        borrowed.limiter.release_on_behalf_of(borrowed.task)
     worker.idle_since = worker.loop.time()
 
 
-def report(loan: Loan) -> tuple[Callable[..., Any], Callable[..., Any], Future[Any]]:
+def report(borrowed: BorrowedWorker) -> tuple[Callable[..., Any], Callable[..., Any], Future[Any]]:
     """Return how the thread tells the event loop, what is called there, and the future that it settles."""
-    worker = loan.worker
+    worker = borrowed.thread
     return worker.loop.call_soon_threadsafe, worker._report_result, Future(loop=worker.loop)
 
 
-async def wait(loan: Loan, future: Future[Any]) -> Any:
+async def wait(borrowed: BorrowedWorker, future: Future[Any]) -> Any:
     """Return the result of a call that is under way; only a cancellation of the task itself ends the waiting."""
     try:
-        if not loan.is_shielded:
+        if not borrowed.is_shielded:
             return await future
         with CancelScope(shield=True):
             return await future
     finally:
-        if loan.limiter is not None:
-            loan.limiter.release_on_behalf_of(loan.task)
+        if borrowed.limiter is not None:
+            borrowed.limiter.release_on_behalf_of(borrowed.task)
 
 
 def adopt_thread_and_call(call: Callable[[], Any]) -> Any:

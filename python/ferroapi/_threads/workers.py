@@ -1,6 +1,6 @@
-"""Calls in worker threads, for the driver: by AnyIO, or by a thread that is borrowed from AnyIO's pool for one call.
+"""Calls in worker threads, for the driver: by AnyIO, or by a worker that is borrowed from AnyIO's pool for one call.
 
-The other half is `rust/core/src/worker.rs`. Where anything is unusual, `anyio.to_thread.run_sync` makes the call.
+The other half is `rust/core/src/wings/threads`. Where anything is unusual, `anyio.to_thread.run_sync` makes the call.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ def _call(call: Callable[[], Any]) -> Any:
 
 
 try:
-    from ferroapi._threads.anyio_pool import adopt_thread_and_call, borrow_thread
+    from ferroapi._threads.anyio_pool import adopt_thread_and_call, borrow_worker
 except ImportError:  # another AnyIO than the pool was read of
-    borrow_thread: Callable[[bool], Any] = _refuse  # type: ignore[no-redef]
+    borrow_worker: Callable[[bool], Any] = _refuse  # type: ignore[no-redef]
     adopt_thread_and_call = _call
 
 
 def borrow(is_limited: bool) -> Any:
-    """Return a `Loan`, None if AnyIO has to make the call: it would wait, refuse, start a thread, or was replaced."""
-    return borrow_thread(is_limited) if to_thread.run_sync is _RUN_SYNC else None
+    """Return a `BorrowedWorker`, None if AnyIO makes the call: it would wait, start a thread, or was replaced."""
+    return borrow_worker(is_limited) if to_thread.run_sync is _RUN_SYNC else None
 
 
 async def run_sync(call: Callable[[], Any], is_limited: bool) -> Any:

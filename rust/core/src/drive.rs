@@ -16,16 +16,16 @@ use crate::answer::{Answer, Received, answer, object_answer};
 use crate::awaitable::{Awaitable, Next, Run};
 use crate::connection::{Channels, path_params};
 use crate::error::{Error, guarded};
-use crate::exits::{self, Closer, Exits, Kind, Lifetime};
-use crate::hop::{Hop, Landed};
 use crate::messages::{Pause, deliver};
 use crate::names;
 use crate::observer::{Observer, is_observed};
+use crate::offload::{Offloaded, Progress};
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::Ready;
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
-use crate::worker::{self, Called, Terms};
+use crate::teardown::{self, EnteredKind, GeneratorEnd, Lifetime, Teardown};
+use crate::worker_thread::{self, Called, Limiter};
 
 /// Where a request is: what the awaitable that it waits for was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ enum Stage {
     /// A dependency, or the endpoint.
     Solving,
     /// A worker thread.
-    Hopping,
+    Offloading,
     /// The response object is being made.
     Building,
     /// The end of a generator of function scope.
@@ -78,11 +78,11 @@ pub(crate) struct Driver {
     is_native: bool,
     plan: Option<Py<Plan>>,
     solver: Option<Box<Solver>>,
-    hop: Option<Py<Hop>>,
+    offloaded: Option<Py<Offloaded>>,
     /// Who records the request; the solver knows it, too.
     observer: Option<Observer>,
     /// The generators that wait at their `yield`.
-    exits: Exits,
+    teardown: Teardown,
     chunks: Chunks,
     /// The files of a multipart form, closed after everything else.
     files: Option<Py<PyAny>>,
@@ -106,9 +106,9 @@ impl Driver {
             is_native,
             plan: None,
             solver: None,
-            hop: None,
+            offloaded: None,
             observer: None,
-            exits: Exits::default(),
+            teardown: Teardown::default(),
             chunks: Chunks::default(),
             files: None,
             answer: None,
@@ -134,11 +134,11 @@ impl Driver {
         let mut solver = Solver::new(py, plan, connection, path_params)?;
         solver.is_outermost = application.is_some();
         solver.open_stacks(py)?;
-        let exits = solver.exits();
+        let teardown = solver.teardown();
         let mut driver = Box::new(Self {
             plan: Some(plan.clone_ref(py)),
             solver: Some(solver),
-            exits,
+            teardown,
             ..Self::idle(channels, application, true)
         });
         if is_observed {
@@ -189,9 +189,9 @@ impl Driver {
             Stage::Receiving => self.received(py, value.bind(py)),
             Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
-            Stage::Hopping => {
-                let landed = self.land()?;
-                self.meet(py, landed)
+            Stage::Offloading => {
+                let progress = self.take_back()?;
+                self.meet(py, progress)
             }
             Stage::Building => {
                 let built = object_answer(value.bind(py), self.is_native)?;
@@ -241,7 +241,7 @@ impl Driver {
     }
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.meet(py, Landed::Need(Need::Loop))
+        self.meet(py, Progress::Need(Need::Loop))
     }
 
     /// Run the solver on the event loop.
@@ -249,27 +249,27 @@ impl Driver {
         let solver = self.solver()?;
         let need = solver.run(py, Place::Loop);
         // It may have gone on with a plan that enters something.
-        let exits = solver.exits();
-        if self.exits.are_unneeded() {
-            self.exits = exits;
+        let teardown = solver.teardown();
+        if self.teardown.is_unneeded() {
+            self.teardown = teardown;
         }
         need
     }
 
     /// Meet one need of the solver after the other, as long as nothing has to be awaited.
-    fn meet(&mut self, py: Python<'_>, mut landed: Landed) -> PyResult<Next> {
+    fn meet(&mut self, py: Python<'_>, mut progress: Progress) -> PyResult<Next> {
         loop {
             self.stage = Stage::Solving;
-            let need = match landed {
-                Landed::Need(need) => need,
-                Landed::Received(result, received) => return self.render(py, &result, Some(received)),
+            let need = match progress {
+                Progress::Need(need) => need,
+                Progress::Received(result, received) => return self.render(py, &result, Some(received)),
             };
-            landed = match need {
+            progress = match need {
                 Need::Await(awaitable) => return Ok(Next::Await(awaitable)),
-                Need::Loop => Landed::Need(self.run(py)?),
-                Need::Thread => match self.hop(py)? {
+                Need::Loop => Progress::Need(self.run(py)?),
+                Need::Thread => match self.offload(py)? {
                     Called::Awaiting(awaitable) => return Ok(Next::Await(awaitable)),
-                    Called::Returned(_) => self.land()?,
+                    Called::Returned(_) => self.take_back()?,
                 },
                 Need::Result(result) => return self.render(py, &result, None),
                 Need::Invalid => return self.refuse(py),
@@ -284,20 +284,20 @@ impl Driver {
         }
     }
 
-    fn hop(&mut self, py: Python<'_>) -> PyResult<Called> {
+    fn offload(&mut self, py: Python<'_>) -> PyResult<Called> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
         let plan = self.plan(py)?;
-        let hop = Py::new(py, Hop::new(plan.clone_ref(py), solver))?;
-        self.hop = Some(hop.clone_ref(py));
-        self.stage = Stage::Hopping;
-        worker::call(py, hop.into_bound(py).into_any(), Terms::Limited, &plan.get().pace)
+        let offloaded = Py::new(py, Offloaded::new(plan.clone_ref(py), solver))?;
+        self.offloaded = Some(offloaded.clone_ref(py));
+        self.stage = Stage::Offloading;
+        worker_thread::call(offloaded.bind(py).as_any(), Limiter::Shared, &plan.get().short_calls)
     }
 
-    fn land(&mut self) -> PyResult<Landed> {
-        let Some(hop) = self.hop.take() else { return Err(Error::Resumed.into()) };
-        let (solver, landed) = hop.get().land()?;
+    fn take_back(&mut self) -> PyResult<Progress> {
+        let Some(offloaded) = self.offloaded.take() else { return Err(Error::Resumed.into()) };
+        let (solver, progress) = offloaded.get().take_back()?;
         self.solver = Some(solver);
-        Ok(landed)
+        Ok(progress)
     }
 
     fn render(&mut self, py: Python<'_>, result: &Py<PyAny>, received: Option<Received>) -> PyResult<Next> {
@@ -378,7 +378,7 @@ impl Driver {
 
     fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
         let pause = match self.stage {
-            _ if self.exits.scope(py).is_some() => Pause::Always,
+            _ if self.teardown.scope(py).is_some() => Pause::Always,
             Stage::Starting => Pause::IfAnyIsCancelled,
             _ => Pause::IfKnown,
         };
@@ -412,28 +412,28 @@ impl Driver {
 
     /// Run the generator that was entered last from its `yield` to its end; nothing if there is none left.
     fn close_next(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
-        while let Some(exit) = self.exits.pop(lifetime) {
-            let ending = match exit.kind {
-                Kind::Scope => {
+        while let Some(entered) = self.teardown.pop(lifetime) {
+            let ending = match entered.kind {
+                EnteredKind::Scope => {
                     let nothing = (py.None(), py.None(), py.None());
-                    exit.object.call_method1(py, intern!(py, "__exit__"), nothing)?;
+                    entered.object.call_method1(py, intern!(py, "__exit__"), nothing)?;
                     continue;
                 }
-                Kind::Stack if !exits::is_used(exit.object.bind(py))? => continue,
-                Kind::Stack => names::close_stack(py)?.call1((exit.object,))?,
-                Kind::Async => {
-                    let scope = self.exits.scope(py);
+                EnteredKind::Stack if !teardown::is_used(entered.object.bind(py))? => continue,
+                EnteredKind::Stack => names::close_stack(py)?.call1((entered.object,))?,
+                EnteredKind::Async => {
+                    let scope = self.teardown.scope(py);
                     let unscoped = names::unscoped(py)?;
                     if scope.as_ref().is_some_and(|scope| scope.bind(py).get_type().is(unscoped)) {
                         self.ending = Some(Ending::Step);
-                        exit.object.bind(py).call_method0(intern!(py, "__anext__"))?
+                        entered.object.bind(py).call_method0(intern!(py, "__anext__"))?
                     } else {
-                        names::close_async(py)?.call1((exit.object, scope))?
+                        names::close_async(py)?.call1((entered.object, scope))?
                     }
                 }
-                Kind::Plain => {
-                    let closer = Bound::new(py, Closer { generator: exit.object })?.into_any();
-                    match worker::call(py, closer, Terms::Unlimited, &self.plan(py)?.get().closing_pace)? {
+                EnteredKind::Plain => {
+                    let end = Bound::new(py, GeneratorEnd { generator: entered.object })?.into_any();
+                    match worker_thread::call(&end, Limiter::Own, &self.plan(py)?.get().short_teardown)? {
                         Called::Awaiting(ending) => ending.into_bound(py),
                         Called::Returned(stopped) if stopped.is_truthy(py)? => continue,
                         Called::Returned(_) => return Err(not_stopped()),
@@ -456,7 +456,7 @@ impl Driver {
 
     /// An async generator has ended that no cancel scope was around when it was entered.
     fn ended(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Some(scope) = self.exits.scope(py) {
+        if let Some(scope) = self.teardown.scope(py) {
             if !scope.bind(py).call_method0(intern!(py, "is_left"))?.is_truthy()? {
                 self.ending = Some(Ending::Checkpoint);
                 return Ok(Next::Await(names::checkpoint_if_cancelled(py)?.call0()?.unbind()));
@@ -489,9 +489,9 @@ impl Run for Driver {
         visit.call(&self.application)?;
         visit.call(&self.plan)?;
         self.solver.as_ref().map_or(Ok(()), |solver| solver.visit(visit))?;
-        visit.call(&self.hop)?;
+        visit.call(&self.offloaded)?;
         visit.call(self.observer.as_ref().map(|observer| &observer.0))?;
-        self.exits.visit(visit)?;
+        self.teardown.visit(visit)?;
         visit.call(&self.files)?;
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;

@@ -95,7 +95,7 @@ impl Gate {
 
     /// Run the request to where it first waits: `True` if it is over, else the driver of the rest, which is to be awaited.
     ///
-    /// `False` says that the application must look closer, and that nothing was run.
+    /// `False` says that the application must look end, and that nothing was run.
     fn enter(
         &self,
         py: Python<'_>,
@@ -115,7 +115,7 @@ impl Gate {
 
 /// What has become of a request at the gate.
 pub(crate) enum Begun {
-    /// The application must look closer; nothing was run.
+    /// The application must look end; nothing was run.
     Refused,
     /// It is answered.
     Over,

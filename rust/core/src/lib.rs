@@ -10,16 +10,15 @@ mod cross_origin;
 mod drive;
 mod entry;
 mod error;
-mod exits;
 mod extract;
 mod ffi;
 mod gate;
 mod grouped;
-mod hop;
 mod locked;
 mod messages;
 mod names;
 mod observer;
+mod offload;
 mod plan;
 mod reply;
 mod respond;
@@ -27,14 +26,15 @@ mod scope;
 mod serialize;
 mod snapshot;
 mod solve;
-mod steps;
+mod stepped_task;
 mod stream;
 mod table;
+mod teardown;
 mod validate;
 mod watched;
 mod wings;
 mod witness;
-mod worker;
+mod worker_thread;
 
 use pyo3::pymodule;
 
@@ -53,8 +53,6 @@ mod _core {
     use crate::drive::respond;
     #[pymodule_export]
     use crate::entry::Entry;
-    #[pymodule_export]
-    use crate::exits::Lifetime;
     #[pymodule_export]
     use crate::gate::Gate;
     #[pymodule_export]
@@ -78,15 +76,17 @@ mod _core {
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]
-    use crate::steps::Steps;
+    use crate::stepped_task::SteppedTask;
     #[pymodule_export]
     use crate::stream::{Recorder, stream};
     #[pymodule_export]
     use crate::table::RouteTable;
     #[pymodule_export]
+    use crate::teardown::Lifetime;
+    #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]
-    use crate::witness::{Witness, is_replaced};
+    use crate::wings::threads::{WorkQueue, use_borrowed_workers};
     #[pymodule_export]
-    use crate::worker::WorkQueue;
+    use crate::witness::{Witness, is_replaced};
 }

@@ -15,7 +15,7 @@ use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
 use crate::respond::message_type;
-use crate::steps::{self, Steps};
+use crate::stepped_task::{self, SteppedTask};
 use crate::stream::Recorder;
 
 /// Who waits for the next message.
@@ -64,7 +64,7 @@ pub(crate) struct Messages {
 #[derive(Default)]
 struct Way {
     /// The calls of what is below.
-    runs: Vec<Py<Steps>>,
+    runs: Vec<Py<SteppedTask>>,
     /// What was sent and is not taken, each with the future that its sender waits for.
     waiting: VecDeque<(Py<PyAny>, Py<PyAny>)>,
     /// The futures of those whose last message was taken: they go on when the response has been sent.
@@ -155,7 +155,7 @@ impl Messages {
 
     /// The calls of what is below.
     #[getter]
-    fn runs(&self, py: Python<'_>) -> Vec<Py<Steps>> {
+    fn runs(&self, py: Python<'_>) -> Vec<Py<SteppedTask>> {
         self.way.with(|way| way.runs.iter().map(|run| run.clone_ref(py)).collect())
     }
 
@@ -178,7 +178,7 @@ impl Messages {
     }
 
     /// Add a call; its messages come after those that wait.
-    fn expect(&self, py: Python<'_>, run: &Bound<'_, Steps>) -> PyResult<()> {
+    fn expect(&self, py: Python<'_>, run: &Bound<'_, SteppedTask>) -> PyResult<()> {
         let is_cancelling = guarded(|| self.is_host_cancelling(py))?;
         if is_cancelling {
             // It is cancelled in its turn, with the middleware function.
@@ -290,7 +290,7 @@ impl Messages {
             return Ok(!host.is_none());
         }
         let coroutine = host.call_method0(intern!(py, "get_coro"))?;
-        Ok(coroutine.cast::<Steps>().is_ok_and(|run| run.get().is_to_be_cancelled()))
+        Ok(coroutine.cast::<SteppedTask>().is_ok_and(|run| run.get().is_to_be_cancelled()))
     }
 
     /// Whether a call of what is below is about to be cancelled.
@@ -406,7 +406,7 @@ impl Messages {
     fn step(&self, py: Python<'_>) -> PyResult<bool> {
         let mut index = 0;
         while let Some(run) = self.way.with(|way| way.runs.get(index).map(|run| run.clone_ref(py))) {
-            if steps::go_on(run.bind(py))? {
+            if stepped_task::go_on(run.bind(py))? {
                 return Ok(true);
             }
             index += 1;

@@ -18,6 +18,8 @@ macro_rules! imported {
     };
 }
 
+pub(crate) use imported;
+
 /// The same for a class, as a type object.
 macro_rules! imported_type {
     ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
@@ -183,26 +185,10 @@ imported!(
     limited_receive, "ferroapi._body_limit", "limited_receive"
 );
 
-// ferroapi: worker threads (python/ferroapi/_threads/workers.py)
-imported!(
-    /// `(is_limited) -> Loan | None`: a worker thread for one call, if none has to be started.
-    borrow_thread, "ferroapi._threads.workers", "borrow"
-);
+// ferroapi: worker threads
 imported!(
     /// `(callable, is_limited) -> awaitable`: the call made by `AnyIO`.
-    run_sync, "ferroapi._threads.workers", "run_sync"
-);
-imported!(
-    /// `(loan)`: the end of a loan after a call that was waited for in place.
-    return_thread, "ferroapi._threads.anyio_pool", "return_thread"
-);
-imported!(
-    /// `(loan) -> (schedule, settle, future)`: how the thread tells the event loop.
-    thread_report, "ferroapi._threads.anyio_pool", "report"
-);
-imported!(
-    /// `(loan, future) -> awaitable`: the result of a call that is under way.
-    await_thread, "ferroapi._threads.anyio_pool", "wait"
+    run_sync, "ferroapi._engine.offload", "run_sync"
 );
 imported_type!(
     /// The class of what `__anext__` of an async generator returns: it is its own iterator.

@@ -16,12 +16,12 @@ use smallvec::SmallVec;
 use wire::form::LimitError;
 
 use crate::connection::path_params;
-use crate::exits::{self, Exit, Exits, Lifetime};
 use crate::extract::Collected;
 use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::plan::dependency::{Kind, Node, Step};
 use crate::plan::overrides::Answer;
+use crate::teardown::{Entered, EnteredKind, Lifetime, Teardown};
 use crate::{extract, names, validate};
 use arguments::{BeforeLeaf, Collecting};
 pub(crate) use calls::no_yield;
@@ -30,13 +30,13 @@ pub(crate) use received::{Body, Connection};
 
 /// Where the solver is being run.
 #[derive(Clone, Copy)]
-pub(crate) enum Place<'hop> {
+pub(crate) enum Place<'request> {
     /// On the event loop: plain callables are not called here.
     Loop,
     /// In a worker thread: coroutine functions are not called here.
     Thread {
         /// Whether the request has failed meanwhile, so that nothing more is called for it.
-        is_abandoned: &'hop AtomicBool,
+        is_abandoned: &'request AtomicBool,
     },
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Solver {
     /// Whether nothing of the application stands between the server and the driver, which opens what that would have.
     pub(crate) is_outermost: bool,
     /// The generators that were entered here.
-    exits: Exits,
+    teardown: Teardown,
     /// The async generator that is on its way to its `yield`.
     entering: Option<Py<PyAny>>,
     position: usize,
@@ -106,7 +106,7 @@ impl Solver {
             Some(latest) => (latest, Some(plan.clone_ref(py))),
         };
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
-        let exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
+        let teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
         let mut solver = Box::new(Self {
             collected: extract::nothing(plan.get()),
             is_unusual: false,
@@ -122,7 +122,7 @@ impl Solver {
             background: None,
             stacks: None,
             is_outermost: false,
-            exits,
+            teardown,
             entering: None,
             position: 0,
             arguments: Arguments::new(),
@@ -142,8 +142,8 @@ impl Solver {
     }
 
     /// The generators that were entered, which whoever drives the request has to leave.
-    pub(crate) fn exits(&self) -> Exits {
-        self.exits.clone()
+    pub(crate) fn teardown(&self) -> Teardown {
+        self.teardown.clone()
     }
 
     /// Put the exit stacks where Python finds them, if it needs them; generators are entered there, too.
@@ -154,10 +154,10 @@ impl Solver {
         let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
             names::open_stacks(py)?.call1((self.connection.channels.scope(py)?, self.is_outermost))?.extract()?;
         if let Some(object) = outermost {
-            self.exits.push(Exit { object, kind: exits::Kind::Stack, lifetime: Lifetime::Connection });
+            self.teardown.push(Entered { object, kind: EnteredKind::Stack, lifetime: Lifetime::Connection });
         }
         for (stack, lifetime) in [(&request, Lifetime::Request), (&function, Lifetime::Function)] {
-            self.exits.push(Exit { object: stack.clone_ref(py), kind: exits::Kind::Stack, lifetime });
+            self.teardown.push(Entered { object: stack.clone_ref(py), kind: EnteredKind::Stack, lifetime });
         }
         self.stacks = Some((request, function));
         Ok(())
@@ -181,8 +181,8 @@ impl Solver {
                 place.get_or_insert_with(|| result.clone_ref(py));
             }
         }
-        if self.exits.are_unneeded() {
-            self.exits = Exits::new(plan.get().has_generators || plan.get().opens_stacks);
+        if self.teardown.is_unneeded() {
+            self.teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
         }
         self.open_stacks(py)
     }
@@ -314,7 +314,7 @@ impl Solver {
             let is_for_thread = node.kind.is_for_thread() && !(conducted && node.kind.is_generator());
             match place {
                 Place::Thread { is_abandoned } if is_for_thread => {
-                    // Between two calls the request may be cancelled, as if each were a hop of its own.
+                    // Between two calls the request may be cancelled, as if each were handed to a thread by itself.
                     if has_called {
                         if is_abandoned.load(Ordering::Acquire) {
                             return Ok(Need::Thread);
@@ -388,7 +388,11 @@ impl Solver {
         if let Some(Step::Call(index)) = plan.steps.get(self.position) {
             if let Some(node) = plan.nodes.get(*index) {
                 if let Some(generator) = self.entering.take() {
-                    self.exits.push(Exit { object: generator, kind: exits::Kind::Async, lifetime: node.lifetime });
+                    self.teardown.push(Entered {
+                        object: generator,
+                        kind: EnteredKind::Async,
+                        lifetime: node.lifetime,
+                    });
                 }
                 self.keep(py, *index, node, value);
             }

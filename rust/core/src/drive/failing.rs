@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use super::{Driver, Ending, Stage};
 use crate::answer::{Answer, object_answer};
 use crate::awaitable::{Next, exception};
-use crate::exits::Lifetime;
 use crate::names;
 use crate::solve::no_yield;
+use crate::teardown::Lifetime;
 
 impl Driver {
     /// The request does not validate: the default answer at once, or the exception for whoever handles it.
     pub(super) fn refuse(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.is_native && self.observer.is_none() && self.exits.is_idle(py)? {
+        if self.is_native && self.observer.is_none() && self.teardown.is_idle(py)? {
             let errors = self.solver()?.errors.list(py);
             let (handlers, size) = (self.handlers(py)?, self.solver()?.connection.body_size);
             let scope = self.channels.scope(py)?;
@@ -57,8 +57,8 @@ impl Driver {
     #[cold]
     #[inline(never)]
     pub(super) fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
-        if let Some(hop) = self.hop.take() {
-            hop.get().abandon();
+        if let Some(offloaded) = self.offloaded.take() {
+            offloaded.get().abandon();
         }
         if let Some(observer) = &self.observer {
             let connection = self.solver.as_mut().map(|solver| solver.connection.request(py)).transpose();
@@ -87,7 +87,7 @@ impl Driver {
             Stage::Starting | Stage::Sending | Stage::Background => true,
             _ => is_sent || self.recorder.as_ref().is_some_and(|recorder| recorder.get().has_started()),
         };
-        let is_entered = !self.exits.is_idle(py)?;
+        let is_entered = !self.teardown.is_idle(py)?;
         if !is_exception && !is_entered && self.files.is_none() {
             return Err(error);
         }
@@ -104,9 +104,9 @@ impl Driver {
             }
         }
         self.stage = Stage::Failing;
-        let function_exits = self.exits.drain(py, Lifetime::Function)?;
-        let request_exits = self.exits.drain(py, Lifetime::Request)?;
-        let connection_exits = self.exits.drain(py, Lifetime::Connection)?;
+        let function_exits = self.teardown.drain(py, Lifetime::Function)?;
+        let request_exits = self.teardown.drain(py, Lifetime::Request)?;
+        let connection_exits = self.teardown.drain(py, Lifetime::Connection)?;
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         // A generator may turn a cancellation into an exception, which has an answer.
         let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);

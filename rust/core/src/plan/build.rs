@@ -18,7 +18,7 @@ use crate::attribute::Attribute;
 use crate::error::guarded;
 use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
-use crate::worker::Pace;
+use crate::worker_thread::ShortCalls;
 
 /// The `loc` of an error: the source, then the alias.
 fn location<'py>(py: Python<'py>, source: Source, alias: &Bound<'py, PyString>) -> PyResult<Py<PyTuple>> {
@@ -270,8 +270,8 @@ impl Plan {
             steps,
             cache_size: cache.keys.len(),
             answer,
-            pace: Pace::default(),
-            closing_pace: Pace::default(),
+            short_calls: ShortCalls::default(),
+            short_teardown: ShortCalls::default(),
             parts,
             witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
             // Only dependencies are looked up.

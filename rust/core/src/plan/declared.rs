@@ -9,8 +9,8 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::dependency::{self, Credentials, Kind};
 use super::param;
-use crate::exits::Lifetime;
 use crate::serialize::shape::Shape;
+use crate::teardown::Lifetime;
 
 /// Where a value is read from.
 #[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]

@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::param::{Absent, Parameter};
-use crate::exits::Lifetime;
 use crate::ffi;
+use crate::teardown::Lifetime;
 
 /// How a node's callable is called.
 #[pyclass(

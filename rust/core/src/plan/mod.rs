@@ -20,7 +20,7 @@ use crate::attribute::Attribute;
 use crate::serialize::shape::Shape;
 use crate::snapshot::Snapshot;
 use crate::witness::{Parts, Witness};
-use crate::worker::Pace;
+use crate::worker_thread::ShortCalls;
 
 /// One name that is collected from the request, and where its text is kept.
 #[derive(Debug)]
@@ -156,8 +156,8 @@ pub(crate) struct Plan {
     pub(crate) has_generators: bool,
     pub(crate) answer: Answer,
     /// How long its calls in worker threads take, and those that end generators.
-    pub(crate) pace: Pace,
-    pub(crate) closing_pace: Pace,
+    pub(crate) short_calls: ShortCalls,
+    pub(crate) short_teardown: ShortCalls,
     /// The parts of the engine that it is run by.
     #[pyo3(get)]
     pub(crate) parts: Parts,

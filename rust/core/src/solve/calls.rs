@@ -7,8 +7,8 @@ use pyo3::types::PyDict;
 
 use super::{Arguments, Need, Solver};
 use crate::error::Error;
-use crate::exits::{self, Exit, Lifetime};
 use crate::plan::dependency::{Kind, Node};
+use crate::teardown::{Entered, EnteredKind, Lifetime};
 use crate::{ffi, names};
 
 impl Solver {
@@ -48,9 +48,9 @@ impl Solver {
 
     /// Enter the cancel scope that protects the ends of async generators, before the first of them.
     pub(super) fn enter_scope(&self, py: Python<'_>) -> PyResult<()> {
-        if self.exits.scope(py).is_none() {
+        if self.teardown.scope(py).is_none() {
             let object = names::enter_scope(py)?.call0()?.unbind();
-            self.exits.push(Exit { object, kind: exits::Kind::Scope, lifetime: Lifetime::Request });
+            self.teardown.push(Entered { object, kind: EnteredKind::Scope, lifetime: Lifetime::Request });
         }
         Ok(())
     }
@@ -72,7 +72,11 @@ impl Solver {
         }
         match ffi::vectorcall(&next, &arguments, None) {
             Ok(value) => {
-                self.exits.push(Exit { object: generator.unbind(), kind: exits::Kind::Plain, lifetime: node.lifetime });
+                self.teardown.push(Entered {
+                    object: generator.unbind(),
+                    kind: EnteredKind::Plain,
+                    lifetime: node.lifetime,
+                });
                 Ok(value.unbind())
             }
             Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),

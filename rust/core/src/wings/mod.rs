@@ -1,3 +1,4 @@
-//! What stands for parts of other libraries; the engine imports nothing of it.
+//! What stands for parts of other libraries. The engine imports nothing of it: each part registers itself.
 
 pub(crate) mod server;
+pub(crate) mod threads;

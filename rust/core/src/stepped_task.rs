@@ -15,7 +15,7 @@ use crate::names;
 
 /// One call of an application: not begun, suspended, or over.
 #[pyclass(frozen, subclass, module = "ferroapi._core")]
-pub(crate) struct Steps {
+pub(crate) struct SteppedTask {
     event_loop: Py<PyAny>,
     context: Py<PyAny>,
     call: Locked<Call>,
@@ -55,7 +55,7 @@ impl Call {
 }
 
 #[pymethods]
-impl Steps {
+impl SteppedTask {
     /// A call of `application` in a copy of the context.
     #[new]
     fn new(py: Python<'_>, event_loop: Py<PyAny>, application: Py<PyAny>, arguments: Py<PyTuple>) -> PyResult<Self> {
@@ -213,7 +213,7 @@ impl Steps {
     }
 }
 
-impl Steps {
+impl SteppedTask {
     /// Call the application: what is to be resumed from then on.
     fn coroutine_of_call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let Some((application, arguments)) = self.call.with(|call| call.target.take()) else {
@@ -229,7 +229,7 @@ impl Steps {
 }
 
 /// Make a step by hand if nothing is in the way; tell whether one was made.
-pub(crate) fn go_on(slf: &Bound<'_, Steps>) -> PyResult<bool> {
+pub(crate) fn go_on(slf: &Bound<'_, SteppedTask>) -> PyResult<bool> {
     let py = slf.py();
     let pending = slf.get().call.with(|call| match call {
         Call { pending: Some(pending), by_hand: true, ended: false, .. } => Some(pending.clone_ref(py)),
@@ -244,9 +244,9 @@ pub(crate) fn go_on(slf: &Bound<'_, Steps>) -> PyResult<bool> {
     Ok(true)
 }
 
-fn step(slf: &Bound<'_, Steps>) -> PyResult<()> {
+fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
     let py = slf.py();
-    let Steps { event_loop, context, call } = slf.get();
+    let SteppedTask { event_loop, context, call } = slf.get();
     let (task, coroutine) = call.with(|call| {
         let [task, coroutine] = [&call.task, &call.coroutine].map(|object| object.as_ref().map(|it| it.clone_ref(py)));
         (task, coroutine)

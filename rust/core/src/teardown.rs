@@ -27,7 +27,7 @@ pub(crate) enum Lifetime {
 
 /// What has to be left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EnteredKind {
     /// An async generator at its `yield`.
     Async,
     /// A generator at its `yield`.
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
     Stack,
 }
 
-impl Kind {
+impl EnteredKind {
     fn word(self) -> &'static str {
         match self {
             Self::Async => "async",
@@ -50,9 +50,9 @@ impl Kind {
 }
 
 /// A generator at its `yield`, or the cancel scope around them.
-pub(crate) struct Exit {
+pub(crate) struct Entered {
     pub(crate) object: Py<PyAny>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EnteredKind,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -60,45 +60,47 @@ pub(crate) struct Exit {
 ///
 /// Shared with the worker thread that enters some, so that a request cancelled meanwhile still knows them.
 #[derive(Clone, Default)]
-pub(crate) struct Exits(Option<Arc<Locked<Vec<Exit>>>>);
+pub(crate) struct Teardown(Option<Arc<Locked<Vec<Entered>>>>);
 
-impl Exits {
+impl Teardown {
     /// A list for a plan that enters something; for any other, nothing is allocated.
     pub(crate) fn new(enters: bool) -> Self {
         Self(enters.then(Arc::default))
     }
 
     /// Whether nothing can be pushed.
-    pub(crate) fn are_unneeded(&self) -> bool {
+    pub(crate) fn is_unneeded(&self) -> bool {
         self.0.is_none()
     }
 
-    pub(crate) fn push(&self, exit: Exit) {
-        if let Some(exits) = &self.0 {
-            exits.with(|exits| exits.push(exit));
+    pub(crate) fn push(&self, entered: Entered) {
+        if let Some(all) = &self.0 {
+            all.with(|all| all.push(entered));
         }
     }
 
     /// The cancel scope, if it is entered.
     pub(crate) fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.0
-            .as_ref()?
-            .with(|exits| exits.iter().find(|exit| exit.kind == Kind::Scope).map(|exit| exit.object.clone_ref(py)))
+        self.0.as_ref()?.with(|all| {
+            all.iter().find(|entered| entered.kind == EnteredKind::Scope).map(|entered| entered.object.clone_ref(py))
+        })
     }
 
     /// Take what of this lifetime was entered last.
-    pub(crate) fn pop(&self, lifetime: Lifetime) -> Option<Exit> {
-        self.0.as_ref()?.with(|exits| {
-            let last = exits.iter().rposition(|exit| exit.lifetime == lifetime)?;
-            Some(exits.remove(last))
+    pub(crate) fn pop(&self, lifetime: Lifetime) -> Option<Entered> {
+        self.0.as_ref()?.with(|all| {
+            let last = all.iter().rposition(|entered| entered.lifetime == lifetime)?;
+            Some(all.remove(last))
         })
     }
 
     /// Whether nothing has to be left: no generator waits, and nobody used an exit stack.
     pub(crate) fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(exits) = &self.0 else { return Ok(true) };
-        let stacks: Option<Vec<Py<PyAny>>> = exits.with(|exits| {
-            exits.iter().map(|exit| (exit.kind == Kind::Stack).then(|| exit.object.clone_ref(py))).collect()
+        let Some(all) = &self.0 else { return Ok(true) };
+        let stacks: Option<Vec<Py<PyAny>>> = all.with(|all| {
+            all.iter()
+                .map(|entered| (entered.kind == EnteredKind::Stack).then(|| entered.object.clone_ref(py)))
+                .collect()
         });
         let Some(stacks) = stacks else { return Ok(false) };
         for stack in stacks {
@@ -110,15 +112,15 @@ impl Exits {
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Some(exits) = &self.0 else { return Ok(()) };
-        exits.visit(|exits| exits.iter().try_for_each(|exit| visit.call(&exit.object)))
+        let Some(all) = &self.0 else { return Ok(()) };
+        all.visit(|all| all.iter().try_for_each(|entered| visit.call(&entered.object)))
     }
 
     /// Take all of this lifetime as a list of `(object, kind)`, in the order of their entry.
     pub(crate) fn drain<'py>(&self, py: Python<'py>, lifetime: Lifetime) -> PyResult<Bound<'py, PyList>> {
         let mut taken = Vec::new();
-        while let Some(exit) = self.pop(lifetime) {
-            taken.push((exit.object, exit.kind.word()));
+        while let Some(entered) = self.pop(lifetime) {
+            taken.push((entered.object, entered.kind.word()));
         }
         taken.reverse();
         PyList::new(py, taken)
@@ -132,12 +134,12 @@ pub(crate) fn is_used(stack: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// The end of a synchronous generator: a callable for a worker thread.
 #[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct Closer {
+pub(crate) struct GeneratorEnd {
     pub(crate) generator: Py<PyAny>,
 }
 
 #[pymethods]
-impl Closer {
+impl GeneratorEnd {
     /// Run the generator to its end; whether it stopped there is told by the result.
     fn __call__(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| self.close(py))
@@ -148,7 +150,7 @@ impl Closer {
     }
 }
 
-impl Closer {
+impl GeneratorEnd {
     fn close(&self, py: Python<'_>) -> PyResult<bool> {
         match self.generator.call_method0(py, intern!(py, "__next__")) {
             Ok(_) => Ok(false),

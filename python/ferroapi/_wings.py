@@ -1,0 +1,5 @@
+"""The parts that stand for other libraries' code; the engine imports none of them, each registers itself there."""
+
+from ferroapi import _threads
+
+_threads.install()
