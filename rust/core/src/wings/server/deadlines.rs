@@ -28,17 +28,16 @@ impl HTTPProtocol {
     /// Nothing is to be done before more arrives: set the time for that.
     pub(super) fn rest(slf: &Bound<'_, Self>, is_reading_head: bool) -> PyResult<()> {
         let this = slf.get();
-        if this.is_busy() || this.state().is_closing {
+        if this.is_busy() || !this.is_open() {
             return Ok(());
         }
         let seconds = if is_reading_head { this.head_seconds } else { this.settings.keep_alive_seconds };
-        let has_served = this.state().current.is_some();
+        let has_served = this.state.with(|state| state.current.is_some());
         if !is_reading_head && !has_served {
             return Ok(());
         }
         let at = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600));
-        let deadline = {
-            let mut state = this.state();
+        let (deadline, is_armed) = this.state.with(|state| {
             let deadline = match state.deadline {
                 // A slow sender gets no more time by sending.
                 Some(Deadline::Head(at)) if is_reading_head => Deadline::Head(at),
@@ -46,11 +45,11 @@ impl HTTPProtocol {
                 _ => Deadline::KeepAlive(at),
             };
             state.deadline = Some(deadline);
-            if state.timer.as_ref().is_some_and(|(_, armed)| armed.at() <= deadline.at()) {
-                return Ok(());
-            }
-            deadline
-        };
+            (deadline, state.timer.as_ref().is_some_and(|(_, armed)| armed.at() <= deadline.at()))
+        });
+        if is_armed {
+            return Ok(());
+        }
         Self::cancel_timer(slf)?;
         Self::arm(slf, deadline, seconds)
     }
@@ -59,12 +58,13 @@ impl HTTPProtocol {
         let py = slf.py();
         let expire = slf.getattr(intern!(py, "expire"))?;
         let timer = slf.get().event_loop.bind(py).call_method1(intern!(py, "call_later"), (seconds, expire))?;
-        slf.get().state().timer = Some((timer.unbind(), deadline));
+        let before = slf.get().state.with(|state| state.timer.replace((timer.unbind(), deadline)));
+        drop(before);
         Ok(())
     }
 
     pub(super) fn cancel_timer(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let timer = slf.get().state().timer.take();
+        let timer = slf.get().state.with(|state| state.timer.take());
         timer.map_or(Ok(()), |(timer, _)| timer.call_method0(slf.py(), intern!(slf.py(), "cancel")).map(drop))
     }
 }

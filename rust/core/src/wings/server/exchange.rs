@@ -300,7 +300,7 @@ impl Receive {
     fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.exchange.get().received(py)? {
             Some(message) => Resolved::with(py, message.into_any().unbind()),
-            None => Waiting::to_receive(py, self.exchange.clone_ref(py)),
+            None => Waiting::awaitable(py, self.exchange.clone_ref(py), None),
         }
     }
 
@@ -321,7 +321,7 @@ impl Send {
         guarded(|| {
             let exchange = self.exchange.get();
             if exchange.protocol.get().is_write_paused() && !exchange.is_disconnected.load(Ordering::Relaxed) {
-                return Waiting::to_send(py, self.exchange.clone_ref(py), message.clone().unbind());
+                return Waiting::awaitable(py, self.exchange.clone_ref(py), Some(message.clone().unbind()));
             }
             exchange.deliver(py, message)?;
             Resolved::nothing(py)

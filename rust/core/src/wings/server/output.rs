@@ -5,73 +5,69 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::processing::Processing;
-use super::protocol::{HIGH_WATER, HTTPProtocol};
+use super::protocol::{HIGH_WATER, HTTPProtocol, State};
 
 impl HTTPProtocol {
     pub(super) fn take_output(slf: &Bound<'_, Self>) -> Vec<u8> {
-        std::mem::take(&mut slf.get().state().output)
+        slf.get().state.with(|state| std::mem::take(&mut state.output))
     }
 
     pub(super) fn put_output(slf: &Bound<'_, Self>, mut output: Vec<u8>) {
-        let mut state = slf.get().state();
-        // Whatever an iterator of headers may have written meanwhile comes after.
-        output.append(&mut state.output);
-        state.output = output;
+        slf.get().state.with(|state| {
+            // Whatever an iterator of headers may have written meanwhile comes after.
+            output.append(&mut state.output);
+            state.output = output;
+        });
+    }
+
+    pub(super) fn write(slf: &Bound<'_, Self>, bytes: &[u8]) {
+        slf.get().state.with(|state| state.output.extend_from_slice(bytes));
     }
 
     pub(super) fn hold_output(&self) {
-        self.state().steps += 1;
+        self.state.with(|state| state.steps += 1);
     }
 
     pub(super) fn release_output(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().state().steps -= 1;
+        slf.get().state.with(|state| state.steps -= 1);
         Self::flush_unless_stepping(slf)
     }
 
     pub(super) fn flush_unless_stepping(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let is_due = {
-            let state = slf.get().state();
+        let is_due = slf.get().state.with(|state| {
             (state.steps == 0 && state.processing == Processing::Nothing) || state.output.len() > HIGH_WATER
-        };
+        });
         if is_due { Self::flush(slf) } else { Ok(()) }
     }
 
     pub(super) fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (transport, output) = {
-            let mut state = slf.get().state();
-            if state.output.is_empty() {
-                return Ok(());
-            }
-            let output = PyBytes::new(py, &state.output);
+        let output = slf.get().state.with(|state| {
+            let output = (!state.output.is_empty()).then(|| PyBytes::new(py, &state.output));
             state.output.clear();
-            (state.transport.as_ref().map(|transport| transport.clone_ref(py)), output)
-        };
-        if let Some(transport) = transport {
-            transport.call_method1(py, intern!(py, "write"), (output,))?;
+            output
+        });
+        match (output, slf.get().transport(py)) {
+            (Some(output), Some(transport)) => transport.call_method1(intern!(py, "write"), (output,)).map(drop),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Write what there is, and close the connection.
     pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::flush(slf)?;
-        let transport = {
-            let mut state = slf.get().state();
-            state.deadline = None;
-            if std::mem::replace(&mut state.is_closing, true) {
-                return Ok(());
-            }
-            state.transport.as_ref().map(|transport| transport.clone_ref(slf.py()))
-        };
-        transport.map_or(Ok(()), |transport| transport.call_method0(slf.py(), intern!(slf.py(), "close")).map(drop))
+        if slf.get().state.with(State::close) {
+            return Ok(());
+        }
+        let transport = slf.get().transport(slf.py());
+        transport.map_or(Ok(()), |transport| transport.call_method0(intern!(slf.py(), "close")).map(drop))
     }
 
     pub(super) fn say_continue(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().state().is_closing {
+        if !slf.get().is_open() {
             return Ok(());
         }
-        slf.get().state().output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        Self::write(slf, b"HTTP/1.1 100 Continue\r\n\r\n");
         Self::flush(slf)
     }
 
@@ -81,11 +77,12 @@ impl HTTPProtocol {
         if !this.is_write_paused() {
             return Ok(None);
         }
-        if let Some(drained) = &this.state().drained {
-            return Ok(Some(drained.bind(py).clone()));
+        if let Some(drained) = this.state.with(|state| state.drained.as_ref().map(|drained| drained.clone_ref(py))) {
+            return Ok(Some(drained.into_bound(py)));
         }
         let drained = this.event_loop.bind(py).call_method0(intern!(py, "create_future"))?;
-        this.state().drained = Some(drained.clone().unbind());
+        let before = this.state.with(|state| state.drained.replace(drained.clone().unbind()));
+        drop(before);
         Ok(Some(drained))
     }
 }

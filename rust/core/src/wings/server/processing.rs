@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::application_call::ApplicationCall;
 use super::exchange::Exchange;
-use super::protocol::{HIGH_WATER, HTTPProtocol};
+use super::protocol::{HIGH_WATER, HTTPProtocol, State};
 use crate::names;
 
 /// Requests that are answered in one callback of the event loop before others have their turn.
@@ -46,7 +46,8 @@ impl HTTPProtocol {
     }
 
     fn pause(slf: &Bound<'_, Self>, paused: bool, method: &Bound<'_, PyString>) -> PyResult<()> {
-        if std::mem::replace(&mut slf.get().state().is_reading_paused, paused) == paused {
+        let was_paused = slf.get().state.with(|state| std::mem::replace(&mut state.is_reading_paused, paused));
+        if was_paused == paused {
             return Ok(());
         }
         slf.get().transport(slf.py()).map_or(Ok(()), |transport| transport.call_method0(method).map(drop))
@@ -54,16 +55,16 @@ impl HTTPProtocol {
 
     /// Read what has arrived, beginning requests, up to one that has to wait for the answer before it.
     pub(super) fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
-        let (mut reader, mut buffer) = {
-            let mut state = slf.get().state();
+        let begun = slf.get().state.with(|state| {
             if state.processing != Processing::Nothing || state.is_closing {
                 state.pending.extend_from_slice(data);
-                return Ok(());
+                return None;
             }
             state.processing = Processing::Last;
             let limits = Limits::default();
-            (std::mem::replace(&mut state.reader, Connection::new(limits)), std::mem::take(&mut state.pending))
-        };
+            Some((std::mem::replace(&mut state.reader, Connection::new(limits)), std::mem::take(&mut state.pending)))
+        });
+        let Some((mut reader, mut buffer)) = begun else { return Ok(()) };
         let is_buffered = !buffer.is_empty();
         if is_buffered {
             buffer.extend_from_slice(data);
@@ -72,13 +73,12 @@ impl HTTPProtocol {
         let read = Self::read(slf, &mut reader, &mut rest);
         let left = rest.to_vec();
         let is_reading_head = reader.is_between_requests() && !left.is_empty();
-        {
-            let mut state = slf.get().state();
+        slf.get().state.with(|state| {
             state.processing = Processing::Nothing;
             state.reader = reader;
             let later = std::mem::replace(&mut state.pending, left);
             state.pending.extend(later);
-        }
+        });
         match read? {
             Read::Refused(refusal) => Self::refuse(slf, refusal),
             Read::Upgraded => Ok(()),
@@ -98,7 +98,7 @@ impl HTTPProtocol {
         let mut fresh: Option<Py<Exchange>> = None;
         let mut begun = 0;
         loop {
-            if slf.get().state().is_closing {
+            if !slf.get().is_open() {
                 return Ok(Read::Busy);
             }
             if reader.is_between_requests() && slf.get().is_busy() {
@@ -116,7 +116,7 @@ impl HTTPProtocol {
                 Err(refusal) => return Ok(Read::Refused(refusal)),
                 Ok(Event::Head(head)) => {
                     begun += 1;
-                    slf.get().state().deadline = None;
+                    slf.get().state.with(|state| state.deadline = None);
                     if head.upgrade.is_some() && Self::upgrade(slf, &head, whole)? {
                         *rest = &[];
                         return Ok(Read::Upgraded);
@@ -133,7 +133,8 @@ impl HTTPProtocol {
                     }
                 }
                 Ok(Event::End) => {
-                    slf.get().state().processing = if rest.is_empty() { Processing::Last } else { Processing::More };
+                    let processing = if rest.is_empty() { Processing::Last } else { Processing::More };
+                    slf.get().state.with(|state| state.processing = processing);
                     if let Some(exchange) = fresh.take() {
                         exchange.get().end_body();
                         Self::start(slf, exchange)?;
@@ -143,7 +144,7 @@ impl HTTPProtocol {
                     }
                 }
                 Ok(Event::More) => {
-                    slf.get().state().processing = Processing::Last;
+                    slf.get().state.with(|state| state.processing = Processing::Last);
                     if let Some(exchange) = fresh.take() {
                         Self::start(slf, exchange)?;
                     }
@@ -154,13 +155,14 @@ impl HTTPProtocol {
     }
 
     pub(super) fn current(&self, py: Python<'_>) -> Option<Py<Exchange>> {
-        self.state().current.as_ref().map(|exchange| exchange.clone_ref(py))
+        self.state.with(|state| state.current.as_ref().map(|exchange| exchange.clone_ref(py)))
     }
 
     /// Whether a request is not answered yet.
     pub(super) fn is_busy(&self) -> bool {
-        let state = self.state();
-        state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
+        self.state.with(|state| {
+            state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
+        })
     }
 
     /// A request whose head is read.
@@ -168,7 +170,8 @@ impl HTTPProtocol {
         let py = slf.py();
         let state = slf.get().settings.copy_state(py)?;
         let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
-        slf.get().state().current = Some(exchange.clone_ref(py));
+        let before = slf.get().state.with(|state| state.current.replace(exchange.clone_ref(py)));
+        drop(before);
         Ok(exchange)
     }
 
@@ -189,7 +192,7 @@ impl HTTPProtocol {
     #[cold]
     fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8]) -> PyResult<bool> {
         let py = slf.py();
-        let class = slf.get().state().ws_protocol_class.clone_ref(py);
+        let class = slf.get().state.with(|state| state.ws_protocol_class.clone_ref(py));
         let wanted = head.upgrade.unwrap_or_default();
         let settings = &slf.get().settings;
         if class.is_none(py) || !wanted.eq_ignore_ascii_case(b"websocket") {
@@ -209,12 +212,7 @@ impl HTTPProtocol {
         }
         replayed.extend_from_slice(b"\r\n");
         replayed.extend_from_slice(whole.get(head.length..).unwrap_or_default());
-        let transport = {
-            let mut state = slf.get().state();
-            state.is_closing = true;
-            state.deadline = None;
-            state.transport.as_ref().map(|transport| transport.clone_ref(py))
-        };
+        slf.get().state.with(State::close);
         Self::cancel_timer(slf)?;
         settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
         let arguments = (
@@ -222,7 +220,7 @@ impl HTTPProtocol {
             &settings.config,
             &settings.server_state,
             &settings.application_state,
-            transport,
+            slf.get().transport(py),
             PyBytes::new(py, &replayed),
         );
         names::upgrade_connection(py)?.call1(arguments)?;
@@ -236,7 +234,7 @@ impl HTTPProtocol {
         settings.logger.bind(py).call_method1(intern!(py, "warning"), (text,))?;
         let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
         let answer = names::refusal(py)?.call1((refusal.status(), text, defaults))?.cast_into::<PyBytes>()?;
-        slf.get().state().output.extend_from_slice(answer.as_bytes());
+        Self::write(slf, answer.as_bytes());
         Self::close(slf)
     }
 
@@ -249,14 +247,11 @@ impl HTTPProtocol {
         if !is_persistent {
             return Self::close(slf);
         }
-        if this.state().is_closing {
+        if !this.is_open() {
             return Ok(());
         }
         Self::resume_reading(slf)?;
-        let (processing, is_idle) = {
-            let state = this.state();
-            (state.processing, state.pending.is_empty())
-        };
+        let (processing, is_idle) = this.state.with(|state| (state.processing, state.pending.is_empty()));
         if processing != Processing::More {
             // What the application does after its answer does not hold that up.
             Self::flush(slf)?;
@@ -271,7 +266,7 @@ impl HTTPProtocol {
     fn process_soon(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let options = PyDict::new(py);
-        let context = slf.get().state().context.as_ref().map(|context| context.clone_ref(py));
+        let context = slf.get().state.with(|state| state.context.as_ref().map(|context| context.clone_ref(py)));
         if let (Some(context), true) = (context, names::running_loop(py)?.call0()?.is(&slf.get().event_loop)) {
             options.set_item(intern!(py, "context"), context)?;
             let process = slf.getattr(intern!(py, "process_pending"))?;

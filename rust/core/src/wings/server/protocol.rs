@@ -3,7 +3,6 @@
 //! Source: uvicorn, `HttpToolsProtocol`, whose answers and attributes these are; `rust/http` reads and frames.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::{Connection, Limits, RequestHead};
@@ -20,7 +19,6 @@ use super::settings::Settings;
 #[cfg(not(Py_3_12))]
 use super::spare::Spare;
 use crate::error::guarded;
-#[cfg(not(Py_3_12))]
 use crate::locked::Locked;
 use crate::names;
 
@@ -52,13 +50,21 @@ pub(super) struct State {
     pub(super) timer: Option<(Py<PyAny>, Deadline)>,
 }
 
+impl State {
+    /// Take note that nothing more is read; tell whether that was so before.
+    pub(super) fn close(&mut self) -> bool {
+        self.deadline = None;
+        std::mem::replace(&mut self.is_closing, true)
+    }
+}
+
 /// An HTTP/1.1 connection of uvicorn's.
 #[pyclass(frozen, subclass, module = "ferroapi._core")]
 pub(crate) struct HTTPProtocol {
     pub(super) settings: Settings,
     pub(super) event_loop: Py<PyAny>,
     pub(super) head_seconds: f64,
-    state: Mutex<State>,
+    pub(super) state: Locked<State>,
     is_write_paused: AtomicBool,
     /// A task that can serve the next request.
     #[cfg(not(Py_3_12))]
@@ -76,17 +82,12 @@ impl HTTPProtocol {
     }
 
     /// Whether more requests may come.
-    #[cfg(not(Py_3_12))]
     pub(super) fn is_open(&self) -> bool {
-        !self.state().is_closing
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.with(|state| !state.is_closing)
     }
 
     pub(super) fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.state().transport.as_ref().map(|transport| transport.bind(py).clone())
+        self.state.with(|state| state.transport.as_ref().map(|transport| transport.bind(py).clone()))
     }
 
     pub(super) fn is_write_paused(&self) -> bool {
@@ -98,7 +99,7 @@ impl HTTPProtocol {
         if self.settings.resets_context {
             return names::context(py)?.call0();
         }
-        let context = self.state().context.as_ref().map(|context| context.clone_ref(py));
+        let context = self.state.with(|state| state.context.as_ref().map(|context| context.clone_ref(py)));
         match context {
             Some(context) => context.into_bound(py).call_method0(intern!(py, "copy")),
             None => names::copy_context(py)?.call0(),
@@ -115,11 +116,10 @@ impl HTTPProtocol {
         head: &RequestHead,
         state: Option<&Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let (template, trusted_hosts) = {
-            let state = self.state();
+        let (template, trusted_hosts) = self.state.with(|state| {
             let template = state.template.as_ref().map(|template| template.clone_ref(py));
             (template, state.trusted_hosts.as_ref().map(|hosts| hosts.clone_ref(py)))
-        };
+        });
         let template = template.map_or_else(|| PyDict::new(py), |template| template.into_bound(py));
         let scope = scope::request(&template, &self.settings, head, state)?;
         let is_forwarded = |name: &[u8]| matches!(name, b"x-forwarded-for" | b"x-forwarded-proto");
@@ -157,7 +157,7 @@ impl HTTPProtocol {
         Ok(Self {
             head_seconds: class.getattr(intern!(py, "head_timeout"))?.extract()?,
             event_loop,
-            state: Mutex::new(State {
+            state: Locked::new(State {
                 transport: None,
                 template: None,
                 trusted_hosts: None,
@@ -196,23 +196,26 @@ impl HTTPProtocol {
             };
             let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
             let context = names::copy_context(py)?.call0()?;
-            let mut state = this.state();
-            state.transport = Some(transport.clone().unbind());
-            state.template = Some(template.unbind());
-            state.trusted_hosts = trusted_hosts;
-            state.context = Some(context.unbind());
+            let before = this.state.with(|state| {
+                (
+                    state.transport.replace(transport.clone().unbind()),
+                    state.template.replace(template.unbind()),
+                    std::mem::replace(&mut state.trusted_hosts, trusted_hosts),
+                    state.context.replace(context.unbind()),
+                )
+            });
+            drop(before);
             Ok(())
         })
     }
 
     fn data_received(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         guarded(|| {
-            {
-                let mut state = slf.get().state();
+            slf.get().state.with(|state| {
                 if matches!(state.deadline, Some(Deadline::KeepAlive(_))) {
                     state.deadline = None;
                 }
-            }
+            });
             match data.cast::<PyBytes>() {
                 Ok(data) => Self::process(slf, data.as_bytes()),
                 Err(_) => Self::process(slf, names::bytes_of(data)?.as_bytes()),
@@ -232,7 +235,7 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
-            let template = this.state().template.as_ref().map(|template| template.clone_ref(py));
+            let template = this.state.with(|state| state.template.as_ref().map(|template| template.clone_ref(py)));
             names::connection_lost(py)?.call1((&this.settings.logger, template))?;
             if let Some(exchange) = this.current(py) {
                 exchange.get().disconnect(py)?;
@@ -241,19 +244,17 @@ impl HTTPProtocol {
             this.spare.replace(None).map_or(Ok(()), |spare| spare.release(py))?;
             Self::resume_writing(slf)?;
             Self::cancel_timer(slf)?;
-            let transport = {
-                let mut state = this.state();
+            let was_closing = this.state.with(|state| {
                 state.output.clear();
                 state.pending.clear();
-                state.deadline = None;
-                let was_closing = std::mem::replace(&mut state.is_closing, true);
-                state
-                    .transport
-                    .as_ref()
-                    .filter(|_| !was_closing && error.is_none())
-                    .map(|transport| transport.clone_ref(py))
-            };
-            transport.map_or(Ok(()), |transport| transport.call_method0(py, intern!(py, "close")).map(drop))
+                state.close()
+            });
+            match this.transport(py) {
+                Some(transport) if !was_closing && error.is_none() => {
+                    transport.call_method0(intern!(py, "close")).map(drop)
+                }
+                _ => Ok(()),
+            }
         })
     }
 
@@ -276,7 +277,7 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.is_write_paused.store(false, Ordering::Relaxed);
-            let drained = this.state().drained.take();
+            let drained = this.state.with(|state| state.drained.take());
             match drained {
                 Some(drained) if !drained.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
                     drained.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
@@ -289,11 +290,8 @@ impl HTTPProtocol {
     /// The timer's end: close the connection if its time is over, else wait for the rest.
     fn expire(slf: &Bound<'_, Self>) -> PyResult<()> {
         guarded(|| {
-            let (deadline, armed) = {
-                let mut state = slf.get().state();
-                let armed = state.timer.take().map(|(_, armed)| armed);
-                (state.deadline, armed)
-            };
+            let (deadline, timer) = slf.get().state.with(|state| (state.deadline, state.timer.take()));
+            let armed = timer.map(|(_, armed)| armed);
             let Some(deadline) = deadline else { return Ok(()) };
             let left = deadline.at().saturating_duration_since(Instant::now());
             if armed != Some(deadline) && !left.is_zero() {
@@ -311,8 +309,8 @@ impl HTTPProtocol {
     }
 
     #[getter]
-    fn get_transport(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state().transport.as_ref().map(|transport| transport.clone_ref(py))
+    fn get_transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.transport(py)
     }
 
     #[getter]
@@ -322,19 +320,20 @@ impl HTTPProtocol {
 
     #[getter]
     fn timeout_keep_alive_task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let state = self.state();
-        let is_idle = matches!(state.deadline, Some(Deadline::KeepAlive(_)));
-        state.timer.as_ref().filter(|_| is_idle).map(|(timer, _)| timer.clone_ref(py))
+        self.state.with(|state| {
+            let is_idle = matches!(state.deadline, Some(Deadline::KeepAlive(_)));
+            state.timer.as_ref().filter(|_| is_idle).map(|(timer, _)| timer.clone_ref(py))
+        })
     }
 
     #[getter]
     fn get_ws_protocol_class(&self, py: Python<'_>) -> Py<PyAny> {
-        self.state().ws_protocol_class.clone_ref(py)
+        self.state.with(|state| state.ws_protocol_class.clone_ref(py))
     }
 
     #[setter]
     fn set_ws_protocol_class(&self, class: Py<PyAny>) {
-        let before = std::mem::replace(&mut self.state().ws_protocol_class, class);
+        let before = self.state.with(|state| std::mem::replace(&mut state.ws_protocol_class, class));
         drop(before);
     }
 
@@ -343,23 +342,19 @@ impl HTTPProtocol {
         visit.call(&self.event_loop)?;
         #[cfg(not(Py_3_12))]
         self.spare.visit(|spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        visit.call(&state.transport)?;
-        visit.call(&state.template)?;
-        visit.call(&state.trusted_hosts)?;
-        visit.call(&state.context)?;
-        visit.call(&state.ws_protocol_class)?;
-        visit.call(&state.current)?;
-        visit.call(&state.drained)?;
-        state.timer.as_ref().map_or(Ok(()), |(timer, _)| visit.call(timer))
+        self.state.visit(|state| {
+            visit.call(&state.template)?;
+            visit.call(&state.ws_protocol_class)?;
+            visit.call(&state.current)?;
+            let State { transport, trusted_hosts, context, drained, timer, .. } = state;
+            [transport, trusted_hosts, context, drained].into_iter().try_for_each(|object| visit.call(object))?;
+            timer.as_ref().map_or(Ok(()), |(timer, _)| visit.call(timer))
+        })
     }
 
     fn __clear__(&self) {
-        let (transport, current, timer) = {
-            let mut state = self.state();
-            (state.transport.take(), state.current.take(), state.timer.take())
-        };
-        drop((transport, current, timer));
+        let held = self.state.with(|state| (state.transport.take(), state.current.take(), state.timer.take()));
+        drop(held);
         #[cfg(not(Py_3_12))]
         drop(self.spare.replace(None));
     }
