@@ -17,7 +17,7 @@ pub(crate) trait Run: Send + Sync + 'static {
     ///
     /// # Errors
     /// What [`Run::recover`] is given.
-    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next>;
+    fn proceed<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Next>;
 
     /// Go on with an exception of what was waited for, or of `proceed`.
     ///
@@ -99,10 +99,10 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
                 *awaiting = Some(iterator);
                 return Ok(Outcome::Yielded(object));
             }
-            Ok(Sent::Returned(value)) => Ok(value.unbind()),
+            Ok(Sent::Returned(value)) => Ok(value),
             Err(error) => Err(error),
         },
-        (None, Input::Value(value)) => Ok(value.unbind()),
+        (None, Input::Value(value)) => Ok(value),
         (None, Input::Error(error)) => Err(error),
     };
     loop {
@@ -118,7 +118,7 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
                 *awaiting = Some(iterator.unbind());
                 return Ok(Outcome::Yielded(object));
             }
-            Ok((Sent::Returned(value), _)) => Ok(value.unbind()),
+            Ok((Sent::Returned(value), _)) => Ok(value),
             Err(error) => Err(error),
         };
     }

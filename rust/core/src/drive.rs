@@ -183,10 +183,10 @@ impl Driver {
     }
 
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
-    fn advance(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+    fn advance(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
         match self.stage {
             Stage::Matched => self.start(py),
-            Stage::Receiving => self.received(py, value.bind(py)),
+            Stage::Receiving => self.received(py, &value),
             Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
             Stage::Offloading => {
@@ -194,10 +194,10 @@ impl Driver {
                 self.meet(py, progress)
             }
             Stage::Building => {
-                let built = object_answer(value.bind(py), self.is_native)?;
+                let built = object_answer(&value, self.is_native)?;
                 self.respond(py, built)
             }
-            Stage::ClosingFunction | Stage::ClosingRequest => self.closed(py, value.bind(py)),
+            Stage::ClosingFunction | Stage::ClosingRequest => self.closed(py, &value),
             Stage::Starting => self.send_body(py),
             Stage::Sending => self.run_background(py),
             Stage::Calling | Stage::Background => self.finish(py),
@@ -212,8 +212,8 @@ impl Driver {
         if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
 
-    fn plan(&self, py: Python<'_>) -> PyResult<Py<Plan>> {
-        self.plan.as_ref().map(|plan| plan.clone_ref(py)).ok_or_else(|| Error::Resumed.into())
+    fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Plan>> {
+        self.plan.as_ref().map(|plan| plan.bind(py).clone()).ok_or_else(|| Error::Resumed.into())
     }
 
     fn solver(&mut self) -> PyResult<&mut Solver> {
@@ -277,8 +277,8 @@ impl Driver {
         }
     }
 
-    fn solved(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
-        match self.solver()?.resume(py, value) {
+    fn solved(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
+        match self.solver()?.resume(py, value.unbind()) {
             None => self.solve(py),
             Some(result) => self.render(py, &result, None),
         }
@@ -287,7 +287,7 @@ impl Driver {
     fn offload(&mut self, py: Python<'_>) -> PyResult<Called> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
         let plan = self.plan(py)?;
-        let offloaded = Py::new(py, Offloaded::new(plan.clone_ref(py), solver))?;
+        let offloaded = Py::new(py, Offloaded::new(plan.clone().unbind(), solver))?;
         self.offloaded = Some(offloaded.clone_ref(py));
         self.stage = Stage::Offloading;
         worker_thread::call(offloaded.bind(py).as_any(), Limiter::Shared, &plan.get().short_calls)
@@ -305,7 +305,7 @@ impl Driver {
         if matches!(plan.get().answer.render, Render::Nothing) {
             return Ok(Next::Done(py.None()));
         }
-        let answer = answer(py, &plan, self.solver()?, result, received, is_native)?;
+        let answer = answer(py, plan.as_unbound(), self.solver()?, result, received, is_native)?;
         self.respond(py, answer)
     }
 
@@ -384,7 +384,7 @@ impl Driver {
         };
         match deliver(&self.channels.send(py)?, message, pause)? {
             Some(awaitable) => Ok(Next::Await(awaitable)),
-            None => self.advance(py, py.None()),
+            None => self.advance(py, py.None().into_bound(py)),
         }
     }
 
@@ -411,7 +411,12 @@ impl Driver {
     }
 
     /// Run the generator that was entered last from its `yield` to its end; nothing if there is none left.
+    #[inline]
     fn close_next(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
+        if self.teardown.is_unneeded() { Ok(None) } else { self.close_entered(py, lifetime) }
+    }
+
+    fn close_entered(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
         while let Some(entered) = self.teardown.pop(lifetime) {
             let ending = match entered.kind {
                 EnteredKind::Scope => {
@@ -476,7 +481,7 @@ fn not_stopped() -> PyErr {
 }
 
 impl Run for Driver {
-    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+    fn proceed<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Next> {
         self.advance(py, value)
     }
 

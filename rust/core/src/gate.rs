@@ -35,33 +35,44 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Whether telemetry has somewhere to go: not while `opentelemetry` is not imported, else the application knows.
-    fn is_observed(&self, py: Python<'_>) -> PyResult<bool> {
+    /// Whether `opentelemetry` was imported: before that, nobody observes a request.
+    fn may_observe(&self, py: Python<'_>) -> PyResult<bool> {
         let modules = self.modules.bind(py);
         let version = ffi::dict_version(modules).map_or(0, NonZeroU64::get);
         if version != 0 && version == self.unobserved.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        if !modules.contains(intern!(py, "opentelemetry"))? {
+        let is_imported = modules.contains(intern!(py, "opentelemetry"))?;
+        if !is_imported {
             self.unobserved.store(version, Ordering::Relaxed);
-            return Ok(false);
         }
+        Ok(is_imported)
+    }
+
+    /// Whether the application observes its requests.
+    fn observes(&self, py: Python<'_>) -> PyResult<bool> {
         let telemetry = self.application.bind(py).getattr(intern!(py, "_native_telemetry"))?;
         telemetry.call_method0(intern!(py, "enabled"))?.is_truthy()
     }
 
-    /// Whether nothing has to be looked at before the table: only then may the driver be the outermost code.
-    fn is_open(&self, py: Python<'_>, channels: &Channels) -> PyResult<bool> {
+    /// Whether nothing has to be looked at before the table, so that the driver may be the outermost code; if so, whether
+    /// the request may be observed.
+    fn is_open(&self, py: Python<'_>, channels: &Channels) -> PyResult<Option<bool>> {
         if !self.is_current() || self.layers.get().parts_replaced(py)? != 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        match channels {
-            Channels::Asgi { scope, .. } => {
-                let scope = scope.bind(py);
-                Ok(is_http(scope)? && (self.is_inner || !self.is_observed(py)? || is_observed(scope)?))
-            }
-            Channels::Direct { .. } => Ok(!self.is_observed(py)?),
+        let scope = match channels {
+            Channels::Asgi { scope, .. } => Some(scope.bind(py)),
+            Channels::Direct { .. } => None,
+        };
+        if !scope.map_or(Ok(true), is_http)? {
+            return Ok(None);
         }
+        let may_be_observed = self.may_observe(py)?;
+        if may_be_observed && !self.is_inner && self.observes(py)? && !scope.map_or(Ok(false), is_observed)? {
+            return Ok(None);
+        }
+        Ok(Some(may_be_observed))
     }
 }
 
@@ -105,7 +116,7 @@ impl Gate {
     ) -> PyResult<Py<PyAny>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return boolean(py, false) };
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
-        match guarded(|| self.begin(py, &channels))? {
+        match guarded(|| self.begin(py, channels))? {
             Begun::Refused => boolean(py, false),
             Begun::Over => boolean(py, true),
             Begun::Suspended(rest) => Ok(Py::new(py, rest)?.into_any()),
@@ -128,7 +139,7 @@ impl Gate {
     ///
     /// # Errors
     /// What comes out of the request: its exception handlers have been asked.
-    pub(crate) fn begin(&self, py: Python<'_>, channels: &Channels) -> PyResult<Begun> {
+    pub(crate) fn begin(&self, py: Python<'_>, channels: Channels) -> PyResult<Begun> {
         let driver = match guarded(|| self.driver(py, channels)) {
             // The application meets the same error again, inside its middleware stack.
             Err(error) if error.is_instance_of::<PyException>(py) => None,
@@ -139,11 +150,9 @@ impl Gate {
     }
 
     /// The driver of the request, if nothing has to be looked at before the table.
-    fn driver(&self, py: Python<'_>, channels: &Channels) -> PyResult<Option<Box<Driver>>> {
-        if !self.is_open(py, channels)? {
-            return Ok(None);
-        }
-        self.table.get().driver(py, channels, Some(&self.application))
+    fn driver(&self, py: Python<'_>, channels: Channels) -> PyResult<Option<Box<Driver>>> {
+        let Some(may_be_observed) = self.is_open(py, &channels)? else { return Ok(None) };
+        self.table.get().driver(py, channels, (Some(&self.application), may_be_observed))
     }
 }
 

@@ -97,12 +97,12 @@ impl Reply {
 }
 
 impl Run for Reply {
-    fn proceed(&mut self, py: Python<'_>, mut value: Py<PyAny>) -> PyResult<Next> {
+    fn proceed<'py>(&mut self, py: Python<'py>, mut value: Bound<'py, PyAny>) -> PyResult<Next> {
         while self.stage != Stage::Finished {
-            if let Some(awaitable) = self.step(py, value.bind(py))? {
+            if let Some(awaitable) = self.step(py, &value)? {
                 return Ok(Next::Await(awaitable));
             }
-            value = py.None();
+            value = py.None().into_bound(py);
         }
         Ok(Next::Done(py.None()))
     }
@@ -110,7 +110,7 @@ impl Run for Reply {
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
         if self.stage == Stage::Receiving && error.is_instance(py, names::end_of_stream(py)?) {
             self.stage = Stage::Ending;
-            return self.proceed(py, py.None());
+            return self.proceed(py, py.None().into_bound(py));
         }
         Err(error)
     }

@@ -127,11 +127,11 @@ impl Stream {
 }
 
 impl Run for Stream {
-    fn proceed(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+    fn proceed<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Next> {
         match self.stage {
             Stage::Fresh => self.begin(py),
             Stage::Sending => self.produce(py),
-            Stage::Producing => self.send_chunk(py, value.bind(py)),
+            Stage::Producing => self.send_chunk(py, &value),
             Stage::Ending => Ok(Next::Done(py.None())),
         }
     }

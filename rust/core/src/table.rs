@@ -250,17 +250,17 @@ impl RouteTable {
         Ok(self.router.bind(py).call_method1(intern!(py, "_renew_table"), (index,))?.cast_into()?)
     }
 
-    /// The driver of the path operation that answers, as far as this table knows; none if Python must answer.
+    /// What answers, as far as this table knows.
     #[inline]
-    fn drive_current(
+    fn selected_operation<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         channels: &Channels,
         application: Option<&Py<PyAny>>,
-    ) -> PyResult<Result<Option<Box<Driver>>, Changed>> {
+    ) -> PyResult<Answering<'_, 'py>> {
         let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
-        let Some(target) = channels.target(py)? else { return Ok(Ok(None)) };
-        let (Some(path), method) = (target.path()?, &target.method) else { return Ok(Ok(None)) };
+        let Some(target) = channels.target(py)? else { return Ok(Answering::Python) };
+        let (Some(path), method) = (target.path()?, &target.method) else { return Ok(Answering::Python) };
         let scope = match channels {
             Channels::Asgi { scope, .. } => Some(scope.bind(py)),
             Channels::Direct { .. } => None,
@@ -274,46 +274,60 @@ impl RouteTable {
             Find::None
                 if witness::replaced(py)? & passed == 0 && !self.might_be_asked(listing, scope, None, path)? =>
             {
-                return self.refuse(py, path, method, (channels, application)).map(Ok);
+                let refusing = self.refuse(py, path, method, (channels, application))?;
+                return Ok(refusing.map_or(Answering::Python, Answering::Refused));
             }
-            Find::None | Find::Partial(_) => return Ok(Ok(None)),
+            Find::None | Find::Partial(_) => return Ok(Answering::Python),
         };
         if self.might_be_asked(listing, scope, Some(index), path)? {
-            return Ok(Ok(None));
+            return Ok(Answering::Python);
         }
-        let Some(entry) = self.entries.get(index) else { return Ok(Ok(None)) };
-        let Some(plan) = entry.get().plan(py)? else { return Ok(Ok(None)) };
+        let Some(entry) = self.entries.get(index) else { return Ok(Answering::Python) };
+        let Some(plan) = entry.get().plan(py)? else { return Ok(Answering::Python) };
         if !plan.get().is_true_to_its_source(py)? {
-            return Ok(Err(Changed(index)));
+            return Ok(Answering::Changed(index));
         }
         if !plan.get().holds(py, passed)? {
-            return Ok(Ok(None));
+            return Ok(Answering::Python);
         }
         let mut path_params = channels.outer_path_params(py)?;
         if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
-            return Ok(Ok(None));
+            return Ok(Answering::Python);
         }
-        let limited;
+        Ok(Answering::Operation { entry, plan, path_params })
+    }
+
+    /// The driver of the path operation that answers, as far as this table knows; none if Python must answer.
+    #[inline]
+    fn drive_current(
+        &self,
+        py: Python<'_>,
+        channels: Channels,
+        (application, may_be_observed): (Option<&Py<PyAny>>, bool),
+    ) -> PyResult<Result<Option<Box<Driver>>, Changed>> {
+        let (entry, plan, path_params) = match self.selected_operation(py, &channels, application)? {
+            Answering::Operation { entry, plan, path_params } => (entry, plan, path_params),
+            Answering::Refused(driver) => return Ok(Ok(Some(driver))),
+            Answering::Changed(index) => return Ok(Err(Changed { index, channels })),
+            Answering::Python => return Ok(Ok(None)),
+        };
         let channels = match entry.get().limit() {
             None => channels,
-            Some(limit) => match Self::limit_body(py, plan.get(), (channels, application), limit)? {
+            Some(limit) => match Self::limit_body(py, plan.get(), (&channels, application), limit)? {
                 None => return Ok(Ok(None)),
-                Some(channels) => {
-                    limited = channels;
-                    &limited
-                }
+                Some(channels) => channels,
             },
         };
         channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?;
-        let is_observed = match scope {
-            Some(scope) => observer::is_observed(scope)?,
-            None => false,
+        let is_observed = match &channels {
+            Channels::Asgi { scope, .. } if may_be_observed && observer::is_observed(scope.bind(py))? => {
+                observer::selected(scope.bind(py), entry.get().telemetry_path())?;
+                true
+            }
+            _ => false,
         };
-        if let (true, Some(scope)) = (is_observed, scope) {
-            observer::selected(scope, entry.get().telemetry_path())?;
-        }
         let application = application.map(|application| application.clone_ref(py));
-        Driver::native(py, plan, channels.clone_ref(py), application, path_params.as_ref(), is_observed)
+        Driver::native(py, plan, channels, application, path_params.as_ref(), is_observed)
             .map(|driver| Ok(Some(driver)))
     }
 
@@ -359,8 +373,26 @@ impl RouteTable {
     }
 }
 
-/// The entry at this index has to be compiled again, before anybody can answer.
-struct Changed(usize);
+/// What answers a request.
+enum Answering<'a, 'py> {
+    Operation {
+        entry: &'a Py<Entry>,
+        plan: &'a Py<Plan>,
+        path_params: Option<Bound<'py, PyDict>>,
+    },
+    /// No route does, which is said by this driver.
+    Refused(Box<Driver>),
+    /// The entry at this index has to be compiled again, before anybody can answer.
+    Changed(usize),
+    /// Python must.
+    Python,
+}
+
+/// The same for whoever drives: the request is given back.
+struct Changed {
+    index: usize,
+    channels: Channels,
+}
 
 enum Asked {
     Full,
@@ -444,7 +476,8 @@ impl RouteTable {
         guarded(|| {
             let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
             let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
-            Ok(self.driver(py, &channels, application.map(Bound::as_unbound))?.map(|driver| Awaitable::of(driver)))
+            let application = application.map(Bound::as_unbound);
+            Ok(self.driver(py, channels, (application, true))?.map(|driver| Awaitable::of(driver)))
         })
     }
 
@@ -468,18 +501,21 @@ impl RouteTable {
 
 impl RouteTable {
     /// The driver of the path operation that answers, or `None` if Python must answer.
+    ///
+    /// `outermost` is the application, if nothing of it stands between the server and the table, and whether the request
+    /// may be observed.
     pub(crate) fn driver(
         &self,
         py: Python<'_>,
-        channels: &Channels,
-        application: Option<&Py<PyAny>>,
+        channels: Channels,
+        outermost: (Option<&Py<PyAny>>, bool),
     ) -> PyResult<Option<Box<Driver>>> {
-        match self.drive_current(py, channels, application)? {
+        match self.drive_current(py, channels, outermost)? {
             Ok(driver) => Ok(driver),
-            Err(Changed(index)) => {
+            Err(Changed { index, channels }) => {
                 let renewed = self.renewed(py, index)?;
                 // What changes each time that it is looked at is looked at by Python.
-                Ok(renewed.get().drive_current(py, channels, application)?.unwrap_or(None))
+                Ok(renewed.get().drive_current(py, channels, outermost)?.unwrap_or(None))
             }
         }
     }

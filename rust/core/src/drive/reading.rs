@@ -76,12 +76,12 @@ impl Driver {
     }
 
     /// Starlette has read the body: a form, or bytes.
-    pub(super) fn take(&mut self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Next> {
+    pub(super) fn take(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
         if self.is_form(py)? {
-            self.files = self.solver()?.take_multipart(value.bind(py), true)?;
+            self.files = self.solver()?.take_multipart(&value, true)?;
             self.solver()?.connection.body_size = names::form_size(py)?.call1((value,))?.extract()?;
         } else {
-            self.parse(py, value.into_bound(py).cast_into()?)?;
+            self.parse(py, value.cast_into()?)?;
         }
         self.begin_solving(py)
     }

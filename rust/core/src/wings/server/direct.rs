@@ -55,7 +55,7 @@ impl Entrance {
         }
         let gate = self.application.bind(py).getattr(intern!(py, "_gate"))?;
         let Ok(gate) = gate.cast_exact::<Gate>() else { return Ok(Begun::Refused) };
-        gate.get().begin(py, &Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges })
+        gate.get().begin(py, Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges })
     }
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -22,7 +22,7 @@ impl Waiting {
 
 impl Run for Waiting {
     /// Do what is to be done, or wait for the future before; what it gives is not looked at.
-    fn proceed(&mut self, py: Python<'_>, _value: Py<PyAny>) -> PyResult<Next> {
+    fn proceed<'py>(&mut self, py: Python<'py>, _value: Bound<'py, PyAny>) -> PyResult<Next> {
         let exchange = self.exchange.get();
         let Some(message) = &self.message else {
             return Ok(match exchange.received(py)? {
