@@ -59,8 +59,11 @@ def check_start(message: dict[str, Any]) -> None:
         RuntimeError: it must not reach a server.
     """
 
-def respond(plan: Plan, request: Any, body: Any) -> Awaitable:
-    """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response."""
+def respond(plan: Plan, request: Any, body: Any, is_observed: bool = False) -> Awaitable:
+    """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response.
+
+    `is_observed` says that somebody records it, whatever its scope says.
+    """
 
 def is_replaced(parts: int) -> bool:
     """Tell whether a name was replaced that any of these parts of the engine stands for (`ferroapi._witness.Part`)."""
@@ -113,9 +116,9 @@ class CallKind:
     """The same, of a function around one, which itself is called on the event loop."""
     ASYNC_GENERATOR: Final[CallKind]
     """The same, on the event loop."""
-    LIMITED: Final[CallKind]
-    """By Python: only so many calls may be under way."""
-    LIMITED_GENERATOR: Final[CallKind]
+    BY_PYTHON: Final[CallKind]
+    """By Python: only so many calls may be under way, or two of its arguments have one name."""
+    GENERATOR_BY_PYTHON: Final[CallKind]
     """The same, of a generator function."""
 
     def __eq__(self, other: object, /) -> bool: ...

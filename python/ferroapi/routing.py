@@ -83,7 +83,7 @@ from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.exceptions import EndpointContext, FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
-from ferroapi.telemetry._api import SCOPE_KEY, _operation, get_telemetry_data
+from ferroapi.telemetry._api import _operation, get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
@@ -172,9 +172,8 @@ def get_request_handler(
         body = Undefined
         if body_recipe.field:
             body = await read_body(request, body_recipe, describe_endpoint=describe, file_stack=file_stack)
-        is_told = telemetry is None or SCOPE_KEY in request.scope
-        if is_told and (plan := operation.current_plan(body)) is not None:
-            response: Response = await _core.respond(plan, request, body)
+        if (plan := operation.current_plan(body)) is not None:
+            response: Response = await _core.respond(plan, request, body, telemetry is not None)
             return response
         context = describe()
         if telemetry is not None:

@@ -212,6 +212,50 @@ def test_telemetry_data_is_gone_after_the_request(recordings: tuple[Recording, R
     assert get_telemetry_data() is None
 
 
+@pytest.mark.parametrize("query", [b"number=4", b""])
+def test_request_whose_scope_says_nothing_of_telemetry_is_recorded_as_by_fastapi(
+    recordings: tuple[Recording, Recording], query: bytes
+) -> None:
+    def record(framework: Any, recording: Recording) -> Any:
+        seen: list[Any] = []
+
+        class Route(framework.routing.APIRoute):
+            def get_route_handler(self) -> Any:
+                handler = super().get_route_handler()
+
+                async def own(request: Any) -> Any:
+                    scope = {key: value for key, value in request.scope.items() if key != "fastapi.telemetry"}
+                    try:
+                        return await handler(type(request)(scope, request.receive))
+                    finally:
+                        data = framework.telemetry.get_telemetry_data()
+                        seen.append([data.values, data.errors, type(data.request).__name__, data.body])
+
+                return own
+
+        app = framework.FastAPI(telemetry=recording.config())
+        app.router.route_class = Route
+
+        @app.get("/")
+        async def endpoint(number: int, value: str = framework.Depends(lambda: "value")) -> Any:
+            return [number, value]
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        async def send(message: Message) -> None:
+            seen.append(message)
+
+        anyio.run(app, {**HTTP, "path": "/", "query_string": query}, receive, send)
+        return seen, recording.read()
+
+    import ferroapi
+    import ferroapi.telemetry
+
+    ours, theirs = record(ferroapi, recordings[0]), record(fastapi, recordings[1])
+    assert repr(ours).replace("ferroapi", "fastapi") == repr(theirs)
+
+
 def test_other_instrumentation_is_found_in_the_stack() -> None:
     class Layer:
         def __init__(self, app: object) -> None:

@@ -187,6 +187,39 @@ def replace_call(kind: str) -> Edit:
     return edit
 
 
+def no_call(edited: Edited, state: Any, node: Any) -> None:
+    node.call = None
+
+
+class Unhashable:
+    """A callable that cannot be the key of a cache."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, call: Any) -> None:
+        self.call = call
+
+    async def __call__(self, **values: Any) -> Any:
+        return await self.call(**values)
+
+
+def unhashable_call(edited: Edited, state: Any, node: Any) -> None:
+    node.call = Unhashable(edited.call("unhashable"))
+
+
+def unhashable_call_again(edited: Edited, state: Any, node: Any) -> None:
+    node.call = Unhashable(edited.call("unhashable"))
+    node.use_cache = False
+
+
+def same_name(edited: Edited, state: Any, node: Any) -> None:
+    names = [*(each.name for each in node.dependencies if each.name), *(each.name for each in _fields(node))]
+    node.header_params.append(
+        edited.field(**{names[0] if names else "alone": (Annotated[str, edited.m.Header()], "x")})
+    )
+    node.response_param_name = names[-1] if names else "alone"
+
+
 def rename(edited: Edited, state: Any, node: Any) -> None:
     if node is not state.dependant:
         node.name = "renamed"
@@ -298,6 +331,11 @@ def other_validate(edited: Edited, state: Any, node: Any) -> None:
         field.validate = lambda *arguments, **options: ("validated", [])
 
 
+def other_class(edited: Edited, state: Any, node: Any) -> None:
+    if (field := _last_field(node)) is not None:
+        field.__class__ = type("Own", (type(field),), {"validate": lambda *arguments, **options: ("own", [])})
+
+
 def other_info(edited: Edited, state: Any, node: Any) -> None:
     for field in node.query_params:
         field.field_info = edited.m.Query(default="from another")
@@ -375,6 +413,11 @@ def other_response_validate(edited: Edited, state: Any, node: Any) -> None:
         state.response_field.validate = lambda *arguments, **options: ({"validated": 1}, [])
 
 
+def other_response_class(edited: Edited, state: Any, node: Any) -> None:
+    if (field := state.response_field) is not None:
+        field.__class__ = type("Own", (type(field),), {"serialize_json": lambda *arguments, **options: b"[1]"})
+
+
 def another_route_first(edited: Edited, state: Any, node: Any) -> None:
     route = edited.m.routing.APIRoute(edited.prefix + "/get/{key}", edited.call("before", key=str))
     edited.app.router.routes.insert(0, route)
@@ -395,6 +438,10 @@ EDITS: tuple[Edit, ...] = (
     replace_call("plain"),
     replace_call("generator"),
     replace_call("async"),
+    no_call,
+    unhashable_call,
+    unhashable_call_again,
+    same_name,
     rename,
     forget_cache,
     function_scope,
@@ -418,6 +465,7 @@ EDITS: tuple[Edit, ...] = (
     list_annotation,
     other_adapter,
     other_validate,
+    other_class,
     other_info,
     embed,
     other_methods,
@@ -431,6 +479,7 @@ EDITS: tuple[Edit, ...] = (
     what_is_read_once,
     other_response_adapter,
     other_response_validate,
+    other_response_class,
     another_route_first,
     no_route,
 )

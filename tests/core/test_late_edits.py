@@ -13,7 +13,11 @@ from . import edited
 from .asgi import Answer, ask, http_scope
 from .edited import EDITS, Edit, Edited
 
-pytestmark = pytest.mark.timeout(3600)  # Each example builds two applications: minutes on a busy machine.
+pytestmark = [
+    pytest.mark.timeout(3600),  # Each example builds two applications: minutes on a busy machine.
+    # FastAPI keeps what nobody awaits until it is collected.
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
+]
 
 BODY = json.dumps({"number": 4, "text": "x", "one": {"number": 5}, "item": {"number": 6}, "late": {}}).encode()
 HEADERS = (
@@ -73,6 +77,16 @@ def rounds(framework: str, via: str, edits: list[list[tuple[Edit, int, int]]]) -
 def test_an_edit_is_seen_as_by_fastapi(change: Edit, place: int, via: str) -> None:
     edits = [[(change, operation, place) for operation in (0, 1, 2)]]
     assert rounds("ferroapi", via, edits) == rounds("fastapi", via, edits)
+
+
+OF_ROUTES = (edited.other_app, edited.other_path, edited.other_name_of_path, edited.no_route)
+
+
+@pytest.mark.parametrize("change", sorted({*EDITS} - {*OF_ROUTES}, key=EDITS.index), ids=lambda change: change.__name__)
+def test_an_edit_of_a_graph_leaves_it_to_the_engine(change: Edit) -> None:
+    application = Edited("ferroapi", "own")
+    edited.edit(application, [(change, operation, place) for operation in (0, 1, 2) for place in (0, 1, 2)])
+    assert {row.mode for row in application.app.explain()} == {"native"}
 
 
 GROUPS = st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 3), st.integers(0, 6)), min_size=1, max_size=3)

@@ -1,6 +1,7 @@
 """How the engine calls a graph: arguments in their places, shared results once, and what changes between requests."""
 
 import asyncio
+import functools
 import importlib
 import itertools
 from types import FunctionType, ModuleType
@@ -118,6 +119,27 @@ def shared(framework: ModuleType, use_cache: bool) -> list[Answer]:
 def test_result_of_a_dependency_is_shared_as_by_fastapi(use_cache: bool) -> None:
     ours, theirs = (shared(importlib.import_module(name), use_cache) for name in FRAMEWORKS)
     assert ours == theirs
+
+
+def test_graph_of_thousands_of_dependencies_is_run_by_the_engine() -> None:
+    framework = importlib.import_module("ferroapi")
+
+    def above(below: Any) -> Any:
+        async def dependency(
+            left: int = framework.Depends(below), right: int = framework.Depends(below, use_cache=False)
+        ) -> int:
+            return left + right
+
+        return dependency
+
+    async def lowest() -> int:
+        return 1
+
+    app = framework.FastAPI(openapi_url=None)
+    app.get("/")(functools.reduce(lambda below, _: above(below), range(12), lowest))
+    assert [row.mode for row in app.explain()] == ["native"]
+    (answer,) = answered(app, "/")
+    assert answer.body == b"4096"
 
 
 async def _word() -> str:

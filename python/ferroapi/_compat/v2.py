@@ -231,20 +231,6 @@ class ModelField(_Versioned):
             return TypeAdapter(annotation, config=self.config)
 
     @property
-    def _is_complete(self) -> bool:
-        """Whether pydantic knows every name in the annotation, so that there are a validator and a serializer."""
-        return getattr(self._type_adapter, "pydantic_complete", True)
-
-    @property
-    def _validate_python(self) -> Any:
-        """What validates a value that is given with `from_attributes=True`, as fast as it can be had."""
-        return self._type_adapter.validator.validate_python if self._is_complete else self._validate_incomplete
-
-    def _validate_incomplete(self, value: Any, *, from_attributes: bool) -> Any:
-        # Each call looks for the names anew, in the frame that calls the adapter: this one, whoever has called it.
-        return self._type_adapter.validate_python(value, from_attributes=from_attributes)
-
-    @property
     def alias(self) -> str:
         """The alias of the field info, else the field's name."""
         alias = self.field_info.alias

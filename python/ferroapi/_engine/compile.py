@@ -1,6 +1,6 @@
 """A path operation's signature becomes a `_core.Plan`: what the Rust driver runs instead of the Python conductor.
 
-Compiled once, at the first request that needs it. Where a plan cannot say what FastAPI does, the reason is kept.
+Compiled once, at the first request that needs it, and again when somebody has edited what it was compiled from.
 """
 
 from abc import ABC, abstractmethod
@@ -14,10 +14,9 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core
-from ferroapi._compat import ModelField
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
 from ferroapi._engine.body import BodyRecipe
-from ferroapi._engine.graph import Graph, Unplannable, kind_of, parts_of, validates_itself
+from ferroapi._engine.graph import Graph, is_plain_field, parts_of
 from ferroapi._engine.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.source import source_of
@@ -33,35 +32,21 @@ from ferroapi.dependencies.models import (
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
 
 
-class _Compiled(NamedTuple):
-    """A plan, or the reason why there is none, and what it was compiled from."""
-
-    source: _core.Snapshot
-    plan: "_core.Plan | None"
-    reason: str
-
-
 @dataclass(eq=False)
 class _Planned(ABC):
     """What a plan is made of when it is asked for, and again when somebody has edited that."""
 
-    _kept: _Compiled | None = field(default=None, init=False, repr=False)
+    _kept: tuple[_core.Snapshot, _core.Plan] | None = field(default=None, init=False, repr=False)
 
     @property
-    def compiled(self) -> "tuple[_core.Plan | None, str]":
-        """The plan, or None with the reason why there is none."""
+    def plan(self) -> _core.Plan:
+        """The plan."""
         kept = self._kept
-        if kept is None or not kept.source.is_current():
-            kept = self._kept = self._compile()
-        return kept.plan, kept.reason
-
-    def _compile(self) -> _Compiled:
-        # Taken before it is read: an edit meanwhile is noticed by the next request.
-        source = self._source()
-        try:
-            return _Compiled(source, self._plan([], source), "")
-        except Unplannable as reason:
-            return _Compiled(source, None, str(reason))
+        if kept is None or not kept[0].is_current():
+            # Taken before it is read: an edit meanwhile is noticed by the next request.
+            source = self._source()
+            kept = self._kept = source, self._plan([], source)
+        return kept[1]
 
     def mark(self, handler: Any) -> None:
         """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""
@@ -85,11 +70,7 @@ class _Planned(ABC):
 
     @abstractmethod
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        """Compile the plan, with `calls` in the place of the first dependencies.
-
-        Raises:
-            Unplannable: no plan can run it.
-        """
+        """Compile the plan, with `calls` in the place of the first dependencies."""
 
 
 @dataclass(eq=False)
@@ -124,16 +105,16 @@ class PathOperation(_Planned):
         return self._serializers
 
     def current_plan(self, body: Any) -> "_core.Plan | None":
-        """Return the plan if it still says what is to be done with a body that was read."""
-        plan = self.compiled[0] if not self.body.is_form or type(body) is FormData else None
+        """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""
+        plan = self.plan if not self.body.is_form or type(body) is FormData else None
         return plan if plan is not None and plan.is_current() else None
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        call = self.dependant.call
-        is_stream = self.is_stream()
-        if not is_stream and _is_coroutine_callable(call) is not self.is_coroutine:
-            raise Unplannable("the endpoint was replaced by a callable of another kind")
-        graph = Graph(calls, self.embed_body_fields, self.body.is_form, is_stream=is_stream)
+        # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
+        kind = CallKind.COROUTINE if self.is_coroutine else CallKind.PLAIN
+        if is_stream := self.is_stream():
+            kind = CallKind.STREAM
+        graph = Graph(calls, self.embed_body_fields, self.body.is_form, kind)
         graph.visit_endpoint(self.dependant)
         answer, answer_part = self._stream() if is_stream else _answer(self.response)
         return _core.Plan(
@@ -211,14 +192,13 @@ class WebSocketOperation(_Planned):
     dependant: Dependant
     dependency_overrides_provider: Any
     embed_body_fields: bool
+    is_coroutine = True
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        if kind_of(self.dependant) != CallKind.COROUTINE:
-            raise Unplannable("the endpoint is no coroutine function")
-        graph = Graph(calls, self.embed_body_fields, is_form=False, is_websocket=True)
+        graph = Graph(calls, self.embed_body_fields, False, CallKind.COROUTINE, is_websocket=True)
         graph.visit_endpoint(self.dependant)
         return _core.Plan(
             nodes=graph.nodes,
@@ -270,8 +250,9 @@ def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
     """Return the response half of a plan, and the part of the engine that makes it."""
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
-        raise Unplannable("the status code is no HTTP status")
-    if recipe.dumps_json and type(recipe.field) is ModelField and validates_itself(recipe.field):
+        # Whatever it is, the response class is given it.
+        return Answer.general(status=None), Part(0)
+    if recipe.dumps_json and recipe.field is not None and is_plain_field(recipe.field):
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
         model = Answer.model(

@@ -1,7 +1,8 @@
-"""A dependency graph becomes the nodes and the steps of a plan, in call order; where none can, the reason is kept."""
+"""A dependency graph becomes the nodes and the steps of a plan, in call order."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from itertools import chain
@@ -34,9 +35,6 @@ from ferroapi.security.api_key import APIKeyBase, APIKeyCookie, APIKeyHeader, AP
 from ferroapi.security.oauth2 import OAuth2, OAuth2AuthorizationCodeBearer, OAuth2PasswordBearer, SecurityScopes
 from ferroapi.security.open_id_connect_url import OpenIdConnect
 
-_LARGEST_GRAPH = 4096
-"""Occurrences of dependencies in one graph, above which it is left to the Python solver."""
-
 _FORMS: dict[Any, Credentials] = {
     APIKeyHeader: Credentials.KEY,
     APIKeyQuery: Credentials.KEY,
@@ -56,13 +54,15 @@ _SCHEME_PARTS = {Credentials.KEY: Part.KEY, Credentials.TOKEN: Part.OAUTH2}
 """The part that reads credentials of a form; those of the others are taken apart."""
 
 _SOURCES = {"path": Source.PATH, "query": Source.QUERY, "header": Source.HEADER, "cookie": Source.COOKIE}
+_BY_PYTHON = {
+    CallKind.COROUTINE: CallKind.BY_PYTHON,
+    CallKind.PLAIN: CallKind.BY_PYTHON,
+    CallKind.GENERATOR: CallKind.GENERATOR_BY_PYTHON,
+    CallKind.ASYNC_GENERATOR: CallKind.GENERATOR_BY_PYTHON,
+}
 _IN_THREAD = frozenset({CallKind.PLAIN, CallKind.GENERATOR, CallKind.WRAPPED_GENERATOR})
 
 _FIELD_METHODS = frozenset({"get_default", "serialize", "serialize_json", "validate"})
-
-
-class Unplannable(Exception):
-    """A path operation that no plan can run; its text is the reason that `explain` prints."""
 
 
 class _Visit(NamedTuple):
@@ -80,18 +80,19 @@ class Graph:
         calls: list[Callable[..., Any]],
         embed_body_fields: bool,
         is_form: bool,
+        kind: CallKind,
         is_websocket: bool = False,
-        is_stream: bool = False,
     ) -> None:
+        """Begin an empty graph, whose endpoint is called as `kind` says."""
         self.calls = calls
         self.embed_body_fields = embed_body_fields
         self.is_form = is_form
         self.is_websocket = is_websocket
-        self.is_stream = is_stream
+        self.kind = kind
         self.endpoint: Dependant | None = None
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
-        self.lookups: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
+        self.lookups: list[tuple[Any, Any]] = []
         self.slots: dict[Any, int] = {}
         self.first_nodes: dict[int, int] = {}
         self.has_been_in_thread = False
@@ -105,8 +106,6 @@ class Graph:
 
     def _visit(self, declared: Dependant, effective: Dependant, key: Any) -> _Visit:
         """Append a node behind those it depends on. `key` is what its result is cached under."""
-        if len(self.nodes) > _LARGEST_GRAPH and not self.calls:
-            raise Unplannable("the dependency graph is too large")
         # A result that is cached by then makes the visit of the whole branch needless, unless the branch calls
         # something anew each time, be it only a validator.
         reuse_at = None
@@ -120,6 +119,16 @@ class Graph:
             visit = self._visit_dependency(child)
             children.append((child.name, visit.node))
             is_needless = is_needless and child.use_cache and visit.is_needless
+        index = self._append(declared, effective, children, key)
+        is_repeated = is_known and self._is_as_before(self.slots[key], effective)
+        is_needless = is_needless and reuse_at is not None and is_repeated and _is_silent(effective)
+        if reuse_at is not None and is_needless:
+            self.steps[reuse_at] = Step.reuse(index, len(self.steps))
+        return _Visit(index, is_needless)
+
+    def _append(
+        self, declared: Dependant, effective: Dependant, children: list[tuple[str | None, int]], key: Any
+    ) -> int:
         index = len(self.nodes)
         slot = self.slots.setdefault(key, len(self.slots))
         self.first_nodes.setdefault(slot, index)
@@ -127,11 +136,7 @@ class Graph:
         self.has_been_in_thread |= node.kind in _IN_THREAD
         self.nodes.append(node)
         self.steps.append(Step.call(index))
-        is_repeated = is_known and self._is_as_before(slot, effective)
-        is_needless = is_needless and reuse_at is not None and is_repeated and _is_silent(effective)
-        if reuse_at is not None and is_needless:
-            self.steps[reuse_at] = Step.reuse(index, len(self.steps))
-        return _Visit(index, is_needless)
+        return index
 
     def _is_as_before(self, slot: int, dependant: Dependant) -> bool:
         """Tell whether all branches with a result in this slot are the same, up to this one."""
@@ -141,23 +146,27 @@ class Graph:
         return slot not in self.varied
 
     def _visit_dependency(self, declared: Dependant) -> _Visit:
+        number = len(self.lookups)
+        call: Any = self.calls[number] if number < len(self.calls) else declared.call
+        self.lookups.append((declared.call, call))
+        self.steps.append(Step.look_up(number))
+        effective = declared if call is declared.call else analyzed_override(declared, call)
         key = _get_cache_key(dependant=declared)
-        if declared.call is None:
-            raise Unplannable("a dependency has no callable")
         try:
             hash(key)
         except TypeError:
-            raise Unplannable("a dependency cannot be hashed") from None
-        number = len(self.lookups)
-        call = self.calls[number] if number < len(self.calls) else declared.call
-        self.lookups.append((declared.call, call))
-        self.steps.append(Step.look_up(number))
-        return self._visit(declared, declared if call is declared.call else analyzed_override(declared, call), key)
+            # FastAPI fails when it looks for a kept result, or when it is to keep one.
+            fail = partial(_look_for, key)
+            if declared.use_cache:
+                return self._visit(declared, replace(effective, call=fail), object())
+            visit = self._visit(declared, effective, object())
+            return _Visit(self._append(declared, Dependant(call=fail), [(None, visit.node)], object()), False)
+        return self._visit(declared, effective, key)
 
     def _body_kind(self, dependant: Dependant) -> BodyKind:
         if not dependant.body_params:
             return BodyKind.NOTHING
-        if not all(map(_is_plain, dependant.body_params)):
+        if not all(map(is_plain_field, dependant.body_params)):
             return BodyKind.LEAF
         if self.is_form:
             is_read = all(_is_form_value(request_field(each)) for each in dependant.body_params)
@@ -168,9 +177,8 @@ class Graph:
     def _node(
         self, declared: Dependant, dependant: Dependant, children: list[tuple[str | None, int]], cache: int
     ) -> Node:
-        call = dependant.call
-        if call is None:
-            raise Unplannable("a dependency has no callable")
+        # None is called, too: that is the error.
+        call: Any = dependant.call
         fields = _parameters(dependant)
         leaf = any(_needs_leaf(each) for each in fields)
         body = self._body_kind(dependant)
@@ -181,10 +189,11 @@ class Graph:
             *(each.name for each in dependant.body_params),
             *(name for name, _ in specials),
         )
-        if len(set(keywords)) != len(keywords):
-            raise Unplannable("two parameters have the same name")
-        kind = CallKind.STREAM if self.is_stream and dependant is self.endpoint else kind_of(dependant)
-        if kind == CallKind.GENERATOR and not is_generator_function(call):
+        kind = self.kind if dependant is self.endpoint else kind_of(dependant)
+        if call is None or len(set(keywords)) != len(keywords):
+            # Of two values of one name the call gets the last.
+            kind = _BY_PYTHON.get(kind, kind)
+        elif kind == CallKind.GENERATOR and not is_generator_function(call):
             kind = CallKind.WRAPPED_GENERATOR
         return Node(
             call=call,
@@ -220,7 +229,7 @@ def _is_form_value(facts: RequestField) -> bool:
 def _is_silent(dependant: Dependant) -> bool:
     """Whether nothing of the application's runs while the arguments that come from the request are made."""
     fields = (*_parameters(dependant), *dependant.body_params)
-    return all(_is_plain(each) and is_validated_silently(each) for each in fields)
+    return all(is_plain_field(each) and is_validated_silently(each) for each in fields)
 
 
 def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
@@ -232,7 +241,7 @@ def kind_of(dependant: Dependant) -> CallKind:
     call = dependant.call
     is_async_generator, is_generator = _is_async_gen_callable(call), _is_gen_callable(call)
     if dependant.concurrency is not None:
-        return CallKind.LIMITED_GENERATOR if is_generator or is_async_generator else CallKind.LIMITED
+        return CallKind.GENERATOR_BY_PYTHON if is_generator or is_async_generator else CallKind.BY_PYTHON
     if is_async_generator:
         return CallKind.ASYNC_GENERATOR
     if is_generator:
@@ -285,14 +294,14 @@ def parts_of(nodes: list[Node], body: BodyRecipe | None = None) -> Part:
 def _needs_leaf(model_field: ModelField) -> bool:
     """Whether only the Python leaf reads this parameter: models, and sequences where there is one text at most."""
     facts = request_field(model_field)
-    if facts.parameter_model is not None or not isinstance(facts.info, params.Param) or not _is_plain(model_field):
+    if facts.parameter_model is not None or not isinstance(facts.info, params.Param) or not is_plain_field(model_field):
         return True
     return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
 
 
-def _is_plain(model_field: ModelField) -> bool:
-    """Whether a field is validated by its validator alone: it has no class of its own, and its type is defined."""
-    if type(model_field) is not ModelField:
+def is_plain_field(model_field: ModelField) -> bool:
+    """Whether a field is validated by its validator alone: no class or method is its own, and its type is defined."""
+    if type(model_field) is not ModelField or not _FIELD_METHODS.isdisjoint(vars(model_field)):
         return False
     try:
         return callable(model_field._type_adapter.validator.validate_python)
@@ -321,6 +330,10 @@ def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str
         yield dependant.security_scopes_param_name, Special.security_scopes(make)
 
 
+async def _look_for(key: Any, /, **_values: Any) -> None:
+    hash(key)
+
+
 def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
     return SecurityScopes(scopes=list(scopes))
 
@@ -331,10 +344,6 @@ def _parameter(model_field: ModelField) -> Parameter:
 
 
 def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool) -> Parameter:
-    if type(model_field) is not ModelField:
-        raise Unplannable("a field is of a class of its own")
-    if not _FIELD_METHODS.isdisjoint(vars(model_field)):
-        raise Unplannable("a field has a method of its own")
     facts = request_field(model_field)
     aliases = facts.aliases
     return Parameter(
@@ -342,15 +351,10 @@ def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool
         aliases=[each.validation if source == Source.BODY else each.request for each in aliases],
         many=many,
         absent=_absent(model_field),
-        validate=model_field._validate_python,
+        validate=model_field._type_adapter.validator.validate_python,
         scalar=scalar_of(model_field) if is_text and not many else None,
         field=model_field,
     )
-
-
-def validates_itself(model_field: ModelField) -> bool:
-    """Tell whether a field's adapter does what the field does: it is built, and no method was put over the class's."""
-    return model_field._is_complete and _FIELD_METHODS.isdisjoint(vars(model_field))
 
 
 def _absent(model_field: ModelField) -> Absent:

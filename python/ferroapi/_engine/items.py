@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ferroapi._compat import ModelField
 from ferroapi._compat.v2 import _located
 from ferroapi._engine.context import DescribeEndpoint
+from ferroapi._engine.graph import is_plain_field
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._models.model_serializer import response_shape
 from ferroapi.encoders import jsonable_encoder
@@ -74,7 +74,7 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
     if field is None:
         return partial(_serialize_untyped, asks=asks)
     keywords = recipe.serialization
-    if asks or type(field) is not ModelField or not field._is_complete:
+    if asks or not is_plain_field(field):
         return _by_methods(field, keywords)
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
@@ -99,7 +99,7 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
 
 
 def _by_methods(field: Any, keywords: dict[str, Any]) -> ItemSerializer:
-    """Return the serializer for a field whose methods are called: one of a class of its own, or not complete yet."""
+    """Return the serializer for a field whose methods are called: they may be its own, or it is not complete yet."""
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
         value, errors = field.validate(item, {}, loc=("response",))

@@ -28,6 +28,7 @@ from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._engine.response import build_response as _build_response
+from ferroapi._engine.response import run_endpoint_function
 from ferroapi._engine.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi._engine.stream import stream_response
 from ferroapi._middleware import scopes
@@ -36,7 +37,7 @@ from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
 from ferroapi.dependencies._values import request_params_to_args
-from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
+from ferroapi.dependencies.models import Dependant
 from ferroapi.exception_handlers import (
     http_exception_handler,
     http_exception_response,
@@ -159,6 +160,16 @@ def call_dependency(dependant: Dependant, values: dict[str, Any], request: Reque
     return _call(dependant, values, request=request, stack=stack)
 
 
+def call_endpoint(operation: PathOperation | WebSocketOperation, values: dict[str, Any]) -> Awaitable[Any]:
+    """Return an awaitable of what an endpoint gives that FastAPI's own function calls.
+
+    Raises:
+        AssertionError: there is none.
+    """
+    assert isinstance(operation, WebSocketOperation) or operation.dependant.call
+    return run_endpoint_function(dependant=operation.dependant, values=values, is_coroutine=operation.is_coroutine)
+
+
 async def start_stream(
     plan: _core.Plan,
     values: dict[str, Any],
@@ -188,7 +199,7 @@ async def build_response(
             field=recipe.field,
             response_content=result,
             **recipe.serialization,
-            is_coroutine=_is_coroutine_callable(operation.dependant.call),
+            is_coroutine=operation.is_coroutine,
             endpoint_ctx=endpoint_context(operation.dependant, Request(scope)),
             dump_json=recipe.dumps_json,
         )

@@ -26,7 +26,7 @@ _SAID: dict[str, set[str]] = {"str": set(), "bool": set(), "int": _BOUNDS, "floa
 def scalar_of(model_field: ModelField) -> _core.Scalar | None:
     """Return what a text of this field stands for, None if only pydantic knows."""
     adapter = model_field._type_adapter
-    if model_field.config or not model_field._is_complete or is_watched(adapter):
+    if model_field.config or is_watched(adapter):
         return None
     return _read(adapter.core_schema)
 

@@ -396,24 +396,9 @@ def _plain(route: BaseRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
 def _websocket(path: str, route: WebSocketRoute, asked: Any, candidate: Any, way: _Way) -> Entry:
     if not isinstance(route, ObservedRoute):
         return _entry(path, asked, candidate, way, methods_of=route, http=False)
-    compile = partial(_websocket_plan_only, route)
+    compile = partial(_plan_only, route)
     scope_items = {"endpoint": route.endpoint, "route": route}
     return _entry(path, asked, candidate, way, http=False, compile=compile, scope_items=scope_items)
-
-
-def _websocket_plan_only(route: Any) -> _core.Plan | None:
-    return websocket_plan(route)[0]
-
-
-def websocket_plan(route: Any) -> tuple[_core.Plan | None, str]:
-    """Return the plan that runs a websocket endpoint, or None with the reason why Python does."""
-    built = built_app(route.app)
-    if built is None:
-        return None, "the route's application was replaced"
-    if not isinstance(built.operation, WebSocketOperation):
-        return None, "get_websocket_app is replaced"
-    plan: tuple[_core.Plan | None, str] = built.operation.compiled
-    return plan
 
 
 def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
@@ -421,7 +406,7 @@ def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, asked, state, way)
-    compile = partial(_native_plan_only, state)
+    compile = partial(_plan_only, state)
     scope_items = {"endpoint": state.endpoint, "route": route}
     return _entry(
         path,
@@ -442,21 +427,18 @@ def _own_limit(state: Any) -> int | None:
     return countable_limit(state.max_body_size) if is_view else below_body_limit(state.app)[1]
 
 
-def _native_plan_only(state: Any) -> _core.Plan | None:
-    return native_plan(state)[0]
+def _plan_only(state: Any) -> _core.Plan | None:
+    return plan_of(state)[0]
 
 
-def native_plan(state: Any) -> tuple[_core.Plan | None, str]:
-    """Return the plan that the driver may run for a route or a view, or None with the reason why Python answers."""
+def plan_of(state: Any) -> tuple[_core.Plan | None, str]:
+    """Return the plan that the driver runs for a route or a view, None if Python answers; and what was replaced."""
     built = built_app(below_body_limit(state.app)[0])
-    if built is None:
-        return None, "the route's application was replaced"
-    if built.operation is None:
-        return None, "it is made by websocket_session"
-    plan, reason = built.operation.compiled
-    if isinstance(built.operation, HandlerOperation):
-        reason = "get_route_handler is overridden or replaced"
-    return plan, reason
+    operation = None if built is None else built.operation
+    if operation is None or isinstance(operation, WebSocketOperation) is not isinstance(state, WebSocketRoute):
+        return None, "the route's application was replaced" if built is None else "get_websocket_app was replaced"
+    is_around = isinstance(operation, HandlerOperation)
+    return operation.plan, "get_route_handler is overridden or replaced" if is_around else ""
 
 
 def _template(route: Any) -> str | None:
@@ -524,11 +506,7 @@ def _explain(entry: Entry) -> Explanation:
     if entry.compile is None:
         reason = "it is asked whether it matches" if entry.path is None else f"it is a {type(entry.candidate).__name__}"
         return Explanation(path, methods, "python", reason)
-    if entry.websocket:
-        route = getattr(entry.candidate, "route", entry.candidate)
-        plan, reason = websocket_plan(route)
-    else:
-        plan, reason = native_plan(entry.candidate)
+    plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     return Explanation(path, methods, "handler" if reason else "native", reason)

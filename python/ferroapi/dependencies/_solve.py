@@ -199,11 +199,10 @@ async def _call(
     call = dependant.call
     if _is_gen_callable(call) or _is_async_gen_callable(call):
         return await _solve_generator(dependant=dependant, stack=stack, sub_values=values, request=request)
-    assert call is not None
     async with _concurrency_slot(dependant):
         if _is_coroutine_callable(call):
-            return await call(**values)
-        return await run_in_threadpool(call, **values)
+            return await cast(Any, call)(**values)
+        return await run_in_threadpool(cast(Any, call), **values)
 
 
 async def _solve_generator(

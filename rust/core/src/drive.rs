@@ -18,7 +18,7 @@ use crate::connection::{Channels, path_params};
 use crate::error::{Error, guarded};
 use crate::messages::{Pause, deliver};
 use crate::names;
-use crate::observer::{Observer, is_observed};
+use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
 use crate::plan::{BodyMode, Plan, Render};
 use crate::respond::Ready;
@@ -157,7 +157,7 @@ impl Driver {
         py: Python<'_>,
         plan: &Py<Plan>,
         request: &Bound<'_, PyAny>,
-        body: Bound<'_, PyAny>,
+        (body, is_observed): (Bound<'_, PyAny>, bool),
     ) -> PyResult<Self> {
         let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
@@ -173,7 +173,7 @@ impl Driver {
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =
             Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
-        let is_observed = is_observed(&scope)?;
+        let is_observed = is_observed || observer::is_observed(&scope)?;
         let idle = Self::idle(channels, None, false);
         let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..idle };
         if is_observed {
@@ -508,11 +508,13 @@ impl Run for Driver {
 /// Run a plan for a `Request` whose body has been read (`PydanticUndefined` if there is none); awaiting the driver gives
 /// the response object.
 #[pyfunction]
+#[pyo3(signature = (plan, request, body, is_observed=false))]
 pub(crate) fn respond(
     py: Python<'_>,
     plan: &Bound<'_, Plan>,
     request: &Bound<'_, PyAny>,
     body: Bound<'_, PyAny>,
+    is_observed: bool,
 ) -> PyResult<Awaitable> {
-    guarded(|| Driver::responding(py, plan.as_unbound(), request, body).map(Awaitable::new))
+    guarded(|| Driver::responding(py, plan.as_unbound(), request, (body, is_observed)).map(Awaitable::new))
 }

@@ -109,6 +109,10 @@ imported!(
     call_dependency, "ferroapi._engine.rare", "call_dependency"
 );
 imported!(
+    /// `(operation, values) -> awaitable`: call an endpoint as the Python conductor does.
+    call_endpoint, "ferroapi._engine.rare", "call_endpoint"
+);
+imported!(
     /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
     start_stream, "ferroapi._engine.rare", "start_stream"
 );

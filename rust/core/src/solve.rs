@@ -329,13 +329,14 @@ impl Solver {
                     return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
                 }
             }
-            if is_endpoint && self.observer.is_some() && node.kind != Kind::Stream {
+            if is_endpoint && self.observer.is_some() && !matches!(node.kind, Kind::Stream | Kind::ByPython) {
                 return self.call_observed(py, node);
             }
             match node.kind {
                 Kind::Stream => return self.values(py, node).map(|values| Need::Result(values.into_any().unbind())),
                 Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
-                Kind::Limited | Kind::LimitedGenerator => return self.call_by_python(py, node).map(Need::Await),
+                Kind::ByPython if is_endpoint => return self.call_endpoint_by_python(py, node).map(Need::Await),
+                Kind::ByPython | Kind::GeneratorByPython => return self.call_by_python(py, node).map(Need::Await),
                 Kind::Generator | Kind::WrappedGenerator | Kind::AsyncGenerator if conducted => {
                     return self.call_by_python(py, node).map(Need::Await);
                 }

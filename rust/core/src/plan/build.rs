@@ -263,7 +263,7 @@ impl Plan {
         Ok(Self {
             body,
             opens_stacks: matches!(answer.render, Render::Stream { is_events: true })
-                || nodes.iter().any(|node| shows_request(node) || node.kind == Kind::LimitedGenerator),
+                || nodes.iter().any(|node| shows_request(node) || node.kind == Kind::GeneratorByPython),
             has_generators: nodes.iter().any(|node| node.kind.is_generator()),
             shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
             keys,

@@ -31,10 +31,10 @@ pub(crate) enum Kind {
     WrappedGenerator,
     /// An async generator function: the same, on the event loop.
     AsyncGenerator,
-    /// A callable of which only so many calls may be under way: Python calls it, and makes it wait for its turn.
-    Limited,
+    /// A callable that Python calls: only so many of its calls may be under way, or two of its arguments have one name.
+    ByPython,
     /// The same of a generator function, which Python enters in an exit stack.
-    LimitedGenerator,
+    GeneratorByPython,
 }
 
 impl Kind {

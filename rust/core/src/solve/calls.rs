@@ -94,6 +94,14 @@ impl Solver {
         Ok(values)
     }
 
+    /// Let Python call the endpoint.
+    #[cold]
+    pub(super) fn call_endpoint_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
+        let values = self.values(py, node)?;
+        let plan = self.plan.get();
+        Ok(names::call_endpoint(py)?.call1((&plan.operation, values))?.unbind())
+    }
+
     /// Let Python call a dependency, and enter it in an exit stack if it is a generator.
     pub(super) fn call_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {
         let values = self.values(py, node)?;
