@@ -1,6 +1,8 @@
 """The command line: what it finds, what it says when it finds nothing, and that it serves."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ import typer.testing
 import uvicorn
 
 from ferroapi import cli
-from ferroapi._cli import commands, discovery
+from ferroapi._cli import commands, discovery, report
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[1] / "python"
 APPLICATION = "from ferroapi import FastAPI\n{name} = FastAPI(title={title!r})\n"
@@ -162,18 +165,114 @@ def test_cli_refuses_an_entrypoint_that_is_no_string() -> None:
     assert "entrypoint must be a string" in invoke("run").output
 
 
+EXPLAINED = """
+from ferroapi import FastAPI
+from starlette.routing import Route
+
+app = FastAPI(openapi_url=None)
+
+
+@app.get("/items")
+async def items():
+    return []
+
+
+app.router.routes.append(Route("/plain", lambda request: None))
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "module", "name", "nothing", "entrypoint", "configured"])
+@pytest.mark.parametrize("command", ["explain", "doctor"])
+def test_cli_looks_at_the_application_that_run_would_serve(command: str, way: str) -> None:
+    module = f"looked_at_by_{command}_{way}" if way not in ("nothing", "configured") else f"main_{command}_{way}"
+    file = Path("app/main.py") if way == "nothing" else Path(f"{module}.py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(EXPLAINED)
+    arguments = {
+        "file": [str(file)],
+        "module": [module],
+        "name": [f"{module}:app"],
+        "nothing": [],
+        "entrypoint": ["--entrypoint", f"{module}:app"],
+        "configured": [],
+    }[way]
+    if way == "configured":
+        Path("pyproject.toml").write_text(f'[tool.fastapi]\nentrypoint = "{module}:app"\n')
+    sys.modules.pop("main", None)
+    result = invoke(command, *arguments)
+    assert "1 of 2 routes native" in result.output, result.output
+
+
 def test_cli_explains_each_route() -> None:
-    Path("explained.py").write_text(
-        "from ferroapi import FastAPI\napp = FastAPI()\n@app.get('/items')\nasync def items(): return []\n"
+    Path("explained.py").write_text(EXPLAINED)
+    lines = invoke("explain", "explained:app").output.splitlines()
+    assert lines[0].split() == ["path", "methods", "mode", "reason"]
+    assert lines[1].split() == ["/items", "GET", "native"]
+    assert lines[2].split(None, 3) == ["/plain", "GET,HEAD", "python", "it is a Route"]
+    assert lines[-1] == "1 of 2 routes native"
+
+
+def test_cli_explains_as_json() -> None:
+    Path("explained_json.py").write_text(EXPLAINED)
+    rows = json.loads(invoke("explain", "explained_json:app", "--json").output)
+    assert rows[0] == {"kind": "route", "path": "/items", "methods": ["GET"], "mode": "native", "reason": ""}
+    assert [row["mode"] for row in rows] == ["native", "python"]
+
+
+def test_cli_doctor_says_what_is_worth_a_look() -> None:
+    Path("examined.py").write_text(EXPLAINED + "app.debug = True\n")
+    result = invoke("doctor", "examined:app", "--json")
+    findings = {(each["topic"], each["level"]): each["text"] for each in json.loads(result.output)}
+    assert findings["routes", "note"] == "GET,HEAD /plain costs what it does in FastAPI: it is a Route"
+    assert "debug=True" in invoke("doctor", "examined:app").output
+    assert any(each["text"].startswith("pydantic 2.") for each in json.loads(result.output))
+    # The tests themselves import the real FastAPI.
+    assert "the real fastapi 0.165.0 is imported beside ferroapi" in findings["alias", "problem"]
+    assert result.exit_code == 1
+
+
+def test_cli_doctor_names_a_pin_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pinned.py").write_text(EXPLAINED)
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.2.3" if name == "starlette" else version(name))
+    result = invoke("doctor", "pinned:app")
+    assert result.exit_code == 1
+    assert "starlette 1.2.3 is installed, starlette<2,>=1.6.0 is required" in result.output
+
+
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_cli_says_where_how_and_how_much_is_native(served: dict[str, object], command: str) -> None:
+    Path(f"greeting_{command}.py").write_text(EXPLAINED.replace("openapi_url=None", "docs_url='/pages'"))
+    output = invoke(command, f"greeting_{command}.py", "--host", "127.0.0.1", "--port", "81").output
+    where = "http://127.0.0.1:81"
+    assert f"Serving greeting_{command}:app at {where} (documentation at {where}/pages)\n" in output
+    assert re.search(
+        r"^(uvloop|asyncio), ferroapi.server:HTTPProtocol; \d of \d routes native; imported in \d+ ms$", output, re.M
     )
-    result = invoke("explain", "explained:app")
-    assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[0].split() == ["path", "methods", "mode", "reason"]
-    assert any(line.startswith("/items ") for line in result.output.splitlines())
+    assert "\x1b" not in output, "colours are for a terminal"
+
+
+def test_cli_refuses_to_reload_with_several_workers(served: dict[str, object]) -> None:
+    write("both.py")
+    result = invoke("run", "both.py", "--reload", "--workers", "2")
+    assert result.exit_code == 2 and not served
+    assert "a reloading server has" in result.output
+
+
+def test_cli_offers_the_alias_where_fastapi_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("needs_alias.py").write_text("import fastapi\napp = fastapi.FastAPI()\n")
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    result = invoke("run", "needs_alias.py")
+    assert result.exit_code == 1
+    assert "needs_alias imports fastapi, which is not installed: add --alias" in result.output
+
+
+def test_cli_can_install_completion() -> None:
+    assert "--install-completion" in invoke("--help").output
 
 
 def test_cli_table_aligns_columns() -> None:
-    assert commands.table(("a", "bb"), [("ccc", "d"), ("", "")]) == "a    bb\nccc  d\n"
+    assert report.table(("a", "bb"), [("ccc", "d"), ("", "")]) == "a    bb\nccc  d\n"
 
 
 def test_cli_version_names_both() -> None:

@@ -1,49 +1,34 @@
-"""The commands `run`, `dev`, `explain` and `migrate`, on typer and uvicorn.
-They stand between the shell and uvicorn; requests never pass through here.
-"""
+"""The commands `run`, `dev`, `explain`, `doctor` and `migrate`, on typer: what each takes, and what it prints."""
 
-import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from ferroapi import alias
-from ferroapi._cli.discovery import (
-    DEFAULT_PATHS,
-    DiscoveryError,
-    ImportPoint,
-    configured_entrypoint,
-    find_application,
-    locate,
-    parse_import_string,
-)
-
-Result = TypeVar("Result")
-
-# The import string for worker and reload processes, which start without the alias: see `load_served`.
-_SERVED = "FERROAPI_SERVED"
-
-_OWN_PROTOCOL = "ferroapi.server:HTTPProtocol"
+from ferroapi._cli import report, serving
+from ferroapi._cli.discovery import DEFAULT_PATHS
+from ferroapi._cli.target import Target, or_exit
 
 commands = typer.Typer(
     help="Run applications on ferroapi.",
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 PathArgument = Annotated[
-    Path | None, typer.Argument(help=f"File or package with the application; default: {', '.join(DEFAULT_PATHS)}.")
+    str | None,
+    typer.Argument(
+        help="File, package or module with the application, or package.module:name; "
+        f"default: {', '.join(DEFAULT_PATHS)}."
+    ),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
-Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
+Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT", min=0, max=65535)]
 Reload = Annotated[bool, typer.Option(help="Restart when files change; for development.")]
 ReloadDir = Annotated[list[Path] | None, typer.Option(help="Folder to watch, instead of the current one.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; not together with --reload.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; not together with --reload.", min=1)]
 RootPath = Annotated[str, typer.Option(help="Path prefix that a proxy in front strips.")]
 App = Annotated[str | None, typer.Option(help="Name of the application in its module; default: app, api, or any.")]
 Entrypoint = Annotated[str | None, typer.Option("--entrypoint", "-e", help="The application as package.module:name.")]
@@ -54,49 +39,7 @@ Http = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print what was imported, and from where.")]
 UseAlias = Annotated[bool, typer.Option("--alias", help="Let `import fastapi` in the application mean ferroapi.")]
-
-
-@dataclass(frozen=True)
-class _Target:
-    """How the user named the application, and whether it is written for FastAPI."""
-
-    path: Path | None
-    app: str | None
-    entrypoint: str | None
-    use_alias: bool
-    is_verbose: bool = False
-
-    def find(self) -> str:
-        """`module:name` of the application, imported.
-
-        Raises:
-            DiscoveryError: there is none, or the real `fastapi` is there before the alias.
-        """
-        if self.use_alias:
-            _install_alias()
-            # Reload and worker processes inherit the environment, not this process' modules.
-            os.environ["FERROAPI_ALIAS"] = "1"
-        found = find_application(self._point())
-        if self.is_verbose:
-            module = sys.modules[found.partition(":")[0]]
-            typer.echo(f"Importing {found} from {module.__file__}")
-        return found
-
-    def _point(self) -> ImportPoint:
-        if self.entrypoint is not None:
-            if self.path is not None or self.app is not None:
-                raise DiscoveryError("Cannot use --entrypoint together with path or --app arguments")
-            return parse_import_string(self.entrypoint)
-        if self.path is None and self.app is None and (configured := configured_entrypoint(Path.cwd())) is not None:
-            return parse_import_string(configured)
-        return locate(self.path, self.app)
-
-
-def _install_alias() -> None:
-    try:
-        alias.install()
-    except alias.RealFastAPIImportedError as error:
-        raise DiscoveryError(str(error)) from error
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program to read.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -128,13 +71,13 @@ def run(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
-    http: Http = _OWN_PROTOCOL,
+    http: Http = serving.OWN_PROTOCOL,
     verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
     """Serve an application in production mode, on all addresses."""
-    _serve(
-        _Target(path, app, entrypoint, use_alias, verbose),
+    serving.serve(
+        Target(path, app, entrypoint, use_alias, verbose),
         host=host,
         port=port,
         reload=reload,
@@ -160,14 +103,14 @@ def dev(
     entrypoint: Entrypoint = None,
     proxy_headers: ProxyHeaders = True,
     forwarded_allow_ips: AllowedProxies = None,
-    http: Http = _OWN_PROTOCOL,
+    http: Http = serving.OWN_PROTOCOL,
     verbose: Verbose = False,
     use_alias: UseAlias = False,
 ) -> None:
     """Serve an application in development mode: on localhost, restarting when files change."""
     os.environ.setdefault("FASTAPI_ENV", "development")
-    _serve(
-        _Target(path, app, entrypoint, use_alias, verbose),
+    serving.serve(
+        Target(path, app, entrypoint, use_alias, verbose),
         host=host,
         port=port,
         reload=reload,
@@ -181,15 +124,41 @@ def dev(
 
 @commands.command()
 def explain(
-    application: Annotated[str, typer.Argument(help="The application as package.module:name.")],
+    path: PathArgument = None,
     *,
+    app: App = None,
+    entrypoint: Entrypoint = None,
     use_alias: UseAlias = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print how each route is run, natively or as a handler, and why."""
-    found = _or_exit(_Target(None, None, application, use_alias).find)
-    app = _load(found)
-    rows = ((row.path, ",".join(sorted(row.methods or ())) or "-", row.mode, row.reason or "") for row in app.explain())
-    typer.echo(table(("path", "methods", "mode", "reason"), rows))
+    rows = report.rows_of(or_exit(Target(path, app, entrypoint, use_alias).load))
+    typer.echo(report.as_json([row._asdict() for row in rows]) if as_json else report.explanation(rows))
+
+
+@commands.command()
+def doctor(
+    path: PathArgument = None,
+    *,
+    app: App = None,
+    entrypoint: Entrypoint = None,
+    use_alias: UseAlias = False,
+    as_json: AsJson = False,
+) -> None:
+    """Examine an application and its environment: versions, alias, agents, server, routes, settings.
+
+    It ends with code 1 if something is a problem.
+    """
+    from ferroapi._cli import doctor as doctors
+
+    already_imported = frozenset(sys.modules)
+    findings = doctors.examine(or_exit(Target(path, app, entrypoint, use_alias).load), already_imported)
+    if as_json:
+        typer.echo(report.as_json([finding._asdict() for finding in findings]))
+    else:
+        typer.echo(report.table(("topic", "", "finding"), findings))
+    if any(finding.level == doctors.PROBLEM for finding in findings):
+        raise typer.Exit(code=1)
 
 
 @commands.command()
@@ -220,57 +189,5 @@ def migrate(
     typer.echo(migration.summary(planned, written=write), err=True)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of text under a header, in columns as wide as their widest cell."""
-    lines = [header, *rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def load_served() -> Any:
-    """The application named by the parent process, imported after the alias: uvicorn's factory with `--alias`.
-
-    Raises:
-        RealFastAPIImportedError: something in this process has imported the real `fastapi` before.
-    """
-    alias.install()
-    return _load(os.environ[_SERVED])
-
-
-def _load(import_string: str) -> Any:
-    module, _, name = import_string.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def _serve(target: _Target, **options: Any) -> None:
-    found = _or_exit(target.find)
-    uvicorn = _or_exit(_uvicorn)
-    address = f"http://{options['host']}:{options['port']}"
-    typer.echo(f"Serving {found} at {address} (documentation at {address}/docs)")
-    if alias.is_installed():
-        os.environ[_SERVED] = found
-        uvicorn.run(f"{__name__}:{load_served.__name__}", factory=True, **options)
-    else:
-        uvicorn.run(found, **options)
-
-
-def _uvicorn() -> Any:
-    try:
-        return importlib.import_module("uvicorn")
-    except ImportError:
-        raise DiscoveryError("Could not import Uvicorn, try running 'pip install uvicorn'") from None
-
-
 def _folders(paths: list[Path] | None) -> list[str] | None:
     return [str(path.resolve()) for path in paths] if paths else None
-
-
-def _or_exit(action: Callable[[], Result]) -> Result:
-    """What `action` returns; its discovery error is printed, and ends the process with code 1."""
-    try:
-        return action()
-    except DiscoveryError as error:
-        typer.echo(str(error))
-        raise typer.Exit(code=1) from None

@@ -92,6 +92,11 @@ def find_application(point: ImportPoint) -> str:
     try:
         module = importlib.import_module(point.module)
     except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == alias.THEIRS:
+            raise DiscoveryError(
+                f"{point.module} imports {alias.THEIRS}, which is not installed: add --alias, so that it gets "
+                f"{alias.OURS} in its place, or rename its imports with `{alias.OURS} migrate`"
+            ) from error
         # An import that fails inside the application is the application's, and keeps its traceback.
         if not point.module.startswith(str(error.name)):
             raise
