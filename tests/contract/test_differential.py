@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import ferroapi
 import ferroapi.routing
 from ferroapi import _core
-from ferroapi._routing.table import native_plan
+from ferroapi._routing.table import plan_of
 from ferroapi._witness import Part
 
 from .drawn import (
@@ -155,7 +155,7 @@ def assert_equal_outcome(theirs: Outcome, ours: Outcome, where: str = "") -> Non
 def reasons(built: Built) -> list[str]:
     """For each operation of an application the reason why it is not native, empty if it is."""
     routes = [*built.operations.router._current_table().entries]
-    return [native_plan(entry.candidate)[1] for entry in routes if entry.compile is not None]
+    return [plan_of(entry.candidate)[1] for entry in routes if entry.compile is not None]
 
 
 NATIVE = Application((Operation("/{p}", "POST", Function("endpoint", "sync", (Parameter("p", "path", "int"),))),))

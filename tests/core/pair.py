@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from ferroapi._routing.table import native_plan
+from ferroapi._routing.table import plan_of
 
 from .asgi import Answer, ask, http_scope
 
@@ -42,7 +42,7 @@ class Pair:
         app = fastapi.FastAPI(openapi_url=None)
         app.add_api_route(path, endpoint, methods=[method])
         if framework == "ferroapi":
-            plan, reason = native_plan(app.router.routes[0])
+            plan, reason = plan_of(app.router.routes[0])
             assert plan is not None, reason
         return app
 

@@ -17,7 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartParser
 
 from ferroapi._engine.whole_form import TRUNCATED
-from ferroapi._routing.table import native_plan
+from ferroapi._routing.table import plan_of
 
 from .asgi import Answer, ask, http_scope
 
@@ -50,7 +50,7 @@ class Pair:
         app = fastapi.FastAPI(openapi_url=None)
         app.add_api_route("/", endpoint, methods=["POST"])
         if framework == "ferroapi":
-            plan, reason = native_plan(app.router.routes[0])
+            plan, reason = plan_of(app.router.routes[0])
             assert plan is not None, reason
         return app
 

@@ -230,7 +230,7 @@ def logs(scope: dict[str, Any], prepare: Prepare | None = None, *, backend: str 
         app = application(framework, log, **options)
         with pytest.MonkeyPatch.context() as patch:
             if falls_back:
-                patch.setattr(table, "websocket_plan", lambda route: (None, "the test says so"))
+                patch.setattr(table, "plan_of", lambda state: (None, "the test says so"))
             if prepare is not None:
                 prepare(framework, app, log, patch)
             runner = "asyncio" if backend == "cancelled" else backend
@@ -370,7 +370,7 @@ def test_explain_tells_how_a_websocket_is_run() -> None:
     modes = {row.path: (row.mode, row.reason) for row in explain(app.router)}
     assert modes["/echo"] == ("native", "")
     assert modes["/outer/inner/{name}"] == ("native", "")
-    assert modes["/plain"] == ("handler", "the endpoint is no coroutine function")
+    assert modes["/plain"] == ("native", "")
     assert modes["/http"] == ("native", "")
 
 
