@@ -554,7 +554,7 @@ class RouteTable:
         """
 
 @final
-class Gate:
+class Entrance:
     """The way from the server to the driver of an application that nothing stands before."""
 
     def __new__(cls, table: RouteTable, application: Any, layers: Witness, is_inner: bool) -> Self:
@@ -567,7 +567,7 @@ class Gate:
     def is_current(self) -> bool:
         """Whether no route has changed since the table was made."""
 
-    def enter(self, scope: Any, receive: Any, send: Any) -> Awaitable | bool:
+    def serve(self, scope: Any, receive: Any, send: Any) -> Awaitable | bool:
         """Run a request to where it first waits, and return the driver of the rest; True if it is over.
 
         False says that the application must look closer, and that nothing was run.
@@ -596,7 +596,7 @@ class WorkQueue:
 class SteppedTask:
     """One call of an application, stepped by hand as if by a task of its own."""
 
-    exchange: Any
+    caller: Any
     scope: Any
 
     def __new__(cls, event_loop: Any, application: Any, arguments: tuple[Any, ...]) -> Self:
@@ -652,7 +652,7 @@ class SteppedTask:
         """Take note that the application is done, and tell the exchange."""
 
 @disjoint_base
-class Messages:
+class ResponseMessages:
     """The messages between the calls of an application below a middleware function and one response."""
 
     def __new__(cls, application: Any, channels: Any, event_loop: Any) -> Self:
@@ -681,7 +681,7 @@ class Messages:
         """Take note that the task group would know now."""
 
     @property
-    def runs(self) -> list[Any]:
+    def calls(self) -> list[Any]:
         """The calls of what is below."""
 
     @property
@@ -696,7 +696,7 @@ class Messages:
     def is_sending_closed(self) -> bool:
         """Whether a call is over, after which nothing can be sent."""
 
-    def expect(self, run: SteppedTask) -> None:
+    def expect(self, call: SteppedTask) -> None:
         """Add a call; its messages come after those that wait."""
 
     def pass_on(self, message: Any) -> Any:
@@ -746,7 +746,10 @@ class Messages:
     def settle(self) -> bool:
         """Close, release, and make steps until something is in the way; tell whether all calls are over."""
 
-def reply(messages: Messages, response: Any, send: Any) -> Awaitable:
+def use_middleware_chain() -> None:
+    """Let the engine hand its messages to `ResponseMessages` without awaiting them."""
+
+def pass_response_on(messages: ResponseMessages, response: Any, send: Any) -> Awaitable:
     """Send the response that came from below, as it comes."""
 
 @disjoint_base

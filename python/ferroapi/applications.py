@@ -25,10 +25,10 @@ from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
-from ferroapi._engine import entrance
+from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
-from ferroapi._middleware.chain import Chain, rows_of_layers, serve_of
+from ferroapi._middleware.chain import MiddlewareChain, rows_of_layers, serve_of
 from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations
 from ferroapi._options import (
@@ -106,12 +106,14 @@ _ROUTER_OPTIONS = (
 )
 """Options that the application's own router takes."""
 
-_GATED = frozenset({"middleware_stack", "router", "root_path", "max_body_size", "_telemetry", "_native_telemetry"})
-"""Attributes that say what stands between the server and the router: assigning one closes the gate."""
+_READ_BY_ENTRANCE = frozenset(
+    {"middleware_stack", "router", "root_path", "max_body_size", "_telemetry", "_native_telemetry"}
+)
+"""Attributes that say what stands between the server and the router: assigning one closes the entrance."""
 
 _FOUND_OUT = (
-    "_gate",
-    "_observed_gate",
+    "_entrance",
+    "_observed_entrance",
     "_otel_judgement",
     "_judged_stack",
     "_direct_router",
@@ -243,22 +245,22 @@ class FastAPI(ForwardedOperations, Starlette):
         self._native_telemetry = NativeTelemetry(self._telemetry)
         self.user_middleware = list(settings["middleware"] or [])
         self.middleware_stack: ASGIApp | None = None
-        self._gate: _core.Gate | None = None
-        self._observed_gate: _core.Gate | None = None
+        self._entrance: _core.Entrance | None = None
+        self._observed_entrance: _core.Entrance | None = None
         self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
         self._judged_stack: ASGIApp | None = None
         self._layers = _core.Witness([])
         self._direct_router: routing.APIRouter | None = None
-        self._chain: Chain | None = None
-        self._open_chain: Chain | None = None
+        self._chain: MiddlewareChain | None = None
+        self._open_chain: MiddlewareChain | None = None
         self._handlers: tuple[Any, Any] | None = None
-        self._entrance: ASGIApp = self.router
+        self._downstream: ASGIApp = self.router
         self.setup()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in _GATED:
-            self.__dict__["_gate"] = self.__dict__["_observed_gate"] = self.__dict__["_open_chain"] = None
+        if name in _READ_BY_ENTRANCE:
+            self.__dict__["_entrance"] = self.__dict__["_observed_entrance"] = self.__dict__["_open_chain"] = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: nothing that was found out of this application's own stack."""
@@ -289,7 +291,7 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
-        rest = (gate := self._gate) is not None and gate.enter(scope, receive, send)
+        rest = (entrance := self._entrance) is not None and entrance.serve(scope, receive, send)
         if rest is True:
             return
         if rest is not False:
@@ -305,7 +307,7 @@ class FastAPI(ForwardedOperations, Starlette):
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what does not pass the gate: the first request, and all that something stands before."""
+        """Serve what does not pass the entrance: the first request, and all that something stands before."""
         if self.root_path:
             scope["root_path"] = self.root_path
         if scope["type"] == "lifespan":
@@ -317,7 +319,7 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection natively, or else by the middleware stack."""
-        rest = (gate := self._observed_gate) is not None and gate.enter(scope, receive, send)
+        rest = (entrance := self._observed_entrance) is not None and entrance.serve(scope, receive, send)
         if rest is True:
             return
         if rest is not False:
@@ -344,13 +346,13 @@ class FastAPI(ForwardedOperations, Starlette):
             if self._open_chain is None and not (self.root_path or observes_without_import(self._telemetry)):
                 self._open_chain = self._chain
             return self._chain(scope, receive, send)
-        gate = self._observed_gate if (is_observed := SCOPE_KEY in scope) else self._gate
+        entrance = self._observed_entrance if (is_observed := SCOPE_KEY in scope) else self._entrance
         try:
-            if gate is None or not gate.is_current:
+            if entrance is None or not entrance.is_current:
                 if is_observed:
-                    self._observed_gate = router._gate(self, self._layers, is_inner=True)
+                    self._observed_entrance = router._entrance(self, self._layers, is_inner=True)
                 elif not (self.root_path or observes_without_import(self._telemetry)):
-                    self._gate = router._gate(self, self._layers, is_inner=False)
+                    self._entrance = router._entrance(self, self._layers, is_inner=False)
             return router._drive(scope, receive, send, self)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
@@ -360,11 +362,11 @@ class FastAPI(ForwardedOperations, Starlette):
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
         self._direct_router = self._chain = self._handlers = self._open_chain = None
-        self._gate = self._observed_gate = None
+        self._entrance = self._observed_entrance = None
         layers: list[Any] = []
         layer: Any = stack
         while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
-            if type(layer) is entrance.ExceptionMiddleware:
+            if type(layer) is PassedExceptionMiddleware:
                 layer.close()
             layers.append(layer)
             layer = layer.app
@@ -381,34 +383,34 @@ class FastAPI(ForwardedOperations, Starlette):
         if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
             return
         known = list(takewhile(serve_of, inner))
-        below = inner[len(known) :]
+        downstream = inner[len(known) :]
         if is_whole:
             self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
-            self._entrance = partial(ExceptionMiddleware.__call__, innermost[0])
-        if self.max_body_size is not None and (below != innermost or known or not is_whole):
+            self._downstream = partial(ExceptionMiddleware.__call__, innermost[0])
+        if self.max_body_size is not None and (downstream != innermost or known or not is_whole):
             # The user's middleware stands under the limit, which its layers keep.
             if is_whole:
-                entrance.ExceptionMiddleware.open(innermost[0], self._inner_gate)
+                PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
         elif not is_whole:
-            self._chain = Chain(self, outer, known, below[0]) if below else None
-        elif below != innermost:
-            entrance.ExceptionMiddleware.open(innermost[0], self._inner_gate)
-            self._chain = Chain(self, outer, known, below[0])
+            self._chain = MiddlewareChain(self, outer, known, downstream[0]) if downstream else None
+        elif downstream != innermost:
+            PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
+            self._chain = MiddlewareChain(self, outer, known, downstream[0])
         elif known:
-            self._chain = Chain(self, outer, known, self._enter)
+            self._chain = MiddlewareChain(self, outer, known, self._serve_downstream)
         else:
-            self._entrance = stack
+            self._downstream = stack
             self._direct_router = self.router
 
-    def _inner_gate(self) -> _core.Gate | None:
-        """Return the gate below the user's middleware, None if something stands before the router's table."""
+    def _inner_entrance(self) -> _core.Entrance | None:
+        """Return the entrance below the user's middleware, None if something stands before the router's table."""
         try:
-            return self.router._gate(self, self._layers, is_inner=True)
+            return self.router._entrance(self, self._layers, is_inner=True)
         except Exception:
             # As in `_drive`: the router raises it again, inside the exception handlers.
             return None
 
-    def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _serve_downstream(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Run a request that has come through the user's middleware."""
         # The user's middleware has the scope in its hands, too.
         scope["starlette.exception_handlers"] = self._handlers
@@ -417,7 +419,7 @@ class FastAPI(ForwardedOperations, Starlette):
         except Exception:
             # As above: the router raises it again, inside the exception handlers.
             driver = None
-        return self._entrance(scope, receive, send) if driver is None else driver
+        return self._downstream(scope, receive, send) if driver is None else driver
 
     def _is_router_as_written(self) -> bool:
         return type(self.router).__call__ is Router.__call__ and is_as_written(Router, "__call__")

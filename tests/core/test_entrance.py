@@ -1,4 +1,4 @@
-"""The gate between the server and the driver: it is shut as soon as something stands between them again."""
+"""The entrance between the server and the driver: it is shut as soon as something stands between them again."""
 
 import asyncio
 import importlib
@@ -30,7 +30,7 @@ def opened() -> FastAPI:
     app: FastAPI = application()
     for _ in range(2):
         assert requested(app).status == 200
-    assert app._gate is not None
+    assert app._entrance is not None
     return app
 
 
@@ -45,11 +45,11 @@ def requested(app: Any, path: str = "/here") -> Answer:
     return asyncio.run(ask(app, http_scope(path)))
 
 
-def test_gate_lets_the_second_request_pass_without_the_middleware_stack() -> None:
+def test_entrance_lets_the_second_request_pass_without_the_middleware_stack() -> None:
     app = opened()
-    assert app._gate is not None
+    assert app._entrance is not None
     sent: list[Any] = []
-    assert app._gate.enter(http_scope("/here"), None, sender(sent)) is True
+    assert app._entrance.serve(http_scope("/here"), None, sender(sent)) is True
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
@@ -74,8 +74,8 @@ def test_request_that_waits_comes_out_of_the_gate_as_its_rest() -> None:
     assert requested(app, "/here").status == 200
     assert requested(app, "/here").status == 200
     sent: list[Any] = []
-    assert app._gate is not None
-    rest = app._gate.enter(http_scope("/waits"), None, sender(sent))
+    assert app._entrance is not None
+    rest = app._entrance.serve(http_scope("/waits"), None, sender(sent))
     assert isinstance(rest, _core.Awaitable)
     assert (steps, sent) == (["begun"], [])
     assert rest.send(None) == "a trap of the event loop"
@@ -103,8 +103,8 @@ def test_rest_of_a_request_can_be_cancelled_before_it_is_awaited() -> None:
 
     for _ in range(2):
         assert requested(app, "/nowhere").status == 404
-    assert app._gate is not None
-    rest = app._gate.enter(http_scope("/waits"), None, sender([]))
+    assert app._entrance is not None
+    rest = app._entrance.serve(http_scope("/waits"), None, sender([]))
     assert isinstance(rest, _core.Awaitable)
     with pytest.raises(asyncio.CancelledError):
         rest.throw(asyncio.CancelledError)
@@ -152,8 +152,8 @@ def test_route_added_later_is_found() -> None:
     app = opened()
     app.get("/there")(lambda: "there")
     assert requested(app, "/there").body == b'"there"'
-    assert app._gate is not None
-    assert app._gate.is_current
+    assert app._entrance is not None
+    assert app._entrance.is_current
 
 
 def test_telemetry_that_becomes_possible_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +170,8 @@ def test_telemetry_that_becomes_possible_is_asked(monkeypatch: pytest.MonkeyPatc
     assert requested(app).status == 200
     assert asked == ["asked"]
     monkeypatch.setattr(app._native_telemetry, "enabled", lambda: True)
-    assert app._gate is not None
-    assert app._gate.enter(http_scope("/here"), None, None) is False
+    assert app._entrance is not None
+    assert app._entrance.serve(http_scope("/here"), None, None) is False
 
 
 def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,17 +184,17 @@ def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPat
         handled.append(scope["path"])
         await original(self, scope, receive, send)
 
-    assert app._gate is not None
-    assert app._gate.enter(http_scope("/here"), None, sender([])) is True
+    assert app._entrance is not None
+    assert app._entrance.serve(http_scope("/here"), None, sender([])) is True
     monkeypatch.setattr(Route, "handle", handle)
-    assert app._gate.enter(http_scope("/here"), None, None) is False
+    assert app._entrance.serve(http_scope("/here"), None, None) is False
     assert requested(app).body == b'"as written"'
     monkeypatch.undo()
-    assert app._gate.enter(http_scope("/here"), None, sender([])) is True
+    assert app._entrance.serve(http_scope("/here"), None, sender([])) is True
 
 
 @pytest.mark.parametrize("scope", [{}, {"type": "lifespan"}, {"type": 1}, {"type": "websocket", "path": "/here"}])
 def test_scope_of_anything_but_http_is_left_to_the_application(scope: dict[str, Any]) -> None:
     app = opened()
-    assert app._gate is not None
-    assert app._gate.enter(scope, None, None) is False
+    assert app._entrance is not None
+    assert app._entrance.serve(scope, None, None) is False

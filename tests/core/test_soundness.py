@@ -206,11 +206,11 @@ def test_messages_may_be_used_by_what_makes_a_future(call: str) -> None:
 
     loop = asyncio.new_event_loop()
     try:
-        messages = _core.Messages(None, None, Loop())
+        messages = _core.ResponseMessages(None, None, Loop())
         arguments = (START,) if call == "pass_on" else ()
         assert isinstance(getattr(messages, call)(*arguments), asyncio.Future)
         assert messages.is_closed
-        assert len(messages.runs) == 1
+        assert len(messages.calls) == 1
     finally:
         loop.close()
 
@@ -226,7 +226,7 @@ def test_messages_may_be_used_by_what_they_drop() -> None:
             return Future()
 
     dropped: list[bool] = []
-    messages = _core.Messages(None, None, Loop())
+    messages = _core.ResponseMessages(None, None, Loop())
     for call in (messages.want, messages.want, messages.arrived, messages.await_end, messages.await_end):
         call()
     gc.collect()

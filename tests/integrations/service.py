@@ -237,24 +237,24 @@ def count_modes() -> Counter[str]:
     if (core := sys.modules.get("ferroapi._core")) is None:
         return modes
     dispatch: Any = sys.modules["ferroapi._routing.dispatch"].Dispatch
-    drive, gate, respond = dispatch._drive, dispatch._gate, core.respond
+    drive, entrance, respond = dispatch._drive, dispatch._entrance, core.respond
 
-    class CountedGate:
-        def __init__(self, gate: Any) -> None:
-            self.gate = gate
+    class CountedEntrance:
+        def __init__(self, entrance: Any) -> None:
+            self.entrance = entrance
 
         @property
         def is_current(self) -> bool:
-            return bool(self.gate.is_current)
+            return bool(self.entrance.is_current)
 
-        def enter(self, *arguments: Any) -> Any:
-            rest = self.gate.enter(*arguments)
+        def serve(self, *arguments: Any) -> Any:
+            rest = self.entrance.serve(*arguments)
             modes["driver"] += rest is not False
             return rest
 
-    def counted_gate(*arguments: Any) -> Any:
-        opened = gate(*arguments)
-        return opened and CountedGate(opened)
+    def counted_entrance(*arguments: Any) -> Any:
+        opened = entrance(*arguments)
+        return opened and CountedEntrance(opened)
 
     def counted_drive(router: Any, scope: Any, *arguments: Any) -> Any:
         driver = drive(router, scope, *arguments)
@@ -265,7 +265,7 @@ def count_modes() -> Counter[str]:
         modes["handler"] += 1
         return respond(*arguments)
 
-    dispatch._drive, dispatch._gate, core.respond = counted_drive, counted_gate, counted_respond
+    dispatch._drive, dispatch._entrance, core.respond = counted_drive, counted_entrance, counted_respond
     return modes
 
 

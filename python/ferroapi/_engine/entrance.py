@@ -1,4 +1,4 @@
-"""What is below the user's middleware, entered in one call: past Starlette's two inner layers and the router.
+"""What is downstream of the user's middleware, entered in one call: past Starlette's two inner layers and the router.
 
 The layers stay as they are; whoever looks at the stack finds them, and they serve what the driver leaves to Python.
 """
@@ -11,16 +11,16 @@ from starlette.types import Receive, Scope, Send
 from ferroapi import _core
 
 
-class ExceptionMiddleware(exceptions.ExceptionMiddleware):
+class PassedExceptionMiddleware(exceptions.ExceptionMiddleware):
     """What Starlette's layer becomes while its application goes past it: whoever wraps that finds the layer itself."""
 
-    _make_gate: Callable[[], _core.Gate | None]
-    _gate: _core.Gate | None
+    _make_entrance: Callable[[], _core.Entrance | None]
+    _entrance: _core.Entrance | None
 
     @classmethod
-    def open(cls, layer: exceptions.ExceptionMiddleware, make_gate: Callable[[], _core.Gate | None]) -> None:
-        """Let a layer go past itself from now on, where a gate can be made."""
-        layer.__dict__.update(_make_gate=make_gate, _gate=None)
+    def open(cls, layer: exceptions.ExceptionMiddleware, make_entrance: Callable[[], _core.Entrance | None]) -> None:
+        """Let a layer go past itself from now on, where an entrance can be made."""
+        layer.__dict__.update(_make_entrance=make_entrance, _entrance=None)
         layer.__class__ = cls
 
     def close(self) -> None:
@@ -30,12 +30,12 @@ class ExceptionMiddleware(exceptions.ExceptionMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] == "http":
-            if (gate := self._gate) is None or not gate.is_current:
-                gate = self._gate = self._make_gate()
-            if gate is not None:
+            if (entrance := self._entrance) is None or not entrance.is_current:
+                entrance = self._entrance = self._make_entrance()
+            if entrance is not None:
                 # The user's middleware has the scope in its hands, too.
                 scope["starlette.exception_handlers"] = self._exception_handlers, self._status_handlers
-                rest = gate.enter(scope, receive, send)
+                rest = entrance.serve(scope, receive, send)
                 if rest is True:
                     return
                 if rest is not False:

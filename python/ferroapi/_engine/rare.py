@@ -443,7 +443,7 @@ async def answer_failure(
     else:
         scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
         with unlimited(scope):
-            await application._entrance(scope, receive, send_once)
+            await application._downstream(scope, receive, send_once)
 
 
 async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:

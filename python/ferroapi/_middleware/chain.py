@@ -1,6 +1,6 @@
 """A built middleware stack, run from layer to layer: what each layer of Starlette's does, without its surroundings.
 
-The stack itself stays as it was built. A layer that is not known runs as it is, and so does what is below it.
+The stack itself stays as it was built. A layer that is not known runs as it is, and so does what is downstream of it.
 """
 
 from asyncio import _get_running_loop
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._middleware import scopes, texts
-from ferroapi._middleware.exchange import Application, Exchange
+from ferroapi._middleware.call_next import Application, CallNext
 from ferroapi._middleware.headers import header
 from ferroapi._witness import Row, is_as_written, is_original, rows_as_found
 
@@ -29,59 +29,59 @@ Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
 """Runs one layer around an application that is not the layer's own `app`."""
 
 
-async def _serve_function(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_function(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
     loop = _get_running_loop()
     # Without a loop of asyncio it is trio; a factory may start tasks in another way.
     if loop is None or loop.get_task_factory() is not None:
         await layer(scope, receive, send)
         return
-    exchange = Exchange(below, (scope, receive, send), loop)
+    call_next = CallNext(app, (scope, receive, send), loop)
     try:
-        response = await layer.dispatch_func(exchange.request, exchange.call_next)
-        if exchange.passes(response):
-            await _core.reply(exchange, response, send)
+        response = await layer.dispatch_func(call_next.request, call_next.call_next)
+        if call_next.passes(response):
+            await _core.pass_response_on(call_next, response, send)
             # None when it was made; the middleware function may have set it.
             if response.background:
                 await response.background()
-                await exchange.rest()
+                await call_next.rest()
         else:
-            await response(scope, exchange.request.wrapped_receive, send)
-            await exchange.rest()
+            await response(scope, call_next.request.wrapped_receive, send)
+            await call_next.rest()
     except BaseException as error:
-        await exchange.leave(error)
+        await call_next.leave(error)
     else:
-        if exchange.is_over():
+        if call_next.is_over():
             return
-        await exchange.leave(None)
-    exchange.fail()
+        await call_next.leave(None)
+    call_next.fail()
 
 
-def _serve_cross_origin(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _serve_cross_origin(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     outgoing = _core.cross_origin(layer, scope, send)
     # A preflight request goes no further.
     if outgoing is None:
         return layer(scope, receive, send)  # type: ignore[no-any-return]
-    return below(scope, receive, outgoing)
+    return app(scope, receive, outgoing)
 
 
-def _serve_compressed(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _serve_compressed(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     responder: IdentityResponder
     if b"gzip" in (header(scope, b"accept-encoding") or b""):
         responder = GZipResponder(
-            below,
+            app,
             layer.minimum_size,
             compresslevel=layer.compresslevel,
             thread_minimum_size=layer.thread_minimum_size,
             exclude_content_types=layer.exclude_content_types,
         )
     else:
-        responder = IdentityResponder(below, layer.minimum_size, exclude_content_types=layer.exclude_content_types)
+        responder = IdentityResponder(app, layer.minimum_size, exclude_content_types=layer.exclude_content_types)
     return responder(scope, receive, send)
 
 
-def _serve_trusted(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _serve_trusted(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     if layer.allow_any or _is_trusted(layer.allowed_hosts, header(scope, b"host")):
-        return below(scope, receive, send)
+        return app(scope, receive, send)
     return layer(scope, receive, send)  # type: ignore[no-any-return]
 
 
@@ -93,10 +93,10 @@ def _is_trusted(allowed_hosts: list[str], given: bytes | None) -> bool:
     return any(host == each or (each.startswith("*") and host.endswith(each[1:])) for each in allowed_hosts)
 
 
-def _serve_secure(layer: Any, below: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _serve_secure(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     if scope["scheme"] in ("http", "ws"):
         return layer(scope, receive, send)  # type: ignore[no-any-return]
-    return below(scope, receive, send)
+    return app(scope, receive, send)
 
 
 class _Known(NamedTuple):
@@ -183,15 +183,15 @@ def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
             yield name, ""
 
 
-class Chain:
-    """The layers of one stack from the outermost to the innermost that is known, and what is below."""
+class MiddlewareChain:
+    """The layers of one stack from the outermost to the innermost that is known, and what is downstream."""
 
     __slots__ = ("_application", "_call", "_outer")
 
-    def __init__(self, application: Any, outer: list[Any], layers: list[Any], below: Application) -> None:
+    def __init__(self, application: Any, outer: list[Any], layers: list[Any], downstream: Application) -> None:
         self._application = application
         self._outer = outer
-        call = below
+        call = downstream
         for layer in reversed(layers):
             serve = serve_of(layer)
             assert serve is not None, "the chain ends above the first layer that is not known"

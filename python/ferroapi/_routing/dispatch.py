@@ -139,10 +139,10 @@ class Dispatch(routing.Router):
             return None if plan is None else run_connection(plan, scope, receive, send, application)
         return table.core.drive(scope, receive, send, application)
 
-    def _gate(self, application: Any, layers: _core.Witness, *, is_inner: bool) -> _core.Gate | None:
-        """Return the gate to this router's table, past layers of the middleware; None if something stands between."""
+    def _entrance(self, application: Any, layers: _core.Witness, *, is_inner: bool) -> _core.Entrance | None:
+        """Return the entrance to this router's table, past layers of middleware; None if something stands between."""
         table = self._current_table()
-        return _core.Gate(table.core, application, layers, is_inner) if table.facts.is_bare else None
+        return _core.Entrance(table.core, application, layers, is_inner) if table.facts.is_bare else None
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""

@@ -6,27 +6,24 @@ mod awaitable;
 mod body;
 mod connection;
 mod credentials;
-mod cross_origin;
 mod drive;
+mod entrance;
 mod entry;
 mod error;
 mod extract;
 mod ffi;
-mod gate;
 mod grouped;
 mod locked;
-mod messages;
 mod names;
 mod observer;
 mod offload;
 mod plan;
-mod reply;
 mod respond;
 mod scope;
+mod send;
 mod serialize;
 mod snapshot;
 mod solve;
-mod stepped_task;
 mod stream;
 mod table;
 mod teardown;
@@ -48,17 +45,13 @@ mod _core {
     #[pymodule_export]
     use crate::body::{form_media_type, is_json_content_type};
     #[pymodule_export]
-    use crate::cross_origin::{CrossOriginSend, cross_origin};
-    #[pymodule_export]
     use crate::drive::respond;
+    #[pymodule_export]
+    use crate::entrance::Entrance;
     #[pymodule_export]
     use crate::entry::Entry;
     #[pymodule_export]
-    use crate::gate::Gate;
-    #[pymodule_export]
     use crate::grouped::{group_headers, group_query, parse_cookies};
-    #[pymodule_export]
-    use crate::messages::Messages;
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
@@ -68,21 +61,21 @@ mod _core {
     #[pymodule_export]
     use crate::plan::dependency::{Credentials, Kind};
     #[pymodule_export]
-    use crate::reply::reply;
-    #[pymodule_export]
     use crate::respond::check_start;
     #[pymodule_export]
     use crate::serialize::shape::Shape;
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]
-    use crate::stepped_task::SteppedTask;
-    #[pymodule_export]
     use crate::stream::{Recorder, stream};
     #[pymodule_export]
     use crate::table::RouteTable;
     #[pymodule_export]
     use crate::teardown::Lifetime;
+    #[pymodule_export]
+    use crate::wings::middleware::cross_origin::{CrossOriginSend, cross_origin};
+    #[pymodule_export]
+    use crate::wings::middleware::{ResponseMessages, SteppedTask, pass_response_on, use_middleware_chain};
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]

@@ -233,24 +233,6 @@ imported!(
     close_files_after, "ferroapi._engine.multipart", "close_files_after"
 );
 
-// ferroapi: middleware functions (python/ferroapi/_middleware/below.py)
-imported!(
-    /// `(awaitable) -> coroutine`: for an awaitable that cannot be resumed itself.
-    awaited, "ferroapi._middleware.below", "awaited"
-);
-imported!(
-    /// `(loop) -> task`: the one that runs.
-    running_task, "ferroapi._middleware.below", "running_task"
-);
-imported!(
-    /// `(task, host, parent)`: put a cancel scope around a task, inside that of another, and give it.
-    adopt_task, "ferroapi._middleware.scopes", "adopt"
-);
-imported!(
-    /// `(task, scope)`: take away the cancel scope around a task.
-    release_scope, "ferroapi._middleware.scopes", "release"
-);
-
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
 imported_type!(context, "contextvars", "Context");
 #[cfg(not(Py_3_12))]

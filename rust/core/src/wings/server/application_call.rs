@@ -15,9 +15,9 @@ use super::exchange::{Exchange, Receive, Send};
 use super::protocol::HTTPProtocol;
 use super::settings::Settings;
 use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
+use crate::entrance::Begun;
 use crate::error::{Error, guarded};
 use crate::ffi::Sent;
-use crate::gate::Begun;
 use crate::locked::Locked;
 use crate::{ffi, names};
 

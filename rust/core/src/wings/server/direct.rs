@@ -10,19 +10,19 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::{Exchange, Receive, Send};
 use crate::connection::{Arrival, Channels, Server};
+use crate::entrance::{Begun, Entrance};
 use crate::entry::Selection;
-use crate::gate::{Begun, Gate};
 use crate::respond::Ready;
 use crate::{ffi, names};
 
 /// The entrance of an application of ours whose `__call__` does what is done here.
-pub(super) struct Entrance {
+pub(super) struct DirectEntrance {
     application: Py<PyAny>,
     /// The version of its class in which `__call__` was found as it is written.
     version: AtomicU32,
 }
 
-impl Entrance {
+impl DirectEntrance {
     /// The entrance of an application; none if it is not of ours, or does something before.
     ///
     /// # Errors
@@ -53,9 +53,9 @@ impl Entrance {
         if !self.is_as_written(py)? {
             return Ok(Begun::Refused);
         }
-        let gate = self.application.bind(py).getattr(intern!(py, "_gate"))?;
-        let Ok(gate) = gate.cast_exact::<Gate>() else { return Ok(Begun::Refused) };
-        gate.get().begin(py, Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges })
+        let entrance = self.application.bind(py).getattr(intern!(py, "_entrance"))?;
+        let Ok(entrance) = entrance.cast_exact::<Entrance>() else { return Ok(Begun::Refused) };
+        entrance.get().begin(py, Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges })
     }
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

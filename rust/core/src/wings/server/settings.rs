@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::direct::Entrance;
+use super::direct::DirectEntrance;
 use super::responding::DefaultLines;
 use crate::locked::Locked;
 use crate::names;
@@ -16,7 +16,7 @@ pub(super) struct Settings {
     pub(super) server_state: Py<PyAny>,
     pub(super) application: Py<PyAny>,
     /// How the application is entered without being called, if it can be.
-    pub(super) entrance: Option<Entrance>,
+    pub(super) entrance: Option<DirectEntrance>,
     /// The hosts whose proxy headers are believed, if any is.
     pub(super) trusted_hosts: Option<Py<PyAny>>,
     pub(super) application_state: Py<PyAny>,
@@ -60,7 +60,7 @@ impl Settings {
             names::below_proxy_headers(py)?.call1((config.getattr(intern!(py, "loaded_app"))?,))?.extract()?;
         Ok(Self {
             // The path of a request is looked up as it is sent.
-            entrance: if root_path.to_str()?.is_empty() { Entrance::of(&application)? } else { None },
+            entrance: if root_path.to_str()?.is_empty() { DirectEntrance::of(&application)? } else { None },
             application: application.unbind(),
             trusted_hosts,
             application_state,

@@ -19,14 +19,14 @@ use crate::observer::is_observed;
 use crate::table::RouteTable;
 use crate::witness::Witness;
 
-/// The open gate of one application; whoever changes what stands between has to take it away.
+/// The open entrance of one application; whoever changes what stands between has to take it away.
 #[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct Gate {
+pub(crate) struct Entrance {
     table: Py<RouteTable>,
     application: Py<PyAny>,
     /// The layers of the middleware stack that is passed by.
     layers: Py<Witness>,
-    /// Whether the gate stands below the user's middleware: who observes the request is known there.
+    /// Whether the entrance stands below the user's middleware: who observes the request is known there.
     is_inner: bool,
     /// `sys.modules`.
     modules: Py<PyDict>,
@@ -34,7 +34,7 @@ pub(crate) struct Gate {
     unobserved: AtomicU64,
 }
 
-impl Gate {
+impl Entrance {
     /// Whether `opentelemetry` was imported: before that, nobody observes a request.
     fn may_observe(&self, py: Python<'_>) -> PyResult<bool> {
         let modules = self.modules.bind(py);
@@ -77,8 +77,8 @@ impl Gate {
 }
 
 #[pymethods]
-impl Gate {
-    /// A gate to `table`, the one of the application's own router, past `layers`.
+impl Entrance {
+    /// An entrance to `table`, the one of the application's own router, past `layers`.
     #[new]
     fn new(
         py: Python<'_>,
@@ -107,7 +107,7 @@ impl Gate {
     /// Run the request to where it first waits: `True` if it is over, else the driver of the rest, which is to be awaited.
     ///
     /// `False` says that the application must look end, and that nothing was run.
-    fn enter(
+    fn serve(
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
@@ -124,7 +124,7 @@ impl Gate {
     }
 }
 
-/// What has become of a request at the gate.
+/// What has become of a request at the entrance.
 pub(crate) enum Begun {
     /// The application must look end; nothing was run.
     Refused,
@@ -134,7 +134,7 @@ pub(crate) enum Begun {
     Suspended(Awaitable),
 }
 
-impl Gate {
+impl Entrance {
     /// Run the request to where it first waits.
     ///
     /// # Errors

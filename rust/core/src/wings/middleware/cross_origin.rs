@@ -22,7 +22,7 @@ pub(crate) struct CrossOriginSend {
     send: Py<PyAny>,
 }
 
-/// The `send` for what is below a `CORSMiddleware`, or `None` if the middleware itself must see the request.
+/// The `send` for what is downstream a `CORSMiddleware`, or `None` if the middleware itself must see the request.
 #[pyfunction]
 pub(crate) fn cross_origin(
     layer: Py<PyAny>,

@@ -1,12 +1,13 @@
 //! An awaitable stepped by hand as if by a task of its own: `asyncio.current_task()` and the context are the task's.
 //!
-//! The base of `ferroapi._middleware.below.Below`, which hands over to the task itself when something has to wait.
+//! The base of `ferroapi._middleware.downstream.Below`, which hands over to the task itself when something has to wait.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::names as wing_names;
 use crate::awaitable::{exception, mark_awaited};
 use crate::error::{Error, guarded};
 use crate::ffi::{self, Sent};
@@ -26,7 +27,7 @@ struct Call {
     target: Option<(Py<PyAny>, Py<PyTuple>)>,
     task: Option<Py<PyAny>>,
     /// Whoever is told of the end.
-    exchange: Option<Py<PyAny>>,
+    caller: Option<Py<PyAny>>,
     /// The cancel scope around the task, if it has one.
     scope: Option<Py<PyAny>>,
     coroutine: Option<Py<PyAny>>,
@@ -43,7 +44,7 @@ impl Call {
         Self {
             target,
             task: None,
-            exchange: None,
+            caller: None,
             scope: None,
             coroutine: None,
             pending: None,
@@ -71,8 +72,8 @@ impl SteppedTask {
                 visit.call(application)?;
                 visit.call(arguments)?;
             }
-            let Call { task, exchange, scope, coroutine, pending, .. } = call;
-            [task, exchange, scope, coroutine, pending].into_iter().try_for_each(|object| visit.call(object))
+            let Call { task, caller, scope, coroutine, pending, .. } = call;
+            [task, caller, scope, coroutine, pending].into_iter().try_for_each(|object| visit.call(object))
         })
     }
 
@@ -106,13 +107,13 @@ impl SteppedTask {
 
     /// Whoever is told of the end.
     #[getter]
-    fn exchange(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.exchange.as_ref().map(|exchange| exchange.clone_ref(py)))
+    fn caller(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.call.with(|call| call.caller.as_ref().map(|caller| caller.clone_ref(py)))
     }
 
     #[setter]
-    fn set_exchange(&self, exchange: Option<Py<PyAny>>) {
-        drop(self.call.with(|call| std::mem::replace(&mut call.exchange, exchange)));
+    fn set_caller(&self, caller: Option<Py<PyAny>>) {
+        drop(self.call.with(|call| std::mem::replace(&mut call.caller, caller)));
     }
 
     /// The cancel scope around the task, if it has one.
@@ -177,16 +178,16 @@ impl SteppedTask {
     /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
     fn adopt(&self, py: Python<'_>) -> PyResult<()> {
         let adoptable = self.call.with(|call| match call {
-            Call { scope: None, exchange: Some(exchange), task, ended: false, .. } => {
-                Some((task.as_ref().map(|task| task.clone_ref(py)), exchange.clone_ref(py)))
+            Call { scope: None, caller: Some(caller), task, ended: false, .. } => {
+                Some((task.as_ref().map(|task| task.clone_ref(py)), caller.clone_ref(py)))
             }
             _ => None,
         });
-        let Some((task, exchange)) = adoptable else { return Ok(()) };
-        let exchange = exchange.bind(py);
+        let Some((task, caller)) = adoptable else { return Ok(()) };
+        let caller = caller.bind(py);
         let scope = guarded(|| {
-            let (host, since) = (exchange.getattr(intern!(py, "host"))?, exchange.getattr(intern!(py, "outer_scope"))?);
-            names::adopt_task(py)?.call1((task, host, since))
+            let (host, since) = (caller.getattr(intern!(py, "host"))?, caller.getattr(intern!(py, "outer_scope"))?);
+            wing_names::adopt_task(py)?.call1((task, host, since))
         })?;
         self.set_scope(Some(scope.unbind()));
         Ok(())
@@ -197,18 +198,18 @@ impl SteppedTask {
         guarded(|| self.coroutine_of_call(py)?.call_method1(intern!(py, "send"), (py.None(),)))
     }
 
-    /// Take note that the application is done, and tell the exchange.
+    /// Take note that the application is done, and tell the caller.
     fn note_end(&self, py: Python<'_>) -> PyResult<()> {
         // Once told, none needs the others: what a request leaves behind is freed without a search for cycles.
-        let Call { task, scope, exchange, .. } = self.call.with(|call| {
+        let Call { task, scope, caller, .. } = self.call.with(|call| {
             let by_hand = call.by_hand;
             std::mem::replace(call, Call { by_hand, ..Call::of(None) })
         });
         guarded(|| {
             if let Some(scope) = scope {
-                names::release_scope(py)?.call1((task, scope))?;
+                wing_names::release_scope(py)?.call1((task, scope))?;
             }
-            exchange.map_or(Ok(()), |exchange| exchange.call_method0(py, intern!(py, "note_end")).map(drop))
+            caller.map_or(Ok(()), |caller| caller.call_method0(py, intern!(py, "note_end")).map(drop))
         })
     }
 }
@@ -222,7 +223,7 @@ impl SteppedTask {
         let awaitable = application.bind(py).call1(arguments)?;
         let is_resumable = ffi::is_coroutine(&awaitable)
             || (awaitable.hasattr(intern!(py, "send"))? && awaitable.hasattr(intern!(py, "throw"))?);
-        let coroutine = if is_resumable { awaitable } else { names::awaited(py)?.call1((awaitable,))? };
+        let coroutine = if is_resumable { awaitable } else { wing_names::awaited(py)?.call1((awaitable,))? };
         drop(self.call.with(|call| call.coroutine.replace(coroutine.clone().unbind())));
         Ok(coroutine)
     }
@@ -252,7 +253,7 @@ fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
         (task, coroutine)
     });
     let (enter, leave) = (names::enter_task(py)?, names::leave_task(py)?);
-    let host = names::running_task(py)?.call1((event_loop,))?;
+    let host = wing_names::running_task(py)?.call1((event_loop,))?;
     leave.call1((event_loop, &host))?;
     enter.call1((event_loop, &task))?;
     let sent = guarded(|| {

@@ -1,29 +1,29 @@
-//! The messages between what is below a middleware function and the response: one at a time, as through a stream.
+//! The messages between what is downstream a middleware function and the response: one at a time, as through a stream.
 //!
-//! The base of `ferroapi._middleware.exchange.Exchange`; nothing waits here, the caller awaits what it is given.
+//! The base of `ferroapi._middleware.call_next.Exchange`; nothing waits here, the caller awaits what it is given.
 //! Source: Starlette behaviour, the memory stream of `middleware.base.BaseHTTPMiddleware`.
 
 use std::collections::VecDeque;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::names as wing_names;
+use super::stepped_task::{self, SteppedTask};
 use crate::awaitable::is_cancelling;
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
 use crate::respond::message_type;
-use crate::stepped_task::{self, SteppedTask};
-use crate::stream::Recorder;
+use crate::send::{Pause, has_more};
 
 /// Who waits for the next message.
 #[derive(Default)]
 enum Wanted {
     #[default]
     Nobody,
-    /// Whoever makes the steps of what is below: no future is needed.
+    /// Whoever makes the steps of what is downstream: no future is needed.
     Stepper,
     /// A future, which is resolved when there is one, or when there will be none.
     Future(Py<PyAny>),
@@ -52,19 +52,19 @@ pub(crate) enum Taken {
     Closed,
 }
 
-/// What is on its way between the calls of an application below and one response.
+/// What is on its state between the calls of an application downstream and one response.
 #[pyclass(frozen, subclass, module = "ferroapi._core")]
-pub(crate) struct Messages {
+pub(crate) struct ResponseMessages {
     event_loop: Py<PyAny>,
     /// The task of the middleware function.
     host: Py<PyAny>,
-    way: Locked<Way>,
+    state: Locked<State>,
 }
 
 #[derive(Default)]
-struct Way {
-    /// The calls of what is below.
-    runs: Vec<Py<SteppedTask>>,
+struct State {
+    /// The calls of what is downstream.
+    calls: Vec<Py<SteppedTask>>,
     /// What was sent and is not taken, each with the future that its sender waits for.
     waiting: VecDeque<(Py<PyAny>, Py<PyAny>)>,
     /// The futures of those whose last message was taken: they go on when the response has been sent.
@@ -78,13 +78,13 @@ struct Way {
     sending_closed: bool,
     /// How many calls have ended by something else than an `Exception`, of which the task group does not know yet.
     escaping: usize,
-    /// Whether the middleware function was about to be cancelled when it called what is below.
+    /// Whether the middleware function was about to be cancelled when it called what is downstream.
     was_cancelling: bool,
 }
 
 #[pymethods]
-impl Messages {
-    /// No message yet, in the task that runs now. `application` and `channels` are those of the subclass.
+impl ResponseMessages {
+    /// No message yet, in the task that calls now. `application` and `channels` are those of the subclass.
     #[new]
     fn new(
         application: &Bound<'_, PyAny>,
@@ -92,30 +92,30 @@ impl Messages {
         event_loop: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let _ = (application, channels);
-        let host = names::running_task(event_loop.py())?.call1((event_loop,))?.unbind();
-        Ok(Self { event_loop: event_loop.clone().unbind(), host, way: Locked::default() })
+        let host = wing_names::running_task(event_loop.py())?.call1((event_loop,))?.unbind();
+        Ok(Self { event_loop: event_loop.clone().unbind(), host, state: Locked::default() })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         visit.call(&self.host)?;
-        self.way.visit(|way| {
-            way.runs.iter().try_for_each(|run| visit.call(run))?;
-            way.finals.iter().try_for_each(|gate| visit.call(gate))?;
-            for (message, gate) in &way.waiting {
+        self.state.visit(|state| {
+            state.calls.iter().try_for_each(|call| visit.call(call))?;
+            state.finals.iter().try_for_each(|turn| visit.call(turn))?;
+            for (message, turn) in &state.waiting {
                 visit.call(message)?;
-                visit.call(gate)?;
+                visit.call(turn)?;
             }
-            if let Wanted::Future(future) = &way.wanted {
+            if let Wanted::Future(future) = &state.wanted {
                 visit.call(future)?;
             }
-            visit.call(&way.over)?;
-            visit.call(&way.message)
+            visit.call(&state.over)?;
+            visit.call(&state.message)
         })
     }
 
     fn __clear__(&self) {
-        drop(self.way.replace(Way::default()));
+        drop(self.state.replace(State::default()));
     }
 
     /// The task of the middleware function.
@@ -140,60 +140,60 @@ impl Messages {
     /// Whether a call has ended by something else than an `Exception`, of which the task group does not know yet.
     #[getter]
     fn is_escaping(&self) -> bool {
-        self.way.with(|way| way.escaping > 0)
+        self.state.with(|state| state.escaping > 0)
     }
 
     /// Take note that a call has ended by something else than an `Exception`.
     fn begin_escape(&self) {
-        self.way.with(|way| way.escaping += 1);
+        self.state.with(|state| state.escaping += 1);
     }
 
     /// Take note that the task group would know now.
     fn end_escape(&self) {
-        self.way.with(|way| way.escaping = way.escaping.saturating_sub(1));
+        self.state.with(|state| state.escaping = state.escaping.saturating_sub(1));
     }
 
-    /// The calls of what is below.
+    /// The calls of what is downstream.
     #[getter]
-    fn runs(&self, py: Python<'_>) -> Vec<Py<SteppedTask>> {
-        self.way.with(|way| way.runs.iter().map(|run| run.clone_ref(py)).collect())
+    fn calls(&self, py: Python<'_>) -> Vec<Py<SteppedTask>> {
+        self.state.with(|state| state.calls.iter().map(|call| call.clone_ref(py)).collect())
     }
 
     /// Whether all of them are over.
     #[getter]
     fn have_all_ended(&self) -> bool {
-        self.way.with(|way| way.runs.iter().all(|run| run.get().has_ended()))
+        self.state.with(|state| state.calls.iter().all(|call| call.get().has_ended()))
     }
 
     /// Whether the response has been sent.
     #[getter]
     fn is_closed(&self) -> bool {
-        self.way.with(|way| way.closed)
+        self.state.with(|state| state.closed)
     }
 
     /// Whether a call is over, after which nothing can be sent.
     #[getter]
     fn is_sending_closed(&self) -> bool {
-        self.way.with(|way| way.sending_closed)
+        self.state.with(|state| state.sending_closed)
     }
 
     /// Add a call; its messages come after those that wait.
-    fn expect(&self, py: Python<'_>, run: &Bound<'_, SteppedTask>) -> PyResult<()> {
+    fn expect(&self, py: Python<'_>, call: &Bound<'_, SteppedTask>) -> PyResult<()> {
         let is_cancelling = guarded(|| self.is_host_cancelling(py))?;
         if is_cancelling {
             // It is cancelled in its turn, with the middleware function.
-            run.get().begin_cancellation();
+            call.get().begin_cancellation();
         }
-        drop(self.way.with(|way| {
-            way.was_cancelling = is_cancelling;
-            way.runs.push(run.clone().unbind());
-            let wanted = if way.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
-            std::mem::replace(&mut way.wanted, wanted)
+        drop(self.state.with(|state| {
+            state.was_cancelling = is_cancelling;
+            state.calls.push(call.clone().unbind());
+            let wanted = if state.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
+            std::mem::replace(&mut state.wanted, wanted)
         }));
         Ok(())
     }
 
-    /// Take a message from what is below; return the future that its sender has to await first, if any.
+    /// Take a message from what is downstream; return the future that its sender has to await first, if any.
     ///
     /// # Errors
     /// `anyio.ClosedResourceError` after the end of a call.
@@ -207,10 +207,10 @@ impl Messages {
     /// Those of `take`.
     fn take_first(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         // What has escaped since is known to the task group only after the end of the messages.
-        guarded(|| if self.way.with(|way| way.was_cancelling) { Ok(None) } else { taken(py, self.next(py)?) })
+        guarded(|| if self.state.with(|state| state.was_cancelling) { Ok(None) } else { taken(py, self.next(py)?) })
     }
 
-    /// Return the next message, `None` if what is below has to wait for something before.
+    /// Return the next message, `None` if what is downstream has to wait for something before.
     ///
     /// # Errors
     /// `anyio.EndOfStream` if there will be none, `anyio.ClosedResourceError` when the response has been sent.
@@ -222,56 +222,61 @@ impl Messages {
     fn want(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let future = guarded(|| self.future(py))?;
         let wanted = Wanted::Future(future.clone_ref(py));
-        drop(self.way.with(|way| std::mem::replace(&mut way.wanted, wanted)));
+        drop(self.state.with(|state| std::mem::replace(&mut state.wanted, wanted)));
         Ok(future)
     }
 
     /// Return the message that has resolved that future, `None` if there will be none.
     fn arrived(&self) -> Option<Py<PyAny>> {
-        let (message, wanted) = self.way.with(|way| (way.message.take(), std::mem::take(&mut way.wanted)));
+        let (message, wanted) = self.state.with(|state| (state.message.take(), std::mem::take(&mut state.wanted)));
         drop(wanted);
         message
     }
 
     /// Want no message any more.
     fn give_up(&self) {
-        drop(self.way.with(|way| std::mem::take(&mut way.wanted)));
+        drop(self.state.with(|state| std::mem::take(&mut state.wanted)));
     }
 
     /// Return a future for the end of a call.
     fn await_end(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let future = guarded(|| self.future(py))?;
-        drop(self.way.with(|way| way.over.replace(future.clone_ref(py))));
+        drop(self.state.with(|state| state.over.replace(future.clone_ref(py))));
         Ok(future)
     }
 
-    /// Take note that a call of what is below is over: nothing can be sent any more.
+    /// Take note that a call of what is downstream is over: nothing can be sent any more.
     fn note_end(&self, py: Python<'_>) -> PyResult<()> {
-        let (future, over) = self.way.with(|way| {
-            way.sending_closed = true;
-            let future = match &way.wanted {
+        let (future, over) = self.state.with(|state| {
+            state.sending_closed = true;
+            let future = match &state.wanted {
                 Wanted::Future(future) => Some(future.clone_ref(py)),
                 Wanted::Nobody | Wanted::Stepper => None,
             };
-            (future, way.over.take())
+            (future, state.over.take())
         });
         guarded(|| [future, over].iter().flatten().try_for_each(|future| resolve(future.bind(py))))
     }
 
     /// Take note that the response has been sent: no message is needed any more.
     fn close(&self) {
-        self.way.with(|way| way.closed = true);
+        self.state.with(|state| state.closed = true);
     }
 
     /// Let those who have sent go on, as far as nothing is in the way.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let gates: Vec<Py<PyAny>> = self.way.with(|way| {
-            way.finals.iter().chain(way.waiting.iter().map(|(_, gate)| gate)).map(|gate| gate.clone_ref(py)).collect()
+        let turns: Vec<Py<PyAny>> = self.state.with(|state| {
+            state
+                .finals
+                .iter()
+                .chain(state.waiting.iter().map(|(_, turn)| turn))
+                .map(|turn| turn.clone_ref(py))
+                .collect()
         });
-        guarded(|| gates.iter().try_for_each(|gate| resolve(gate.bind(py))))
+        guarded(|| turns.iter().try_for_each(|turn| resolve(turn.bind(py))))
     }
 
-    /// Close, release, and make steps of what is below until something is in the way; tell whether it is over.
+    /// Close, release, and make steps of what is downstream until something is in the way; tell whether it is over.
     fn settle(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| {
             self.close();
@@ -282,7 +287,7 @@ impl Messages {
     }
 }
 
-impl Messages {
+impl ResponseMessages {
     /// Whether the middleware function is about to be cancelled.
     fn is_host_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
         let host = self.host.bind(py);
@@ -290,16 +295,16 @@ impl Messages {
             return Ok(!host.is_none());
         }
         let coroutine = host.call_method0(intern!(py, "get_coro"))?;
-        Ok(coroutine.cast::<SteppedTask>().is_ok_and(|run| run.get().is_to_be_cancelled()))
+        Ok(coroutine.cast::<SteppedTask>().is_ok_and(|call| call.get().is_to_be_cancelled()))
     }
 
-    /// Whether a call of what is below is about to be cancelled.
+    /// Whether a call of what is downstream is about to be cancelled.
     fn is_run_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
         if self.is_run_to_be_cancelled() {
             return Ok(true);
         }
         let mut index = 0;
-        while let Some(task) = self.way.with(|way| way.runs.get(index).map(|run| run.get().task(py))) {
+        while let Some(task) = self.state.with(|state| state.calls.get(index).map(|call| call.get().task(py))) {
             if task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))? {
                 return Ok(true);
             }
@@ -308,9 +313,9 @@ impl Messages {
         Ok(false)
     }
 
-    /// Whether it is known that a cancellation of a call is on its way.
+    /// Whether it is known that a cancellation of a call is on its state.
     fn is_run_to_be_cancelled(&self) -> bool {
-        self.way.with(|way| way.runs.iter().any(|run| run.get().is_to_be_cancelled()))
+        self.state.with(|state| state.calls.iter().any(|call| call.get().is_to_be_cancelled()))
     }
 
     /// Whether a message waits for its turn.
@@ -329,12 +334,12 @@ impl Messages {
 
     fn take_in(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let py = message.py();
-        let (sent, not_taken) = self.way.with(|way| match way {
-            Way { sending_closed: true, .. } => (Sent::TooLate, None),
-            Way { closed: true, .. } => (Sent::Unneeded, None),
-            way => match std::mem::take(&mut way.wanted) {
+        let (sent, not_taken) = self.state.with(|state| match state {
+            State { sending_closed: true, .. } => (Sent::TooLate, None),
+            State { closed: true, .. } => (Sent::Unneeded, None),
+            state => match std::mem::take(&mut state.wanted) {
                 Wanted::Nobody => (Sent::Early, None),
-                wanted => (Sent::Wanted(wanted), way.message.replace(message.clone().unbind())),
+                wanted => (Sent::Wanted(wanted), state.message.replace(message.clone().unbind())),
             },
         });
         drop(not_taken);
@@ -342,10 +347,10 @@ impl Messages {
             Sent::TooLate => return Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
             Sent::Unneeded => return Ok(None),
             Sent::Early => {
-                let (message, gate) = (message.clone().unbind(), self.future(py)?);
-                let waits = gate.clone_ref(py);
-                self.way.with(|way| way.waiting.push_back((message, waits)));
-                return Ok(Some(gate));
+                let (message, turn) = (message.clone().unbind(), self.future(py)?);
+                let waits = turn.clone_ref(py);
+                self.state.with(|state| state.waiting.push_back((message, waits)));
+                return Ok(Some(turn));
             }
             Sent::Wanted(Wanted::Future(future)) => resolve(future.bind(py))?,
             Sent::Wanted(_) => {}
@@ -353,10 +358,10 @@ impl Messages {
         if !is_last(message)? {
             return Ok(None);
         }
-        let gate = self.future(py)?;
-        let waits = gate.clone_ref(py);
-        self.way.with(|way| way.finals.push(waits));
-        Ok(Some(gate))
+        let turn = self.future(py)?;
+        let waits = turn.clone_ref(py);
+        self.state.with(|state| state.finals.push(waits));
+        Ok(Some(turn))
     }
 
     /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
@@ -372,27 +377,28 @@ impl Messages {
             return Ok(Taken::Closed);
         }
         loop {
-            let (message, first) = self.way.with(|way| match way.message.take() {
-                None => (None, way.waiting.pop_front()),
+            let (message, first) = self.state.with(|state| match state.message.take() {
+                None => (None, state.waiting.pop_front()),
                 message => (message, None),
             });
             if let Some(message) = message {
                 return Ok(Taken::Message(message));
             }
-            if let Some((message, gate)) = first {
+            if let Some((message, turn)) = first {
                 // Its sender was cancelled while it waited.
-                if gate.bind(py).call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+                if turn.bind(py).call_method0(intern!(py, "cancelled"))?.is_truthy()? {
                     continue;
                 }
                 if is_last(message.bind(py))? {
-                    self.way.with(|way| way.finals.push(gate));
+                    self.state.with(|state| state.finals.push(turn));
                 } else {
-                    resolve(gate.bind(py))?;
+                    resolve(turn.bind(py))?;
                 }
                 return Ok(Taken::Message(message));
             }
-            let replaced =
-                self.way.with(|way| (!way.sending_closed).then(|| std::mem::replace(&mut way.wanted, Wanted::Stepper)));
+            let replaced = self
+                .state
+                .with(|state| (!state.sending_closed).then(|| std::mem::replace(&mut state.wanted, Wanted::Stepper)));
             if replaced.is_none() {
                 return Ok(Taken::Ended);
             }
@@ -402,11 +408,11 @@ impl Messages {
         }
     }
 
-    /// Make a step of what is below if nothing is in the way; tell whether one was made.
+    /// Make a step of what is downstream if nothing is in the way; tell whether one was made.
     fn step(&self, py: Python<'_>) -> PyResult<bool> {
         let mut index = 0;
-        while let Some(run) = self.way.with(|way| way.runs.get(index).map(|run| run.clone_ref(py))) {
-            if stepped_task::go_on(run.bind(py))? {
+        while let Some(call) = self.state.with(|state| state.calls.get(index).map(|call| call.clone_ref(py))) {
+            if stepped_task::go_on(call.bind(py))? {
                 return Ok(true);
             }
             index += 1;
@@ -439,55 +445,16 @@ fn is_last(message: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(kind == "http.response.pathsend" || (kind == "http.response.body" && !has_more(message)?))
 }
 
-/// Whether more of the body comes after a message.
-pub(crate) fn has_more(message: &Bound<'_, PyAny>) -> PyResult<bool> {
-    entry(message, intern!(message.py(), "more_body"))?.map_or(Ok(false), |more| more.is_truthy())
-}
-
-/// What a message has under a name.
-pub(crate) fn entry<'py>(
-    message: &Bound<'py, PyAny>,
-    name: &Bound<'py, pyo3::types::PyString>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if let Ok(message) = message.cast_exact::<PyDict>() {
-        return message.get_item(name);
-    }
-    let value = message.call_method1(intern!(message.py(), "get"), (name,))?;
-    Ok((!value.is_none()).then_some(value))
-}
-
-/// When the event loop goes round before a message is sent to a middleware function, as it always does in `AnyIO`'s
-/// streams.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Pause {
-    /// A cancel scope is entered: a task that was started inside may end it.
-    Always,
-    /// Code of the application has run in the task of the sender.
-    IfSenderIsCancelled,
-    /// Code of the application has run below the middleware function.
-    IfAnyIsCancelled,
-    /// No such code has run since the last message.
-    IfKnown,
-}
-
-/// Send a message: what has to be awaited for it, `None` if it has been sent already.
-///
-/// A `send` of the engine itself is asked without an awaitable around it, unless there is a pause.
-pub(crate) fn deliver(
+/// Send a message to `send`, if it is one of these: what has to be awaited for it, `None` if it has been sent already.
+pub(super) fn send_directly(
     send: &Bound<'_, PyAny>,
     message: &Bound<'_, PyAny>,
     pause: Pause,
-) -> PyResult<Option<Py<PyAny>>> {
-    let py = send.py();
-    if let Ok(recorder) = send.cast_exact::<Recorder>() {
-        let inner = recorder.get().note(message)?;
-        return deliver(inner.bind(py), message, pause);
+) -> Option<PyResult<Option<Py<PyAny>>>> {
+    let messages = send.cast::<ResponseMessages>().ok()?.get();
+    match messages.is_late(send.py(), pause) {
+        Ok(true) => None,
+        Ok(false) => Some(messages.take_in(message)),
+        Err(error) => Some(Err(error)),
     }
-    if let Ok(messages) = send.cast::<Messages>() {
-        let messages = messages.get();
-        if !messages.is_late(py, pause)? {
-            return messages.take_in(message);
-        }
-    }
-    send.call1((message,)).map(Bound::unbind).map(Some)
 }

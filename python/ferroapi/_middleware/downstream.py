@@ -1,4 +1,4 @@
-"""What is below a middleware function: run by hand as a task of its own until it waits for something else.
+"""What is downstream of a middleware function: run by hand as a task of its own until it waits for something else.
 
 Starlette hands it to a task group. Here the task exists too, and whoever looks sees it; its first steps are only made
 without waiting for the event loop to come round.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ferroapi import _core
 
 if TYPE_CHECKING:
-    from ferroapi._middleware.exchange import Exchange
+    from ferroapi._middleware.call_next import CallNext
 
 TASK_NAME = "starlette.middleware.base.BaseHTTPMiddleware.__call__.<locals>.call_next.<locals>.coro"
 """The name that AnyIO gives to the task of Starlette."""
@@ -31,8 +31,8 @@ async def awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-class Below(_core.SteppedTask, Coroutine[Any, Any, None]):
-    """One call of the application below: the coroutine of a task that is stepped by hand until the task itself starts.
+class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
+    """One call of the application downstream: the coroutine of a task, stepped by hand until the task itself starts.
 
     `inspect` sees a coroutine that has started, as AnyIO asks before it cancels a task.
     """
@@ -45,10 +45,10 @@ class Below(_core.SteppedTask, Coroutine[Any, Any, None]):
     cr_code = None
     cr_await = None
 
-    def begin_for(self, exchange: "Exchange") -> None:
+    def begin_for(self, call_next: "CallNext") -> None:
         """Begin, as a new task."""
-        self.exchange = exchange
-        self.begin_as(exchange.loop.create_task(self, name=TASK_NAME, context=self.context))
+        self.caller = call_next
+        self.begin_as(call_next.loop.create_task(self, name=TASK_NAME, context=self.context))
 
     def note_failure(self, error: BaseException) -> None:
         """Take note of what the application raised, which is its end.
@@ -56,12 +56,12 @@ class Below(_core.SteppedTask, Coroutine[Any, Any, None]):
         Raises:
             BaseException: the error, if it is meant to end the event loop.
         """
-        exchange = self.exchange
-        if exchange is not None and isinstance(error, Exception):
-            exchange.error = error
+        caller = self.caller
+        if caller is not None and isinstance(error, Exception):
+            caller.error = error
         self.note_end()
-        if exchange is not None and not isinstance(error, Exception):
-            exchange.note_escape(error)
+        if caller is not None and not isinstance(error, Exception):
+            caller.note_escape(error)
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
 

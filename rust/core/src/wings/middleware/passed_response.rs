@@ -1,4 +1,4 @@
-//! The response that a middleware function got from below and returned: sent as it comes, message by message.
+//! The response that a middleware function got from downstream and returned: sent as it comes, message by message.
 //!
 //! Source: Starlette behaviour, `middleware.base._StreamingResponse.__call__` over the `body_stream` of `call_next`.
 
@@ -8,15 +8,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::response_messages::{ResponseMessages, Taken};
 use crate::awaitable::{Awaitable, Next, Run};
 use crate::error::Error;
-use crate::messages::{Messages, Pause, Taken, deliver, entry, has_more};
 use crate::names;
 use crate::respond::{message_type, part, start_of};
+use crate::send::{Pause, deliver, entry, has_more};
 
 /// What a reply does next, or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum Passing {
     /// Nothing yet: the start is to be sent.
     Fresh,
     /// The first message after the start is to be taken.
@@ -32,35 +33,35 @@ enum Stage {
 }
 
 /// A response on its way from `messages` to `send`.
-struct Reply {
-    messages: Py<Messages>,
+struct PassedResponse {
+    messages: Py<ResponseMessages>,
     response: Py<PyAny>,
     send: Py<PyAny>,
-    stage: Stage,
+    stage: Passing,
 }
 
-impl Reply {
+impl PassedResponse {
     /// What has to be awaited next, if anything has.
     fn step(&mut self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         match self.stage {
-            Stage::Fresh => {
-                self.stage = Stage::TakingFirst;
+            Passing::Fresh => {
+                self.stage = Passing::TakingFirst;
                 self.start(py)
             }
-            Stage::TakingFirst | Stage::Taking => {
-                match self.messages.get().poll(py, self.stage == Stage::TakingFirst)? {
+            Passing::TakingFirst | Passing::Taking => {
+                match self.messages.get().poll(py, self.stage == Passing::TakingFirst)? {
                     Taken::Message(message) => self.pass(message.bind(py)),
                     Taken::Nothing => {
-                        self.stage = Stage::Receiving;
+                        self.stage = Passing::Receiving;
                         self.messages.call_method0(py, intern!(py, "receive")).map(Some)
                     }
                     Taken::Ended => self.end(py),
                     Taken::Closed => Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
                 }
             }
-            Stage::Receiving => self.pass(value),
-            Stage::Ending => self.end(py),
-            Stage::Finished => Err(Error::Resumed.into()),
+            Passing::Receiving => self.pass(value),
+            Passing::Ending => self.end(py),
+            Passing::Finished => Err(Error::Resumed.into()),
         }
     }
 
@@ -68,18 +69,18 @@ impl Reply {
         deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any(), Pause::IfSenderIsCancelled)
     }
 
-    /// Send a message from below on.
+    /// Send a message from downstream on.
     fn pass(&mut self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let py = message.py();
         let kind = message_type(message)?;
         if kind == "http.response.pathsend" {
-            self.stage = Stage::Finished;
+            self.stage = Passing::Finished;
             return deliver(self.send.bind(py), message, Pause::IfKnown);
         }
         if kind != "http.response.body" {
             return Err(PyAssertionError::new_err(format!("Unexpected message: {}", message.str()?)));
         }
-        self.stage = if has_more(message)? { Stage::Taking } else { Stage::Ending };
+        self.stage = if has_more(message)? { Passing::Taking } else { Passing::Ending };
         match entry(message, intern!(py, "body"))? {
             Some(body) if body.is_truthy()? => self.send_body(&body, true),
             _ => Ok(None),
@@ -87,7 +88,7 @@ impl Reply {
     }
 
     fn end(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.stage = Stage::Finished;
+        self.stage = Passing::Finished;
         self.send_body(PyBytes::new(py, b"").as_any(), false)
     }
 
@@ -96,9 +97,9 @@ impl Reply {
     }
 }
 
-impl Run for Reply {
+impl Run for PassedResponse {
     fn proceed<'py>(&mut self, py: Python<'py>, mut value: Bound<'py, PyAny>) -> PyResult<Next> {
-        while self.stage != Stage::Finished {
+        while self.stage != Passing::Finished {
             if let Some(awaitable) = self.step(py, &value)? {
                 return Ok(Next::Await(awaitable));
             }
@@ -108,8 +109,8 @@ impl Run for Reply {
     }
 
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
-        if self.stage == Stage::Receiving && error.is_instance(py, names::end_of_stream(py)?) {
-            self.stage = Stage::Ending;
+        if self.stage == Passing::Receiving && error.is_instance(py, names::end_of_stream(py)?) {
+            self.stage = Passing::Ending;
             return self.proceed(py, py.None().into_bound(py));
         }
         Err(error)
@@ -124,6 +125,6 @@ impl Run for Reply {
 
 /// The sending of `response` to `send`, its body from `messages`.
 #[pyfunction]
-pub(crate) fn reply(messages: Py<Messages>, response: Py<PyAny>, send: Py<PyAny>) -> Awaitable {
-    Awaitable::new(Reply { messages, response, send, stage: Stage::Fresh })
+pub(crate) fn pass_response_on(messages: Py<ResponseMessages>, response: Py<PyAny>, send: Py<PyAny>) -> Awaitable {
+    Awaitable::new(PassedResponse { messages, response, send, stage: Passing::Fresh })
 }

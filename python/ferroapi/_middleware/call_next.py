@@ -1,4 +1,4 @@
-"""One request at a middleware function: `call_next`, and the messages between what is below and the response.
+"""One request at a middleware function: `call_next`, and the messages between what is downstream and the response.
 
 The messages go as through the memory stream of Starlette: one at a time, the sender waiting until it is taken.
 """
@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._middleware import scopes
-from ferroapi._middleware.below import Below, running_task
+from ferroapi._middleware.downstream import DownstreamTask, running_task
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -48,7 +48,7 @@ def _is_of_a_scope(error: CancelledError) -> bool:
 
 
 class _Reading:
-    """A task of what is below that waits for a message, which nobody needs once the response has been sent."""
+    """A task of what is downstream that waits for a message, which nobody needs once the response has been sent."""
 
     __slots__ = ("_cancelling", "_scope", "_since", "task")
 
@@ -70,11 +70,11 @@ class _Reading:
 
 
 _called_off: "WeakSet[asyncio.Task[Any]]" = WeakSet()
-"""Tasks whose wait was called off. One exchange around another waits for the same message: one of them is enough."""
+"""Tasks whose wait was called off. Two middleware functions around each other may wait for the same message."""
 
 
-class Exchange(_core.Messages):
-    """What a middleware function's `call_next` leads to, and the `send` of what is below.
+class CallNext(_core.ResponseMessages):
+    """What a middleware function's `call_next` leads to, and the `send` of what is downstream.
 
     Source: Starlette behaviour, `middleware.base.BaseHTTPMiddleware.__call__`.
     """
@@ -85,12 +85,12 @@ class Exchange(_core.Messages):
     _is_read = False
     _reading: dict["asyncio.Task[Any]", _Reading] | None = None
     _failures: list[BaseException] | None = None
-    """What other errors than exceptions and cancellations came out of what is below, once one call has ended so."""
+    """What other errors than exceptions and cancellations came from downstream, once one call has ended so."""
     _is_cancelled = False
-    """Whether the task group would be cancelled: the middleware function, and all that is below."""
+    """Whether the task group would be cancelled: the middleware function, and all that is downstream."""
     _is_left = False
     _scope: scopes.Scope | None = None
-    """The cancel scope around the middleware function, once it has been cancelled by what is below."""
+    """The cancel scope around the middleware function, once it has been cancelled by what is downstream."""
 
     def __init__(
         self, app: Application, channels: tuple[Scope, Receive, Send], loop: asyncio.AbstractEventLoop
@@ -104,14 +104,14 @@ class Exchange(_core.Messages):
     # What the middleware function does.
 
     async def call_next(self, request: Request) -> Response:
-        """Run what is below until its response starts, and return that.
+        """Run what is downstream until its response starts, and return that.
 
         Raises:
             Exception: what comes out of it before.
             RuntimeError: it ends without a response.
         """
         was_closed = self.is_sending_closed
-        run = Below(self.loop, self._app, (self.request.scope, self._receive_below, self))
+        run = DownstreamTask(self.loop, self._app, (self.request.scope, self._receive_downstream, self))
         # What an earlier call has left is taken first.
         self.expect(run)
         run.begin_for(self)
@@ -159,7 +159,7 @@ class Exchange(_core.Messages):
                 return
 
     def passes(self, response: Response) -> bool:
-        """Tell whether a response is what came from below, so that it is sent as it comes."""
+        """Tell whether a response is what came from downstream, so that it is sent as it comes."""
         return (
             type(response) is _StreamingResponse
             and response.body_iterator is self._body
@@ -167,10 +167,10 @@ class Exchange(_core.Messages):
             and response.info is None
         )
 
-    # What is taken from below.
+    # What is taken from downstream.
 
     async def receive(self) -> Message:
-        """Return the next message from below.
+        """Return the next message from downstream.
 
         Raises:
             anyio.EndOfStream: there will be none.
@@ -195,8 +195,8 @@ class Exchange(_core.Messages):
         """Send a message to the response."""
         if self._is_interruptible(message):
             await _pause()
-        if (gate := self.pass_on(message)) is not None:
-            await gate
+        if (turn := self.pass_on(message)) is not None:
+            await turn
 
     def _is_interruptible(self, message: Message) -> bool:
         """Tell whether the event loop has to go round before a message is sent, as it always does in AnyIO's streams.
@@ -208,10 +208,10 @@ class Exchange(_core.Messages):
         if self.is_sending_interrupted or (task is not None and task.cancelling()):
             return True
         if message.get("more_body"):
-            return any(run.is_by_hand for run in self.runs)
+            return any(run.is_by_hand for run in self.calls)
         return task is not None and scopes.current_scope(task) is not None
 
-    async def _receive_below(self) -> Message:
+    async def _receive_downstream(self) -> Message:
         if self.is_closed:
             return {"type": "http.disconnect"}
         task = running_task(self.loop)
@@ -245,7 +245,7 @@ class Exchange(_core.Messages):
     # The end.
 
     async def rest(self) -> None:
-        """Be cancelled, if code that ran after the response has asked for it: what is below is so before it goes on."""
+        """Be cancelled, if code that ran after the response has asked for it: what is downstream is before."""
         if self.host.cancelling():
             await _pause()
 
@@ -258,10 +258,10 @@ class Exchange(_core.Messages):
         return self.error is None and not self.is_escaping and self._failures is None
 
     async def leave(self, error: BaseException | None) -> None:
-        """Wait for the end of what is below: after the response, or cancelled since the function ended with an error.
+        """Wait for the end of what is downstream: after the response, or cancelled if the function ended with an error.
 
         Raises:
-            BaseException: the error, or what other than an `Exception` came out of what is below.
+            BaseException: the error, or what other than an `Exception` came out of what is downstream.
         Source: AnyIO behaviour, `TaskGroup.__aexit__`, and Starlette's, `_utils.create_collapsing_task_group`.
         """
         if self._failures is None:
@@ -295,7 +295,7 @@ class Exchange(_core.Messages):
             self._scope.__exit__(None, None, None)
 
     def fail(self) -> None:
-        """Raise the exception of what is below, if `call_next` has not raised it.
+        """Raise the exception of what is downstream, if `call_next` has not raised it.
 
         Raises:
             Exception: it.
@@ -304,7 +304,7 @@ class Exchange(_core.Messages):
             raise self.error
 
     def note_escape(self, error: BaseException) -> None:
-        """Take note that a call of what is below has ended by something else than an `Exception`.
+        """Take note that a call of what is downstream has ended by something else than an `Exception`.
 
         Source: AnyIO behaviour, `TaskGroup._spawn.task_done`, which the event loop calls in its next turn.
         """
@@ -329,7 +329,7 @@ class Exchange(_core.Messages):
         self.note_end()
 
     def _call_off(self) -> None:
-        """Let nothing of what is below wait for a message, or for its turn to send one."""
+        """Let nothing of what is downstream wait for a message, or for its turn to send one."""
         self.close()
         self.release()
         for task, reading in (self._reading or {}).items():
@@ -338,13 +338,13 @@ class Exchange(_core.Messages):
                 reading.call_off()
 
     def _cancel_calls(self) -> None:
-        for run in self.runs:
+        for run in self.calls:
             run.adopt()
             if run.scope is not None:
                 run.scope.cancel()
 
     async def _join(self, error: BaseException | None) -> BaseException | None:
-        """Wait for the end of what is below; return the error, or the cancellation of the wait."""
+        """Wait for the end of what is downstream; return the error, or the cancellation of the wait."""
         with anyio.CancelScope() as waiting:
             while not self.have_all_ended or self.is_escaping:
                 try:

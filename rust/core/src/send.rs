@@ -1,0 +1,69 @@
+//! One message to a `send`: awaited, unless what stands for a middleware function takes it at once.
+
+use std::sync::OnceLock;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::stream::Recorder;
+
+/// When the event loop goes round before a message is sent to a middleware function, as it always does in `AnyIO`'s
+/// streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pause {
+    /// A cancel scope is entered: a task that was started inside may end it.
+    Always,
+    /// Code of the application has run in the task of the sender.
+    IfSenderIsCancelled,
+    /// Code of the application has run below the middleware function.
+    IfAnyIsCancelled,
+    /// No such code has run since the last message.
+    IfKnown,
+}
+
+/// What takes a message at once: what has to be awaited for it, if anything; `None` where `send` is another or has to wait.
+pub(crate) type Sender = fn(&Bound<'_, PyAny>, &Bound<'_, PyAny>, Pause) -> Option<PyResult<Option<Py<PyAny>>>>;
+
+static SENDER: OnceLock<Sender> = OnceLock::new();
+
+/// Ask `sender` for each message from now on.
+pub(crate) fn register(sender: Sender) {
+    SENDER.get_or_init(|| sender);
+}
+
+/// Send a message: what has to be awaited for it, `None` if it has been sent already.
+///
+/// # Errors
+/// Whatever the `send` raises that is called.
+pub(crate) fn deliver(
+    send: &Bound<'_, PyAny>,
+    message: &Bound<'_, PyAny>,
+    pause: Pause,
+) -> PyResult<Option<Py<PyAny>>> {
+    if let Ok(recorder) = send.cast_exact::<Recorder>() {
+        let inner = recorder.get().note(message)?;
+        return deliver(inner.bind(send.py()), message, pause);
+    }
+    if let Some(sent) = SENDER.get().and_then(|sender| sender(send, message, pause)) {
+        return sent;
+    }
+    send.call1((message,)).map(Bound::unbind).map(Some)
+}
+
+/// Whether more of the body comes after a message.
+pub(crate) fn has_more(message: &Bound<'_, PyAny>) -> PyResult<bool> {
+    entry(message, intern!(message.py(), "more_body"))?.map_or(Ok(false), |more| more.is_truthy())
+}
+
+/// What a message has under a name.
+pub(crate) fn entry<'py>(
+    message: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Ok(message) = message.cast_exact::<PyDict>() {
+        return message.get_item(name);
+    }
+    let value = message.call_method1(intern!(message.py(), "get"), (name,))?;
+    Ok((!value.is_none()).then_some(value))
+}

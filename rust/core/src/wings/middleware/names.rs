@@ -1,0 +1,23 @@
+//! The Python objects that this wing needs.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::names::imported;
+
+imported!(
+    /// `(awaitable) -> coroutine`: for an awaitable that cannot be resumed itself.
+    awaited, "ferroapi._middleware.downstream", "awaited"
+);
+imported!(
+    /// `(loop) -> task`: the one that runs.
+    running_task, "ferroapi._middleware.downstream", "running_task"
+);
+imported!(
+    /// `(task, host, parent)`: put a cancel scope around a task, inside that of another, and give it.
+    adopt_task, "ferroapi._middleware.scopes", "adopt"
+);
+imported!(
+    /// `(task, scope)`: take away the cancel scope around a task.
+    release_scope, "ferroapi._middleware.scopes", "release"
+);
