@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -163,30 +164,53 @@ def doctor(
 
 @commands.command()
 def migrate(
-    path: Annotated[Path, typer.Argument(help="File or folder whose Python files are to be rewritten.")],
+    path: Annotated[Path, typer.Argument(help="Folder or file to be read: Python, requirements, commands.")],
     *,
     write: Annotated[bool, typer.Option("--write", help="Change the files; without it, only show the diff.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with code 1 if a file would change.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="From ferroapi back to fastapi.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Rename fastapi to ferroapi in imports and what they bind, show the diff, and list what needs the alias."""
+    """Rename fastapi to ferroapi in imports, what they bind, and requirements; list what a person has to look at."""
     try:
-        # LibCST is an extra of this command alone.
+        # LibCST and tomlkit are an extra of this command alone.
         from ferroapi._cli import migrate as migration
+        from ferroapi._cli.rewrite import FORWARD, REVERSE
     except ImportError as error:
-        if not str(error.name).startswith("libcst"):
+        if not str(error.name).startswith(("libcst", "tomlkit")):
             raise
-        typer.echo('`ferroapi migrate` needs LibCST: pip install "ferroapi[migrate]"', err=True)
+        typer.echo('`ferroapi migrate` needs LibCST and tomlkit: pip install "ferroapi[migrate]"', err=True)
         raise typer.Exit(code=1) from None
+    if write and check:
+        raise typer.BadParameter("one of them writes and the other only looks", param_hint="'--write' with '--check'")
     try:
-        planned = migration.plan(path)
-    except FileNotFoundError as error:
+        planned = migration.plan(path, REVERSE if reverse else FORWARD, _with_progress)
+    except (FileNotFoundError, migration.NotPythonError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=1) from None
     for changed in planned.changed:
-        typer.echo(changed.diff(), nl=False)
+        if not as_json:
+            typer.echo(changed.diff(), nl=False)
         if write:
             changed.write()
-    # The diff alone goes to standard output, so that it can be piped into a tool.
+    if as_json:
+        typer.echo(report.as_json(planned.as_json()))
+    # The diff or the JSON alone goes to standard output, so that it can be piped into a tool.
     typer.echo(migration.summary(planned, written=write), err=True)
+    if check and planned.changed:
+        raise typer.Exit(code=1)
+
+
+def _with_progress(paths: list[Path]) -> Iterable[Path]:
+    """The paths, with a bar on standard error while they are read, if that is a terminal."""
+    if not sys.stderr.isatty():
+        return paths
+    return _counted(paths)
+
+
+def _counted(paths: list[Path]) -> Iterator[Path]:
+    with typer.progressbar(paths, label="Reading", file=sys.stderr) as counted:
+        yield from counted
 
 
 def _folders(paths: list[Path] | None) -> list[str] | None:

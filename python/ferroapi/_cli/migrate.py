@@ -1,22 +1,28 @@
-"""`ferroapi migrate`: the files of a code base through the codemod, a diff of each, and what is left for a person.
-It finds, compares and writes files; how a file is rewritten is `rewrite`, which needs LibCST.
+"""`ferroapi migrate`: a code base through the codemod, a diff of each file, and what is left for a person.
+
+It finds, compares and writes files. How Python is rewritten is `rewrite`, how requirements are, `requirements`.
 """
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ferroapi._cli.rewrite import CannotRewriteError, Remark, rewrite
+from ferroapi._cli.requirements import is_declaration, is_lock, lock_command, rewrite_declaration
+from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, rewrite
+from ferroapi._cli.surroundings import is_surrounding, remarks_on
 from ferroapi._cli.third_party import Finding, Installed, imported_modules, needing_alias
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
+# Hidden folders in which a code base says how it is built.
+_READ_FOLDERS = frozenset({".github", ".circleci", ".buildkite", ".devcontainer"})
 
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """A file that the codemod changes, with its bytes before and after."""
+    """A file that is changed, with its bytes before and after."""
 
     path: Path
     before: bytes
@@ -43,59 +49,124 @@ class Migration:
     read: int = 0
     changed: list[ChangedFile] = field(default_factory=list)
     remarks: list[tuple[Path, Remark]] = field(default_factory=list)
+    """Strings and names in Python that may mean the package or something else."""
+    requirements: list[tuple[Path, Remark]] = field(default_factory=list)
+    """What changed with a requirement, and what has to be locked again."""
+    surroundings: list[tuple[Path, Remark]] = field(default_factory=list)
+    """Commands and settings."""
     refused: list[tuple[Path, str]] = field(default_factory=list)
     third_party: list[Finding] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Imported packages that are not installed here, so that nobody knows whether they need the alias."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for another program to read."""
+
+        def shown(remarks: Iterable[tuple[Path, Remark]]) -> list[dict[str, Any]]:
+            return [{"path": path.as_posix(), "line": remark.line, "text": remark.text} for path, remark in remarks]
+
+        return {
+            "read": self.read,
+            "changed": [each.path.as_posix() for each in self.changed],
+            "refused": [{"path": path.as_posix(), "reason": reason} for path, reason in self.refused],
+            "remarks": shown(self.remarks),
+            "requirements": shown(self.requirements),
+            "surroundings": shown(self.surroundings),
+            "needs_alias": [
+                {"module": each.module, "package": each.package, "reason": each.reason, "certain": each.certain}
+                for each in self.third_party
+            ],
+            "not_installed": self.unknown,
+        }
 
 
-def plan(root: Path) -> Migration:
-    """Read a file, or every Python file below a folder, and say what would change.
+class NotPythonError(Exception):
+    """The one file that was named is none that can be migrated."""
+
+
+def plan(root: Path, names: Renaming = FORWARD, progress: Callable[[list[Path]], Iterable[Path]] = iter) -> Migration:
+    """Read a file, or every file below a folder that may name the package, and say what would change.
+
+    `progress` is given the paths and gives them back one by one, as they are read.
 
     Raises:
         FileNotFoundError: there is no such path.
+        NotPythonError: it is a file of another kind.
     """
     if not root.exists():
         raise FileNotFoundError(f"Path does not exist {root}")
+    if root.is_file() and not (_is_python(root) or is_declaration(root) or is_surrounding(root)):
+        raise NotPythonError(f"{root} is no Python file, and none that names requirements or commands")
     migration = Migration()
     modules: set[str] = set()
-    for path in [root] if root.is_file() else python_files(root):
+    own: set[str] = set()
+    for path in progress([root] if root.is_file() else list(files_of(root))):
         before = path.read_bytes()
         migration.read += 1
-        modules |= imported_modules(before)
         try:
-            rewritten = rewrite(before)
+            _read(path, before, names, migration)
         except CannotRewriteError as error:
             migration.refused.append((path, str(error)))
-            continue
-        migration.remarks.extend((path, remark) for remark in rewritten.remarks)
-        if rewritten.source != before:
-            migration.changed.append(ChangedFile(path, before, rewritten.source))
-    migration.third_party = needing_alias(modules, Installed())
+        if _is_python(path):
+            modules |= imported_modules(before)
+            own |= {path.stem, *path.parts}
+    if names is FORWARD:
+        installed = Installed()
+        migration.third_party = needing_alias(modules, installed)
+        migration.unknown = installed.missing(modules, own)
     return migration
 
 
-def python_files(root: Path) -> Iterator[Path]:
-    """The `.py` and `.pyi` files below a folder, in order, without hidden folders and virtual environments."""
+def _read(path: Path, before: bytes, names: Renaming, migration: Migration) -> None:
+    if is_lock(path):
+        if f'"{names.old}"'.encode() in before:
+            migration.requirements.append((path, Remark(1, f"make it anew: {lock_command(path)}")))
+        return
+    if is_surrounding(path):
+        migration.surroundings += [(path, remark) for remark in remarks_on(path, before, names)]
+    is_python = _is_python(path)
+    rewritten = rewrite(before, names) if is_python else rewrite_declaration(path, before, names)
+    (migration.remarks if is_python else migration.requirements).extend((path, each) for each in rewritten.remarks)
+    if rewritten.source != before:
+        migration.changed.append(ChangedFile(path, before, rewritten.source))
+
+
+def _is_python(path: Path) -> bool:
+    return path.suffix in (".py", ".pyi")
+
+
+def files_of(root: Path) -> Iterator[Path]:
+    """The files below a folder that may name a package, in order; no virtual environments, few hidden folders."""
     for folder, names, files in os.walk(root):
         inside = Path(folder)
         names[:] = sorted(
             name
             for name in names
-            if not name.startswith(".") and name not in _SKIPPED_FOLDERS and not (inside / name / "pyvenv.cfg").exists()
+            if (not name.startswith(".") or name in _READ_FOLDERS)
+            and name not in _SKIPPED_FOLDERS
+            and not (inside / name / "pyvenv.cfg").exists()
         )
-        yield from (inside / name for name in sorted(files) if name.endswith((".py", ".pyi")))
+        for path in (inside / name for name in sorted(files)):
+            if _is_python(path) or is_declaration(path) or is_surrounding(path) or is_lock(path):
+                yield path
 
 
 def summary(migration: Migration, *, written: bool) -> str:
-    """The report that follows the diff: counts, files that were refused, strings to look at, packages."""
+    """The report that follows the diff: counts, files that were refused, lines to look at, packages."""
     count = len(migration.changed)
     verb = "changed" if written else "would change"
     lines = [f"{migration.read} files read, {count} {verb}" + ("" if written or not count else " (--write to do it)")]
     if migration.refused:
         lines += ["", "Left as they are:"]
         lines += [f"  {path}: {reason}" for path, reason in migration.refused]
-    if migration.remarks:
-        lines += ["", "Not changed, look at them (strings and names may mean something else):"]
-        lines += [f"  {path}:{remark.line}: {remark.text}" for path, remark in migration.remarks]
+    for title, remarks in (
+        ("Not changed, look at them (strings and names may mean something else):", migration.remarks),
+        ("Requirements:", migration.requirements),
+        ("Commands and settings, to be changed by hand:", migration.surroundings),
+    ):
+        if remarks:
+            lines += ["", title]
+            lines += [f"  {path}:{remark.line}: {remark.text}" for path, remark in remarks]
     for certain, title in (
         (True, "Imports that need the alias (ferroapi.alias.install(), or ferroapi run --alias):"),
         (False, "Imports that need the alias only if their FastAPI integration is used:"),
@@ -104,4 +175,10 @@ def summary(migration: Migration, *, written: bool) -> str:
         if found:
             lines += ["", title]
             lines += [f"  {finding.module} ({finding.package}): {finding.reason}" for finding in found]
+    if migration.unknown:
+        packages = ", ".join(migration.unknown)
+        lines += [
+            "",
+            f"{len(migration.unknown)} imported packages are not installed here and were not checked: {packages}",
+        ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The codemod of `ferroapi migrate`: one source file's bytes in, the same bytes with `fastapi` renamed out.
+"""The codemod of `ferroapi migrate`: one source file's bytes in, the same bytes with a package renamed out.
 It needs LibCST, which only that command imports; it reads no other file and judges no third-party package.
 """
 
@@ -19,12 +19,30 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
-OLD = "fastapi"
-NEW = "ferroapi"
-
-# `ferroapi.__version__` is ferroapi's own; code that asks for FastAPI's version means the behaviour.
 _VERSION = "__version__"
 _FASTAPI_VERSION = "__fastapi_version__"
+_MODULES_OF_OURS = frozenset({"alias", "server", "pytest_plugin"})
+
+
+class Renaming:
+    """From the name of one package to that of the other, with the patterns by which the old one is found in strings."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self.old = old
+        self.new = new
+        # `ferroapi.__version__` is ferroapi's own; code that asks for FastAPI's version means the behaviour.
+        is_forward = new == "ferroapi"
+        self.version, self.new_version = (_VERSION, _FASTAPI_VERSION)[:: 1 if is_forward else -1]
+        self.without_counterpart = frozenset() if is_forward else _MODULES_OF_OURS
+        self.target = re.compile(rf"{old}(?=$|[.:])")
+        self.warning_category = re.compile(rf"(?<=:){old}(?=\.)")
+        self.annotation = re.compile(rf"(?<![\w.]){old}(?=\s*\.)")
+        self.worth_a_look = re.compile(rf"{old}(?:$|[.:])|(?s:.*?)\b(?:from|import)\s+{old}\b")
+        self.plain_import = re.compile(rf"\bimport\b(?:.|\\\r?\n)*\b{old}\b".encode())
+
+
+FORWARD = Renaming("fastapi", "ferroapi")
+REVERSE = Renaming("ferroapi", "fastapi")
 
 _TARGET_CALLS = {
     *("import_module", "__import__", "find_spec", "resolve_name", "importorskip"),
@@ -32,11 +50,6 @@ _TARGET_CALLS = {
 }
 """Calls whose first argument, when it is a string, is the dotted name of a module or of something in it."""
 
-_TARGET = re.compile(rf"{OLD}(?=$|[.:])")
-_WARNING_CATEGORY = re.compile(rf"(?<=:){OLD}(?=\.)")
-_ANNOTATION = re.compile(rf"(?<![\w.]){OLD}(?=\s*\.)")
-_WORTH_A_LOOK = re.compile(rf"{OLD}(?:$|[.:])|(?s:.*?)\b(?:from|import)\s+{OLD}\b")
-_PLAIN_IMPORT = re.compile(rf"\bimport\b(?:.|\\\r?\n)*\b{OLD}\b".encode())
 _QUOTES = re.compile(r"""(?s)([A-Za-z]*(?:\"\"\"|'''|"|'))(.*?)(\"\"\"|'''|"|')\Z""")
 
 
@@ -60,13 +73,13 @@ class Rewritten:
     remarks: tuple[Remark, ...] = ()
 
 
-def rewrite(source: bytes) -> Rewritten:
-    """Rename `fastapi` where it certainly is the module: imports, names bound by them, and strings that name a target.
+def rewrite(source: bytes, names: Renaming = FORWARD) -> Rewritten:
+    """Rename a package where it certainly is the module: imports, names bound by them, and strings that name a target.
 
     Raises:
         CannotRewriteError: LibCST cannot parse the file, or the new name is taken in it.
     """
-    if OLD.encode() not in source:
+    if names.old.encode() not in source:
         return Rewritten(source)
     try:
         module = cst.parse_module(source)
@@ -75,8 +88,8 @@ def rewrite(source: bytes) -> Rewritten:
     # The tree comes from the parser, so no node is in it twice and it need not be copied.
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     # Scopes take most of the time, and only a plain import binds the name itself.
-    bound = _bound_names(wrapper) if _PLAIN_IMPORT.search(source) else _BoundNames()
-    rewriter = _Rewriter(bound)
+    bound = _bound_names(wrapper, names) if names.plain_import.search(source) else _BoundNames()
+    rewriter = _Rewriter(bound, names)
     changed = _carried_over(source, module.bytes, module.visit(rewriter).bytes)
     if not rewriter.left:
         return Rewritten(changed)
@@ -116,37 +129,41 @@ class _BoundNames:
     keeping: set[cst.CSTNode] = field(default_factory=set)
 
 
-def _bound_names(wrapper: MetadataWrapper) -> _BoundNames:
+def _bound_names(wrapper: MetadataWrapper, names: Renaming) -> _BoundNames:
     bound = _BoundNames()
     scopes = wrapper.resolve(ScopeProvider)
-    fixed = _name_is_fixed(wrapper.module, scopes)
+    fixed = _name_is_fixed(wrapper.module, scopes, names)
     for scope in {id(scope): scope for scope in scopes.values() if scope is not None}.values():
-        _read_scope(scope, fixed, bound)
+        _read_scope(scope, fixed, bound, names)
     return bound
 
 
-def _name_is_fixed(module: cst.Module, scopes: Mapping[cst.CSTNode, Scope | None]) -> bool:
-    """Whether the file gives `ferroapi` another meaning, or hands the name `fastapi` around as a name."""
-    if matchers.findall(module, matchers.NameItem(name=matchers.Name(OLD))):
+def _name_is_fixed(module: cst.Module, scopes: Mapping[cst.CSTNode, Scope | None], names: Renaming) -> bool:
+    """Whether the file gives the new name another meaning, or hands the old one around as a name."""
+    if matchers.findall(module, matchers.NameItem(name=matchers.Name(names.old))):
         return True
     exports = matchers.findall(module, matchers.Assign(targets=[matchers.AssignTarget(matchers.Name("__all__"))]))
-    literal = matchers.SimpleString(value=matchers.MatchIfTrue(lambda text: text.strip("'\"") == OLD))
+    literal = matchers.SimpleString(value=matchers.MatchIfTrue(lambda text: text.strip("'\"") == names.old))
     if any(matchers.findall(export, literal) for export in exports):
         return True
     taken = (
-        each for scope in {*scopes.values()} if scope is not None for each in scope.assignments if each.name == NEW
+        each
+        for scope in {*scopes.values()}
+        if scope is not None
+        for each in scope.assignments
+        if each.name == names.new
     )
-    return any(not (isinstance(each, ImportAssignment) and _imports_root(each.node, NEW)) for each in taken)
+    return any(not (isinstance(each, ImportAssignment) and _imports_root(each.node, names.new)) for each in taken)
 
 
-def _read_scope(scope: Scope, fixed: bool, bound: _BoundNames) -> None:
+def _read_scope(scope: Scope, fixed: bool, bound: _BoundNames, names: Renaming) -> None:
     for assignment in scope.assignments:
         if isinstance(assignment, ImportAssignment) and isinstance(assignment.node, cst.Import):
-            named = [alias for alias in assignment.node.names if alias.asname and _dotted(alias.name) == OLD]
+            named = [alias for alias in assignment.node.names if alias.asname and _dotted(alias.name) == names.old]
             if any(alias.evaluated_alias == assignment.name for alias in named):
                 bound.modules.update(access.node for access in assignment.references)
-    ours = [each for each in scope.assignments if each.name.partition(".")[0] == OLD]
-    imports = [each for each in ours if isinstance(each, ImportAssignment) and _imports_root(each.node, OLD)]
+    ours = [each for each in scope.assignments if each.name.partition(".")[0] == names.old]
+    imports = [each for each in ours if isinstance(each, ImportAssignment) and _imports_root(each.node, names.old)]
     if not imports:
         return
     others = [each for each in ours if each not in imports]
@@ -185,92 +202,109 @@ def _root(node: cst.CSTNode) -> cst.CSTNode:
     return node
 
 
-def _renamed_root(node: cst.BaseExpression) -> cst.BaseExpression:
+def _renamed_root(node: cst.BaseExpression, names: Renaming) -> cst.BaseExpression:
     if isinstance(node, cst.Attribute):
-        return node.with_changes(value=_renamed_root(node.value))
-    return node.with_changes(value=NEW)
+        return node.with_changes(value=_renamed_root(node.value, names))
+    return node.with_changes(value=names.new)
 
 
-def _renamed_alias(alias: cst.ImportAlias, keep: bool) -> cst.ImportAlias:
+def _renamed_alias(alias: cst.ImportAlias, keep: bool, names: Renaming) -> cst.ImportAlias:
     dotted = _dotted(alias.name)
-    if dotted.partition(".")[0] != OLD:
+    if dotted.partition(".")[0] != names.old:
         return alias
-    renamed = alias.with_changes(name=_renamed_root(alias.name))
+    renamed = alias.with_changes(name=_renamed_root(alias.name, names))
     if not keep or alias.asname is not None:
         return renamed
-    if dotted != OLD:
-        raise CannotRewriteError(f"`import {dotted}`: the names {OLD} or {NEW} mean something else in it as well")
-    return renamed.with_changes(asname=cst.AsName(cst.Name(OLD)))
+    if dotted != names.old:
+        raise CannotRewriteError(
+            f"`import {dotted}`: the names {names.old} or {names.new} mean something else in it as well"
+        )
+    return renamed.with_changes(asname=cst.AsName(cst.Name(names.old)))
 
 
-def _fastapi_version(alias: cst.ImportAlias) -> cst.ImportAlias:
-    if _dotted(alias.name) != _VERSION:
+def _renamed_version(alias: cst.ImportAlias, names: Renaming) -> cst.ImportAlias:
+    if _dotted(alias.name) != names.version:
         return alias
-    asname = alias.asname or cst.AsName(cst.Name(_VERSION))
-    return alias.with_changes(name=cst.Name(_FASTAPI_VERSION), asname=asname)
+    asname = alias.asname or cst.AsName(cst.Name(names.version))
+    is_the_same = isinstance(asname.name, cst.Name) and asname.name.value == names.new_version
+    return alias.with_changes(name=cst.Name(names.new_version), asname=None if is_the_same else asname)
 
 
 class _Rewriter(cst.CSTTransformer):
     """Applies the renaming, and notes what looks like the module but is left."""
 
-    def __init__(self, bound: _BoundNames) -> None:
+    def __init__(self, bound: _BoundNames, names: Renaming) -> None:
         super().__init__()
+        self._names = names
         self.left: list[tuple[cst.CSTNode, str]] = []
         self._bound = bound
-        self._targets: dict[cst.CSTNode, re.Pattern[str]] = dict.fromkeys(bound.annotations, _ANNOTATION)
+        self._targets: dict[cst.CSTNode, re.Pattern[str]] = dict.fromkeys(bound.annotations, names.annotation)
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
+        if any(self._is_without_counterpart(_dotted(alias.name)) for alias in updated_node.names):
+            self.left.append((original_node, cst.Module([]).code_for_node(original_node)))
+            return updated_node
         keep = original_node in self._bound.keeping
-        return updated_node.with_changes(names=[_renamed_alias(alias, keep) for alias in updated_node.names])
+        return updated_node.with_changes(names=[_renamed_alias(each, keep, self._names) for each in updated_node.names])
 
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:
-        module = updated_node.module
-        ours = not updated_node.relative and module is not None and _dotted(module).partition(".")[0] == OLD
-        names = () if isinstance(updated_node.names, cst.ImportStar) else updated_node.names
+        module, old = updated_node.module, self._names.old
+        ours = not updated_node.relative and module is not None and _dotted(module).partition(".")[0] == old
+        imported = () if isinstance(updated_node.names, cst.ImportStar) else updated_node.names
         if not ours or module is None:
-            if any(_dotted(alias.name) == OLD for alias in names):
+            if any(_dotted(alias.name) == old for alias in imported):
                 origin = "." * len(updated_node.relative) + (_dotted(module) if module else "")
-                self.left.append((original_node, f"from {origin} import {OLD}"))
+                self.left.append((original_node, f"from {origin} import {old}"))
             return updated_node
-        changed = updated_node.with_changes(module=_renamed_root(module))
-        if _dotted(module) == OLD and any(_dotted(alias.name) == _VERSION for alias in names):
-            changed = changed.with_changes(names=[_fastapi_version(alias) for alias in names])
+        dotted = _dotted(module)
+        if any(map(self._is_without_counterpart, [dotted, *(f"{dotted}.{_dotted(each.name)}" for each in imported)])):
+            self.left.append((original_node, f"from {dotted} import ..."))
+            return updated_node
+        changed = updated_node.with_changes(module=_renamed_root(module, self._names))
+        if dotted == old and any(_dotted(alias.name) == self._names.version for alias in imported):
+            changed = changed.with_changes(names=[_renamed_version(alias, self._names) for alias in imported])
         return changed
 
+    def _is_without_counterpart(self, dotted: str) -> bool:
+        package, _, rest = dotted.partition(".")
+        return package == self._names.old and rest.partition(".")[0] in self._names.without_counterpart
+
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
-        return updated_node.with_changes(value=NEW) if original_node in self._bound.renamed else updated_node
+        return (
+            updated_node.with_changes(value=self._names.new) if original_node in self._bound.renamed else updated_node
+        )
 
     def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.Attribute:
-        if original_node.attr.value == _VERSION and original_node.value in self._bound.modules:
-            return updated_node.with_changes(attr=updated_node.attr.with_changes(value=_FASTAPI_VERSION))
+        if original_node.attr.value == self._names.version and original_node.value in self._bound.modules:
+            return updated_node.with_changes(attr=updated_node.attr.with_changes(value=self._names.new_version))
         return updated_node
 
     def visit_Call(self, node: cst.Call) -> None:
         called = node.func.attr.value if isinstance(node.func, cst.Attribute) else _dotted(node.func)
         owner = _dotted(node.func.value) if isinstance(node.func, cst.Attribute) else ""
         if called in _TARGET_CALLS or owner == "sys.modules":
-            self._expect(node.args[:1], _TARGET)
+            self._expect(node.args[:1], self._names.target)
         elif called == "filterwarnings":
-            self._expect(node.args, _WARNING_CATEGORY)
+            self._expect(node.args, self._names.warning_category)
 
     def visit_Subscript(self, node: cst.Subscript) -> None:
         if _dotted(node.value) == "sys.modules":
             for element in node.slice:
                 if isinstance(element.slice, cst.Index):
-                    self._targets[element.slice.value] = _TARGET
+                    self._targets[element.slice.value] = self._names.target
 
     def leave_SimpleString(self, original_node: cst.SimpleString, updated_node: cst.SimpleString) -> cst.SimpleString:
         match = _QUOTES.match(updated_node.value)
         pattern = self._targets.get(original_node)
-        if match is None or OLD not in match[2]:
+        if match is None or self._names.old not in match[2]:
             return updated_node
         opening, text, closing = match.groups()
         # A target starts where the string starts; a category and an annotation may stand anywhere in it.
-        if pattern is _TARGET:
-            changed = NEW + text[len(OLD) :] if _TARGET.match(text) else text
+        if pattern is self._names.target:
+            changed = self._names.new + text[len(self._names.old) :] if pattern.match(text) else text
         else:
-            changed = pattern.sub(NEW, text) if pattern else text
-        if changed == text and _WORTH_A_LOOK.match(text):
+            changed = pattern.sub(self._names.new, text) if pattern else text
+        if changed == text and self._names.worth_a_look.match(text):
             self.left.append((original_node, text.strip().splitlines()[0]))
         return updated_node.with_changes(value=opening + changed + closing)
 

@@ -4,7 +4,8 @@ It reads import statements and the metadata of installed packages; it imports no
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -56,6 +57,11 @@ class Installed:
             return packages
         path = module.replace(".", "/")
         return [name for name in packages if self._has(name, path)] or packages
+
+    def missing(self, modules: Iterable[str], own: Collection[str]) -> list[str]:
+        """The packages among `modules` that are not there, by name; `own` are names of the code base itself."""
+        roots = {module.partition(".")[0] for module in modules} - _OWN - sys.stdlib_module_names
+        return sorted(root for root in roots if root not in own and root not in self._packages)
 
     def requirements(self, package: str) -> list[str]:
         """What the package requires, extras included; nothing if it is not installed."""

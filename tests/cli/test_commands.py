@@ -20,7 +20,7 @@ import uvicorn
 from ferroapi import cli
 from ferroapi._cli import commands, discovery, report
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[1] / "python"
+PACKAGE_ROOT = Path(__file__).resolve().parents[2] / "python"
 APPLICATION = "from ferroapi import FastAPI\n{name} = FastAPI(title={title!r})\n"
 
 
