@@ -85,8 +85,16 @@ class Witness:
     def names(self, parts: int) -> list[Any]:
         """Return the labels of the replaced names that some of these parts stand for."""
 
+class _Enum:
+    """What all enumerations of the engine can do."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
 @final
-class Source:
+class Source(_Enum):
     """Where a value is read from."""
 
     PATH: Final[Source]
@@ -95,13 +103,8 @@ class Source:
     COOKIE: Final[Source]
     BODY: Final[Source]
 
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
-
 @final
-class CallKind:
+class CallKind(_Enum):
     """How a dependency or an endpoint is called."""
 
     COROUTINE: Final[CallKind]
@@ -121,13 +124,8 @@ class CallKind:
     GENERATOR_BY_PYTHON: Final[CallKind]
     """The same, of a generator function."""
 
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
-
 @final
-class Lifetime:
+class Lifetime(_Enum):
     """When a generator is closed that was entered."""
 
     FUNCTION: Final[Lifetime]
@@ -137,13 +135,8 @@ class Lifetime:
     CONNECTION: Final[Lifetime]
     """After the exception handlers of the route."""
 
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
-
 @final
-class Credentials:
+class Credentials(_Enum):
     """The form of a security scheme's credentials."""
 
     KEY: Final[Credentials]
@@ -159,13 +152,8 @@ class Credentials:
     BASIC: Final[Credentials]
     """`Basic`, with a user and a password in base64."""
 
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
-
 @final
-class BodyKind:
+class BodyKind(_Enum):
     """What a node takes from the body."""
 
     NOTHING: Final[BodyKind]
@@ -178,13 +166,8 @@ class BodyKind:
     LEAF: Final[BodyKind]
     """Whatever the Python leaf makes of it."""
 
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
-
 @final
-class Reading:
+class Reading(_Enum):
     """How the request's body is read."""
 
     UNREAD: Final[Reading]
@@ -197,11 +180,6 @@ class Reading:
     """As a form within Starlette's own limits."""
     LIMITED_FORM: Final[Reading]
     """As a form within limits of the route's own."""
-
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __int__(self) -> int: ...
 
 @final
 class Scalar:
@@ -501,8 +479,51 @@ def cross_origin(layer: Any, scope: Any, send: Any) -> CrossOriginSend | None:
 class Entry:
     """One route in a table; the tables of a router share those that did not change."""
 
-    def __new__(cls, recipe: Any) -> Self:
-        """Compile a `ferroapi._routing.table.Entry`."""
+    def __new__(
+        cls,
+        *,
+        path: str | None,
+        methods: Any,
+        methods_of: Any,
+        http: bool,
+        websocket: bool,
+        route: Any,
+        might: Callable[[Any, str], Any] | None,
+        compile: Callable[[], Plan | None] | None,
+        scope_items: dict[str, Any],
+        fastapi_items: dict[str, Any] | None,
+        limit: int | None,
+        telemetry_path: str | None,
+        candidate: Any,
+        way: Any,
+    ) -> Self:
+        """Make an entry that is found by the template `path`; without one `route` is asked.
+
+        It answers these `methods`, or those that `methods_of` has at the time. `might` tells from a scope and the path
+        in it, without the application's code, whether a route that is asked could answer. `limit` is the largest body,
+        in bytes; the two mappings are what the scope and `scope["fastapi"]` get. `candidate` and `way` are for Python.
+        """
+
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def methods(self) -> Any: ...
+    @property
+    def methods_of(self) -> Any: ...
+    @property
+    def websocket(self) -> bool: ...
+    @property
+    def route(self) -> Any: ...
+    @property
+    def compile(self) -> Callable[[], Plan | None] | None: ...
+    @property
+    def fastapi_items(self) -> dict[str, Any] | None: ...
+    @property
+    def telemetry_path(self) -> str | None: ...
+    @property
+    def candidate(self) -> Any: ...
+    @property
+    def way(self) -> Any: ...
 
 @final
 class Snapshot:
@@ -520,16 +541,20 @@ class RouteTable:
 
     def __new__(
         cls,
+        *,
         entries: Sequence[Entry],
         router: Any,
-        parts: tuple[int, int],
-        default: tuple[bool, bool, int | None],
+        parts: int,
+        entrance: int,
+        refuses: bool,
+        includes: bool,
+        limit: int | None,
         previous: RouteTable | None,
     ) -> Self:
         """Compile a router's entries.
 
-        `parts` is what matching stands for, and what it takes to come from a server to this table, as bits of
-        `ferroapi._witness.Part`. `default` says of a path that no entry answers whether it is a 404 and nothing else,
+        `parts` is what matching stands for, `entrance` what it takes to come from a server to this table, as bits of
+        `ferroapi._witness.Part`. Of a path that no entry answers it is said whether that is a 404 and nothing else,
         whether it has been to an included router before, and the largest body, in bytes. What did not change since
         the `previous` table is shared.
         """

@@ -158,7 +158,7 @@ class Dispatch(routing.Router):
             if table.has_asked_included(selection):
                 # Each included router that is asked for its turn makes this dictionary.
                 _get_fastapi_scope(scope)
-            if selection is not None and selection.candidate.chain:
+            if selection is not None and selection.candidate.way.chain:
                 return answer_included(selection.candidate, selection.child_scope, scope, receive, send)
             chosen = selection and selection._replace(candidate=selection.candidate.candidate)
         if chosen is not None:

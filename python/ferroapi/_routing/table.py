@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._body_limit import below_body_limit, countable_limit, get_body_size_limit
+from ferroapi._core import Entry
 from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
@@ -46,35 +47,6 @@ if TYPE_CHECKING:
     from ferroapi.routing import APIRoute
 
 _CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
-
-
-Might = Callable[[Scope, str], Any]
-"""Tells from a scope and the path in it, without the application's code, whether a route could answer."""
-
-
-class Entry(NamedTuple):
-    """One place in the table, as `_core.Entry` takes it; `candidate` and `way` are for the way back."""
-
-    path: str | None
-    methods: Any
-    methods_of: Any
-    http: bool
-    websocket: bool
-    route: Any
-    might: Might | None
-    compile: Callable[[], _core.Plan | None] | None
-    scope_items: dict[str, Any] | None
-    fastapi_items: dict[str, Any] | None
-    limit: int | None
-    telemetry_path: str | None
-    """The path template that telemetry reports."""
-    candidate: Any
-    way: "_Way"
-
-    @property
-    def chain(self) -> tuple[_IncludedRouter, ...]:
-        """The included routers on the way to it."""
-        return self.way.chain
 
 
 class _Facts(NamedTuple):
@@ -108,18 +80,24 @@ class _Offer(NamedTuple):
 class Table:
     """A router's entries under `_core.RouteTable`."""
 
-    __slots__ = ("_places", "compiled", "core", "entries", "facts", "foreign")
+    __slots__ = ("_places", "core", "entries", "facts", "foreign")
 
-    def __init__(self, router: "Dispatch", entries: list[Entry], compiled: list[_core.Entry], facts: "_Facts") -> None:
+    def __init__(self, router: "Dispatch", entries: list[Entry], facts: "_Facts") -> None:
         self.entries = entries
-        self.compiled = compiled
         self.facts = facts
         # These do not tell when they are edited.
         foreign = (entry.methods_of for entry in entries if entry.methods_of is not None)
         self.foreign = _core.Snapshot([(route, ["path_regex"]) for route in foreign], [])
         self._places: dict[int, list[int]] = {}
         self.core = _core.RouteTable(
-            compiled, router, (Part.ROUTE, Part.ENTRANCE), (facts.refuses, facts.includes, facts.limit), facts.previous
+            entries=entries,
+            router=router,
+            parts=Part.ROUTE,
+            entrance=Part.ENTRANCE,
+            refuses=facts.refuses,
+            includes=facts.includes,
+            limit=facts.limit,
+            previous=facts.previous,
         )
 
     def places_of(self, changed: Any) -> list[int]:
@@ -167,7 +145,8 @@ async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receiv
 
     Source: FastAPI behaviour, `_IncludedRouter.handle` and `_handle_selected`.
     """
-    for included in entry.chain:
+    chain = entry.way.chain
+    for included in chain:
         _apply_router_form_limits(scope, included.include_context.form_limits)
         _get_fastapi_scope(scope)[_FASTAPI_INCLUDED_ROUTER_KEY] = included
     _update_scope(scope, child_scope)
@@ -177,7 +156,7 @@ async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receiv
     view: _EffectiveRouteContext = entry.candidate
     _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(view.route, Mount))
     _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
-    await view.handle(scope, receive, send, entry.chain[-1].include_context.max_body_size)
+    await view.handle(scope, receive, send, chain[-1].include_context.max_body_size)
 
 
 class _Way(NamedTuple):
@@ -301,37 +280,33 @@ class LiveTable:
         places = [] if previous is None else [previous.places_of(each) for each in changed]
         if previous is None or not changed or not all(places):
             return self._walked(previous, set(map(id, changed)))
-        entries, compiled = previous.entries.copy(), previous.compiled.copy()
+        entries = previous.entries.copy()
         for place in {place for found in places for place in found}:
             entries[place] = _entry_of(entries[place].candidate, entries[place].way)
-            compiled[place] = _core.Entry(entries[place])
-        facts = previous.facts._replace(previous=previous.core)
-        return Table(self._router, entries, compiled, facts)
+        return Table(self._router, entries, previous.facts._replace(previous=previous.core))
 
     def _walked(self, previous: Table | None, changed: set[int]) -> Table:
         """Return a table of all candidates; entries of the table before that are made from nothing changed are kept."""
         for router in self._router._routers_below():
             observe(router._routes, self._reference)
-        kept: dict[int, tuple[Entry, _core.Entry]] = {}
-        if previous is not None:
-            for entry, compiled in zip(previous.entries, previous.compiled, strict=True):
-                if changed.isdisjoint(map(id, (entry.candidate, *_read_by(entry.candidate)))):
-                    kept[id(entry.candidate)] = entry, compiled
+        kept: dict[int, Entry] = {}
+        for entry in () if previous is None else previous.entries:
+            if changed.isdisjoint(map(id, (entry.candidate, *_read_by(entry.candidate)))):
+                kept[id(entry.candidate)] = entry
         facts = _Facts.of(self._router, previous)
-        pairs = []
+        entries = []
         outset = _Way((), self._router.form_limits, facts.limit, is_noted=False)
         for candidate, way in _candidates(self._router.routes, outset):
-            pair = kept.get(id(candidate))
-            if pair is None or not pair[0].way.is_like(way):
+            known = kept.get(id(candidate))
+            if known is None or not known.way.is_like(way):
                 for each in _read_by(candidate):
                     observe(each, self._reference)
-                entry = _entry_of(candidate, way)
-                pair = entry, _core.Entry(entry)
-            pairs.append(pair)
-        return Table(self._router, [entry for entry, _ in pairs], [compiled for _, compiled in pairs], facts)
+                known = _entry_of(candidate, way)
+            entries.append(known)
+        return Table(self._router, entries, facts)
 
 
-def _asked(asked: Any, candidate: Any, way: _Way, might: Might | None = None) -> Entry:
+def _asked(asked: Any, candidate: Any, way: _Way, might: Callable[[Scope, str], Any] | None = None) -> Entry:
     """Return an entry whose turn it is to be asked, since only its own code knows what it matches.
 
     It is asked once a request, unless `might` says that it need not be.
@@ -349,7 +324,7 @@ def _entry(
     methods_of: Any = None,
     http: bool = True,
     websocket: bool = True,
-    might: Might | None = None,
+    might: Callable[[Scope, str], Any] | None = None,
     compile: Callable[[], _core.Plan | None] | None = None,
     scope_items: dict[str, Any] | None = None,
     limit: int | None = None,
@@ -364,7 +339,7 @@ def _entry(
         route=asked,
         might=might,
         compile=compile,
-        scope_items=scope_items,
+        scope_items=scope_items or {},
         fastapi_items=way.notes(candidate, limits_forms=http and compile is not None),
         limit=limit,
         telemetry_path=candidate.telemetry_path if is_view else getattr(candidate, "path_format", None),

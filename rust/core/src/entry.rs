@@ -12,81 +12,54 @@ use wire::Template;
 use crate::ffi;
 use crate::plan::Plan;
 
-/// Keys and values for a scope, side by side: they are set for each request.
-struct ScopeItems(Vec<(Py<PyString>, Py<PyAny>)>);
-
-impl<'py> FromPyObject<'_, 'py> for ScopeItems {
-    type Error = PyErr;
-
-    fn extract(items: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let items = items.cast::<PyDict>()?;
-        items
-            .iter()
-            .map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())))
-            .collect::<PyResult<_>>()
-            .map(Self)
-    }
-}
-
-#[derive(FromPyObject)]
-struct Recipe {
-    /// The path template; none if only `route.matches` can tell.
-    path: Option<String>,
-    /// The methods it answers, which may be edited in place; none of them means any.
-    methods: Py<PyAny>,
-    /// What has other methods at another time, as its attribute `methods`, without telling.
-    methods_of: Option<Py<PyAny>>,
-    /// The scope types it is for.
-    http: bool,
-    websocket: bool,
-    /// What is asked by `matches(scope)`.
-    route: Py<PyAny>,
-    /// For an entry that is asked: `might(scope, path)` says, without the application's code, that it could answer.
-    might: Option<Py<PyAny>>,
-    /// For a path operation: `compile() -> Plan | None`.
-    compile: Option<Py<PyAny>>,
-    /// For a path operation: what the scope gets.
-    scope_items: Option<ScopeItems>,
-    /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
-    fastapi_items: Option<Py<PyDict>>,
-    /// The largest body, in bytes.
-    limit: Option<u64>,
-    /// The path template that telemetry reports.
-    telemetry_path: Option<Py<PyAny>>,
-}
-
 /// One route in a table; the tables of a router share those that did not change.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Entry {
-    recipe: Recipe,
-    template: Option<Template>,
+    /// The path template; none if only `route.matches` can tell.
+    #[pyo3(get)]
+    path: Option<String>,
+    pub(crate) template: Option<Template>,
+    /// The methods it answers, which may be edited in place; none of them means any.
+    #[pyo3(get)]
+    methods: Py<PyAny>,
+    /// What has other methods at another time, as its attribute `methods`, without telling.
+    #[pyo3(get)]
+    methods_of: Option<Py<PyAny>>,
+    /// The scope types it is for.
+    pub(crate) http: bool,
+    #[pyo3(get)]
+    pub(crate) websocket: bool,
+    /// What is asked by `matches(scope)`.
+    #[pyo3(get)]
+    pub(crate) route: Py<PyAny>,
+    /// For an entry that is asked: `might(scope, path)` says, without the application's code, that it could answer.
+    might: Option<Py<PyAny>>,
+    /// For a path operation: `compile() -> Plan | None`.
+    #[pyo3(get)]
+    compile: Option<Py<PyAny>>,
+    /// For a path operation: what the scope gets, keys and values side by side.
+    scope_items: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
+    #[pyo3(get)]
+    fastapi_items: Option<Py<PyDict>>,
+    /// The largest body, in bytes.
+    pub(crate) limit: Option<u64>,
+    /// The path template that telemetry reports.
+    #[pyo3(get)]
+    pub(crate) telemetry_path: Option<Py<PyAny>>,
+    /// What answers, and the way to it, for Python.
+    #[pyo3(get)]
+    candidate: Py<PyAny>,
+    #[pyo3(get)]
+    way: Py<PyAny>,
     /// The plan, once the first request has asked for it; `None` inside says that Python answers.
     plan: OnceLock<Option<Py<Plan>>>,
 }
 
 impl Entry {
-    /// The template that says which paths it answers; none if it has to be asked.
-    pub(crate) fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
-    }
-
     /// Whether it is found in the same places as another one.
     pub(crate) fn is_found_like(&self, other: &Self) -> bool {
-        let (own, other) = (&self.recipe, &other.recipe);
-        own.path == other.path && own.http == other.http && own.websocket == other.websocket
-    }
-
-    pub(crate) fn is_for_http(&self) -> bool {
-        self.recipe.http
-    }
-
-    pub(crate) fn is_for_websocket(&self) -> bool {
-        self.recipe.websocket
-    }
-
-    /// What is asked by `matches(scope)`.
-    pub(crate) fn route<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.recipe.route.bind(py)
+        self.path == other.path && self.http == other.http && self.websocket == other.websocket
     }
 
     /// Whether an entry that only Python can match could answer, by what it says without the application's code.
@@ -94,7 +67,7 @@ impl Entry {
     /// # Errors
     /// Those of comparing the path.
     pub(crate) fn might_answer(&self, scope: &Bound<'_, PyDict>, path: &str) -> PyResult<bool> {
-        let Some(might) = &self.recipe.might else { return Ok(true) };
+        let Some(might) = &self.might else { return Ok(true) };
         might.bind(scope.py()).call1((scope, path))?.is_truthy()
     }
 
@@ -105,15 +78,15 @@ impl Entry {
     #[inline]
     pub(crate) fn allows(&self, method: &Bound<'_, PyString>) -> PyResult<bool> {
         let py = method.py();
-        if let Some(owner) = &self.recipe.methods_of {
+        if let Some(owner) = &self.methods_of {
             return match owner.bind(py).getattr_opt(intern!(py, "methods"))? {
                 Some(methods) => contains(&methods, method),
                 None => Ok(true),
             };
         }
-        match self.recipe.methods.bind(py).cast_exact::<PySet>() {
+        match self.methods.bind(py).cast_exact::<PySet>() {
             Ok(methods) => Ok(methods.is_empty() || methods.contains(method)?),
-            Err(_) => contains(self.recipe.methods.bind(py), method),
+            Err(_) => contains(self.methods.bind(py), method),
         }
     }
 
@@ -123,28 +96,13 @@ impl Entry {
     /// Whatever compiling raises.
     #[inline]
     pub(crate) fn plan(&self, py: Python<'_>) -> PyResult<Option<&Py<Plan>>> {
-        let Some(compile) = &self.recipe.compile else { return Ok(None) };
+        let Some(compile) = &self.compile else { return Ok(None) };
         if let Some(plan) = self.plan.get() {
             return Ok(plan.as_ref());
         }
         // No lock is held while Python compiles: two threads may both do it, and the first one's plan is kept.
         let compiled = compile.call0(py)?.extract::<Option<Py<Plan>>>(py)?;
         Ok(self.plan.get_or_init(|| compiled).as_ref())
-    }
-
-    /// What the scope gets.
-    fn scope_items(&self) -> &[(Py<PyString>, Py<PyAny>)] {
-        self.recipe.scope_items.as_ref().map_or(&[], |ScopeItems(items)| items)
-    }
-
-    /// The largest body, in bytes.
-    pub(crate) fn limit(&self) -> Option<u64> {
-        self.recipe.limit
-    }
-
-    /// The path template that telemetry reports.
-    pub(crate) fn telemetry_path(&self) -> Option<&Py<PyAny>> {
-        self.recipe.telemetry_path.as_ref()
     }
 }
 
@@ -169,14 +127,14 @@ impl Selection {
             scope.set_item(intern!(py, "app"), application)?;
         }
         ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
-        for (key, value) in entry.scope_items() {
+        for (key, value) in &entry.scope_items {
             scope.set_item(key, value)?;
         }
         match &self.path_params {
             Some(path_params) => scope.set_item(intern!(py, "path_params"), path_params)?,
             None => scope.set_item(intern!(py, "path_params"), PyDict::new(py))?,
         }
-        if let Some(items) = &entry.recipe.fastapi_items {
+        if let Some(items) = &entry.fastapi_items {
             let (notes, items) = (notes(scope)?, items.bind(py));
             let form_limits = intern!(py, "form_limits");
             let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
@@ -222,26 +180,57 @@ fn contains(methods: &Bound<'_, PyAny>, method: &Bound<'_, PyString>) -> PyResul
 
 #[pymethods]
 impl Entry {
-    /// Compile a `ferroapi._routing.table.Entry`.
+    /// An entry for the route that `candidate` is, found by its path, or asked.
     #[new]
-    fn new(recipe: Recipe) -> Self {
-        let template = recipe.path.as_deref().map(Template::parse).and_then(Result::ok);
-        Self { recipe, template, plan: OnceLock::new() }
+    #[pyo3(signature = (
+        *, path, methods, methods_of, http, websocket, route, might, compile, scope_items, fastapi_items, limit,
+        telemetry_path, candidate, way
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords")]
+    fn new(
+        path: Option<String>,
+        methods: Py<PyAny>,
+        methods_of: Option<Py<PyAny>>,
+        http: bool,
+        websocket: bool,
+        route: Py<PyAny>,
+        might: Option<Py<PyAny>>,
+        compile: Option<Py<PyAny>>,
+        scope_items: &Bound<'_, PyDict>,
+        fastapi_items: Option<Py<PyDict>>,
+        limit: Option<u64>,
+        telemetry_path: Option<Py<PyAny>>,
+        candidate: Py<PyAny>,
+        way: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let items = scope_items.iter().map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())));
+        Ok(Self {
+            template: path.as_deref().map(Template::parse).and_then(Result::ok),
+            path,
+            methods,
+            methods_of,
+            http,
+            websocket,
+            route,
+            might,
+            compile,
+            scope_items: items.collect::<PyResult<_>>()?,
+            fastapi_items,
+            limit,
+            telemetry_path,
+            candidate,
+            way,
+            plan: OnceLock::new(),
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Recipe { methods, methods_of, route, might, compile, scope_items, fastapi_items, telemetry_path, .. } =
-            &self.recipe;
-        visit.call(methods)?;
-        visit.call(methods_of)?;
-        visit.call(route)?;
-        visit.call(might)?;
-        visit.call(compile)?;
-        if let Some(ScopeItems(items)) = scope_items {
-            items.iter().try_for_each(|(_, value)| visit.call(value))?;
-        }
-        visit.call(fastapi_items)?;
-        visit.call(telemetry_path)?;
+        let Self { methods_of, might, compile, telemetry_path, .. } = self;
+        [methods_of, might, compile, telemetry_path].into_iter().try_for_each(|object| visit.call(object))?;
+        let Self { methods, route, candidate, way, .. } = self;
+        [methods, route, candidate, way].into_iter().try_for_each(|object| visit.call(object))?;
+        self.scope_items.iter().try_for_each(|(_, value)| visit.call(value))?;
+        visit.call(&self.fastapi_items)?;
         match self.plan.get() {
             Some(plan) => visit.call(plan),
             None => Ok(()),

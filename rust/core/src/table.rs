@@ -42,10 +42,10 @@ impl Listings {
     fn of(entries: &[Py<Entry>]) -> Self {
         let mut listings = Self::default();
         for (index, entry) in entries.iter().map(Py::get).enumerate() {
-            if entry.is_for_http() {
+            if entry.http {
                 listings.http.add(index, entry);
             }
-            if entry.is_for_websocket() {
+            if entry.websocket {
                 listings.websocket.add(index, entry);
             }
         }
@@ -101,7 +101,7 @@ impl Listing {
     }
 
     fn add(&mut self, index: usize, entry: &Entry) {
-        match entry.template() {
+        match &entry.template {
             Some(template) => {
                 self.routes.insert(template.clone(), index);
             }
@@ -174,7 +174,7 @@ impl RouteTable {
     fn ask<'py>(&self, scope: &Bound<'py, PyDict>, index: usize) -> PyResult<(Asked, Bound<'py, PyAny>)> {
         let py = scope.py();
         let Some(entry) = self.entry(index) else { return Ok((Asked::No, py.None().into_bound(py))) };
-        let answer = entry.route(py).call_method1(intern!(py, "matches"), (scope,))?;
+        let answer = entry.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?;
         let asked = match answer.get_item(0)?.getattr(intern!(py, "value"))?.extract::<u8>()? {
             2 => Asked::Full,
             1 => Asked::Partial,
@@ -311,7 +311,7 @@ impl RouteTable {
             Answering::Changed(index) => return Ok(Err(Changed { index, channels })),
             Answering::Python => return Ok(Ok(None)),
         };
-        let channels = match entry.get().limit() {
+        let channels = match entry.get().limit {
             None => channels,
             Some(limit) => match Self::limit_body(py, plan.get(), (&channels, application), limit)? {
                 None => return Ok(Ok(None)),
@@ -321,7 +321,7 @@ impl RouteTable {
         channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?;
         let is_observed = match &channels {
             Channels::Asgi { scope, .. } if may_be_observed && observer::is_observed(scope.bind(py))? => {
-                observer::selected(scope.bind(py), entry.get().telemetry_path())?;
+                observer::selected(scope.bind(py), entry.get().telemetry_path.as_ref())?;
                 true
             }
             _ => false,
@@ -418,18 +418,21 @@ fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<O
 
 #[pymethods]
 impl RouteTable {
-    /// Compile a router's entries; `parts` is what matching stands for, and what a server's way to it does. `default` is
-    /// whether it refuses, whether it includes, and its limit; `previous` is the table before.
+    /// Compile a router's entries; `parts` is what matching stands for, `entrance` what a server's way to it does, and
+    /// `previous` the table before.
     #[new]
+    #[pyo3(signature = (*, entries, router, parts, entrance, refuses, includes, limit, previous))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     fn new(
         entries: Vec<Py<Entry>>,
         router: Py<PyAny>,
-        parts: (Parts, Parts),
-        default: (bool, bool, Option<u64>),
+        parts: Parts,
+        entrance: Parts,
+        refuses: bool,
+        includes: bool,
+        limit: Option<u64>,
         previous: Option<&Bound<'_, Self>>,
     ) -> Self {
-        let (refuses, includes, limit) = default;
-        let (parts, entrance) = parts;
         let listings = previous
             .map(Bound::get)
             .filter(|previous| previous.finds_like(&entries))
@@ -561,7 +564,7 @@ impl RouteTable {
         }
         self.selection(py, entry, path_params.as_ref(), application.map(Bound::as_unbound)).apply(scope)?;
         if observer::is_observed(scope)? {
-            observer::selected(scope, entry.get().telemetry_path())?;
+            observer::selected(scope, entry.get().telemetry_path.as_ref())?;
         }
         Ok(Some(plan.clone_ref(py)))
     }
