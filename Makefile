@@ -150,6 +150,12 @@ conformance-server: build ## Run uvicorn's own tests of an HTTP protocol on the 
 conformance-cadwyn: build ## Run cadwyn's own tests under the alias (about 6 minutes; ARGS= for a part)
 	$(BIN)/python tests/conformance/cadwyn.py $(ARGS)
 
+.PHONY: upstream
+upstream: build ## Report what another FastAPI release changes (VERSION=, default the newest; SINCE=, default ours; ARGS= for pytest)
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group upstream
+	$(BIN)/python tests/conformance/upstream.py $(addprefix --version ,$(VERSION)) $(addprefix --since ,$(SINCE)) \
+		--output target/upstream.md $(ARGS)
+
 .PHONY: bench
 bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and the README (ARGS=--peers: others too)
 	$(if $(filter --peers,$(ARGS)),$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers)

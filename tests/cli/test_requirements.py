@@ -200,7 +200,7 @@ def test_other_lines_are_not_listed(line: str) -> None:
 
 def test_settings_of_tools_are_told_from_requirements() -> None:
     text = '[project]\ndependencies = ["fastapi"]\n[tool.ruff.lint.isort]\nknown-third-party = ["fastapi"]\n'
-    assert [line for line, _ in listed("pyproject.toml", text)] == [4]
+    assert [line for line, _ in listed("pyproject.toml", text + '[tool.fastapi]\nentrypoint = "main:app"\n')] == [4]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def remarks_on(path: Path, source: bytes, names: Renaming) -> Iterator[Remark]:
         if header := re.match(r"\[+([^\]]+)\]", line):
             section = header[1].strip()
         content = line.strip()
-        if content.startswith("#"):
+        # `ferroapi run` reads this table, too.
+        if content.startswith(("#", "[tool.fastapi]")):
             continue
         is_setting = path.name in _SETTINGS and not _REQUIREMENT_SECTION.fullmatch(section) and setting.search(content)
         if command.search(content) or install.search(content) or is_setting:
