@@ -84,6 +84,8 @@ class CallNext(_core.ResponseMessages):
     _body: AsyncGenerator[Any, None] | None = None
     _is_read = False
     _reading: dict["asyncio.Task[Any]", _Reading] | None = None
+    _sent: anyio.Event | None = None
+    """Set when the response has been sent, once somebody waits for a message meanwhile."""
     _failures: list[BaseException] | None = None
     """What other errors than exceptions and cancellations came from downstream, once one call has ended so."""
     _is_cancelled = False
@@ -216,6 +218,8 @@ class CallNext(_core.ResponseMessages):
             return {"type": "http.disconnect"}
         task = running_task(self.loop)
         assert task is not None
+        if not self._is_alone(task):
+            return await self._receive_in_group()
         if self._reading is None:
             self._reading = {}
         reading = self._reading[task] = _Reading(task)
@@ -235,6 +239,31 @@ class CallNext(_core.ResponseMessages):
         await checkpoint_if_cancelled()
         return {"type": "http.disconnect"} if self.is_closed else message
 
+    def _is_alone(self, task: "asyncio.Task[Any]") -> bool:
+        """Tell whether no other task has had a turn since this one began, and none can cancel it."""
+        return (
+            getattr(task.get_coro(), "is_by_hand", False)
+            and scopes.current_scope(task) is None
+            and not task.cancelling()
+            and not self.is_sending_interrupted
+        )
+
+    async def _receive_in_group(self) -> Message:
+        """Receive as Starlette does: in as many turns of the event loop, and cancelled in the same ones."""
+        if self._sent is None:
+            self._sent = anyio.Event()
+        sent = self._sent
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                await sent.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait)
+            message = await self.request.wrapped_receive()
+            group.cancel_scope.cancel()
+        return {"type": "http.disconnect"} if self.is_closed else message
+
     def _end_reading(self, reading: _Reading, error: BaseException | None) -> bool:
         """End a wait for a message with `error`; tell whether that only says that it was called off."""
         assert self._reading is not None
@@ -251,7 +280,7 @@ class CallNext(_core.ResponseMessages):
 
     def is_over(self) -> bool:
         """Close, now that the response is sent; tell whether all is over and well, so that nothing is left to do."""
-        if self._reading or not self.settle():
+        if self._reading or self._sent is not None or not self.settle():
             return False
         # The generator holds this object: without it, what a request leaves behind is freed at once.
         self._body = None
@@ -331,6 +360,8 @@ class CallNext(_core.ResponseMessages):
     def _call_off(self) -> None:
         """Let nothing of what is downstream wait for a message, or for its turn to send one."""
         self.close()
+        if self._sent is not None:
+            self._sent.set()
         self.release()
         for task, reading in (self._reading or {}).items():
             if task not in _called_off:

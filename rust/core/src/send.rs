@@ -14,9 +14,7 @@ use crate::stream::Recorder;
 pub(crate) enum Pause {
     /// A cancel scope is entered: a task that was started inside may end it.
     Always,
-    /// Code of the application has run in the task of the sender.
-    IfSenderIsCancelled,
-    /// Code of the application has run below the middleware function.
+    /// Code of the application has run downstream of the middleware function, or in the task of the sender.
     IfAnyIsCancelled,
     /// No such code has run since the last message.
     IfKnown,

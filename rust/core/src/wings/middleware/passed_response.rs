@@ -66,7 +66,7 @@ impl PassedResponse {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any(), Pause::IfSenderIsCancelled)
+        deliver(self.send.bind(py), start_of(self.response.bind(py))?.as_any(), Pause::IfAnyIsCancelled)
     }
 
     /// Send a message from downstream on.

@@ -4,6 +4,7 @@
 //! Source: Starlette behaviour, the memory stream of `middleware.base.BaseHTTPMiddleware`.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -52,12 +53,16 @@ pub(crate) enum Taken {
     Closed,
 }
 
-/// What is on its state between the calls of an application downstream and one response.
+/// What is on its way between the calls of an application downstream and one response.
 #[pyclass(frozen, subclass, module = "ferroapi._core")]
 pub(crate) struct ResponseMessages {
     event_loop: Py<PyAny>,
     /// The task of the middleware function.
     host: Py<PyAny>,
+    /// The call that the middleware function is part of, where it is downstream of another one.
+    outer: Option<Py<SteppedTask>>,
+    /// Whether a cancellation was asked for: from then on, every message takes its turns of the event loop.
+    disturbed: AtomicBool,
     state: Locked<State>,
 }
 
@@ -92,13 +97,21 @@ impl ResponseMessages {
         event_loop: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let _ = (application, channels);
-        let host = wing_names::running_task(event_loop.py())?.call1((event_loop,))?.unbind();
-        Ok(Self { event_loop: event_loop.clone().unbind(), host, state: Locked::default() })
+        let host = wing_names::running_task(event_loop.py())?.call1((event_loop,))?;
+        let outer = if host.is_none() { None } else { steps_of(&host)? };
+        Ok(Self {
+            event_loop: event_loop.clone().unbind(),
+            host: host.unbind(),
+            outer,
+            disturbed: AtomicBool::new(false),
+            state: Locked::default(),
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         visit.call(&self.host)?;
+        visit.call(&self.outer)?;
         self.state.visit(|state| {
             state.calls.iter().try_for_each(|call| visit.call(call))?;
             state.finals.iter().try_for_each(|turn| visit.call(turn))?;
@@ -124,17 +137,17 @@ impl ResponseMessages {
         self.host.clone_ref(py)
     }
 
-    /// Whether the event loop has to go round before a message is taken, as it always does in `AnyIO`'s streams: the
-    /// middleware function is about to be cancelled.
+    /// Whether the event loop has to go round before a message is taken, as it always does in `AnyIO`'s streams: somebody
+    /// is about to be cancelled, or was.
     #[getter]
     fn is_taking_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.is_escaping() || self.is_host_cancelling(py)?))
+        guarded(|| Ok(self.is_escaping() || self.is_disturbed(py)?))
     }
 
     /// The same before a message is sent: the sender may be, too.
     #[getter]
     fn is_sending_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.is_escaping() || is_cancelling(self.host.bind(py))? || self.is_run_cancelling(py)?))
+        guarded(|| self.is_late(py, Pause::IfAnyIsCancelled))
     }
 
     /// Whether a call has ended by something else than an `Exception`, of which the task group does not know yet.
@@ -288,44 +301,57 @@ impl ResponseMessages {
 }
 
 impl ResponseMessages {
+    /// Whether the middleware function, or one around it, is about to be cancelled, or was.
+    fn is_disturbed(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.disturbed.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let is_disturbed = self.is_host_cancelling(py)?
+            || match self.surrounding(py) {
+                Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed(py)?,
+                None => false,
+            };
+        self.disturbed.fetch_or(is_disturbed, Ordering::Relaxed);
+        Ok(is_disturbed)
+    }
+
+    /// The messages of the middleware function around this one.
+    fn surrounding(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.outer.as_ref().and_then(|outer| outer.get().caller(py))
+    }
+
     /// Whether the middleware function is about to be cancelled.
     fn is_host_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        let host = self.host.bind(py);
-        if host.is_none() || is_cancelling(host)? {
-            return Ok(!host.is_none());
-        }
-        let coroutine = host.call_method0(intern!(py, "get_coro"))?;
-        Ok(coroutine.cast::<SteppedTask>().is_ok_and(|call| call.get().is_to_be_cancelled()))
+        let is_known = self.outer.as_ref().is_some_and(|outer| outer.get().is_to_be_cancelled());
+        Ok(is_known || is_cancelling(self.host.bind(py))?)
     }
 
     /// Whether a call of what is downstream is about to be cancelled.
     fn is_run_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.is_run_to_be_cancelled() {
-            return Ok(true);
-        }
+        let mut is_cancelled = self.is_run_to_be_cancelled();
         let mut index = 0;
-        while let Some(task) = self.state.with(|state| state.calls.get(index).map(|call| call.get().task(py))) {
-            if task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))? {
-                return Ok(true);
-            }
+        while let (false, Some(task)) =
+            (is_cancelled, self.state.with(|state| state.calls.get(index).map(|call| call.get().task(py))))
+        {
+            is_cancelled = task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))?;
             index += 1;
         }
-        Ok(false)
+        self.disturbed.fetch_or(is_cancelled, Ordering::Relaxed);
+        Ok(is_cancelled)
     }
 
-    /// Whether it is known that a cancellation of a call is on its state.
+    /// Whether it is known that a cancellation of a call is on its way.
     fn is_run_to_be_cancelled(&self) -> bool {
         self.state.with(|state| state.calls.iter().any(|call| call.get().is_to_be_cancelled()))
     }
 
     /// Whether a message waits for its turn.
     fn is_late(&self, py: Python<'_>, pause: Pause) -> PyResult<bool> {
-        match pause {
-            Pause::Always => Ok(true),
-            Pause::IfSenderIsCancelled => self.is_run_cancelling(py),
-            Pause::IfAnyIsCancelled => self.is_sending_interrupted(py),
-            Pause::IfKnown => Ok(self.is_run_to_be_cancelled()),
-        }
+        Ok(match pause {
+            Pause::Always => true,
+            Pause::IfAnyIsCancelled => self.is_escaping() || self.is_disturbed(py)? || self.is_run_cancelling(py)?,
+            Pause::IfKnown => self.disturbed.load(Ordering::Relaxed) || self.is_run_to_be_cancelled(),
+        })
     }
 
     fn future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -367,7 +393,8 @@ impl ResponseMessages {
     /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
     /// given its response, and may have been cancelled.
     pub(crate) fn poll(&self, py: Python<'_>, is_new: bool) -> PyResult<Taken> {
-        let is_interrupted = self.is_escaping() || (is_new && is_cancelling(self.host.bind(py))?);
+        let is_interrupted =
+            self.is_escaping() || if is_new { self.is_disturbed(py)? } else { self.disturbed.load(Ordering::Relaxed) };
         if is_interrupted { Ok(Taken::Nothing) } else { self.next(py) }
     }
 
@@ -419,6 +446,12 @@ impl ResponseMessages {
         }
         Ok(false)
     }
+}
+
+/// The call that a task makes the steps of.
+fn steps_of(task: &Bound<'_, PyAny>) -> PyResult<Option<Py<SteppedTask>>> {
+    let coroutine = task.call_method0(intern!(task.py(), "get_coro"))?;
+    Ok(coroutine.cast::<SteppedTask>().ok().map(|steps| steps.clone().unbind()))
 }
 
 /// What of this Python is given, where it is not raised.

@@ -107,7 +107,7 @@ impl SteppedTask {
 
     /// Whoever is told of the end.
     #[getter]
-    fn caller(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    pub(crate) fn caller(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.call.with(|call| call.caller.as_ref().map(|caller| caller.clone_ref(py)))
     }
 
