@@ -821,3 +821,6 @@ class HTTPProtocol:
 
     def expire(self) -> None:
         """Close the connection if its time is over."""
+
+def count_thread_values() -> int | None:
+    """How many values `threading.local` and extensions keep for this thread; none where that cannot be told."""

@@ -36,6 +36,8 @@ PYTHON = {
     "_cli.third_party": "",
     "_cli.discovery": "alias",
     "server": "_core _middleware.texts",
+    "testclient": "_beyond.testing.client _beyond.testing.async_client",
+    "_beyond.testing.*": "_core _beyond.testing.*",
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_core _witness routing _middleware.chain _engine.entrance _routing.dispatch _routing.table "

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 #[cfg(Py_3_12)]
 use pyo3::sync::PyOnceLock;
 use pyo3::sync::critical_section::with_critical_section;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType, PyTypeMethods};
+use pyo3::types::{PyDict, PyDictMethods, PyList, PyString, PyTuple, PyType, PyTypeMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, caught};
@@ -148,6 +148,16 @@ pub(crate) fn has_same_variables(context: &Bound<'_, PyAny>, other: &Bound<'_, P
     let found = variables(context);
     // A mapping of a context is never changed: setting a variable makes another one.
     !found.is_null() && found == variables(other)
+}
+
+/// How many values are kept for the current thread in the dictionary of its state.
+pub(crate) fn count_thread_values(py: Python<'_>) -> Option<usize> {
+    // SAFETY: `py` says that this thread is attached; the reference that is returned is borrowed, or null without an
+    // exception.
+    let values = unsafe { pyo3::ffi::PyThreadState_GetDict() };
+    // SAFETY: a null pointer is told from a reference by the function, which takes another one of its own.
+    let values = unsafe { Bound::from_borrowed_ptr_or_opt(py, values) }?;
+    values.cast::<PyDict>().ok().map(PyDictMethods::len)
 }
 
 /// Whether `object` is a coroutine made by `async def`, which `send` takes as it is.

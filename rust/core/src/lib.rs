@@ -79,6 +79,8 @@ mod _core {
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]
+    use crate::wings::testing::count_thread_values;
+    #[pymodule_export]
     use crate::wings::threads::{WorkQueue, use_borrowed_workers};
     #[pymodule_export]
     use crate::witness::{Witness, is_replaced};

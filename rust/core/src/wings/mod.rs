@@ -2,4 +2,5 @@
 
 pub(crate) mod middleware;
 pub(crate) mod server;
+pub(crate) mod testing;
 pub(crate) mod threads;

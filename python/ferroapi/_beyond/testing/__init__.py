@@ -1,0 +1,1 @@
+"""Clients for tests: Starlette's interface at a fraction of its cost, and one for tests that are coroutines."""
