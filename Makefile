@@ -207,6 +207,18 @@ wheel: build ## Build a manylinux wheel into dist/ and try it in an empty enviro
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_17 --interpreter $(BIN)/python --out dist
 	$(BIN)/python tests/packaging/check_distribution.py dist/*.whl
 
+.PHONY: wheels
+wheels: build ## Build a wheel into dist/ for each CPython that this machine has, and try each in an empty environment
+	rm -f dist/*.whl
+	@for name in python3.11 python3.12 python3.13 python3.14 python3.14t; do \
+		python=$$(command -v "$$name") && "$$python" -c 'import ensurepip' 2>/dev/null || { echo "$$name: not here"; continue; }; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --quiet --release --zig --compatibility manylinux_2_17 \
+			--interpreter "$$python" --out dist/"$$name" && \
+		"$$python" tests/packaging/check_distribution.py dist/"$$name"/*.whl && \
+		mv dist/"$$name"/*.whl dist/ && rmdir dist/"$$name" || exit 1; \
+	done
+	@ls dist
+
 .PHONY: sdist
 sdist: build ## Build the source distribution into dist/, install it with pip into an empty environment and serve a request
 	rm -f dist/*.tar.gz

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
 from typing import Any, ForwardRef, TypeVar
 
+from ferroapi._tracebacks import without_own_frames
 from ferroapi.exceptions import FastAPIDeprecationWarning
 
 FunctionType = TypeVar("FunctionType", bound=Callable[..., Any])
@@ -99,7 +100,11 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
                 owner = f"{type(args[0]).__name__}.{function.__name__}" if is_method else function.__name__
                 unknown = next(name for name in given if name not in known)
                 raise TypeError(f"{owner}() got an unexpected keyword argument {unknown!r}")
-            return function(*args, **given)
+            try:
+                return function(*args, **given)
+            except Exception as error:
+                error.__traceback__ = without_own_frames(error.__traceback__)
+                raise
 
         checked.__signature__ = _ExpandedSignature(function, options, defaults, widened)  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]

@@ -60,7 +60,7 @@ PYTHON = {
     "_threads.anyio_pool": "_core",
     "_models.silent": f"{FIELDS}",
     "_models.*": f"_core _models.* {FIELDS} {DEPENDENCIES}",
-    "_engine.*": f"_engine.* _models.* _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
+    "_engine.*": f"_engine.* _models.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
@@ -81,7 +81,7 @@ PYTHON = {
     "param_functions": "_imported params _options _signature _compat",
     "params": "_imported _options _signature _compat datastructures concurrency",
     "_options": "datastructures types utils",
-    "_signature": "exceptions",
+    "_signature": "_tracebacks exceptions",
     "_shown_errors": "_core",
     "exception_handlers": "_shown_errors exceptions encoders utils websockets types _core _witness",
     "_body_limit": "exception_handlers exceptions",

@@ -33,6 +33,7 @@ from ferroapi._engine.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi._engine.stream import stream_response
 from ferroapi._middleware import scopes
 from ferroapi._received import received
+from ferroapi._tracebacks import without_own_frames
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
@@ -438,12 +439,16 @@ async def answer_failure(
             await send(message)
 
     failing = _failing(failure)
-    if application is None:
-        await answer_as(failing, scope, receive, send_once)
-    else:
-        scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
-        with unlimited(scope):
-            await application._downstream(scope, receive, send_once)
+    try:
+        if application is None:
+            await answer_as(failing, scope, receive, send_once)
+        else:
+            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
+            with unlimited(scope):
+                await application._downstream(scope, receive, send_once)
+    except Exception as error:
+        error.__traceback__ = without_own_frames(error.__traceback__)
+        raise
 
 
 async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:
