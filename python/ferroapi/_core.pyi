@@ -347,7 +347,7 @@ class Answer:
         validate: Callable[..., Any],
         to_json: Callable[..., Any],
         options: dict[str, Any],
-        shape: Shape | None,
+        serializer: ModelSerializer | None,
         status: int | None,
     ) -> Answer:
         """Return what the serializer of a response model makes of what its validator has made."""
@@ -409,21 +409,21 @@ class Plan:
         """Tell whether nobody replaced what it stands for."""
 
 @final
-class Shape:
-    """A response model whose JSON is known beforehand, compiled: written without pydantic."""
-
-    def __new__(cls, recipe: Any, exclude_none: bool) -> Self:
-        """Compile a `ferroapi._models.model_serializer.NodeRecipe`.
-
-        Raises:
-            ValueError: the recipe has an unknown word, or lacks a part.
-        """
+class ModelSerializer:
+    """What writes the JSON of a response model in pydantic's place, where it is known beforehand."""
 
     def receive(self, value: Any) -> bytes | None:
         """Return the JSON of what an endpoint returned, None if pydantic must validate it first."""
 
     def write(self, value: Any) -> bytes | None:
         """Return the JSON of a validated value, None if pydantic must write it."""
+
+def plain_model(recipe: Any, exclude_none: bool) -> ModelSerializer:
+    """Compile a `ferroapi._models.model_serializer.TypeRecipe`.
+
+    Raises:
+        ValueError: the recipe has an unknown word, or lacks a part.
+    """
 
 @final
 class Awaitable:

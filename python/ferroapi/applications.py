@@ -25,11 +25,10 @@ from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
+from ferroapi._engine import stand_ins
 from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
-from ferroapi._middleware.chain import MiddlewareChain, rows_of_layers, serve_of
-from ferroapi._middleware.chain import explain as explain_middleware
 from ferroapi._operations import ForwardedOperations
 from ferroapi._options import (
     APPLICATION_DEFAULTS,
@@ -251,8 +250,8 @@ class FastAPI(ForwardedOperations, Starlette):
         self._judged_stack: ASGIApp | None = None
         self._layers = _core.Witness([])
         self._direct_router: routing.APIRouter | None = None
-        self._chain: MiddlewareChain | None = None
-        self._open_chain: MiddlewareChain | None = None
+        self._chain: stand_ins.Application | None = None
+        self._open_chain: stand_ins.Application | None = None
         self._handlers: tuple[Any, Any] | None = None
         self._downstream: ASGIApp = self.router
         self.setup()
@@ -372,7 +371,7 @@ class FastAPI(ForwardedOperations, Starlette):
             layer = layer.app
         # First: what is replaced from here on is seen.
         rows = chain(
-            rows_of_layers(layers),
+            stand_ins.middleware.rows(layers),
             *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router))),
         )
         self._layers = _core.Witness(list(rows))
@@ -382,7 +381,7 @@ class FastAPI(ForwardedOperations, Starlette):
         is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
         if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
             return
-        known = list(takewhile(serve_of, inner))
+        known = list(takewhile(stand_ins.middleware.knows, inner))
         downstream = inner[len(known) :]
         if is_whole:
             self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
@@ -392,12 +391,12 @@ class FastAPI(ForwardedOperations, Starlette):
             if is_whole:
                 PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
         elif not is_whole:
-            self._chain = MiddlewareChain(self, outer, known, downstream[0]) if downstream else None
+            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0]) if downstream else None
         elif downstream != innermost:
             PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
-            self._chain = MiddlewareChain(self, outer, known, downstream[0])
+            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
         elif known:
-            self._chain = MiddlewareChain(self, outer, known, self._serve_downstream)
+            self._chain = stand_ins.middleware.chain(self, outer, known, self._serve_downstream)
         else:
             self._downstream = stack
             self._direct_router = self.router
@@ -460,7 +459,7 @@ class FastAPI(ForwardedOperations, Starlette):
         return [*self._explain_middleware(), *explain(self.router)]
 
     def _explain_middleware(self) -> Iterator[Explanation]:
-        for name, reason in explain_middleware(each.cls for each in self.user_middleware):
+        for name, reason in stand_ins.middleware.explain(each.cls for each in self.user_middleware):
             reason = reason if self.max_body_size is None else "the body size is limited"
             yield Explanation(name, (), "python" if reason else "native", reason)
 

@@ -22,6 +22,7 @@ from uvicorn.protocols.utils import (
 
 from ferroapi import _core
 from ferroapi._middleware import texts
+from ferroapi._wings import OFF
 
 _PROXY_HEADERS_CALL = ProxyHeadersMiddleware.__call__
 
@@ -166,3 +167,10 @@ def __getattr__(name: str) -> Any:
     options = {**base.CONFIG_KWARGS, "http": HTTPProtocol}
     worker = globals()[name] = type(name, (base,), {"__module__": __name__, "CONFIG_KWARGS": options})
     return worker
+
+
+if "server" in OFF:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    # What uvicorn serves with by default.
+    globals()["HTTPProtocol"] = AutoHTTPProtocol

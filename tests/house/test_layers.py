@@ -35,18 +35,18 @@ PYTHON = {
     "_cli.rewrite": "",
     "_cli.third_party": "",
     "_cli.discovery": "alias",
-    "server": "_core _middleware.texts",
+    "server": "_core _middleware.texts _wings",
     "testclient": "_beyond.testing.client _beyond.testing.async_client",
     "_beyond.testing.*": "_core _beyond.testing.*",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "_core _witness routing _middleware.chain _engine.entrance _routing.dispatch _routing.table "
+    "applications": "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
     f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
     f"telemetry._* requests responses {SMALL}",
     "routing": f"_witness _routing.* _engine.* dependencies.* _operations _options _signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
-    "_middleware": "_core",
-    "_middleware.*": "_middleware.* _core _witness",
+    "_middleware": "_core _engine.stand_ins _middleware.*",
+    "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
     "_witness": "_core",
     "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
     "_routing.dispatch": "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
@@ -54,14 +54,16 @@ PYTHON = {
     "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
     f"{FIELDS} {SMALL}",
     "_engine.entrance": "_core",
-    "_wings": "_middleware _threads",
+    "_engine.known_values": "",
+    "_engine.stand_ins": f"_core _witness {FIELDS}",
+    "_wings": "_middleware _models _threads",
     "_threads": "_core",
     "_threads.workers": "_threads.anyio_pool",
     "_threads.anyio_pool": "_core",
-    "_models.silent": f"{FIELDS}",
-    "_models.*": f"_core _models.* {FIELDS} {DEPENDENCIES}",
-    "_engine.*": f"_engine.* _models.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
-    f"_routing.scope _witness _body_limit _form_limits _middleware.scopes telemetry._* sse encoders responses _core "
+    "_models": "_models.* _engine.stand_ins",
+    "_models.*": f"_core _models.* _engine.known_values {FIELDS}",
+    "_engine.*": f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
+    f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
     "sse": "openapi._descriptions",
@@ -119,7 +121,7 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "locked"),
     ("names", "ffi"),
-    ("awaitable", "attribute", "snapshot", "watched"),
+    ("awaitable", "attribute", "class_dicts", "snapshot", "watched"),
     ("witness",),
     ("scope",),
     ("serialize", "worker_thread", "teardown"),

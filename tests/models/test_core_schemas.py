@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, create_model, model_validato
 from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
-from ferroapi._models.model_serializer import response_shape
+from ferroapi._models.model_serializer import model_serializer
 from ferroapi._models.scalar import scalar_of
 from ferroapi._models.silent import is_copied_silently, is_validated_silently
 
@@ -52,7 +52,7 @@ def field_with(core_schema: Any) -> ModelField:
 
 
 READERS: list[Callable[[ModelField], Any]] = [
-    lambda field: response_shape(field, {"by_alias": True}),
+    lambda field: model_serializer(field, {"by_alias": True}),
     is_validated_silently,
     scalar_of,
 ]
@@ -102,7 +102,7 @@ def test_core_schema_of_more_models_in_models_than_frames_is_silent() -> None:
     field = ModelField(field_info=FieldInfo(annotation=within(250, lambda inner: inner)), name="field")
 
     assert is_validated_silently(field)
-    assert response_shape(field, {"by_alias": True}) is None
+    assert model_serializer(field, {"by_alias": True}) is None
 
 
 def _frames(call: Callable[[], Any]) -> int:

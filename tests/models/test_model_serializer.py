@@ -1,6 +1,6 @@
 """Compiled response models against pydantic's own validation and `to_json`, on the same values.
 
-A shape may always decline; what it writes must be pydantic's bytes, of values about which pydantic does not warn.
+A serializer may always decline; what it writes must be pydantic's bytes, of values about which pydantic does not warn.
 """
 
 import collections
@@ -48,7 +48,7 @@ from typing_extensions import TypedDict
 
 from ferroapi import FastAPI, _core
 from ferroapi._compat import ModelField
-from ferroapi._models import model_serializer as shapes
+from ferroapi._models import model_serializer as serializers
 from ferroapi.testclient import TestClient
 
 
@@ -108,21 +108,21 @@ def field_of(annotation: Any, config: ConfigDict | None = None) -> ModelField:
     return ModelField(field_info=FieldInfo(annotation=annotation), name="response", mode="serialization", config=config)
 
 
-def shape_of(annotation: Any, **options: Any) -> _core.Shape | None:
-    return shapes.response_shape(field_of(annotation), {"by_alias": True, **options})
+def serializer_of(annotation: Any, **options: Any) -> _core.ModelSerializer | None:
+    return serializers.model_serializer(field_of(annotation), {"by_alias": True, **options})
 
 
 Adapter = TypeAdapter[Any]
 
 
 def compare(annotation: Any, value: Any, **options: Any) -> tuple[bool, bool]:
-    """Return whether the shape took the value as it is, and once it was validated; assert that it took it rightly."""
+    """Return whether the serializer took the value as it is, and once it was validated; assert that it did rightly."""
     field = field_of(annotation)
     options = {"by_alias": True, **options}
-    shape = shapes.response_shape(field, options)
-    assert shape is not None
+    serializer = serializers.model_serializer(field, options)
+    assert serializer is not None
     validator = field._type_adapter
-    received = shape.receive(value)
+    received = serializer.receive(value)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -130,7 +130,7 @@ def compare(annotation: Any, value: Any, **options: Any) -> tuple[bool, bool]:
         except ValidationError:
             assert received is None
             return False, False
-        written = shape.write(validated)
+        written = serializer.write(validated)
         try:
             expected = validator.dump_json(validated, **options)
         except PydanticSerializationError:
@@ -463,29 +463,29 @@ class MoreStrict(Strict):
 )
 def test_shape_takes_what_validation_leaves_as_it_is(annotation: Any, value: Any, taken: tuple[bool, bool]) -> None:
     if isinstance(value, types.GeneratorType):
-        shape = shape_of(annotation)
-        assert shape is not None and shape.receive(value) is None
+        serializer = serializer_of(annotation)
+        assert serializer is not None and serializer.receive(value) is None
         assert len(list(value)) == 2, "a generator was used up"
         return
     assert compare(annotation, value) == taken
 
 
 def test_shape_leaves_a_model_with_an_outer_validator_to_validation() -> None:
-    shape = shape_of(Afterwards)
-    assert shape is not None
+    serializer = serializer_of(Afterwards)
+    assert serializer is not None
 
-    assert shape.receive(Afterwards(number=1)) is None
-    assert shape.write(Afterwards(number=1)) == b'{"number":2}'
+    assert serializer.receive(Afterwards(number=1)) is None
+    assert serializer.write(Afterwards(number=1)) == b'{"number":2}'
 
 
 def test_shape_of_any_leaves_a_value_within_itself_to_pydantic() -> None:
-    shape = shape_of(Any)
-    assert shape is not None
+    serializer = serializer_of(Any)
+    assert serializer is not None
     endless: list[Any] = []
     endless.append(endless)
 
-    assert shape.receive(endless) is None
-    assert shape.receive({"a": endless}) is None
+    assert serializer.receive(endless) is None
+    assert serializer.receive({"a": endless}) is None
 
 
 class Recursive(BaseModel):
@@ -616,12 +616,12 @@ def deep() -> Any:
     ids=lambda annotation: getattr(annotation, "__name__", repr(annotation)[:40]),
 )
 def test_shape_is_none_where_only_pydantic_knows(annotation: Any) -> None:
-    assert shape_of(annotation) is None
+    assert serializer_of(annotation) is None
 
 
 @pytest.mark.parametrize("option", ["exclude_unset", "exclude_defaults", "include", "exclude"])
 def test_shape_is_none_for_options_that_look_at_the_instance(option: str) -> None:
-    assert shape_of(Inner, **{option: True}) is None
+    assert serializer_of(Inner, **{option: True}) is None
 
 
 def test_shape_is_none_where_a_plugin_watches_or_a_field_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -631,8 +631,8 @@ def test_shape_is_none_where_a_plugin_watches_or_a_field_has_settings(monkeypatc
     stand_in = types.SimpleNamespace(validator=watched, serializer=adapter.serializer, core_schema=adapter.core_schema)
     monkeypatch.setitem(field.__dict__, "_type_adapter", stand_in)
 
-    assert shapes.response_shape(field, {"by_alias": True}) is None
-    assert shapes.response_shape(field_of(str, ConfigDict(str_to_upper=True)), {"by_alias": True}) is None
+    assert serializers.model_serializer(field, {"by_alias": True}) is None
+    assert serializers.model_serializer(field_of(str, ConfigDict(str_to_upper=True)), {"by_alias": True}) is None
 
 
 class Slotted:
@@ -751,12 +751,12 @@ class Looked(Mapping[str, Any], Counting):
     "kind", [WithProperty, WithFallback, WithLookup, WithMask, WithData, Looked], ids=lambda kind: kind.__name__
 )
 def test_shape_does_not_touch_objects_that_would_notice(kind: type[Any]) -> None:
-    shape = shape_of(list[Inner])
-    assert shape is not None
+    serializer = serializer_of(list[Inner])
+    assert serializer is not None
     value = kind()
     Counting.reads.clear()
 
-    assert shape.receive([value]) is None
+    assert serializer.receive([value]) is None
     assert not +Counting.reads
     assert compare(list[Inner], [value]) == (False, True)
 
@@ -828,7 +828,7 @@ class Recipe:
 )
 def test_shape_refuses_a_recipe_that_says_nothing(recipe: Recipe) -> None:
     with pytest.raises(ValueError, match=r"unknown (type|choice)"):
-        _core.Shape(recipe, False)
+        _core.plain_model(recipe, False)
 
 
 def test_shape_answers_requests() -> None:

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from ferroapi._compat import ModelField
 from ferroapi._core import Scalar
-from ferroapi._engine import graph
+from ferroapi._engine import stand_ins
 from ferroapi._models.scalar import scalar_of
 
 from ..core.asgi import Answer, ask, http_scope
@@ -118,7 +118,7 @@ def test_text_is_read_as_pydantic_reads_it(parameter: tuple[Any, str, dict[str, 
     found = []
     for framework, reads in (("ferroapi", True), ("ferroapi", False), ("fastapi", True)):
         received: list[str] = []
-        hidden = nullcontext() if reads else mock.patch.object(graph, "scalar_of", return_value=None)
+        hidden = nullcontext() if reads else mock.patch.object(stand_ins, "scalar_of", return_value=None)
         with hidden:
             found.append(answers(built(framework, parameter, received), marker, texts, received))
     for text, native, validated, theirs in zip(texts, *found, strict=True):

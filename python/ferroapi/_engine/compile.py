@@ -15,12 +15,12 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ferroapi import _core
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
+from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe
 from ferroapi._engine.graph import Graph, is_plain_field, parts_of
 from ferroapi._engine.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.source import source_of
-from ferroapi._models.model_serializer import response_shape
 from ferroapi._witness import Part
 from ferroapi.dependencies.models import (
     Dependant,
@@ -259,7 +259,7 @@ def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
             options={**given, "by_alias": recipe.by_alias},
-            shape=response_shape(recipe.field, recipe.serialization),
+            serializer=stand_ins.model_serializer(recipe.field, recipe.serialization),
             status=status,
         )
         return model, Part.MODEL

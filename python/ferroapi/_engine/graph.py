@@ -14,10 +14,10 @@ from pydantic import PydanticUserError
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
 from ferroapi._core import Absent, BodyKind, CallKind, Credentials, Lifetime, Node, Parameter, Source, Special, Step
+from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe
 from ferroapi._engine.branch import is_same_branch
-from ferroapi._models.scalar import scalar_of
-from ferroapi._models.silent import is_generator_function, is_immutable, is_validated_silently
+from ferroapi._engine.known_values import is_generator_function, is_immutable
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
@@ -229,7 +229,7 @@ def _is_form_value(facts: RequestField) -> bool:
 def _is_silent(dependant: Dependant) -> bool:
     """Whether nothing of the application's runs while the arguments that come from the request are made."""
     fields = (*_parameters(dependant), *dependant.body_params)
-    return all(is_plain_field(each) and is_validated_silently(each) for each in fields)
+    return all(is_plain_field(each) and stand_ins.is_validated_silently(each) for each in fields)
 
 
 def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
@@ -352,7 +352,7 @@ def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool
         many=many,
         absent=_absent(model_field),
         validate=model_field._type_adapter.validator.validate_python,
-        scalar=scalar_of(model_field) if is_text and not many else None,
+        scalar=stand_ins.scalar_of(model_field) if is_text and not many else None,
         field=model_field,
     )
 

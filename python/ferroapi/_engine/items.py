@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from ferroapi._compat.v2 import _located
+from ferroapi._engine import stand_ins
 from ferroapi._engine.context import DescribeEndpoint
 from ferroapi._engine.graph import is_plain_field
 from ferroapi._engine.response import ResponseRecipe
-from ferroapi._models.model_serializer import response_shape
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import ResponseValidationError
 from ferroapi.sse import ServerSentEvent, format_sse_event
@@ -78,13 +78,13 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
         return _by_methods(field, keywords)
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
-    shape = response_shape(field, keywords)
+    serializer = stand_ins.model_serializer(field, keywords)
     options = {name: value for name, value in keywords.items() if value not in (None, False)}
     options["by_alias"] = recipe.by_alias
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
-        if shape is not None and (written := shape.receive(item)) is not None:
-            return written
+        if serializer is not None and (line := serializer.receive(item)) is not None:
+            return line
         try:
             value = validate(item, from_attributes=True)
         except ValidationError as error:

@@ -24,6 +24,7 @@ from ferroapi import _core, background
 from ferroapi._body_limit import unlimited
 from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _located
+from ferroapi._engine import stand_ins
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
@@ -31,7 +32,6 @@ from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
 from ferroapi._engine.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi._engine.stream import stream_response
-from ferroapi._middleware import scopes
 from ferroapi._received import received
 from ferroapi._tracebacks import without_own_frames
 from ferroapi._witness import Part
@@ -301,7 +301,7 @@ class Unscoped:
 
     def is_left(self) -> bool:
         """Tell whether the task has left all that it has entered inside."""
-        return scopes.current_scope(self._task) is None
+        return stand_ins.is_unscoped(self._task)
 
     def __exit__(self, *exception: Any) -> None:
         if asyncio.current_task() is not self._task:
@@ -313,13 +313,10 @@ class Unscoped:
 def enter_scope() -> CancelScope | Unscoped:
     """Return an entered cancel scope; its shield is raised while an async generator ends."""
     try:
-        task = asyncio.current_task() if scopes.IS_KNOWN else None
+        task = asyncio.current_task()
     except RuntimeError:  # another event loop than asyncio's
         task = None
-    if task is None or isinstance(task.get_coro(), _core.SteppedTask) or scopes.current_scope(task) is not None:
-        return CancelScope().__enter__()
-    # A task that the engine steps itself may get a scope around it later; any other has none, and gets none.
-    return Unscoped(task)
+    return Unscoped(task) if task is not None and stand_ins.is_unscoped(task) else CancelScope().__enter__()
 
 
 async def close_async(generator: Any, scope: CancelScope | Unscoped) -> bool:

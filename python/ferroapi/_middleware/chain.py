@@ -20,6 +20,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._engine import stand_ins
 from ferroapi._middleware import scopes, texts
 from ferroapi._middleware.call_next import Application, CallNext
 from ferroapi._middleware.headers import header
@@ -231,3 +232,6 @@ class MiddlewareChain:
             around.app = app
             app = around
         await app(scope, receive, send_once)
+
+
+MIDDLEWARE = stand_ins.Middleware(serve_of, rows_of_layers, MiddlewareChain, explain)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from ferroapi import _core
+
 _backend: Any = None
 _states: Any = None
 IS_KNOWN = False
@@ -29,6 +31,11 @@ def current_scope(task: Task) -> Scope | None:
     """Return the innermost scope that a task has entered."""
     state = _states.get(task)
     return None if state is None else state.cancel_scope
+
+
+def is_unscoped(task: Task) -> bool:
+    """Tell whether a task has entered no scope, and is none that `adopt` may give one to later."""
+    return not isinstance(task.get_coro(), _core.SteppedTask) and current_scope(task) is None
 
 
 def adopt(task: Task, host: Task, since: Scope | None) -> Scope:

@@ -1,4 +1,4 @@
-"""A response model's core schema becomes a `_core.Shape`, if its JSON is known beforehand; `compile` asks for it once.
+"""A response model's core schema becomes a `_core.ModelSerializer`, if its JSON is known beforehand; asked once.
 
 A schema says how values are validated and written. Whatever in one is not known here leaves the model to pydantic.
 """
@@ -89,12 +89,12 @@ _VALIDATING_CONFIG = {
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRecipe:
-    """One type, as `_core.Shape` takes it."""
+class TypeRecipe:
+    """One type, as `_core.ModelSerializer` takes it."""
 
     kind: str
     identity: bool
-    items: "list[NodeRecipe]" = field(default_factory=list)
+    items: "list[TypeRecipe]" = field(default_factory=list)
     choices: list[tuple[Any, Any]] = field(default_factory=list)
     model: "ModelRecipe | None" = None
 
@@ -117,7 +117,7 @@ class FieldRecipe:
     name: str
     sources: list[str]
     key: str
-    node: NodeRecipe
+    node: TypeRecipe
     has_default: bool
     default: Any
     is_excluded: bool
@@ -127,11 +127,11 @@ class _Unknown(Exception):
     """A schema says something of which is not known what pydantic makes of it."""
 
 
-def response_shape(model_field: ModelField, serialization: Mapping[str, Any]) -> "_core.Shape | None":
+def model_serializer(field: ModelField, serialization: Mapping[str, Any]) -> "_core.ModelSerializer | None":
     """Compile the response model of a route, written with these keywords; None if only pydantic can write it."""
-    adapter = model_field._type_adapter
+    adapter = field._type_adapter
     options = {name for name, value in serialization.items() if value not in (None, False)}
-    if model_field.config or is_watched(adapter) or type(adapter.serializer) is not SchemaSerializer:
+    if field.config or is_watched(adapter) or type(adapter.serializer) is not SchemaSerializer:
         return None
     if not options <= {"by_alias", "exclude_none"}:
         return None
@@ -139,10 +139,10 @@ def response_shape(model_field: ModelField, serialization: Mapping[str, Any]) ->
         recipe = _Walk(by_alias=bool(serialization.get("by_alias"))).recipe_of(adapter.core_schema)
     except _Unknown:
         return None
-    return _core.Shape(recipe, "exclude_none" in options)
+    return _core.plain_model(recipe, "exclude_none" in options)
 
 
-_Step = Generator[Any, NodeRecipe, NodeRecipe]
+_Step = Generator[Any, TypeRecipe, TypeRecipe]
 """Makes the recipe of a type: yields the schema of each type inside, and is sent its recipe."""
 
 
@@ -157,7 +157,7 @@ class _Walk:
         self.by_alias = by_alias
         self.definitions: dict[str, Mapping[str, Any]] = {}
 
-    def recipe_of(self, schema: Any) -> NodeRecipe:
+    def recipe_of(self, schema: Any) -> TypeRecipe:
         """Return the recipe of a type.
 
         Raises:
@@ -171,7 +171,7 @@ class _Walk:
             except StopIteration as done:
                 steps.pop()
                 if not steps:
-                    recipe: NodeRecipe = done.value
+                    recipe: TypeRecipe = done.value
                     return recipe
                 resume = partial(steps[-1].send, done.value)
             except _Unknown:
@@ -200,7 +200,7 @@ class _Walk:
         if kind == "model":
             return (yield from self._model(schema))
         if kind in _PLAIN:
-            return NodeRecipe(kind, _identity(schema, *_PLAIN[kind]))
+            return TypeRecipe(kind, _identity(schema, *_PLAIN[kind]))
         if kind in _CONTAINERS:
             return (yield from self._container(kind, schema, _identity(schema, *_CONTAINERS[kind])))
         raise _Unknown
@@ -211,12 +211,12 @@ class _Walk:
             return inner if identity else _validated(inner)
         if kind == "enum":
             members = _members(_said(schema, "cls", type), _said(schema, "members", list))
-            return NodeRecipe(kind, identity, choices=list(members))
+            return TypeRecipe(kind, identity, choices=list(members))
         if kind == "literal":
             expected = _said(schema, "expected", list)
             if not all(type(each) in (str, int) and _is_writable(each) for each in expected):
                 raise _Unknown
-            return NodeRecipe(kind, identity, choices=[(each, each) for each in expected])
+            return TypeRecipe(kind, identity, choices=[(each, each) for each in expected])
         if kind == "nullable":
             inside = [schema.get("schema")]
         elif kind == "dict":
@@ -232,7 +232,7 @@ class _Walk:
         items = []
         for each in inside:
             items.append((yield each))
-        return NodeRecipe(kind, identity and all(each.identity for each in items), items)
+        return TypeRecipe(kind, identity and all(each.identity for each in items), items)
 
     def _model(self, schema: Mapping[str, Any]) -> _Step:
         config: Mapping[str, Any] = _said({"config": {}, **schema}, "config", dict)
@@ -268,9 +268,9 @@ class _Walk:
         # An `__init__` of its own is called for a dict, and for nothing else.
         takes_dicts = is_made_plainly and not schema.get("custom_init")
         recipe = ModelRecipe(model, keeps_instances, is_open, takes_dicts, fields)
-        return NodeRecipe("model", keeps_instances or is_open or takes_dicts, model=recipe)
+        return TypeRecipe("model", keeps_instances or is_open or takes_dicts, model=recipe)
 
-    def _field(self, name: str, schema: Any, *, by_name: bool) -> Generator[Any, NodeRecipe, FieldRecipe]:
+    def _field(self, name: str, schema: Any, *, by_name: bool) -> Generator[Any, TypeRecipe, FieldRecipe]:
         inner = _said(schema, "schema", dict)
         if not schema.keys() <= _FIELD_KEYS or schema.get("serialization_exclude_if") is not None:
             raise _Unknown
@@ -284,7 +284,7 @@ class _Walk:
             # A field that is never written may be of any type.
             if not is_excluded:
                 raise
-            node = NodeRecipe("any", identity=False)
+            node = TypeRecipe("any", identity=False)
         key = schema.get("serialization_alias", name) if self.by_alias else name
         if not (isinstance(name, str) and isinstance(key, str)):
             raise _Unknown
@@ -324,9 +324,9 @@ def _identity(schema: Mapping[str, Any], harmless: set[str], validating: set[str
     return said <= harmless
 
 
-def _validated(node: NodeRecipe) -> NodeRecipe:
+def _validated(node: TypeRecipe) -> TypeRecipe:
     """Return the same type for values that a function has to see first."""
-    return NodeRecipe(node.kind, identity=False, items=node.items, choices=node.choices, model=node.model)
+    return TypeRecipe(node.kind, identity=False, items=node.items, choices=node.choices, model=node.model)
 
 
 def _members(model: type[Enum], members: list[Any]) -> Iterator[tuple[Any, Any]]:

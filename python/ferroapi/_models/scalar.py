@@ -23,10 +23,10 @@ _SAID: dict[str, set[str]] = {"str": set(), "bool": set(), "int": _BOUNDS, "floa
 """The types of which a text is read, with what a schema may say besides."""
 
 
-def scalar_of(model_field: ModelField) -> _core.Scalar | None:
+def scalar_of(field: ModelField) -> _core.Scalar | None:
     """Return what a text of this field stands for, None if only pydantic knows."""
-    adapter = model_field._type_adapter
-    if model_field.config or is_watched(adapter):
+    adapter = field._type_adapter
+    if field.config or is_watched(adapter):
         return None
     return _read(adapter.core_schema)
 

@@ -5,26 +5,18 @@ what may be done without pydantic. Whatever is not known here is taken for such 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
-from functools import partial
-from inspect import CO_GENERATOR
 from types import FunctionType, MethodType
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaValidator
 
 from ferroapi._compat import ModelField
+from ferroapi._engine.known_values import SCALARS, is_immutable
 
-_SCALARS = frozenset(
-    (type(None), bool, int, float, complex, str, bytes, Decimal, UUID, date, datetime, time, timedelta)
-)
 _CONTAINERS = frozenset((list, tuple, set, frozenset))
-_FACTORIES = frozenset((*_SCALARS, *_CONTAINERS, dict))
-_COPIES = "__deepcopy__" if hasattr(Enum, "__deepcopy__") else "__reduce_ex__"
+_FACTORIES = frozenset((*SCALARS, *_CONTAINERS, dict))
 _LIBRARIES = ("pydantic", "pydantic_core", "ferroapi")
 
 _INNER: dict[str, tuple[str, ...]] = {
@@ -70,13 +62,6 @@ def _is_default_silent(field: ModelField) -> bool:
     return info.default_factory in _FACTORIES if info.default_factory is not None else is_copied_silently(info.default)
 
 
-def is_immutable(value: Any) -> bool:
-    """Whether a copy of a value is the value itself, which nobody can tell otherwise."""
-    if isinstance(value, Enum):
-        return getattr(type(value), _COPIES, None) is getattr(Enum, _COPIES)
-    return type(value) in _SCALARS
-
-
 def is_copied_silently(value: Any) -> bool:
     """Whether `deepcopy` of a value runs no code of the application's."""
     waiting, seen = [value], set()
@@ -95,17 +80,6 @@ def is_made_silently(model: type[Any]) -> bool:
     """Whether nothing of the application's runs when an instance is made by pydantic, or given up."""
     makers = [base for base in model.__mro__ if "__new__" in base.__dict__]
     return (makers[0] is object or makers[0].__module__ == "sqlmodel.main") and not hasattr(model, "__del__")
-
-
-def is_generator_function(call: Any) -> bool:
-    """Whether calling makes a generator, and runs nothing of it: a wrapper around such a function runs its own code."""
-    while isinstance(call, partial):
-        call = call.func
-    if isinstance(call, MethodType):
-        call = call.__func__
-    elif not isinstance(call, FunctionType):
-        call = type(call).__call__
-    return isinstance(call, FunctionType) and bool(call.__code__.co_flags & CO_GENERATOR)
 
 
 def _is_silent(schema: Any) -> bool:
@@ -144,7 +118,7 @@ def _is_setting_silent(key: str, value: Any) -> bool:
         case "default_factory":
             return value in _FACTORIES
         case "expected" | "members":
-            return isinstance(value, list) and all(type(getattr(each, "value", each)) in _SCALARS for each in value)
+            return isinstance(value, list) and all(type(getattr(each, "value", each)) in SCALARS for each in value)
         case "custom_init" | "post_init":
             return not value
         case _:

@@ -8,10 +8,11 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
+use crate::class_dicts::keeps_its_class;
 use crate::error::{Error, guarded};
 use crate::plan::{Plan, Render};
 use crate::respond::{Content, Ready, carries_body, check_response};
-use crate::serialize::shape::{self, Shaped};
+use crate::serialize::model::Serialized;
 use crate::solve::Solver;
 use crate::{ffi, names, observer, serialize, validate};
 
@@ -29,8 +30,8 @@ pub(crate) enum Answer {
 pub(crate) enum Received {
     /// Its JSON: nothing of the application's runs between validating and writing it.
     Written(Vec<u8>),
-    /// What is to be written, by the model's shape if it may be one that is known.
-    Valid { value: Py<PyAny>, is_shaped: bool },
+    /// What is to be written, by the model's serializer if it may be one that is known.
+    Valid { value: Py<PyAny>, may_be_plain: bool },
     /// The errors that it is refused for.
     Refused(Py<PyAny>),
 }
@@ -44,16 +45,16 @@ fn receive<'py>(
     result: &Bound<'py, PyAny>,
     call: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Option<Received>> {
-    let Render::Model { validate, shape, .. } = render else { return Ok(None) };
+    let Render::Model { validate, serializer, .. } = render else { return Ok(None) };
     let py = result.py();
-    let shaped = shape.as_ref().map_or(Shaped::Unexpected, |shape| shape.get().receive(result));
-    if let Shaped::Written(body) = shaped {
+    let serialized = serializer.as_ref().map_or(Serialized::NotPlain, |serializer| serializer.get().receive(result));
+    if let Serialized::Done(body) = serialized {
         return Ok(Some(Received::Written(body)));
     }
     match call(validate.bind(py)) {
         Ok(value) => {
-            let is_shaped = matches!(shaped, Shaped::Unvalidated);
-            Ok(Some(Received::Valid { value: value.unbind(), is_shaped }))
+            let may_be_plain = matches!(serialized, Serialized::Unvalidated);
+            Ok(Some(Received::Valid { value: value.unbind(), may_be_plain }))
         }
         Err(error) if error.is_instance(py, names::validation_error(py)?) => {
             let arguments = (py.None(), error.into_value(py), ("response",));
@@ -192,9 +193,9 @@ fn model_answer<T>(
     match (render, received) {
         (_, Some(Received::Written(body))) => written(Content::Written(body)),
         (_, Some(Received::Refused(errors))) => Err(refused(py, plan, solver, &errors, result)),
-        (Render::Model { to_json, options, values, shape, .. }, Some(Received::Valid { value, is_shaped })) => {
-            let shape = shape.as_ref().filter(|_| is_shaped);
-            if let Some(body) = shape.and_then(|shape| shape.get().write(value.bind(py))) {
+        (Render::Model { to_json, options, values, serializer, .. }, Some(Received::Valid { value, may_be_plain })) => {
+            let serializer = serializer.as_ref().filter(|_| may_be_plain);
+            if let Some(body) = serializer.and_then(|serializer| serializer.get().write(value.bind(py))) {
                 return written(Content::Written(body));
             }
             let mut arguments: SmallVec<[Py<PyAny>; 8]> = SmallVec::new();
@@ -218,7 +219,7 @@ fn is_data(object: &Bound<'_, PyAny>) -> bool {
 fn is_no_response(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     let class = object.get_type();
     let response = names::response(object.py())?;
-    Ok(!class.mro().iter_borrowed().any(|base| base.is(response)) && shape::keeps_its_class(&class)?)
+    Ok(!class.mro().iter_borrowed().any(|base| base.is(response)) && keeps_its_class(&class)?)
 }
 
 /// A response that the endpoint made itself.

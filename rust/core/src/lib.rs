@@ -4,6 +4,7 @@ mod answer;
 mod attribute;
 mod awaitable;
 mod body;
+mod class_dicts;
 mod connection;
 mod credentials;
 mod drive;
@@ -63,7 +64,7 @@ mod _core {
     #[pymodule_export]
     use crate::respond::check_start;
     #[pymodule_export]
-    use crate::serialize::shape::Shape;
+    use crate::serialize::model::ModelSerializer;
     #[pymodule_export]
     use crate::snapshot::Snapshot;
     #[pymodule_export]
@@ -76,6 +77,8 @@ mod _core {
     use crate::wings::middleware::cross_origin::{CrossOriginSend, cross_origin};
     #[pymodule_export]
     use crate::wings::middleware::{ResponseMessages, SteppedTask, pass_response_on, use_middleware_chain};
+    #[pymodule_export]
+    use crate::wings::models::plain_model;
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]

@@ -178,14 +178,14 @@ fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
             media_type = text;
             Render::Text
         }
-        declared::Render::Model { validate, to_json, options, shape } => {
+        declared::Render::Model { validate, to_json, options, serializer } => {
             let options = options.bind(py);
             Render::Model {
                 validate: validate.clone_ref(py),
                 to_json: to_json.clone_ref(py),
                 options: PyTuple::new(py, options.keys())?.unbind(),
                 values: options.values().iter().map(Bound::unbind).collect(),
-                shape: shape.as_ref().map(|shape| shape.clone_ref(py)),
+                serializer: serializer.as_ref().map(|serializer| serializer.clone_ref(py)),
             }
         }
     };

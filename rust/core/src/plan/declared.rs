@@ -9,7 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::dependency::{self, Credentials, Kind};
 use super::param;
-use crate::serialize::shape::Shape;
+use crate::serialize::model::ModelSerializer;
 use crate::teardown::Lifetime;
 
 /// Where a value is read from.
@@ -350,7 +350,7 @@ impl Node {
 #[derive(Debug)]
 pub(super) enum Render {
     Json,
-    Model { validate: Py<PyAny>, to_json: Py<PyAny>, options: Py<PyDict>, shape: Option<Py<Shape>> },
+    Model { validate: Py<PyAny>, to_json: Py<PyAny>, options: Py<PyDict>, serializer: Option<Py<ModelSerializer>> },
     Text { media_type: Vec<u8> },
     General,
     Response { sends_stream: bool },
@@ -375,18 +375,18 @@ impl Answer {
         Self { render: Render::Json, status }
     }
 
-    /// The JSON that the serializer of a response model makes of what its validator has made; with a `shape`, the same
+    /// The JSON that the serializer of a response model makes of what its validator has made; with a `serializer`, the same
     /// without either.
     #[staticmethod]
-    #[pyo3(signature = (*, validate, to_json, options, shape, status))]
+    #[pyo3(signature = (*, validate, to_json, options, serializer, status))]
     fn model(
         validate: Py<PyAny>,
         to_json: Py<PyAny>,
         options: Py<PyDict>,
-        shape: Option<Py<Shape>>,
+        serializer: Option<Py<ModelSerializer>>,
         status: Option<u16>,
     ) -> Self {
-        Self { render: Render::Model { validate, to_json, options, shape }, status }
+        Self { render: Render::Model { validate, to_json, options, serializer }, status }
     }
 
     /// A text response of Starlette's.
@@ -424,10 +424,10 @@ impl Answer {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Render::Model { validate, to_json, options, shape } = &self.render else { return Ok(()) };
+        let Render::Model { validate, to_json, options, serializer } = &self.render else { return Ok(()) };
         visit.call(validate)?;
         visit.call(to_json)?;
         visit.call(options)?;
-        visit.call(shape)
+        visit.call(serializer)
     }
 }

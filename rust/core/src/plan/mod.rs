@@ -17,7 +17,7 @@ use overrides::{Lookup, Variants};
 use param::Scalar;
 
 use crate::attribute::Attribute;
-use crate::serialize::shape::Shape;
+use crate::serialize::model::ModelSerializer;
 use crate::snapshot::Snapshot;
 use crate::witness::{Parts, Witness};
 use crate::worker_thread::ShortCalls;
@@ -86,7 +86,7 @@ pub(crate) enum Render {
         options: Py<PyTuple>,
         values: Vec<Py<PyAny>>,
         /// What writes it without pydantic, for a model whose JSON is known beforehand.
-        shape: Option<Py<Shape>>,
+        serializer: Option<Py<ModelSerializer>>,
     },
     /// A text response of Starlette's; what is not a `str` is made by Python.
     Text,

@@ -69,10 +69,10 @@ impl Plan {
         }
         self.variants.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
-        if let Render::Model { validate, to_json, values, shape, .. } = &self.answer.render {
+        if let Render::Model { validate, to_json, values, serializer, .. } = &self.answer.render {
             visit.call(validate)?;
             visit.call(to_json)?;
-            visit.call(shape)?;
+            visit.call(serializer)?;
             values.iter().try_for_each(|value| visit.call(value))?;
         }
         Ok(())

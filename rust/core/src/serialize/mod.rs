@@ -4,8 +4,8 @@
 mod container;
 mod fallback;
 mod keys;
+pub(crate) mod model;
 mod scalar;
-pub(crate) mod shape;
 mod sink;
 mod temporal;
 mod text;

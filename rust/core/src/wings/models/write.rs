@@ -1,12 +1,12 @@
 //! The walk over a value beside its type: what is valid and written, until the first thing that is not as expected.
-//! Runs no code of the application's: what would, is a surprise.
+//! Runs no code of the application's: what would, is not plain.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 use pyo3::{CastError, PyTypeCheck};
 
 use super::classes::{Access, Classes, Read};
-use super::{Field, Kind, Model, Node, moment, scalar};
+use super::{Field, Model, PlainType, TypeKind, moment, scalar};
 use crate::ffi;
 
 /// Room for a small answer, in bytes.
@@ -15,19 +15,19 @@ const FIRST_CAPACITY: usize = 1024;
 const DEEPEST: usize = 32;
 
 /// Something is not as expected; pydantic says what.
-pub(super) struct Surprise;
+pub(super) struct NotPlain;
 
-pub(super) type Written = Result<(), Surprise>;
+pub(super) type Done = Result<(), NotPlain>;
 
-impl From<PyErr> for Surprise {
+impl From<PyErr> for NotPlain {
     fn from(_: PyErr) -> Self {
-        Surprise
+        NotPlain
     }
 }
 
-impl From<CastError<'_, '_>> for Surprise {
+impl From<CastError<'_, '_>> for NotPlain {
     fn from(_: CastError<'_, '_>) -> Self {
-        Surprise
+        NotPlain
     }
 }
 
@@ -35,65 +35,65 @@ impl From<CastError<'_, '_>> for Surprise {
 #[inline]
 pub(super) fn exact<'any, 'py, T: PyTypeCheck + pyo3::PyTypeInfo>(
     value: &'any Bound<'py, PyAny>,
-) -> Result<&'any Bound<'py, T>, Surprise> {
-    value.cast_exact::<T>().map_err(|_| Surprise)
+) -> Result<&'any Bound<'py, T>, NotPlain> {
+    value.cast_exact::<T>().map_err(|_| NotPlain)
 }
 
 /// What is written so far, and what was learned about classes on the way.
-pub(super) struct Writer<'shape, 'py> {
+pub(super) struct Writer<'model, 'py> {
     pub(super) out: Vec<u8>,
-    /// Whether the surprise was met in something that validation does not change.
+    /// Whether what is not plain was met in something that validation does not change.
     pub(super) was_valid: bool,
     exclude_none: bool,
-    classes: Classes<'shape, 'py>,
+    classes: Classes<'model, 'py>,
 }
 
-impl<'shape, 'py> Writer<'shape, 'py> {
+impl<'model, 'py> Writer<'model, 'py> {
     pub(super) fn new(exclude_none: bool) -> Self {
         let out = Vec::with_capacity(FIRST_CAPACITY);
         Writer { out, was_valid: false, exclude_none, classes: Classes::default() }
     }
 
     /// Writes a value; `VALID` says that it was validated, and otherwise it must be such that validation keeps it.
-    pub(super) fn write<const VALID: bool>(&mut self, node: &'shape Node, value: &Bound<'py, PyAny>) -> Written {
+    pub(super) fn write<const VALID: bool>(&mut self, node: &'model PlainType, value: &Bound<'py, PyAny>) -> Done {
         if !VALID && !node.identity {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         let out = &mut self.out;
         match &node.kind {
-            Kind::Str => scalar::text(value, out),
-            Kind::Int => scalar::integer(value, out),
-            Kind::Float => scalar::float(value, out),
-            Kind::Bool => scalar::boolean(value, out),
-            Kind::Nullable(inner) => {
+            TypeKind::Str => scalar::text(value, out),
+            TypeKind::Int => scalar::integer(value, out),
+            TypeKind::Float => scalar::float(value, out),
+            TypeKind::Bool => scalar::boolean(value, out),
+            TypeKind::Nullable(inner) => {
                 if value.is_none() {
                     scalar::none(value, out)
                 } else {
                     self.write::<VALID>(inner, value)
                 }
             }
-            Kind::Model(model) => self.model::<VALID>(model, value),
+            TypeKind::Model(model) => self.model::<VALID>(model, value),
             // Of a list of the application's own, too, pydantic reads only what is in it.
-            Kind::List(item) => self.list::<VALID>(item, value.cast::<PyList>()?),
-            Kind::Dict(types) => self.dict::<VALID>(types, exact(value)?),
-            Kind::DateTime => moment::datetime(value, out),
-            Kind::Enum(members) => {
+            TypeKind::List(item) => self.list::<VALID>(item, value.cast::<PyList>()?),
+            TypeKind::Dict(types) => self.dict::<VALID>(types, exact(value)?),
+            TypeKind::DateTime => moment::datetime(value, out),
+            TypeKind::Enum(members) => {
                 let json = members.iter().find(|(member, _)| value.is(member)).map(|(_, json)| json);
-                out.extend_from_slice(json.ok_or(Surprise)?);
+                out.extend_from_slice(json.ok_or(NotPlain)?);
                 Ok(())
             }
-            Kind::Literal(choices) => self.literal(choices, value),
-            Kind::Uuid => scalar::uuid(value, out),
-            Kind::Date => moment::date(value, out),
-            Kind::Time => moment::time(value, out),
-            Kind::Decimal => scalar::decimal(value, out),
-            Kind::Bytes => scalar::bytes(value, out),
-            Kind::None => scalar::none(value, out),
-            Kind::Any => self.any(value, 0),
-            Kind::Set(item) => self.items::<VALID>(item, exact::<PySet>(value)?),
-            Kind::FrozenSet(item) => self.items::<VALID>(item, exact::<PyFrozenSet>(value)?),
-            Kind::Tuples(item) => self.items::<VALID>(item, exact::<PyTuple>(value)?),
-            Kind::Tuple(items) => self.tuple::<VALID>(items, exact(value)?),
+            TypeKind::Literal(choices) => self.literal(choices, value),
+            TypeKind::Uuid => scalar::uuid(value, out),
+            TypeKind::Date => moment::date(value, out),
+            TypeKind::Time => moment::time(value, out),
+            TypeKind::Decimal => scalar::decimal(value, out),
+            TypeKind::Bytes => scalar::bytes(value, out),
+            TypeKind::None => scalar::none(value, out),
+            TypeKind::Any => self.any(value, 0),
+            TypeKind::Set(item) => self.items::<VALID>(item, exact::<PySet>(value)?),
+            TypeKind::FrozenSet(item) => self.items::<VALID>(item, exact::<PyFrozenSet>(value)?),
+            TypeKind::Tuples(item) => self.items::<VALID>(item, exact::<PyTuple>(value)?),
+            TypeKind::Tuple(items) => self.tuple::<VALID>(items, exact(value)?),
         }
     }
 
@@ -107,7 +107,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         self.out.push(close);
     }
 
-    fn list<const VALID: bool>(&mut self, item: &'shape Node, list: &Bound<'py, PyList>) -> Written {
+    fn list<const VALID: bool>(&mut self, item: &'model PlainType, list: &Bound<'py, PyList>) -> Done {
         let start = self.out.len();
         // By index: nothing is copied, and a list that another thread shortens ends.
         let mut index = 0;
@@ -121,7 +121,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         Ok(())
     }
 
-    fn items<const VALID: bool>(&mut self, item: &'shape Node, values: &Bound<'py, PyAny>) -> Written {
+    fn items<const VALID: bool>(&mut self, item: &'model PlainType, values: &Bound<'py, PyAny>) -> Done {
         let start = self.out.len();
         for value in values.try_iter()? {
             self.out.push(b',');
@@ -131,9 +131,9 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         Ok(())
     }
 
-    fn tuple<const VALID: bool>(&mut self, items: &'shape [Node], tuple: &Bound<'py, PyTuple>) -> Written {
+    fn tuple<const VALID: bool>(&mut self, items: &'model [PlainType], tuple: &Bound<'py, PyTuple>) -> Done {
         if items.len() != tuple.len() {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         let start = self.out.len();
         for (item, value) in items.iter().zip(tuple) {
@@ -144,19 +144,19 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         Ok(())
     }
 
-    fn dict<const VALID: bool>(&mut self, types: &'shape (Node, Node), dict: &Bound<'py, PyDict>) -> Written {
+    fn dict<const VALID: bool>(&mut self, types: &'model (PlainType, PlainType), dict: &Bound<'py, PyDict>) -> Done {
         let start = self.out.len();
         let mut items = Items::new(dict);
         while let Some((key, value)) = items.next()? {
             self.out.push(b',');
             match (&types.0.kind, VALID || types.0.identity) {
-                (Kind::Str | Kind::Any, true) => scalar::text(&key, &mut self.out)?,
-                (Kind::Int, true) => {
+                (TypeKind::Str | TypeKind::Any, true) => scalar::text(&key, &mut self.out)?,
+                (TypeKind::Int, true) => {
                     self.out.push(b'"');
                     scalar::integer(&key, &mut self.out)?;
                     self.out.push(b'"');
                 }
-                _ => return Err(Surprise),
+                _ => return Err(NotPlain),
             }
             self.out.push(b':');
             self.write::<VALID>(&types.1, &value)?;
@@ -166,10 +166,10 @@ impl<'shape, 'py> Writer<'shape, 'py> {
     }
 
     /// Writes what JSON itself has a type for.
-    fn any(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> Written {
+    fn any(&mut self, value: &Bound<'py, PyAny>, depth: usize) -> Done {
         let start = self.out.len();
         if depth > DEEPEST {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         if let Ok(dict) = value.cast_exact::<PyDict>() {
             let mut items = Items::new(dict);
@@ -196,7 +196,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
         }
     }
 
-    fn literal(&mut self, choices: &[Box<[u8]>], value: &Bound<'py, PyAny>) -> Written {
+    fn literal(&mut self, choices: &[Box<[u8]>], value: &Bound<'py, PyAny>) -> Done {
         let start = self.out.len();
         if value.is_exact_instance_of::<PyInt>() {
             scalar::integer(value, &mut self.out)?;
@@ -204,29 +204,29 @@ impl<'shape, 'py> Writer<'shape, 'py> {
             scalar::text(value, &mut self.out)?;
         }
         let written = self.out.get(start..).unwrap_or_default();
-        if choices.iter().any(|choice| **choice == *written) { Ok(()) } else { Err(Surprise) }
+        if choices.iter().any(|choice| **choice == *written) { Ok(()) } else { Err(NotPlain) }
     }
 
-    fn model<const VALID: bool>(&mut self, model: &'shape Model, value: &Bound<'py, PyAny>) -> Written {
+    fn model<const VALID: bool>(&mut self, model: &'model Model, value: &Bound<'py, PyAny>) -> Done {
         let class = value.get_type();
         if class.is(&model.class) {
             return self.instance::<VALID>(model, value);
         }
         if let Ok(dict) = value.cast_exact::<PyDict>() {
-            return if VALID { Err(Surprise) } else { self.mapping(model, dict) };
+            return if VALID { Err(NotPlain) } else { self.mapping(model, dict) };
         }
         let index = self.classes.find(model, class, value)?;
         match self.classes.access(index) {
             Access::Instance => self.instance::<VALID>(model, value),
             Access::Attributes if !VALID && model.is_open => self.attributes(model, index, value),
-            Access::Attributes | Access::Unknown => Err(Surprise),
+            Access::Attributes | Access::Unknown => Err(NotPlain),
         }
     }
 
     /// Writes an instance of the model or of a subclass: validation keeps it, whatever it holds.
-    fn instance<const VALID: bool>(&mut self, model: &'shape Model, value: &Bound<'py, PyAny>) -> Written {
+    fn instance<const VALID: bool>(&mut self, model: &'model Model, value: &Bound<'py, PyAny>) -> Done {
         if !VALID && !model.keeps_instances {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         let written = self.entries(model, value);
         self.was_valid |= written.is_err();
@@ -234,7 +234,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
     }
 
     /// Writes the entries of an instance's `__dict__`, which nearly always are the fields and nothing else.
-    fn entries(&mut self, model: &'shape Model, value: &Bound<'py, PyAny>) -> Written {
+    fn entries(&mut self, model: &'model Model, value: &Bound<'py, PyAny>) -> Done {
         let values = ffi::instance_dict(value)?;
         let values = exact::<PyDict>(&values)?;
         if values.len() != model.fields.len() {
@@ -255,7 +255,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
 
     /// Writes those entries that are fields, which must be all fields in their order.
     #[cold]
-    fn chosen_entries(&mut self, model: &'shape Model, values: &Bound<'py, PyDict>) -> Written {
+    fn chosen_entries(&mut self, model: &'model Model, values: &Bound<'py, PyDict>) -> Done {
         let start = self.out.len();
         let mut items = Items::new(values);
         let mut fields = model.fields.iter();
@@ -270,14 +270,14 @@ impl<'shape, 'py> Writer<'shape, 'py> {
                 _ => {
                     for field in &model.fields {
                         if is_name(&key, field)? {
-                            return Err(Surprise);
+                            return Err(NotPlain);
                         }
                     }
                 }
             }
         }
         if next.is_some() {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         self.close(start, *b"{}");
         Ok(())
@@ -285,15 +285,15 @@ impl<'shape, 'py> Writer<'shape, 'py> {
 
     /// Writes a field of an instance.
     #[inline]
-    fn entry(&mut self, field: &'shape Field, value: &Bound<'py, PyAny>) -> Written {
+    fn entry(&mut self, field: &'model Field, value: &Bound<'py, PyAny>) -> Done {
         // What is never written may be anything.
         if field.is_excluded { Ok(()) } else { self.field::<true>(field, value) }
     }
 
     /// Writes the model that validation would make of a dict.
-    fn mapping(&mut self, model: &'shape Model, dict: &Bound<'py, PyDict>) -> Written {
+    fn mapping(&mut self, model: &'model Model, dict: &Bound<'py, PyDict>) -> Done {
         if !model.takes_dicts {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         let start = self.out.len();
         for field in &model.fields {
@@ -307,7 +307,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
             match (found, &field.default) {
                 (Some(value), _) => self.field::<false>(field, &value)?,
                 (None, Some(default)) => self.field::<true>(field, default.bind(dict.py()))?,
-                (None, None) => return Err(Surprise),
+                (None, None) => return Err(NotPlain),
             }
         }
         self.close(start, *b"{}");
@@ -315,11 +315,11 @@ impl<'shape, 'py> Writer<'shape, 'py> {
     }
 
     /// Writes the model that validation would make of an object's attributes.
-    fn attributes(&mut self, model: &'shape Model, index: usize, value: &Bound<'py, PyAny>) -> Written {
+    fn attributes(&mut self, model: &'model Model, index: usize, value: &Bound<'py, PyAny>) -> Done {
         let start = self.out.len();
         let mut entries = None;
         for (position, field) in model.fields.iter().enumerate() {
-            let [source] = &*field.sources else { return Err(Surprise) };
+            let [source] = &*field.sources else { return Err(NotPlain) };
             let found = match self.classes.read(index, position) {
                 Some(Read::Attribute) => value.getattr(source)?,
                 Some(Read::Entry) => {
@@ -327,9 +327,9 @@ impl<'shape, 'py> Writer<'shape, 'py> {
                         Some(entries) => entries,
                         None => entries.insert(ffi::instance_dict(value)?),
                     };
-                    exact::<PyDict>(entries)?.get_item(source)?.ok_or(Surprise)?
+                    exact::<PyDict>(entries)?.get_item(source)?.ok_or(NotPlain)?
                 }
-                None => return Err(Surprise),
+                None => return Err(NotPlain),
             };
             self.field::<false>(field, &found)?;
         }
@@ -338,7 +338,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
     }
 
     #[inline]
-    fn field<const VALID: bool>(&mut self, field: &'shape Field, value: &Bound<'py, PyAny>) -> Written {
+    fn field<const VALID: bool>(&mut self, field: &'model Field, value: &Bound<'py, PyAny>) -> Done {
         let before = self.out.len();
         self.out.extend_from_slice(&field.key);
         self.write::<VALID>(&field.node, value)?;
@@ -351,7 +351,7 @@ impl<'shape, 'py> Writer<'shape, 'py> {
 
 /// Whether a key of `__dict__` is the field's name: nearly always the very same object.
 #[inline]
-fn is_name(key: &Bound<'_, PyAny>, field: &Field) -> Result<bool, Surprise> {
+fn is_name(key: &Bound<'_, PyAny>, field: &Field) -> Result<bool, NotPlain> {
     if key.is(&field.name) {
         return Ok(true);
     }
@@ -361,7 +361,7 @@ fn is_name(key: &Bound<'_, PyAny>, field: &Field) -> Result<bool, Surprise> {
 /// A key and its value.
 type Item<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// A walk over a dict that ends in a surprise, where `PyO3`'s own panics, if another thread changes it.
+/// A walk over a dict that ends as not plain, where `PyO3`'s own panics, if another thread changes it.
 struct Items<'a, 'py> {
     dict: &'a Bound<'py, PyDict>,
     iterator: pyo3::types::dict::BoundDictIterator<'py>,
@@ -374,9 +374,9 @@ impl<'a, 'py> Items<'a, 'py> {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<Option<Item<'py>>, Surprise> {
+    fn next(&mut self) -> Result<Option<Item<'py>>, NotPlain> {
         if self.dict.len() != self.size {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         Ok(self.iterator.next())
     }

@@ -7,9 +7,9 @@ use pyo3::types::{
     PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
-use super::write::{Surprise, Written, exact};
+use super::write::{Done, NotPlain, exact};
 
-pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let moment = exact::<PyDateTime>(value)?;
     out.push(b'"');
     calendar(moment, out);
@@ -22,7 +22,7 @@ pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
     Ok(())
 }
 
-pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let date = exact::<PyDate>(value)?;
     out.push(b'"');
     calendar(date, out);
@@ -31,10 +31,10 @@ pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
 }
 
 /// Writes a time of day that has no time zone.
-pub(super) fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let time = exact::<PyTime>(value)?;
     if time.get_tzinfo().is_some() {
-        return Err(Surprise);
+        return Err(NotPlain);
     }
     out.push(b'"');
     clock(time, out);
@@ -68,7 +68,7 @@ fn two_digits(number: u32) -> [u8; 2] {
     [digit(number / 10), digit(number)]
 }
 
-fn offset(moment: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>, out: &mut Vec<u8>) -> Written {
+fn offset(moment: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>, out: &mut Vec<u8>) -> Done {
     static FIXED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static NAMED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = moment.py();
@@ -78,13 +78,13 @@ fn offset(moment: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>, out: &mut 
     }
     let class = zone.get_type();
     if !class.is(FIXED.import(py, "datetime", "timezone")?) && !class.is(NAMED.import(py, "zoneinfo", "ZoneInfo")?) {
-        return Err(Surprise);
+        return Err(NotPlain);
     }
     let offset = moment.call_method0(intern!(py, "utcoffset"))?;
     let offset = exact::<PyDelta>(&offset)?;
     let seconds = offset.get_days() * 86_400 + offset.get_seconds();
     if offset.get_microseconds() != 0 || seconds % 60 != 0 {
-        return Err(Surprise);
+        return Err(NotPlain);
     }
     if seconds == 0 {
         out.push(b'Z');

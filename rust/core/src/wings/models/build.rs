@@ -1,18 +1,18 @@
-//! Python's description of a response model becomes a `Node`.
+//! Python's description of a response model becomes a `PlainType`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyType};
 
 use super::scalar;
-use super::{Field, Kind, Member, Model, Node};
+use super::{Field, Member, Model, PlainType, TypeKind};
 use crate::error::Error;
 
-/// `ferroapi._models.model_serializer.NodeRecipe`.
+/// `ferroapi._models.model_serializer.TypeRecipe`.
 #[derive(FromPyObject)]
-pub(super) struct NodeRecipe {
+pub(crate) struct TypeRecipe {
     kind: String,
     identity: bool,
-    items: Vec<NodeRecipe>,
+    items: Vec<TypeRecipe>,
     choices: Vec<(Py<PyAny>, Py<PyAny>)>,
     model: Option<ModelRecipe>,
 }
@@ -31,7 +31,7 @@ struct FieldRecipe {
     name: Py<PyString>,
     sources: Vec<Py<PyString>>,
     key: Py<PyString>,
-    node: NodeRecipe,
+    node: TypeRecipe,
     has_default: bool,
     default: Py<PyAny>,
     is_excluded: bool,
@@ -41,36 +41,36 @@ struct FieldRecipe {
 ///
 /// # Errors
 /// `ValueError` for an unknown word, or for a type that lacks its parts.
-pub(super) fn node(recipe: NodeRecipe) -> PyResult<Node> {
+pub(super) fn node(recipe: TypeRecipe) -> PyResult<PlainType> {
     let mut items = recipe.items.into_iter().map(node).collect::<PyResult<Vec<_>>>()?;
     let kind = match (recipe.kind.as_str(), items.len(), recipe.model) {
-        ("any", 0, _) => Kind::Any,
-        ("none", 0, _) => Kind::None,
-        ("str", 0, _) => Kind::Str,
-        ("int", 0, _) => Kind::Int,
-        ("float", 0, _) => Kind::Float,
-        ("bool", 0, _) => Kind::Bool,
-        ("datetime", 0, _) => Kind::DateTime,
-        ("date", 0, _) => Kind::Date,
-        ("time", 0, _) => Kind::Time,
-        ("uuid", 0, _) => Kind::Uuid,
-        ("decimal", 0, _) => Kind::Decimal,
-        ("bytes", 0, _) => Kind::Bytes,
-        ("literal", 0, _) => Kind::Literal(literal(recipe.choices)?),
-        ("enum", 0, _) => Kind::Enum(members(recipe.choices)?),
-        ("tuple", _, _) => Kind::Tuple(items.into_boxed_slice()),
-        ("model", 0, Some(recipe)) => Kind::Model(Box::new(model(recipe)?)),
+        ("any", 0, _) => TypeKind::Any,
+        ("none", 0, _) => TypeKind::None,
+        ("str", 0, _) => TypeKind::Str,
+        ("int", 0, _) => TypeKind::Int,
+        ("float", 0, _) => TypeKind::Float,
+        ("bool", 0, _) => TypeKind::Bool,
+        ("datetime", 0, _) => TypeKind::DateTime,
+        ("date", 0, _) => TypeKind::Date,
+        ("time", 0, _) => TypeKind::Time,
+        ("uuid", 0, _) => TypeKind::Uuid,
+        ("decimal", 0, _) => TypeKind::Decimal,
+        ("bytes", 0, _) => TypeKind::Bytes,
+        ("literal", 0, _) => TypeKind::Literal(literal(recipe.choices)?),
+        ("enum", 0, _) => TypeKind::Enum(members(recipe.choices)?),
+        ("tuple", _, _) => TypeKind::Tuple(items.into_boxed_slice()),
+        ("model", 0, Some(recipe)) => TypeKind::Model(Box::new(model(recipe)?)),
         (word, count, _) => match (word, count, items.pop(), items.pop()) {
-            ("nullable", 1, Some(item), _) => Kind::Nullable(Box::new(item)),
-            ("list", 1, Some(item), _) => Kind::List(Box::new(item)),
-            ("set", 1, Some(item), _) => Kind::Set(Box::new(item)),
-            ("frozenset", 1, Some(item), _) => Kind::FrozenSet(Box::new(item)),
-            ("tuples", 1, Some(item), _) => Kind::Tuples(Box::new(item)),
-            ("dict", 2, Some(values), Some(keys)) => Kind::Dict(Box::new((keys, values))),
+            ("nullable", 1, Some(item), _) => TypeKind::Nullable(Box::new(item)),
+            ("list", 1, Some(item), _) => TypeKind::List(Box::new(item)),
+            ("set", 1, Some(item), _) => TypeKind::Set(Box::new(item)),
+            ("frozenset", 1, Some(item), _) => TypeKind::FrozenSet(Box::new(item)),
+            ("tuples", 1, Some(item), _) => TypeKind::Tuples(Box::new(item)),
+            ("dict", 2, Some(values), Some(keys)) => TypeKind::Dict(Box::new((keys, values))),
             _ => return Err(unknown(word)),
         },
     };
-    Ok(Node { kind, identity: recipe.identity })
+    Ok(PlainType { kind, identity: recipe.identity })
 }
 
 fn unknown(word: &str) -> PyErr {

@@ -5,24 +5,24 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyType};
 
-use super::write::{Surprise, Written, exact};
+use super::write::{Done, NotPlain, exact};
 
 #[inline]
-pub(super) fn text(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn text(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     // A lone surrogate is an error of pydantic's.
     wire::json::write_str(exact::<PyString>(value)?.to_str()?, out);
     Ok(())
 }
 
 #[inline]
-pub(super) fn integer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn integer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     wire::json::write_i64(exact::<PyInt>(value)?.extract::<i64>()?, out);
     Ok(())
 }
 
 /// Writes a float; `null` for one that is not finite, as pydantic does unless it is told otherwise.
 #[inline]
-pub(super) fn float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let number = exact::<PyFloat>(value)?.value();
     if number.is_finite() {
         wire::json::write_f64_shortest(number, out);
@@ -33,22 +33,22 @@ pub(super) fn float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
 }
 
 #[inline]
-pub(super) fn boolean(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn boolean(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     out.extend_from_slice(if exact::<PyBool>(value)?.is_true() { b"true" } else { b"false" });
     Ok(())
 }
 
 #[inline]
-pub(super) fn none(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn none(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     if !value.is_none() {
-        return Err(Surprise);
+        return Err(NotPlain);
     }
     out.extend_from_slice(b"null");
     Ok(())
 }
 
 /// Writes a value of any type that JSON has, except containers and floats that are not finite.
-pub(super) fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     if value.is_exact_instance_of::<PyString>() {
         text(value, out)
     } else if value.is_exact_instance_of::<PyInt>() {
@@ -56,26 +56,26 @@ pub(super) fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
     } else if value.is_exact_instance_of::<PyBool>() {
         boolean(value, out)
     } else if let Ok(number) = value.cast_exact::<PyFloat>() {
-        if number.value().is_finite() { float(value, out) } else { Err(Surprise) }
+        if number.value().is_finite() { float(value, out) } else { Err(NotPlain) }
     } else {
         none(value, out)
     }
 }
 
 /// Writes bytes that are UTF-8.
-pub(super) fn bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
-    let text = std::str::from_utf8(exact::<PyBytes>(value)?.as_bytes()).map_err(|_| Surprise)?;
+pub(super) fn bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
+    let text = std::str::from_utf8(exact::<PyBytes>(value)?.as_bytes()).map_err(|_| NotPlain)?;
     wire::json::write_str(text, out);
     Ok(())
 }
 
-fn is_exactly(value: &Bound<'_, PyAny>, module: &str, name: &str, class: &PyOnceLock<Py<PyType>>) -> Written {
+fn is_exactly(value: &Bound<'_, PyAny>, module: &str, name: &str, class: &PyOnceLock<Py<PyType>>) -> Done {
     let class = class.import(value.py(), module, name)?;
-    if value.get_type().is(class) { Ok(()) } else { Err(Surprise) }
+    if value.get_type().is(class) { Ok(()) } else { Err(NotPlain) }
 }
 
 /// Writes the 36 characters of a UUID.
-pub(super) fn uuid(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn uuid(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     is_exactly(value, "uuid", "UUID", &CLASS)?;
@@ -100,14 +100,14 @@ pub(super) fn uuid(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
 }
 
 /// Writes a finite decimal as a text.
-pub(super) fn decimal(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Written {
+pub(super) fn decimal(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     is_exactly(value, "decimal", "Decimal", &CLASS)?;
     let text = value.str()?;
     let text = text.to_str()?;
     // What is not a number has no digits at all, or is no valid value.
     if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'E')) {
-        return Err(Surprise);
+        return Err(NotPlain);
     }
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());

@@ -7,7 +7,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString, PyType};
 
 use super::Model;
-use super::write::Surprise;
+use super::write::NotPlain;
+use crate::class_dicts::{ClassDicts, keeps_its_class};
 
 /// Classes that one answer may hold; more are left to pydantic.
 const MOST_CLASSES: usize = 16;
@@ -32,8 +33,8 @@ pub(super) enum Access {
     Unknown,
 }
 
-struct Known<'shape, 'py> {
-    model: &'shape Model,
+struct Known<'model, 'py> {
+    model: &'model Model,
     class: Bound<'py, PyType>,
     access: Access,
     reads: Vec<Read>,
@@ -41,24 +42,24 @@ struct Known<'shape, 'py> {
 
 /// The classes met in one answer.
 #[derive(Default)]
-pub(super) struct Classes<'shape, 'py> {
-    known: Vec<Known<'shape, 'py>>,
+pub(super) struct Classes<'model, 'py> {
+    known: Vec<Known<'model, 'py>>,
 }
 
-impl<'shape, 'py> Classes<'shape, 'py> {
+impl<'model, 'py> Classes<'model, 'py> {
     /// The index of what is known about the class of `value`.
     pub(super) fn find(
         &mut self,
-        model: &'shape Model,
+        model: &'model Model,
         class: Bound<'py, PyType>,
         value: &Bound<'py, PyAny>,
-    ) -> Result<usize, Surprise> {
+    ) -> Result<usize, NotPlain> {
         let known = self.known.iter().position(|known| std::ptr::eq(known.model, model) && known.class.is(&class));
         if let Some(index) = known {
             return Ok(index);
         }
         if self.known.len() >= MOST_CLASSES {
-            return Err(Surprise);
+            return Err(NotPlain);
         }
         let (access, reads) = learn(model, &class, value)?;
         self.known.push(Known { model, class, access, reads });
@@ -78,7 +79,7 @@ impl<'shape, 'py> Classes<'shape, 'py> {
 
 #[cold]
 #[inline(never)]
-fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> Result<(Access, Vec<Read>), Surprise> {
+fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> Result<(Access, Vec<Read>), NotPlain> {
     let unknown = Ok((Access::Unknown, Vec::new()));
     let py = class.py();
     let bases = class.mro();
@@ -105,7 +106,7 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
     let mut reads = Vec::with_capacity(model.fields.len());
     for field in &model.fields {
         let [source] = &*field.sources else { return unknown };
-        match class.read(source.bind(py), asks_class)? {
+        match reading(&class, source.bind(py), asks_class)? {
             Some(read) => reads.push(read),
             None => return unknown,
         }
@@ -113,81 +114,37 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
     Ok((Access::Attributes, reads))
 }
 
-/// Whether an object of `class` cannot say that it is of another one.
-pub(crate) fn keeps_its_class(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    let py = class.py();
-    let class = ClassDicts::new(class)?;
-    Ok(!class.overrides(intern!(py, "__getattribute__"))? && !class.overrides(intern!(py, "__class__"))?)
-}
-
 /// Whether validation reads the attributes of an object.
 ///
 /// Source: pydantic-core behaviour, `from_attributes`: mappings are read otherwise, and objects of these modules never.
-fn is_readable(value: &Bound<'_, PyAny>) -> Result<bool, Surprise> {
+fn is_readable(value: &Bound<'_, PyAny>) -> Result<bool, NotPlain> {
     let module = value.get_type().getattr(intern!(value.py(), "__module__"))?;
-    let module = module.cast_exact::<PyString>().map_err(|_| Surprise)?;
+    let module = module.cast_exact::<PyString>().map_err(|_| NotPlain)?;
     Ok(!matches!(module.to_str()?, "builtins" | "datetime" | "collections") && value.cast::<PyMapping>().is_err())
 }
 
-/// The dicts of a class and its bases, in the order in which attributes are looked up.
-struct ClassDicts<'py>(Vec<Bound<'py, PyAny>>);
-
-impl<'py> ClassDicts<'py> {
-    fn new(class: &Bound<'py, PyType>) -> PyResult<Self> {
-        static READ: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let py = class.py();
-        // By the getter of `type` itself: a class may have an attribute of that name.
-        let read = READ.get_or_try_init(py, || -> PyResult<Py<PyAny>> {
-            let of_type = py.get_type::<PyType>().getattr("__dict__")?;
-            Ok(of_type.get_item("__dict__")?.getattr("__get__")?.unbind())
-        })?;
-        let dicts = class.mro().iter_borrowed().map(|base| read.bind(py).call1((base,))).collect::<PyResult<_>>()?;
-        Ok(ClassDicts(dicts))
+/// How an attribute is read without running code, if it can be.
+fn reading<'py>(class: &ClassDicts<'py>, name: &Bound<'py, PyString>, asks_class: bool) -> PyResult<Option<Read>> {
+    static SLOT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = name.py();
+    let plain = if asks_class { Read::Entry } else { Read::Attribute };
+    let Some(attribute) = class.lookup(name)? else { return Ok(Some(plain)) };
+    let kind = attribute.get_type();
+    if kind.is(SLOT.import(py, "types", "MemberDescriptorType")?) {
+        return Ok(Some(Read::Attribute));
     }
-
-    /// What the class has under a name, nothing bound.
-    fn lookup(&self, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        for dict in &self.0 {
-            if dict.contains(name)? {
-                return dict.get_item(name).map(Some);
-            }
-        }
-        Ok(None)
+    let kind_dicts = ClassDicts::new(&kind)?;
+    let has = |method: &Bound<'py, PyString>| kind_dicts.lookup(method).map(|found| found.is_some());
+    if !has(intern!(py, "__get__"))? {
+        return Ok(Some(plain));
     }
-
-    /// Whether a class above `object` has a name that `object` has.
-    fn overrides(&self, name: &Bound<'py, PyString>) -> PyResult<bool> {
-        for dict in self.0.iter().rev().skip(1) {
-            if dict.contains(name)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    if !has(intern!(py, "__set__"))? && !has(intern!(py, "__delete__"))? {
+        return Ok(Some(Read::Entry));
     }
-
-    /// How an attribute is read without running code, if it can be.
-    fn read(&self, name: &Bound<'py, PyString>, asks_class: bool) -> PyResult<Option<Read>> {
-        static SLOT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let py = name.py();
-        let plain = if asks_class { Read::Entry } else { Read::Attribute };
-        let Some(attribute) = self.lookup(name)? else { return Ok(Some(plain)) };
-        let kind = attribute.get_type();
-        if kind.is(SLOT.import(py, "types", "MemberDescriptorType")?) {
-            return Ok(Some(Read::Attribute));
-        }
-        let kind_dicts = ClassDicts::new(&kind)?;
-        let has = |method: &Bound<'py, PyString>| kind_dicts.lookup(method).map(|found| found.is_some());
-        if !has(intern!(py, "__get__"))? {
-            return Ok(Some(plain));
-        }
-        if !has(intern!(py, "__set__"))? && !has(intern!(py, "__delete__"))? {
-            return Ok(Some(Read::Entry));
-        }
-        if kind.name()? == "InstrumentedAttribute" && is_mapped(&attribute, name)? {
-            return Ok(Some(Read::Entry));
-        }
-        Ok(None)
+    if kind.name()? == "InstrumentedAttribute" && is_mapped(&attribute, name)? {
+        return Ok(Some(Read::Entry));
     }
+    Ok(None)
 }
 
 /// Whether this is `SQLAlchemy`'s attribute of that name, which returns the entry of `__dict__` if there is one.
