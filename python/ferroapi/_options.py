@@ -55,6 +55,8 @@ class _SharedOptions(TypedDict, total=False):
     """Makes the operation id of a route that has no `operation_id`."""
     max_body_size: int | None
     """The longest request body accepted, in bytes; a longer one is answered 413. None leaves it to the level above."""
+    cancel_on_disconnect: bool | None
+    """Whether the endpoint is cancelled when its client leaves. None leaves it to the level above."""
     form_limits: "_FormLimits | None"
     """Limits of form parsing: `max_fields`, `max_files`, and `max_part_size` in bytes."""
 
@@ -373,6 +375,7 @@ OPERATION_DEFAULTS: OperationOptions = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 
@@ -426,6 +429,7 @@ ROUTER_DEFAULTS: RouterOptions = {
     "strict_content_type": Default(True),
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 INCLUDE_DEFAULTS: IncludeOptions = {
@@ -440,6 +444,7 @@ INCLUDE_DEFAULTS: IncludeOptions = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 # The same, in the order of `FastAPI.include_router`.
@@ -488,6 +493,7 @@ APPLICATION_DEFAULTS: ApplicationOptions = {
     "strict_content_type": True,
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 PARAM_DEFAULTS: ParamOptions = {

@@ -102,6 +102,7 @@ _ROUTER_OPTIONS = (
     "strict_content_type",
     "max_body_size",
     "form_limits",
+    "cancel_on_disconnect",
 )
 """Options that the application's own router takes."""
 

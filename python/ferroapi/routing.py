@@ -30,6 +30,7 @@ from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.disconnect import cancelled_on_disconnect
 from ferroapi._engine.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._engine.response import run_endpoint_function as run_endpoint_function
 from ferroapi._engine.response import serialize_response as serialize_response
@@ -323,7 +324,10 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
 
     def _build_app(self, state: RouteState) -> ASGIApp:
         """Wrap the handler of this route, or of a view on it, into an ASGI application under the body limit."""
-        return wrap_app_with_body_limit(request_response(self.get_route_handler()), state.max_body_size)
+        app = request_response(self.get_route_handler())
+        if state.cancel_on_disconnect and _is_coroutine_callable(state.endpoint):
+            app = cancelled_on_disconnect(app)
+        return wrap_app_with_body_limit(app, state.max_body_size)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the `Request -> Response` coroutine function of this route, or of the view that is being built."""
@@ -448,6 +452,7 @@ class APIRouter(PathOperations, Dispatch):
     generate_unique_id_function: Callable[[APIRoute], str] | DefaultPlaceholder
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
 
     @expands(RouterOptions, ROUTER_DEFAULTS)
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
@@ -482,6 +487,7 @@ class APIRouter(PathOperations, Dispatch):
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self.strict_content_type = settings["strict_content_type"]
         self.max_body_size = max_body_size
+        self.cancel_on_disconnect = settings["cancel_on_disconnect"]
         self._routes_version = 0
         self._low_priority_routes: list[BaseRoute] = []
         self._frontend_routes: _FrontendRouteGroup | None = None
@@ -567,9 +573,10 @@ class APIRouter(PathOperations, Dispatch):
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
         route_class = settings.pop("route_class_override") or self.route_class
         refuse_foreign(route_class)
-        # A route class written before form limits existed does not know the keyword.
-        if settings["form_limits"] is None:
-            del settings["form_limits"]
+        # A route class written before one of these existed does not know the keyword.
+        for name in ("form_limits", "cancel_on_disconnect"):
+            if settings[name] is None:
+                del settings[name]
         self.routes.append(route_class(self.prefix + path, endpoint=endpoint, **settings))
         self._mark_routes_changed()
 

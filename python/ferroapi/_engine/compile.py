@@ -232,6 +232,13 @@ def note_built(app: Any, handler: Any) -> None:
     app.built = BuiltApp(app, operation_of(handler))
 
 
+def note_around(app: Any, inner: Any) -> None:
+    """Note with an application that is around the one of a route what that is made from."""
+    built = built_app(inner)
+    if built is not None:
+        app.built = BuiltApp(app, built.operation)
+
+
 def note_connecting(app: Any, handler: Any) -> None:
     """Note with the application of a websocket route what its handler is made from, if nothing is around that."""
     operation: WebSocketOperation | None = getattr(handler, "operation", None)

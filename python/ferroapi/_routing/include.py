@@ -30,7 +30,7 @@ from starlette.routing import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ferroapi import params
-from ferroapi._body_limit import get_body_size_limit, validate_max_body_size, wrap_app_with_body_limit
+from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._options import INCLUDE_DEFAULTS, ROUTER_DEFAULTS
@@ -81,6 +81,7 @@ class _RouterIncludeContext:
     )
     dependency_overrides_provider: Any | None = None
     max_body_size: int | None = None
+    cancel_on_disconnect: bool | None = None
     form_limits: _FormLimits = field(default_factory=_FormLimits)
 
     @classmethod
@@ -95,8 +96,8 @@ class _RouterIncludeContext:
         refuse_foreign_options(options)
         options = {**INCLUDE_DEFAULTS, "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"], **options}
         validate_max_body_size(options["max_body_size"])
-        own_limit = get_body_size_limit(included_router.max_body_size, options["max_body_size"])
-        merged = inherit_all(_MERGED_SETTINGS, parent_router, {**options, "max_body_size": own_limit})
+        own = inherit_all(("max_body_size", "cancel_on_disconnect"), included_router, options)
+        merged = inherit_all(_MERGED_SETTINGS, parent_router, options | own)
         return cls(
             included_router=included_router,
             dependency_overrides_provider=parent_router.dependency_overrides_provider,

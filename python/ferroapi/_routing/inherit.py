@@ -35,6 +35,7 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "generate_unique_id_function": _inner_unless_default,
     "strict_content_type": _inner_unless_default,
     "max_body_size": lambda outer, inner: get_body_size_limit(inner, outer),
+    "cancel_on_disconnect": lambda outer, inner: outer if inner is None else inner,
 }
 
 SHARED_SETTINGS = (
@@ -47,6 +48,7 @@ SHARED_SETTINGS = (
     "generate_unique_id_function",
     "strict_content_type",
     "max_body_size",
+    "cancel_on_disconnect",
 )
 """The settings that a router, an include and a route all have under the same name."""
 

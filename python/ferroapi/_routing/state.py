@@ -65,6 +65,7 @@ KEPT_OPTIONS = (
     "generate_unique_id_function",
     "strict_content_type",
     "max_body_size",
+    "cancel_on_disconnect",
 )
 """Options that become attributes exactly as they were given."""
 
@@ -264,6 +265,7 @@ class RouteState(ObservedRoute):
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
     stream_item_type: Any | None
     response_field: ModelField | None
     stream_item_field: ModelField | None

@@ -328,6 +328,7 @@ def _entry(
     compile: Callable[[], _core.Plan | None] | None = None,
     scope_items: dict[str, Any] | None = None,
     limit: int | None = None,
+    cancels: bool = False,
 ) -> Entry:
     is_view = isinstance(candidate, _EffectiveRouteContext)
     return Entry(
@@ -342,6 +343,7 @@ def _entry(
         scope_items=scope_items or {},
         fastapi_items=way.notes(candidate, limits_forms=http and compile is not None),
         limit=limit,
+        cancels=cancels,
         telemetry_path=candidate.telemetry_path if is_view else getattr(candidate, "path_format", None),
         candidate=candidate,
         way=way,
@@ -393,6 +395,7 @@ def _operation(state: Any, route: "APIRoute", asked: Any, way: _Way) -> Entry:
         compile=compile,
         scope_items=scope_items,
         limit=get_body_size_limit(_own_limit(state), way.limit),
+        cancels=bool(state.cancel_on_disconnect),
     )
 
 

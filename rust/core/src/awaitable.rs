@@ -25,6 +25,14 @@ pub(crate) trait Run: Send + Sync + 'static {
     /// What awaiting it raises.
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next>;
 
+    /// Take note that what is awaited has suspended, once for each that does.
+    ///
+    /// # Errors
+    /// What awaiting it raises.
+    fn suspended(&mut self, _py: Python<'_>) -> PyResult<()> {
+        Ok(())
+    }
+
     /// Show what it holds to Python's garbage collector.
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
@@ -115,6 +123,7 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
             .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
         result = match sent {
             Ok((Sent::Yielded(object), iterator)) => {
+                run.suspended(py)?;
                 *awaiting = Some(iterator.unbind());
                 return Ok(Outcome::Yielded(object));
             }

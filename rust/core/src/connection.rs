@@ -45,6 +45,12 @@ pub(crate) trait Server: Sync {
     /// What a call of `receive` would return at once.
     fn arrived<'py>(&self, request: &Bound<'py, PyAny>) -> PyResult<Arrival<'py>>;
 
+    /// Cancel the task that runs when the client leaves; at once if it has left.
+    fn watch(&self, request: &Bound<'_, PyAny>) -> PyResult<()>;
+
+    /// Cancel nothing from here on; tell whether the task was cancelled, and for no other reason.
+    fn unwatch(&self, request: &Bound<'_, PyAny>) -> PyResult<bool>;
+
     /// Write a whole response; tell whether that was possible at once.
     ///
     /// # Errors

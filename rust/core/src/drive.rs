@@ -3,6 +3,7 @@
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
 mod failing;
+mod leaving;
 mod reading;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
+pub(crate) use self::leaving::Client;
 use self::reading::Chunks;
 use crate::answer::{Answer, Received, answer, object_answer};
 use crate::awaitable::{Awaitable, Next, Run};
@@ -94,6 +96,8 @@ pub(crate) struct Driver {
     refusal: Option<PyErr>,
     /// The exception in whose place the answer is sent, if it has one.
     answered: Option<Py<PyAny>>,
+    /// The client, if the request is cancelled when it leaves.
+    pub(crate) client: Option<Box<Client>>,
     stage: Stage,
     ending: Option<Ending>,
 }
@@ -116,6 +120,7 @@ impl Driver {
             recorder: None,
             refusal: None,
             answered: None,
+            client: None,
             stage: Stage::Matched,
             ending: None,
         }
@@ -287,6 +292,9 @@ impl Driver {
     fn offload(&mut self, py: Python<'_>) -> PyResult<Called> {
         let Some(solver) = self.solver.take() else { return Err(Error::Resumed.into()) };
         let plan = self.plan(py)?;
+        if self.client.is_some() {
+            self.leave_client(py)?;
+        }
         let offloaded = Py::new(py, Offloaded::new(plan.clone().unbind(), solver))?;
         self.offloaded = Some(offloaded.clone_ref(py));
         self.stage = Stage::Offloading;
@@ -310,6 +318,9 @@ impl Driver {
     }
 
     fn respond(&mut self, py: Python<'_>, answer: Answer) -> PyResult<Next> {
+        if self.client.is_some() {
+            self.leave_client(py)?;
+        }
         match answer {
             Answer::Build(awaitable) => {
                 self.stage = Stage::Building;
@@ -489,6 +500,11 @@ impl Run for Driver {
         self.meet_error(py, error)
     }
 
+    #[inline]
+    fn suspended(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.client.is_some() { self.watch_client(py) } else { Ok(()) }
+    }
+
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.channels.visit(visit)?;
         visit.call(&self.application)?;
@@ -501,6 +517,7 @@ impl Run for Driver {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
         visit.call(&self.answered)?;
+        visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     fastapi_items: Option<Py<PyDict>>,
     /// The largest body, in bytes.
     pub(crate) limit: Option<u64>,
+    /// Whether the request is cancelled when its client leaves.
+    pub(crate) cancels: bool,
     /// The path template that telemetry reports.
     #[pyo3(get)]
     pub(crate) telemetry_path: Option<Py<PyAny>>,
@@ -183,7 +185,7 @@ impl Entry {
     /// An entry for the route that `candidate` is, found by its path, or asked.
     #[new]
     #[pyo3(signature = (
-        *, path, methods, methods_of, http, websocket, route, might, compile, scope_items, fastapi_items, limit,
+        *, path, methods, methods_of, http, websocket, route, might, compile, scope_items, fastapi_items, limit, cancels,
         telemetry_path, candidate, way
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords")]
@@ -199,6 +201,7 @@ impl Entry {
         scope_items: &Bound<'_, PyDict>,
         fastapi_items: Option<Py<PyDict>>,
         limit: Option<u64>,
+        cancels: bool,
         telemetry_path: Option<Py<PyAny>>,
         candidate: Py<PyAny>,
         way: Py<PyAny>,
@@ -217,6 +220,7 @@ impl Entry {
             scope_items: items.collect::<PyResult<_>>()?,
             fastapi_items,
             limit,
+            cancels,
             telemetry_path,
             candidate,
             way,

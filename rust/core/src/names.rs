@@ -134,6 +134,22 @@ imported!(
     not_found, "ferroapi._engine.rare", "not_found"
 );
 imported!(
+    /// What asks `receive` while an endpoint waits.
+    watch, "ferroapi._engine.disconnect", "Watch"
+);
+imported!(
+    /// Cancels an endpoint whose client has left.
+    cancel_left, "ferroapi._engine.disconnect", "cancel"
+);
+imported!(
+    /// Takes that cancellation back.
+    uncancel, "ferroapi._engine.disconnect", "uncancel"
+);
+imported!(
+    /// Ends a request whose client has left.
+    answer_left, "ferroapi._engine.disconnect", "answer_left"
+);
+imported!(
     /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._engine.rare", "answer_failure"
 );
@@ -235,6 +251,7 @@ imported!(
 
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
 imported_type!(context, "contextvars", "Context");
+imported!(current_task, "asyncio", "current_task");
 #[cfg(not(Py_3_12))]
 imported!(current_tasks, "asyncio.tasks", "_current_tasks");
 #[cfg(not(Py_3_12))]

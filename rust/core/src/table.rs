@@ -14,7 +14,7 @@ use wire::{Captures, Convertor, Find, Routes};
 
 use crate::awaitable::Awaitable;
 use crate::connection::{self, Channels};
-use crate::drive::Driver;
+use crate::drive::{Client, Driver};
 use crate::entry::{Allowed, Entry, Selection, notes};
 use crate::error::guarded;
 use crate::plan::{BodyMode, Plan};
@@ -327,8 +327,11 @@ impl RouteTable {
             _ => false,
         };
         let application = application.map(|application| application.clone_ref(py));
-        Driver::native(py, plan, channels, application, path_params.as_ref(), is_observed)
-            .map(|driver| Ok(Some(driver)))
+        let mut channels = channels;
+        let client = entry.get().cancels.then(|| Client::of(py, &mut channels)).transpose()?;
+        let mut driver = Driver::native(py, plan, channels, application, path_params.as_ref(), is_observed)?;
+        driver.client = client;
+        Ok(Ok(Some(driver)))
     }
 
     /// The channels with a body under its limit; none if Python must answer: Starlette refuses what is announced to be larger.

@@ -66,6 +66,7 @@ impl Driver {
                 error = failure;
             }
         }
+        let has_left = self.client.is_some() && self.leave_client(py)?;
         if self.stage == Stage::Failing || !self.is_native {
             return Err(error);
         }
@@ -89,7 +90,7 @@ impl Driver {
         };
         let is_entered = !self.teardown.is_idle(py)?;
         if !is_exception && !is_entered && self.files.is_none() {
-            return Err(error);
+            return self.end_failed(py, None, error, has_left);
         }
         if is_exception && !is_entered && !has_started {
             match self.default_answer(py, &error) {
@@ -111,10 +112,11 @@ impl Driver {
         // A generator may turn a cancellation into an exception, which has an answer.
         let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);
         let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, &self.application))?;
-        match self.files.take() {
-            None => Ok(Next::Await(failing.unbind())),
-            Some(files) => Ok(Next::Await(names::close_files_after(py)?.call1((failing, files))?.unbind())),
-        }
+        let failing = match self.files.take() {
+            None => failing,
+            Some(files) => names::close_files_after(py)?.call1((failing, files))?,
+        };
+        self.end_failed(py, Some(failing), error, has_left)
     }
 
     /// The exception handlers by class and by status that are in charge of this request, if any are.

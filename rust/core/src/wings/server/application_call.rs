@@ -87,7 +87,7 @@ impl ApplicationCall {
         let options = pyo3::types::PyDict::new(py);
         options.set_item(intern!(py, "loop"), &protocol.event_loop)?;
         options.set_item(intern!(py, "context"), protocol.context(py)?)?;
-        let is_alone = names::running_task(py)?.call1((&protocol.event_loop,))?.is_none();
+        let is_alone = names::current_task(py)?.call1((&protocol.event_loop,))?.is_none();
         options.set_item(intern!(py, "eager_start"), is_alone)?;
         let task = names::task(py)?.call((&call,), Some(&options))?;
         if call.get().stage.with(|stage| matches!(stage, Stage::Over)) {

@@ -97,6 +97,14 @@ impl Server for Exchanges {
         exchange(request)?.get().arrived(request.py())
     }
 
+    fn watch(&self, request: &Bound<'_, PyAny>) -> PyResult<()> {
+        exchange(request)?.get().watch(request.py())
+    }
+
+    fn unwatch(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
+        exchange(request)?.get().unwatch(request.py())
+    }
+
     fn write(&self, request: &Bound<'_, PyAny>, response: &Ready) -> PyResult<bool> {
         exchange(request)?.get().write(request.py(), response)
     }

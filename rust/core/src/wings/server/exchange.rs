@@ -15,7 +15,7 @@ use super::protocol::HTTPProtocol;
 use super::resolved::Resolved;
 use super::responding;
 use super::waiting::Waiting;
-use crate::connection::Arrival;
+use crate::connection::{Arrival, method};
 use crate::entry::Selection;
 use crate::error::guarded;
 use crate::locked::Locked;
@@ -39,6 +39,12 @@ struct Made {
     selection: Option<Selection>,
 }
 
+/// A task that is cancelled when the client leaves.
+struct Watched {
+    task: Py<PyAny>,
+    has_left: bool,
+}
+
 /// One request and its response.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct Exchange {
@@ -49,6 +55,7 @@ pub(crate) struct Exchange {
     made: Locked<Made>,
     incoming: Locked<Incoming>,
     answer: Locked<Option<Answer>>,
+    watched: Locked<Option<Watched>>,
     awaits_continue: AtomicBool,
     pub(super) has_started: AtomicBool,
     pub(super) is_complete: AtomicBool,
@@ -67,6 +74,7 @@ impl Exchange {
             made: Locked::default(),
             incoming: Locked::default(),
             answer: Locked::default(),
+            watched: Locked::default(),
             has_started: AtomicBool::new(false),
             is_complete: AtomicBool::new(false),
             is_disconnected: AtomicBool::new(false),
@@ -272,7 +280,42 @@ impl Exchange {
         if !self.is_complete.load(Ordering::Relaxed) {
             self.is_disconnected.store(true, Ordering::Relaxed);
         }
+        self.cancel_watched(py)?;
         self.wake(py)
+    }
+
+    /// Cancel the task that runs when the client leaves; at once if it has left.
+    ///
+    /// # Errors
+    /// Those of the cancellation.
+    pub(super) fn watch(&self, py: Python<'_>) -> PyResult<()> {
+        let task = names::current_task(py)?.call1((&self.protocol.get().event_loop,))?.unbind();
+        let before = self.watched.replace(Some(Watched { task, has_left: false }));
+        drop(before);
+        if self.is_disconnected.load(Ordering::Relaxed) { self.cancel_watched(py) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn cancel_watched(&self, py: Python<'_>) -> PyResult<()> {
+        let task = self.watched.with(|watched| {
+            let watched = watched.as_mut().filter(|watched| !watched.has_left)?;
+            watched.has_left = true;
+            Some(watched.task.clone_ref(py))
+        });
+        let Some(task) = task else { return Ok(()) };
+        let path = wire::percent::unquote(self.head.path());
+        names::cancel_left(py)?.call1((task, method(py, self.head.method()), path.as_ref())).map(drop)
+    }
+
+    /// Cancel nothing from here on; tell whether the task was cancelled, and for no other reason.
+    ///
+    /// # Errors
+    /// Those of the task.
+    pub(super) fn unwatch(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.watched.replace(None) {
+            Some(Watched { task, has_left: true }) => names::uncancel(py)?.call1((task,))?.is_truthy(),
+            _ => Ok(false),
+        }
     }
 }
 
@@ -285,6 +328,7 @@ impl Exchange {
             visit.call(&made.scope)?;
             made.selection.as_ref().map_or(Ok(()), |selection| selection.visit(&visit))
         })?;
+        self.watched.visit(|watched| visit.call(watched.as_ref().map(|watched| &watched.task)))?;
         self.incoming.visit(|incoming| incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)))
     }
 }
