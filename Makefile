@@ -110,6 +110,12 @@ test-deep: build ## Run the properties with many more examples, at random (about
 	PROPTEST_CASES=20000 cargo test --locked --release $(FUZZ)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis $(PARALLEL) --timeout 3000 $(ARGS)
 
+# The benches, and the tests of the wings' own insides, say nothing about what stands in their place.
+.PHONY: test-plain
+test-plain: build ## Run tests and conformance with nothing standing for other libraries' code (about 10 minutes; ARGS= for pytest)
+	FERROAPI_PLAIN=1 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/benches --ignore tests/server $(ARGS)
+	FERROAPI_PLAIN=1 $(BIN)/python tests/conformance/run.py
+
 # What `cargo fuzz` passes to the compiler; the variable admits `-Z` on the stable one. The target is named so that build
 # scripts and procedural macros are built without.
 FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-trace-compares \

@@ -240,10 +240,11 @@ def test_table_selects_the_route_of_the_linear_scan(
         selected = router._current_table().select(dict(scope))
         assert (selected is None) == (expected is None)
         if selected is not None and expected is not None:
-            outermost = selected.candidate.way.chain[0] if selected.candidate.way.chain else selected.candidate.candidate
+            chain = selected.candidate.way.chain
+            outermost = chain[0] if chain else selected.candidate.candidate
             assert outermost is expected.candidate
             assert selected.match == expected.match
-            if not selected.candidate.way.chain:
+            if not chain:
                 assert selected.child_scope.get("path_params") == expected.child_scope.get("path_params")
 
 
