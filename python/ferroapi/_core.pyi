@@ -418,12 +418,106 @@ class ModelSerializer:
     def write(self, value: Any) -> bytes | None:
         """Return the JSON of a validated value, None if pydantic must write it."""
 
-def plain_model(recipe: Any, exclude_none: bool) -> ModelSerializer:
-    """Compile a `ferroapi._models.model_serializer.TypeRecipe`.
+@final
+class PlainType(_Enum):
+    """A type that holds no others."""
 
-    Raises:
-        ValueError: the recipe has an unknown word, or lacks a part.
-    """
+    ANY: Final[PlainType]
+    NONE: Final[PlainType]
+    STR: Final[PlainType]
+    INT: Final[PlainType]
+    FLOAT: Final[PlainType]
+    BOOL: Final[PlainType]
+    DATETIME: Final[PlainType]
+    DATE: Final[PlainType]
+    TIME: Final[PlainType]
+    UUID: Final[PlainType]
+    DECIMAL: Final[PlainType]
+    BYTES: Final[PlainType]
+
+@final
+class ContainerType(_Enum):
+    """A type that holds others."""
+
+    NULLABLE: Final[ContainerType]
+    LIST: Final[ContainerType]
+    SET: Final[ContainerType]
+    FROZENSET: Final[ContainerType]
+    TUPLE: Final[ContainerType]
+    """With a type for each item."""
+    TUPLES: Final[ContainerType]
+    """With one type for all items."""
+    DICT: Final[ContainerType]
+    """With a type for keys and one for values."""
+
+@final
+class JsonType:
+    """A type whose JSON is known; `identity` says that validation keeps a value of exactly this type as it is."""
+
+    @staticmethod
+    def plain(kind: PlainType, *, identity: bool) -> JsonType:
+        """Return a type that holds no others."""
+
+    @staticmethod
+    def literal(choices: Sequence[str | int], *, identity: bool) -> JsonType:
+        """Return texts and whole numbers.
+
+        Raises:
+            ValueError: a choice is something else.
+        """
+
+    @staticmethod
+    def enumeration(members: Sequence[tuple[Any, Any]], *, identity: bool) -> JsonType:
+        """Return the members of an enumeration, each with its value.
+
+        Raises:
+            ValueError: a value is not plain.
+        """
+
+    @staticmethod
+    def container(kind: ContainerType, items: Sequence[JsonType], *, identity: bool) -> JsonType:
+        """Return a type that holds others.
+
+        Raises:
+            ValueError: their number is another.
+        """
+
+    @staticmethod
+    def model(
+        class_: type[Any],
+        fields: Sequence[JsonField],
+        *,
+        keeps_instances: bool,
+        is_open: bool,
+        takes_dicts: bool,
+        identity: bool,
+    ) -> JsonType:
+        """Return a model, and of what validation makes an instance by nothing else than collecting its fields' values.
+
+        That are instances, which it keeps; with `is_open` the attributes of other objects; with `takes_dicts` dicts.
+        """
+
+    @property
+    def identity(self) -> bool: ...
+
+@final
+class JsonField:
+    """A field of a model, read from the first of its `sources` and written under `key`."""
+
+    def __new__(
+        cls,
+        *,
+        name: str,
+        sources: Sequence[str],
+        key: str,
+        kind: JsonType,
+        default: tuple[Any] | None,
+        is_excluded: bool,
+    ) -> Self:
+        """Make a field; `default` holds what stands for it where it is missing in a dict."""
+
+def plain_model(root: JsonType, exclude_none: bool) -> ModelSerializer:
+    """Return the serializer of values of a type; with `exclude_none` fields that are None are left out."""
 
 @final
 class Awaitable:

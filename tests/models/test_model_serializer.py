@@ -812,23 +812,27 @@ def test_shape_reads_tables_of_sqlmodel() -> None:
     assert compare(Public, Table(number=1)) == (False, False)
 
 
-class Recipe:
-    def __init__(self, kind: str, *items: "Recipe", choices: Any = ()) -> None:
-        self.kind, self.items, self.identity, self.model = kind, list(items), True, None
-        self.choices = list(choices)
+STR = _core.JsonType.plain(_core.PlainType.STR, identity=True)
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        *(Recipe("unheard of"), Recipe("list"), Recipe("model"), Recipe("dict", Recipe("str"))),
-        *(Recipe("str", Recipe("str")), Recipe("literal", choices=[(1.5, 1.5)]), Recipe("enum", choices=[(1, [])])),
-    ],
-    ids=lambda recipe: recipe.kind,
-)
-def test_shape_refuses_a_recipe_that_says_nothing(recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match=r"unknown (type|choice)"):
-        _core.plain_model(recipe, False)
+@pytest.mark.parametrize("kind", ["NULLABLE", "LIST", "SET", "FROZENSET", "TUPLES", "DICT"])
+@pytest.mark.parametrize("count", range(4))
+def test_container_has_the_types_that_it_needs(kind: str, count: int) -> None:
+    def make() -> _core.JsonType:
+        return _core.JsonType.container(getattr(_core.ContainerType, kind), [STR] * count, identity=True)
+
+    if count == (2 if kind == "DICT" else 1):
+        assert make().identity
+    else:
+        with pytest.raises(ValueError, match="types inside"):
+            make()
+
+
+def test_choices_are_plain_values() -> None:
+    with pytest.raises(ValueError, match="a literal is"):
+        _core.JsonType.literal([1.5], identity=True)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="a choice is"):
+        _core.JsonType.enumeration([(1, [])], identity=True)
 
 
 def test_shape_answers_requests() -> None:

@@ -197,7 +197,7 @@ def counted(counts: dict[str, int]) -> Iterator[None]:
     places = {
         "threads": (workers, "borrow"),
         "middleware": (call_next.CallNext, "call_next"),
-        "models": (model_serializer._Walk, "recipe_of"),
+        "models": (model_serializer._Walk, "type_of"),
     }
     with ExitStack() as patches:
         for name, (owner, attribute) in places.items():

@@ -4,7 +4,6 @@ A schema says how values are validated and written. Whatever in one is not known
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from inspect import getattr_static
@@ -14,6 +13,7 @@ from pydantic_core import SchemaSerializer
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
+from ferroapi._core import ContainerType, JsonField, JsonType, PlainType
 from ferroapi._models.silent import is_made_silently, is_watched
 
 _LARGEST = 2048
@@ -46,6 +46,8 @@ _PLAIN: dict[str, tuple[set[str], set[str]]] = {
 }
 """Types that hold no others: what a schema may say that leaves a value of the type as it is, and what may refuse it."""
 
+_PLAIN_TYPES: dict[str, PlainType] = {each: getattr(PlainType, each.upper()) for each in _PLAIN}
+
 _CONTAINERS: dict[str, tuple[set[str], set[str]]] = {
     "nullable": ({"schema", "strict"}, set()),
     "default": (
@@ -61,6 +63,9 @@ _CONTAINERS: dict[str, tuple[set[str], set[str]]] = {
     "enum": ({"cls", "members", "sub_type", "missing", "strict"}, set()),
     "literal": ({"expected"}, set()),
 }
+
+_HOLDING = ("nullable", "list", "set", "frozenset", "tuple", "dict")
+_CONTAINER_TYPES: dict[str, ContainerType] = {each: getattr(ContainerType, each.upper()) for each in _HOLDING}
 
 _FUNCTIONS = {"function-before", "function-after", "function-wrap"}
 _FUNCTION_KEYS = {"function", "schema", "json_schema_input_schema"}
@@ -88,41 +93,6 @@ _VALIDATING_CONFIG = {
 """Settings of a model that may change or refuse a value, but not how it is written."""
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRecipe:
-    """One type, as `_core.ModelSerializer` takes it."""
-
-    kind: str
-    identity: bool
-    items: "list[TypeRecipe]" = field(default_factory=list)
-    choices: list[tuple[Any, Any]] = field(default_factory=list)
-    model: "ModelRecipe | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRecipe:
-    """What a model's type is made of."""
-
-    model: type[Any]
-    keeps_instances: bool
-    is_open: bool
-    takes_dicts: bool
-    fields: "list[FieldRecipe]"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldRecipe:
-    """One field of a model."""
-
-    name: str
-    sources: list[str]
-    key: str
-    node: TypeRecipe
-    has_default: bool
-    default: Any
-    is_excluded: bool
-
-
 class _Unknown(Exception):
     """A schema says something of which is not known what pydantic makes of it."""
 
@@ -136,14 +106,14 @@ def model_serializer(field: ModelField, serialization: Mapping[str, Any]) -> "_c
     if not options <= {"by_alias", "exclude_none"}:
         return None
     try:
-        recipe = _Walk(by_alias=bool(serialization.get("by_alias"))).recipe_of(adapter.core_schema)
+        root = _Walk(by_alias=bool(serialization.get("by_alias"))).type_of(adapter.core_schema)
     except _Unknown:
         return None
-    return _core.plain_model(recipe, "exclude_none" in options)
+    return _core.plain_model(root, "exclude_none" in options)
 
 
-_Step = Generator[Any, TypeRecipe, TypeRecipe]
-"""Makes the recipe of a type: yields the schema of each type inside, and is sent its recipe."""
+_Step = Generator[tuple[Any, bool], JsonType, JsonType]
+"""Makes a type: yields the schema of each type inside, and whether a value of it may be kept; is sent that type."""
 
 
 class _Walk:
@@ -157,22 +127,22 @@ class _Walk:
         self.by_alias = by_alias
         self.definitions: dict[str, Mapping[str, Any]] = {}
 
-    def recipe_of(self, schema: Any) -> TypeRecipe:
-        """Return the recipe of a type.
+    def type_of(self, schema: Any) -> JsonType:
+        """Return the type that a schema describes.
 
         Raises:
             _Unknown: pydantic has to write it.
         """
-        steps, size = [self._node(schema)], 1
+        steps, size = [self._type(schema, True)], 1
         resume: Callable[[], Any] = partial(next, steps[0])
         while True:
             try:
-                inner = resume()
+                inner, keeps = resume()
             except StopIteration as done:
                 steps.pop()
                 if not steps:
-                    recipe: TypeRecipe = done.value
-                    return recipe
+                    root: JsonType = done.value
+                    return root
                 resume = partial(steps[-1].send, done.value)
             except _Unknown:
                 steps.pop()
@@ -185,38 +155,39 @@ class _Walk:
                 if size > _LARGEST or len(steps) == _DEEPEST:
                     resume = partial(steps[-1].throw, _Unknown())
                 else:
-                    steps.append(self._node(inner))
+                    steps.append(self._type(inner, keeps))
                     resume = partial(next, steps[-1])
 
-    def _node(self, schema: Any) -> _Step:
+    def _type(self, schema: Any, keeps: bool) -> _Step:
         kind = _said(schema, "type", str)
         if kind == "definitions":
             self.definitions |= {_said(each, "ref", str): each for each in _said(schema, "definitions", list)}
-            return (yield schema.get("schema"))
+            return (yield schema.get("schema"), keeps)
         if kind == "definition-ref" and schema.keys() <= {*_ANYWHERE, "schema_ref"}:
-            return (yield self.definitions.get(_said(schema, "schema_ref", str)))
+            return (yield self.definitions.get(_said(schema, "schema_ref", str)), keeps)
         if kind in _FUNCTIONS and schema.keys() <= _ANYWHERE | _FUNCTION_KEYS:
-            return _validated((yield schema.get("schema")))
+            # The function has to see the value first.
+            return (yield schema.get("schema"), False)
         if kind == "model":
-            return (yield from self._model(schema))
+            return (yield from self._model(schema, keeps))
         if kind in _PLAIN:
-            return TypeRecipe(kind, _identity(schema, *_PLAIN[kind]))
+            return JsonType.plain(_PLAIN_TYPES[kind], identity=_identity(schema, *_PLAIN[kind]) and keeps)
         if kind in _CONTAINERS:
-            return (yield from self._container(kind, schema, _identity(schema, *_CONTAINERS[kind])))
+            return (yield from self._container(kind, schema, _identity(schema, *_CONTAINERS[kind]) and keeps))
         raise _Unknown
 
     def _container(self, kind: str, schema: Mapping[str, Any], identity: bool) -> _Step:
         if kind == "default":
-            inner = yield schema.get("schema")
-            return inner if identity else _validated(inner)
+            return (yield schema.get("schema"), identity)
         if kind == "enum":
             members = _members(_said(schema, "cls", type), _said(schema, "members", list))
-            return TypeRecipe(kind, identity, choices=list(members))
+            return JsonType.enumeration(list(members), identity=identity)
         if kind == "literal":
             expected = _said(schema, "expected", list)
             if not all(type(each) in (str, int) and _is_writable(each) for each in expected):
                 raise _Unknown
-            return TypeRecipe(kind, identity, choices=[(each, each) for each in expected])
+            return JsonType.literal(expected, identity=identity)
+        container = _CONTAINER_TYPES[kind]
         if kind == "nullable":
             inside = [schema.get("schema")]
         elif kind == "dict":
@@ -226,15 +197,15 @@ class _Walk:
             if "variadic_item_index" in schema:
                 if len(inside) != 1:
                     raise _Unknown
-                kind = "tuples"
+                container = ContainerType.TUPLES
         else:
             inside = [schema.get("items_schema", {"type": "any"})]
         items = []
         for each in inside:
-            items.append((yield each))
-        return TypeRecipe(kind, identity and all(each.identity for each in items), items)
+            items.append((yield each, True))
+        return JsonType.container(container, items, identity=identity and all(each.identity for each in items))
 
-    def _model(self, schema: Mapping[str, Any]) -> _Step:
+    def _model(self, schema: Mapping[str, Any], keeps: bool) -> _Step:
         config: Mapping[str, Any] = _said({"config": {}, **schema}, "config", dict)
         model, inner = _said(schema, "cls", type), _said(schema, "schema", dict)
         if not schema.keys() <= _ANYWHERE | _MODEL_KEYS or not config.keys() <= _HARMLESS_CONFIG | _VALIDATING_CONFIG:
@@ -262,15 +233,23 @@ class _Walk:
         for name, each in _said(inner, "fields", dict).items():
             fields.append((yield from self._field(name, each, by_name=by_name)))
         keeps_instances = not is_strict and not any(revalidates)
-        is_made_plainly = is_made_plainly and all(each.sources for each in fields)
+        is_made_plainly = is_made_plainly and all(sources for _, sources in fields)
         # Instances of the generic class that the model comes from are read as dicts of their names.
         is_open = is_made_plainly and "generic_origin" not in schema
         # An `__init__` of its own is called for a dict, and for nothing else.
         takes_dicts = is_made_plainly and not schema.get("custom_init")
-        recipe = ModelRecipe(model, keeps_instances, is_open, takes_dicts, fields)
-        return TypeRecipe("model", keeps_instances or is_open or takes_dicts, model=recipe)
+        return JsonType.model(
+            model,
+            [field for field, _ in fields],
+            keeps_instances=keeps_instances,
+            is_open=is_open,
+            takes_dicts=takes_dicts,
+            identity=keeps and (keeps_instances or is_open or takes_dicts),
+        )
 
-    def _field(self, name: str, schema: Any, *, by_name: bool) -> Generator[Any, TypeRecipe, FieldRecipe]:
+    def _field(
+        self, name: str, schema: Any, *, by_name: bool
+    ) -> Generator[tuple[Any, bool], JsonType, tuple[JsonField, list[Any]]]:
         inner = _said(schema, "schema", dict)
         if not schema.keys() <= _FIELD_KEYS or schema.get("serialization_exclude_if") is not None:
             raise _Unknown
@@ -279,25 +258,20 @@ class _Walk:
         alias = schema.get("validation_alias", name)
         names = [alias, name] if by_name and alias != name else [alias]
         try:
-            node = yield inner
+            kind = yield inner, True
         except _Unknown:
             # A field that is never written may be of any type.
             if not is_excluded:
                 raise
-            node = TypeRecipe("any", identity=False)
+            kind = JsonType.plain(PlainType.ANY, identity=False)
         key = schema.get("serialization_alias", name) if self.by_alias else name
         if not (isinstance(name, str) and isinstance(key, str)):
             raise _Unknown
-        return FieldRecipe(
-            name=name,
-            # A path of keys, or a choice of them, is left to pydantic.
-            sources=names if isinstance(alias, str) else [],
-            key=key,
-            node=node,
-            has_default=has_default,
-            default=inner["default"] if has_default else None,
-            is_excluded=is_excluded,
-        )
+        # A path of keys, or a choice of them, is left to pydantic.
+        sources = names if isinstance(alias, str) else []
+        default = (inner["default"],) if has_default else None
+        field = JsonField(name=name, sources=sources, key=key, kind=kind, default=default, is_excluded=is_excluded)
+        return field, sources
 
 
 def _said(schema: Any, key: str, kind: type[Any]) -> Any:
@@ -322,11 +296,6 @@ def _identity(schema: Mapping[str, Any], harmless: set[str], validating: set[str
     if not said <= harmless | validating:
         raise _Unknown
     return said <= harmless
-
-
-def _validated(node: TypeRecipe) -> TypeRecipe:
-    """Return the same type for values that a function has to see first."""
-    return TypeRecipe(node.kind, identity=False, items=node.items, choices=node.choices, model=node.model)
 
 
 def _members(model: type[Enum], members: list[Any]) -> Iterator[tuple[Any, Any]]:

@@ -13,8 +13,6 @@ pub(crate) enum Error {
     Scope { key: &'static str, expected: &'static str },
     /// An ASGI scope or message lacks this key.
     Key(&'static str),
-    /// A shape was built with an unknown word for a type.
-    Type { word: String },
     /// A dependency with `yield` gave an object of this class, which is no iterator, or no async one.
     Iterator { class: String, kind: &'static str },
     /// A response whose status is no HTTP status.
@@ -38,7 +36,6 @@ impl From<Error> for PyErr {
         match error {
             Error::Scope { key, expected } => PyTypeError::new_err(format!("ASGI scope: {key:?} must be {expected}")),
             Error::Key(key) => PyKeyError::new_err(key),
-            Error::Type { word } => PyValueError::new_err(format!("unknown type: {word:?}")),
             Error::Iterator { class, kind } => PyTypeError::new_err(format!("'{class}' object is not {kind}")),
             Error::Status { status } => PyRuntimeError::new_err(format!("the response has no HTTP status: {status}")),
             Error::Header { name } => {

@@ -78,7 +78,7 @@ mod _core {
     #[pymodule_export]
     use crate::wings::middleware::{ResponseMessages, SteppedTask, pass_response_on, use_middleware_chain};
     #[pymodule_export]
-    use crate::wings::models::plain_model;
+    use crate::wings::models::{Container, JsonField, JsonType, Plain, plain_model};
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]

@@ -1,130 +1,196 @@
-//! Python's description of a response model becomes a `PlainType`.
+//! What Python says of a response model: each type is checked where it is made.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 
-use super::scalar;
-use super::{Field, Member, Model, PlainType, TypeKind};
-use crate::error::Error;
+use super::{JsonField, JsonType, Model, TypeKind, scalar};
 
-/// `ferroapi._models.model_serializer.TypeRecipe`.
-#[derive(FromPyObject)]
-pub(crate) struct TypeRecipe {
-    kind: String,
-    identity: bool,
-    items: Vec<TypeRecipe>,
-    choices: Vec<(Py<PyAny>, Py<PyAny>)>,
-    model: Option<ModelRecipe>,
+/// A type that holds no others.
+#[pyclass(
+    frozen,
+    eq,
+    hash,
+    from_py_object,
+    name = "PlainType",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    module = "ferroapi._core"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Plain {
+    Any,
+    None,
+    Str,
+    Int,
+    Float,
+    Bool,
+    Datetime,
+    Date,
+    Time,
+    Uuid,
+    Decimal,
+    Bytes,
 }
 
-#[derive(FromPyObject)]
-struct ModelRecipe {
-    model: Py<PyType>,
-    keeps_instances: bool,
-    is_open: bool,
-    takes_dicts: bool,
-    fields: Vec<FieldRecipe>,
+/// A type that holds others.
+#[pyclass(
+    frozen,
+    eq,
+    hash,
+    from_py_object,
+    name = "ContainerType",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    module = "ferroapi._core"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Container {
+    Nullable,
+    List,
+    Set,
+    Frozenset,
+    /// With a type for each item.
+    Tuple,
+    /// With one type for all items.
+    Tuples,
+    /// With a type for keys and one for values.
+    Dict,
 }
 
-#[derive(FromPyObject)]
-struct FieldRecipe {
-    name: Py<PyString>,
-    sources: Vec<Py<PyString>>,
-    key: Py<PyString>,
-    node: TypeRecipe,
-    has_default: bool,
-    default: Py<PyAny>,
-    is_excluded: bool,
-}
+#[pymethods]
+impl JsonType {
+    /// A type that holds no others.
+    #[staticmethod]
+    #[pyo3(signature = (kind, *, identity))]
+    fn plain(kind: Plain, identity: bool) -> Self {
+        let kind = match kind {
+            Plain::Any => TypeKind::Any,
+            Plain::None => TypeKind::None,
+            Plain::Str => TypeKind::Str,
+            Plain::Int => TypeKind::Int,
+            Plain::Float => TypeKind::Float,
+            Plain::Bool => TypeKind::Bool,
+            Plain::Datetime => TypeKind::DateTime,
+            Plain::Date => TypeKind::Date,
+            Plain::Time => TypeKind::Time,
+            Plain::Uuid => TypeKind::Uuid,
+            Plain::Decimal => TypeKind::Decimal,
+            Plain::Bytes => TypeKind::Bytes,
+        };
+        Self { kind, identity }
+    }
 
-/// Compile a recipe.
-///
-/// # Errors
-/// `ValueError` for an unknown word, or for a type that lacks its parts.
-pub(super) fn node(recipe: TypeRecipe) -> PyResult<PlainType> {
-    let mut items = recipe.items.into_iter().map(node).collect::<PyResult<Vec<_>>>()?;
-    let kind = match (recipe.kind.as_str(), items.len(), recipe.model) {
-        ("any", 0, _) => TypeKind::Any,
-        ("none", 0, _) => TypeKind::None,
-        ("str", 0, _) => TypeKind::Str,
-        ("int", 0, _) => TypeKind::Int,
-        ("float", 0, _) => TypeKind::Float,
-        ("bool", 0, _) => TypeKind::Bool,
-        ("datetime", 0, _) => TypeKind::DateTime,
-        ("date", 0, _) => TypeKind::Date,
-        ("time", 0, _) => TypeKind::Time,
-        ("uuid", 0, _) => TypeKind::Uuid,
-        ("decimal", 0, _) => TypeKind::Decimal,
-        ("bytes", 0, _) => TypeKind::Bytes,
-        ("literal", 0, _) => TypeKind::Literal(literal(recipe.choices)?),
-        ("enum", 0, _) => TypeKind::Enum(members(recipe.choices)?),
-        ("tuple", _, _) => TypeKind::Tuple(items.into_boxed_slice()),
-        ("model", 0, Some(recipe)) => TypeKind::Model(Box::new(model(recipe)?)),
-        (word, count, _) => match (word, count, items.pop(), items.pop()) {
-            ("nullable", 1, Some(item), _) => TypeKind::Nullable(Box::new(item)),
-            ("list", 1, Some(item), _) => TypeKind::List(Box::new(item)),
-            ("set", 1, Some(item), _) => TypeKind::Set(Box::new(item)),
-            ("frozenset", 1, Some(item), _) => TypeKind::FrozenSet(Box::new(item)),
-            ("tuples", 1, Some(item), _) => TypeKind::Tuples(Box::new(item)),
-            ("dict", 2, Some(values), Some(keys)) => TypeKind::Dict(Box::new((keys, values))),
-            _ => return Err(unknown(word)),
-        },
-    };
-    Ok(PlainType { kind, identity: recipe.identity })
-}
-
-fn unknown(word: &str) -> PyErr {
-    Error::Type { word: word.to_owned() }.into()
-}
-
-fn model(recipe: ModelRecipe) -> PyResult<Model> {
-    Ok(Model {
-        class: recipe.model,
-        keeps_instances: recipe.keeps_instances,
-        is_open: recipe.is_open,
-        takes_dicts: recipe.takes_dicts,
-        fields: recipe.fields.into_iter().map(field).collect::<PyResult<_>>()?,
-    })
-}
-
-fn field(recipe: FieldRecipe) -> PyResult<Field> {
-    let key = Python::attach(|py| -> PyResult<Box<[u8]>> {
-        let mut key = vec![b','];
-        wire::json::write_str(recipe.key.bind(py).to_str()?, &mut key);
-        key.push(b':');
-        Ok(key.into_boxed_slice())
-    })?;
-    Ok(Field {
-        name: recipe.name,
-        sources: recipe.sources.into_boxed_slice(),
-        key,
-        node: node(recipe.node)?,
-        default: recipe.has_default.then_some(recipe.default),
-        is_excluded: recipe.is_excluded,
-    })
-}
-
-/// The JSON of texts and whole numbers; another value's presence is a mistake of the recipe.
-fn literal(choices: Vec<(Py<PyAny>, Py<PyAny>)>) -> PyResult<Box<[Box<[u8]>]>> {
-    Python::attach(|py| {
-        let texts = choices.into_iter().map(|(choice, _)| {
-            let choice = choice.bind(py);
+    /// Texts and whole numbers; anything else among the choices is a mistake.
+    #[staticmethod]
+    #[pyo3(signature = (choices, *, identity))]
+    fn literal(choices: Vec<Bound<'_, PyAny>>, identity: bool) -> PyResult<Self> {
+        let texts = choices.into_iter().map(|choice| {
             let is_plain = choice.is_exact_instance_of::<PyString>() || choice.is_exact_instance_of::<PyInt>();
-            if is_plain { json(choice) } else { Err(unknown("literal")) }
+            if is_plain { json(&choice) } else { Err(PyValueError::new_err("a literal is a text or a whole number")) }
         });
-        texts.collect()
-    })
+        Ok(Self { kind: TypeKind::Literal(texts.collect::<PyResult<_>>()?), identity })
+    }
+
+    /// The members of an enumeration, each with its value.
+    #[staticmethod]
+    #[pyo3(signature = (members, *, identity))]
+    fn enumeration(members: Vec<(Py<PyAny>, Bound<'_, PyAny>)>, identity: bool) -> PyResult<Self> {
+        let members = members.into_iter().map(|(member, value)| Ok((member, json(&value)?)));
+        Ok(Self { kind: TypeKind::Enum(members.collect::<PyResult<_>>()?), identity })
+    }
+
+    /// A type that holds others.
+    #[staticmethod]
+    #[pyo3(signature = (kind, items, *, identity))]
+    fn container(kind: Container, items: Vec<Py<Self>>, identity: bool) -> PyResult<Self> {
+        if kind == Container::Tuple {
+            return Ok(Self { kind: TypeKind::Tuple(items.into_boxed_slice()), identity });
+        }
+        let mut items = items.into_iter();
+        let kind = match (kind, items.next(), items.next(), items.next()) {
+            (Container::Nullable, Some(item), None, None) => TypeKind::Nullable(item),
+            (Container::List, Some(item), None, None) => TypeKind::List(item),
+            (Container::Set, Some(item), None, None) => TypeKind::Set(item),
+            (Container::Frozenset, Some(item), None, None) => TypeKind::FrozenSet(item),
+            (Container::Tuples, Some(item), None, None) => TypeKind::Tuples(item),
+            (Container::Dict, Some(keys), Some(values), None) => TypeKind::Dict(keys, values),
+            _ => return Err(PyValueError::new_err("a dict has two types inside, another container one")),
+        };
+        Ok(Self { kind, identity })
+    }
+
+    /// A model, which validation keeps as it is if one of the three is true: of instances, of other objects, of dicts.
+    #[staticmethod]
+    #[pyo3(signature = (class_, fields, *, keeps_instances, is_open, takes_dicts, identity))]
+    #[expect(clippy::fn_params_excessive_bools, reason = "they are keywords")]
+    fn model(
+        class_: Py<PyType>,
+        fields: Vec<Py<JsonField>>,
+        keeps_instances: bool,
+        is_open: bool,
+        takes_dicts: bool,
+        identity: bool,
+    ) -> Self {
+        let fields = fields.into_boxed_slice();
+        Self {
+            kind: TypeKind::Model(Box::new(Model { class: class_, keeps_instances, is_open, takes_dicts, fields })),
+            identity,
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.kind {
+            TypeKind::Enum(members) => members.iter().try_for_each(|(member, _)| visit.call(member)),
+            TypeKind::Nullable(item)
+            | TypeKind::List(item)
+            | TypeKind::Set(item)
+            | TypeKind::FrozenSet(item)
+            | TypeKind::Tuples(item) => visit.call(item),
+            TypeKind::Tuple(items) => items.iter().try_for_each(|item| visit.call(item)),
+            TypeKind::Dict(keys, values) => [keys, values].into_iter().try_for_each(|each| visit.call(each)),
+            TypeKind::Model(model) => {
+                visit.call(&model.class)?;
+                model.fields.iter().try_for_each(|field| visit.call(field))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-fn members(choices: Vec<(Py<PyAny>, Py<PyAny>)>) -> PyResult<Box<[Member]>> {
-    Python::attach(|py| {
-        let members = choices.into_iter().map(|(member, value)| Ok((member, json(value.bind(py))?)));
-        members.collect()
-    })
+#[pymethods]
+impl JsonField {
+    /// A field that is read from the first of its `sources` and written under `key`; `default` is a tuple with that.
+    #[new]
+    #[pyo3(signature = (*, name, sources, key, kind, default, is_excluded))]
+    fn new(
+        name: Py<PyString>,
+        sources: Vec<Py<PyString>>,
+        key: &str,
+        kind: Py<JsonType>,
+        default: Option<(Py<PyAny>,)>,
+        is_excluded: bool,
+    ) -> Self {
+        let mut start = vec![b','];
+        wire::json::write_str(key, &mut start);
+        start.push(b':');
+        Self {
+            name,
+            sources: sources.into_boxed_slice(),
+            key: start.into_boxed_slice(),
+            kind,
+            default: default.map(|(default,)| default),
+            is_excluded,
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.kind)?;
+        visit.call(&self.default)
+    }
 }
 
 fn json(value: &Bound<'_, PyAny>) -> PyResult<Box<[u8]>> {
     let mut out = Vec::new();
-    scalar::any(value, &mut out).map_err(|_| unknown("choice"))?;
+    scalar::any(value, &mut out).map_err(|_| PyValueError::new_err("a choice is a plain value"))?;
     Ok(out.into_boxed_slice())
 }

@@ -104,7 +104,7 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
         return unknown;
     }
     let mut reads = Vec::with_capacity(model.fields.len());
-    for field in &model.fields {
+    for field in model.fields.iter().map(Py::get) {
         let [source] = &*field.sources else { return unknown };
         match reading(&class, source.bind(py), asks_class)? {
             Some(read) => reads.push(read),

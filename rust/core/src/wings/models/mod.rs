@@ -5,22 +5,24 @@ mod build;
 mod classes;
 mod moment;
 mod scalar;
-mod visit;
 mod write;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+pub(crate) use build::{Container, Plain};
 use write::Writer;
 
 use crate::serialize::model::{ModelSerializer, SerializeModel, Serialized};
 
 /// The JSON of one type.
+#[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
-struct PlainType {
+pub(crate) struct JsonType {
     kind: TypeKind,
     /// Whether validation returns a value of exactly this type as it is, wherever it stands.
+    #[pyo3(get)]
     identity: bool,
 }
 
@@ -41,15 +43,15 @@ enum TypeKind {
     /// The texts and the whole numbers that are allowed.
     Literal(Box<[Box<[u8]>]>),
     Enum(Box<[Member]>),
-    Nullable(Box<PlainType>),
-    List(Box<PlainType>),
-    Set(Box<PlainType>),
-    FrozenSet(Box<PlainType>),
-    Tuple(Box<[PlainType]>),
+    Nullable(Py<JsonType>),
+    List(Py<JsonType>),
+    Set(Py<JsonType>),
+    FrozenSet(Py<JsonType>),
+    Tuple(Box<[Py<JsonType>]>),
     /// A tuple of any length.
-    Tuples(Box<PlainType>),
-    /// An object whose keys are of the first type.
-    Dict(Box<(PlainType, PlainType)>),
+    Tuples(Py<JsonType>),
+    /// An object, with the types of its keys and of its values.
+    Dict(Py<JsonType>, Py<JsonType>),
     Model(Box<Model>),
 }
 
@@ -66,17 +68,19 @@ struct Model {
     is_open: bool,
     /// Whether the same is true of a dict.
     takes_dicts: bool,
-    fields: Box<[Field]>,
+    fields: Box<[Py<JsonField>]>,
 }
 
+/// A field of a model.
+#[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
-struct Field {
+pub(crate) struct JsonField {
     name: Py<PyString>,
     /// The keys and attributes that it is read from, the first that is there.
     sources: Box<[Py<PyString>]>,
     /// `,"key":`
     key: Box<[u8]>,
-    node: PlainType,
+    kind: Py<JsonType>,
     /// What stands for it where it is missing in a dict.
     default: Option<Py<PyAny>>,
     is_excluded: bool,
@@ -85,7 +89,7 @@ struct Field {
 /// A response model, compiled.
 #[derive(Debug)]
 struct PlainModel {
-    root: PlainType,
+    root: Py<JsonType>,
     /// Whether fields that are `None` are left out.
     exclude_none: bool,
 }
@@ -93,7 +97,7 @@ struct PlainModel {
 impl SerializeModel for PlainModel {
     fn receive(&self, value: &Bound<'_, PyAny>) -> Serialized {
         let mut writer = Writer::new(self.exclude_none);
-        match writer.write::<false>(&self.root, value) {
+        match writer.write::<false>(self.root.get(), value) {
             Ok(()) => Serialized::Done(writer.out),
             Err(_) if writer.was_valid => Serialized::NotPlain,
             Err(_) => Serialized::Unvalidated,
@@ -102,19 +106,16 @@ impl SerializeModel for PlainModel {
 
     fn write(&self, value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
         let mut writer = Writer::new(self.exclude_none);
-        writer.write::<true>(&self.root, value).ok().map(|()| writer.out)
+        writer.write::<true>(self.root.get(), value).ok().map(|()| writer.out)
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.root.visit(visit)
+        visit.call(&self.root)
     }
 }
 
-/// Compile a recipe of what a model's JSON is.
-///
-/// # Errors
-/// `ValueError`: it has an unknown word, or lacks a part.
+/// The serializer of values of a type.
 #[pyfunction]
-pub(crate) fn plain_model(recipe: build::TypeRecipe, exclude_none: bool) -> PyResult<ModelSerializer> {
-    Ok(ModelSerializer::new(PlainModel { root: build::node(recipe)?, exclude_none }))
+pub(crate) fn plain_model(root: Py<JsonType>, exclude_none: bool) -> ModelSerializer {
+    ModelSerializer::new(PlainModel { root, exclude_none })
 }

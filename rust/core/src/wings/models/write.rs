@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 use pyo3::{CastError, PyTypeCheck};
 
 use super::classes::{Access, Classes, Read};
-use super::{Field, Model, PlainType, TypeKind, moment, scalar};
+use super::{JsonField, JsonType, Model, TypeKind, moment, scalar};
 use crate::ffi;
 
 /// Room for a small answer, in bytes.
@@ -55,7 +55,7 @@ impl<'model, 'py> Writer<'model, 'py> {
     }
 
     /// Writes a value; `VALID` says that it was validated, and otherwise it must be such that validation keeps it.
-    pub(super) fn write<const VALID: bool>(&mut self, node: &'model PlainType, value: &Bound<'py, PyAny>) -> Done {
+    pub(super) fn write<const VALID: bool>(&mut self, node: &'model JsonType, value: &Bound<'py, PyAny>) -> Done {
         if !VALID && !node.identity {
             return Err(NotPlain);
         }
@@ -69,13 +69,13 @@ impl<'model, 'py> Writer<'model, 'py> {
                 if value.is_none() {
                     scalar::none(value, out)
                 } else {
-                    self.write::<VALID>(inner, value)
+                    self.write::<VALID>(inner.get(), value)
                 }
             }
             TypeKind::Model(model) => self.model::<VALID>(model, value),
             // Of a list of the application's own, too, pydantic reads only what is in it.
-            TypeKind::List(item) => self.list::<VALID>(item, value.cast::<PyList>()?),
-            TypeKind::Dict(types) => self.dict::<VALID>(types, exact(value)?),
+            TypeKind::List(item) => self.list::<VALID>(item.get(), value.cast::<PyList>()?),
+            TypeKind::Dict(keys, values) => self.dict::<VALID>((keys.get(), values.get()), exact(value)?),
             TypeKind::DateTime => moment::datetime(value, out),
             TypeKind::Enum(members) => {
                 let json = members.iter().find(|(member, _)| value.is(member)).map(|(_, json)| json);
@@ -90,9 +90,9 @@ impl<'model, 'py> Writer<'model, 'py> {
             TypeKind::Bytes => scalar::bytes(value, out),
             TypeKind::None => scalar::none(value, out),
             TypeKind::Any => self.any(value, 0),
-            TypeKind::Set(item) => self.items::<VALID>(item, exact::<PySet>(value)?),
-            TypeKind::FrozenSet(item) => self.items::<VALID>(item, exact::<PyFrozenSet>(value)?),
-            TypeKind::Tuples(item) => self.items::<VALID>(item, exact::<PyTuple>(value)?),
+            TypeKind::Set(item) => self.items::<VALID>(item.get(), exact::<PySet>(value)?),
+            TypeKind::FrozenSet(item) => self.items::<VALID>(item.get(), exact::<PyFrozenSet>(value)?),
+            TypeKind::Tuples(item) => self.items::<VALID>(item.get(), exact::<PyTuple>(value)?),
             TypeKind::Tuple(items) => self.tuple::<VALID>(items, exact(value)?),
         }
     }
@@ -107,7 +107,7 @@ impl<'model, 'py> Writer<'model, 'py> {
         self.out.push(close);
     }
 
-    fn list<const VALID: bool>(&mut self, item: &'model PlainType, list: &Bound<'py, PyList>) -> Done {
+    fn list<const VALID: bool>(&mut self, item: &'model JsonType, list: &Bound<'py, PyList>) -> Done {
         let start = self.out.len();
         // By index: nothing is copied, and a list that another thread shortens ends.
         let mut index = 0;
@@ -121,7 +121,7 @@ impl<'model, 'py> Writer<'model, 'py> {
         Ok(())
     }
 
-    fn items<const VALID: bool>(&mut self, item: &'model PlainType, values: &Bound<'py, PyAny>) -> Done {
+    fn items<const VALID: bool>(&mut self, item: &'model JsonType, values: &Bound<'py, PyAny>) -> Done {
         let start = self.out.len();
         for value in values.try_iter()? {
             self.out.push(b',');
@@ -131,25 +131,29 @@ impl<'model, 'py> Writer<'model, 'py> {
         Ok(())
     }
 
-    fn tuple<const VALID: bool>(&mut self, items: &'model [PlainType], tuple: &Bound<'py, PyTuple>) -> Done {
+    fn tuple<const VALID: bool>(&mut self, items: &'model [Py<JsonType>], tuple: &Bound<'py, PyTuple>) -> Done {
         if items.len() != tuple.len() {
             return Err(NotPlain);
         }
         let start = self.out.len();
         for (item, value) in items.iter().zip(tuple) {
             self.out.push(b',');
-            self.write::<VALID>(item, &value)?;
+            self.write::<VALID>(item.get(), &value)?;
         }
         self.close(start, *b"[]");
         Ok(())
     }
 
-    fn dict<const VALID: bool>(&mut self, types: &'model (PlainType, PlainType), dict: &Bound<'py, PyDict>) -> Done {
+    fn dict<const VALID: bool>(
+        &mut self,
+        (keys, values): (&'model JsonType, &'model JsonType),
+        dict: &Bound<'py, PyDict>,
+    ) -> Done {
         let start = self.out.len();
         let mut items = Items::new(dict);
         while let Some((key, value)) = items.next()? {
             self.out.push(b',');
-            match (&types.0.kind, VALID || types.0.identity) {
+            match (&keys.kind, VALID || keys.identity) {
                 (TypeKind::Str | TypeKind::Any, true) => scalar::text(&key, &mut self.out)?,
                 (TypeKind::Int, true) => {
                     self.out.push(b'"');
@@ -159,7 +163,7 @@ impl<'model, 'py> Writer<'model, 'py> {
                 _ => return Err(NotPlain),
             }
             self.out.push(b':');
-            self.write::<VALID>(&types.1, &value)?;
+            self.write::<VALID>(values, &value)?;
         }
         self.close(start, *b"{}");
         Ok(())
@@ -242,7 +246,7 @@ impl<'model, 'py> Writer<'model, 'py> {
         }
         let start = self.out.len();
         let mut position = 0;
-        for field in &model.fields {
+        for field in model.fields.iter().map(Py::get) {
             let Some(value) = ffi::next_value(values, &mut position, &field.name) else {
                 self.out.truncate(start);
                 return self.chosen_entries(model, values);
@@ -258,7 +262,7 @@ impl<'model, 'py> Writer<'model, 'py> {
     fn chosen_entries(&mut self, model: &'model Model, values: &Bound<'py, PyDict>) -> Done {
         let start = self.out.len();
         let mut items = Items::new(values);
-        let mut fields = model.fields.iter();
+        let mut fields = model.fields.iter().map(Py::get);
         let mut next = fields.next();
         while let Some((key, value)) = items.next()? {
             match next {
@@ -268,7 +272,7 @@ impl<'model, 'py> Writer<'model, 'py> {
                 }
                 // What a subclass adds is not written; fields in another order are.
                 _ => {
-                    for field in &model.fields {
+                    for field in model.fields.iter().map(Py::get) {
                         if is_name(&key, field)? {
                             return Err(NotPlain);
                         }
@@ -285,7 +289,7 @@ impl<'model, 'py> Writer<'model, 'py> {
 
     /// Writes a field of an instance.
     #[inline]
-    fn entry(&mut self, field: &'model Field, value: &Bound<'py, PyAny>) -> Done {
+    fn entry(&mut self, field: &'model JsonField, value: &Bound<'py, PyAny>) -> Done {
         // What is never written may be anything.
         if field.is_excluded { Ok(()) } else { self.field::<true>(field, value) }
     }
@@ -296,7 +300,7 @@ impl<'model, 'py> Writer<'model, 'py> {
             return Err(NotPlain);
         }
         let start = self.out.len();
-        for field in &model.fields {
+        for field in model.fields.iter().map(Py::get) {
             let mut found = None;
             for source in &field.sources {
                 found = dict.get_item(source)?;
@@ -318,7 +322,7 @@ impl<'model, 'py> Writer<'model, 'py> {
     fn attributes(&mut self, model: &'model Model, index: usize, value: &Bound<'py, PyAny>) -> Done {
         let start = self.out.len();
         let mut entries = None;
-        for (position, field) in model.fields.iter().enumerate() {
+        for (position, field) in model.fields.iter().map(Py::get).enumerate() {
             let [source] = &*field.sources else { return Err(NotPlain) };
             let found = match self.classes.read(index, position) {
                 Some(Read::Attribute) => value.getattr(source)?,
@@ -338,10 +342,10 @@ impl<'model, 'py> Writer<'model, 'py> {
     }
 
     #[inline]
-    fn field<const VALID: bool>(&mut self, field: &'model Field, value: &Bound<'py, PyAny>) -> Done {
+    fn field<const VALID: bool>(&mut self, field: &'model JsonField, value: &Bound<'py, PyAny>) -> Done {
         let before = self.out.len();
         self.out.extend_from_slice(&field.key);
-        self.write::<VALID>(&field.node, value)?;
+        self.write::<VALID>(field.kind.get(), value)?;
         if field.is_excluded || (self.exclude_none && value.is_none()) {
             self.out.truncate(before);
         }
@@ -351,7 +355,7 @@ impl<'model, 'py> Writer<'model, 'py> {
 
 /// Whether a key of `__dict__` is the field's name: nearly always the very same object.
 #[inline]
-fn is_name(key: &Bound<'_, PyAny>, field: &Field) -> Result<bool, NotPlain> {
+fn is_name(key: &Bound<'_, PyAny>, field: &JsonField) -> Result<bool, NotPlain> {
     if key.is(&field.name) {
         return Ok(true);
     }
