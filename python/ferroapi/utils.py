@@ -92,9 +92,12 @@ def generate_operation_id_for_path(*, name: str, path: str, method: str) -> str:
 
 
 def generate_unique_id(route: "APIRoute") -> str:
-    """Return the operation id of a route: its name, path and first method, as one word."""
+    """Return the operation id of a route: its name, path and first method of the alphabet, as one word.
+
+    FastAPI takes any of a set, so that with several methods each process has another. See docs/differences.md.
+    """
     assert route.methods
-    return _operation_id(route.name, route.path_format, next(iter(route.methods)))
+    return _operation_id(route.name, route.path_format, min(route.methods))
 
 
 def deep_dict_update(main_dict: dict[Any, Any], update_dict: dict[Any, Any]) -> None:

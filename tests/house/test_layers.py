@@ -75,7 +75,7 @@ PYTHON = {
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
-    "dependencies.*": f"_imported _received {DEPENDENCIES} {FIELDS}",
+    "dependencies.*": f"_beyond.unresolved _imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
     "_received": "_core _witness",
     "security.*": "_received security.base security.utils openapi.models openapi._descriptions params param_functions "
@@ -102,6 +102,7 @@ PYTHON = {
     "telemetry": "telemetry.*",
     "telemetry._*": "telemetry._* exceptions logger _core",
     "exceptions": "types",
+    "_beyond.unresolved": "_signature",
     "*": "",
 }
 

@@ -1,1 +1,1 @@
-"""What FastAPI has not. Each part is opt-in; no other room imports this one, public modules re-export its names."""
+"""What FastAPI has not, each part opt-in: a declaration hands its option over, public modules re-export the names."""

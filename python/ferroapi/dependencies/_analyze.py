@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 from typing_inspection.typing_objects import is_typealiastype
 
 from ferroapi import params
+from ferroapi._beyond.unresolved import warn_of_unresolved
 from ferroapi._compat import (
     ModelField,
     RequiredParam,
@@ -427,6 +428,7 @@ def _inferred_field_info(annotation: Any, type_annotation: Any, value: Any, is_p
     elif _is_file_annotation(type_annotation):
         info = params.File(annotation=annotation, default=default)
     elif field_annotation_is_scalar(annotation=type_annotation):
+        warn_of_unresolved(annotation)
         info = params.Query(annotation=annotation, default=default)
     else:
         info = params.Body(annotation=annotation, default=default)

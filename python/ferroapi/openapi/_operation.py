@@ -132,7 +132,7 @@ def get_openapi_path(
     )
     operations: JsonObject = {}
     # A comprehension is a stack frame of its own before Python 3.12, which a warning from inside would have to count.
-    for method in route.methods:
+    for method in sorted(route.methods):
         operations[method.lower()] = _describe(path, method)
     return operations, security_schemes, path.definitions
 
