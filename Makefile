@@ -139,6 +139,10 @@ fuzz: ## Feed the parsers of rust/wire and rust/http with libFuzzer, target afte
 conformance: build ## Run FastAPI's own test suite under the alias (ARGS= for a part, see tests/conformance/README.md)
 	$(BIN)/python tests/conformance/run.py $(ARGS)
 
+.PHONY: conformance-socket
+conformance-socket: build ## Run the same suite against a server on the engine's HTTP protocol, over a socket
+	$(BIN)/python tests/conformance/run.py --socket $(ARGS)
+
 .PHONY: conformance-migrated
 conformance-migrated: build ## Run the tutorial of FastAPI after `ferroapi migrate`, without the alias
 	$(BIN)/python tests/conformance/run.py --migrated $(ARGS)

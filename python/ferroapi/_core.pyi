@@ -596,7 +596,8 @@ class Entry:
 
         It answers these `methods`, or those that `methods_of` has at the time. `might` tells from a scope and the path
         in it, without the application's code, whether a route that is asked could answer. `limit` is the largest body,
-        in bytes; `cancels` says that the request is cancelled when its client leaves; the two mappings are what the scope and `scope["fastapi"]` get. `candidate` and `way` are for Python.
+        in bytes; with `cancels` the request is cancelled when its client leaves; the two mappings are what the scope and
+        `scope["fastapi"]` get. `candidate` and `way` are for Python.
         """
 
     @property

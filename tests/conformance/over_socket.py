@@ -1,8 +1,8 @@
 """pytest plugin of the run over a socket: Starlette's `TestClient` asks a server on the engine's HTTP protocol.
 
-The server listens in the client's event loop, beside the lifespan, so that an application sees one loop as it does without
-the plugin, and an exception of its own comes out of the client as it is. WebSockets, trio and a client's `root_path`, which
-a server would put before the path, stay with Starlette.
+The server listens in the client's event loop, beside the lifespan, so that an application sees one loop as it does
+without the plugin, and an exception of its own comes out of the client as it is. WebSockets, trio and a client's
+`root_path`, which a server would put before the path, stay with Starlette.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from starlette.testclient import httpx
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+import ferroapi.testclient
 from ferroapi.server import HTTPProtocol
 
 ADDRESS = "127.0.0.1"
@@ -29,17 +30,20 @@ PORTS = {"http": 80, "https": 443}
 in_process = testclient._TestClientTransport.handle_request
 
 
-class _Failures(logging.Handler):
+class _Failures(logging.Filter):
     """What applications have failed with, by the thread of their event loop; none where one did not answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self._failures: dict[int, list[BaseException | None]] = {}
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info or "ASGI callable" in record.msg:
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take a failure from the log: whatever keeps the record would keep what the failed request holds."""
+        is_failure = bool(record.exc_info) or "ASGI callable" in record.msg
+        if is_failure:
             error = record.exc_info[1] if record.exc_info else None
             self._failures.setdefault(threading.get_ident(), []).append(error)
+        return not is_failure
 
     def of(self, thread: int) -> list[BaseException | None]:
         """Take what failed in a thread."""
@@ -200,7 +204,7 @@ def handle_request(transport: Any, request: Any) -> Any:
 
 def pytest_configure() -> None:
     """Put the server between `TestClient` and the applications."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.addHandler(_failures)
-    logger.propagate = False
+    logging.getLogger("uvicorn.error").addFilter(_failures)
     testclient._TestClientTransport.handle_request = handle_request  # type: ignore[method-assign]
+    # Ours asks the application itself.
+    ferroapi.testclient.TestClient = testclient.TestClient  # type: ignore[assignment,misc]

@@ -15,7 +15,7 @@ import sysconfig
 import tarfile
 import time
 import venv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ledger
@@ -76,7 +76,7 @@ class Mode:
     folder: Path
     plugins: tuple[str, ...]
     imports: tuple[Path, ...]
-    expected: Path
+    expected: tuple[Path, ...]
     tests: str
     most_workers: int
 
@@ -85,7 +85,15 @@ def aliased(cache: Cache) -> Mode:
     """The suite as it is, all of it, under the alias."""
     imports = (HERE / "site", SOURCE, HERE)
     plugins = ("ferroapi.pytest_plugin", "outcomes")
-    return Mode(cache.suite, plugins, imports, HERE / "expected_failures.toml", "tests", most_workers=99)
+    return Mode(cache.suite, plugins, imports, (HERE / "expected_failures.toml",), "tests", most_workers=99)
+
+
+def over_socket(cache: Cache) -> Mode:
+    """The suite under the alias, its client asking a server on the engine's HTTP protocol."""
+    mode = aliased(cache)
+    return replace(
+        mode, plugins=(*mode.plugins, "over_socket"), expected=(*mode.expected, HERE / "expected_failures_socket.toml")
+    )
 
 
 def migrated(cache: Cache) -> Mode:
@@ -105,7 +113,7 @@ def migrated(cache: Cache) -> Mode:
     # In one process: files of the tutorial make and remove the same folder.
     plugins = ("without_fastapi", "outcomes")
     expected = HERE / "expected_failures_migrated.toml"
-    return Mode(cache.migrated, plugins, (SOURCE, HERE), expected, "tests/test_tutorial", most_workers=0)
+    return Mode(cache.migrated, plugins, (SOURCE, HERE), (expected,), "tests/test_tutorial", most_workers=0)
 
 
 def default_cache() -> Path:
@@ -183,7 +191,9 @@ def run_suite(cache: Cache, mode: Mode, python: Path, selection: list[str], work
     return document
 
 
-def report(document: dict[str, dict[str, str]], change: ledger.Change, expected: Path, seconds: float) -> None:
+def report(
+    document: dict[str, dict[str, str]], change: ledger.Change, expected: tuple[Path, ...], seconds: float
+) -> None:
     """Print the counts and what changed against the list."""
     count = collections.Counter(document["outcomes"].values())
     for title, tests in (
@@ -204,7 +214,8 @@ def report(document: dict[str, dict[str, str]], change: ledger.Change, expected:
     )
     listed = sum(count[outcome] for outcome in ledger.FAILING) - len(change.unlisted)
     print(
-        f"against {expected.name}: {listed} failed as listed, +{len(change.unlisted)} unlisted failures, "
+        f"against {' and '.join(path.name for path in expected)}: {listed} failed as listed, "
+        f"+{len(change.unlisted)} unlisted failures, "
         f"-{len(change.listed_passes)} listed passes, {len(change.stale)} stale entries"
     )
 
@@ -221,6 +232,7 @@ def main() -> int:
     parser.add_argument(
         "--migrated", action="store_true", help="the tutorial after `ferroapi migrate`, without the alias"
     )
+    parser.add_argument("--socket", action="store_true", help="ask a server on the engine's HTTP protocol")
     parser.add_argument("--result", type=Path, help="also write the outcomes to this JSON file")
     parser.add_argument("--suggest", type=Path, help="write the unlisted failures to this file, as entries to explain")
     parser.add_argument(
@@ -234,11 +246,12 @@ def main() -> int:
     if options.python is None:
         build_environment(cache)
     start = time.monotonic()
-    mode = migrated(cache) if options.migrated else aliased(cache)
+    mode = migrated(cache) if options.migrated else over_socket(cache) if options.socket else aliased(cache)
     # Not resolved: the link in a virtual environment is what makes it one.
     python = options.python.absolute() if options.python else cache.python
     document = run_suite(cache, mode, python, selection, options.workers)
-    change = ledger.compare(document["outcomes"], ledger.read(mode.expected), whole_suite=not selection)
+    entries = [entry for path in mode.expected for entry in ledger.read(path)]
+    change = ledger.compare(document["outcomes"], entries, whole_suite=not selection)
 
     text = json.dumps({"suite": SUITE, "python": sys.version.split()[0], "selection": selection, **document}, indent=1)
     for path in (cache.results / "latest.json", options.result):

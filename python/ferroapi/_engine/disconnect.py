@@ -6,6 +6,7 @@ Whoever is outside of the path operation sees an empty response with the status 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator
+from functools import partial
 from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -148,11 +149,11 @@ class _Watched:
                 steps.close()
                 raise
             except BaseException as error:
-                resume, argument = steps.throw, error
+                resume = partial(steps.throw, error)
             else:
-                resume, argument = steps.send, sent
+                resume = partial(steps.send, sent)
             try:
-                waits_for = resume(argument)
+                waits_for = resume()
             except StopIteration:
                 return
 
