@@ -122,7 +122,7 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "locked"),
     ("names", "ffi"),
-    ("awaitable", "attribute", "class_dicts", "snapshot", "watched"),
+    ("awaitable", "attribute", "class_dicts", "place", "snapshot", "watched"),
     ("witness",),
     ("scope",),
     ("serialize", "worker_thread", "teardown"),

@@ -16,6 +16,7 @@ use crate::drive::Driver;
 use crate::error::guarded;
 use crate::ffi;
 use crate::observer::is_observed;
+use crate::place::Place;
 use crate::table::RouteTable;
 use crate::witness::Witness;
 
@@ -161,7 +162,8 @@ fn boolean(py: Python<'_>, value: bool) -> PyResult<Py<PyAny>> {
 }
 
 fn is_http(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+    static PLACE: Place = Place::new();
     let http = intern!(scope.py(), "http");
-    let Some(kind) = scope.get_item(intern!(scope.py(), "type"))? else { return Ok(false) };
+    let Some(kind) = PLACE.get(scope, intern!(scope.py(), "type"))? else { return Ok(false) };
     Ok(kind.is(http) || kind.cast::<PyString>().is_ok_and(|kind| kind == "http"))
 }

@@ -456,6 +456,41 @@ impl Items {
     }
 }
 
+/// One entry of a dict.
+pub(crate) struct DictEntry<'a, 'py> {
+    pub(crate) key: Borrowed<'a, 'py, PyAny>,
+    pub(crate) value: Borrowed<'a, 'py, PyAny>,
+    /// The position of the next one.
+    pub(crate) next: isize,
+}
+
+/// The entry of a dict at a position, or the first one behind it; none if there is none.
+///
+/// It is for whoever keeps the interpreter's lock until the entry is let go, which is why there is none without that lock.
+#[cfg(not(Py_GIL_DISABLED))]
+#[inline]
+pub(crate) fn entry_at<'a, 'py>(dict: &'a Bound<'py, PyDict>, position: isize) -> Option<DictEntry<'a, 'py>> {
+    let mut next = position;
+    let mut key = std::ptr::null_mut();
+    let mut value = std::ptr::null_mut();
+    // SAFETY: the object is a live dict. The function compares the position with how many entries there are, and gives
+    // nothing for one that is negative or too large.
+    let is_found = unsafe { pyo3::ffi::PyDict_Next(dict.as_ptr(), &raw mut next, &raw mut key, &raw mut value) } != 0;
+    if !is_found {
+        return None;
+    }
+    // SAFETY: it has set both to references that the dict owns.
+    let key = unsafe { Borrowed::from_ptr(dict.py(), key) };
+    // SAFETY: the same.
+    let value = unsafe { Borrowed::from_ptr(dict.py(), value) };
+    Some(DictEntry { key, value, next })
+}
+
+#[cfg(Py_GIL_DISABLED)]
+pub(crate) fn entry_at<'a, 'py>(_dict: &'a Bound<'py, PyDict>, _position: isize) -> Option<DictEntry<'a, 'py>> {
+    None
+}
+
 /// A dict's version: another one whenever the dict was modified, none where the interpreter does not say.
 ///
 /// Measured: five lookups in modules a request cost 630 instructions, one version of each module 20.

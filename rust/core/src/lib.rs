@@ -18,6 +18,7 @@ mod locked;
 mod names;
 mod observer;
 mod offload;
+mod place;
 mod plan;
 mod respond;
 mod scope;

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::error::Error;
+use crate::place::Place;
 use crate::{ffi, names};
 
 /// The scope of one connection.
@@ -15,8 +16,13 @@ use crate::{ffi, names};
 pub(crate) struct Scope<'a, 'py>(pub(crate) &'a Bound<'py, PyDict>);
 
 impl<'py> Scope<'_, 'py> {
-    fn text(self, key: &'static str, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyString>>> {
-        match self.0.get_item(name)? {
+    fn text(
+        self,
+        key: &'static str,
+        name: &Bound<'py, PyString>,
+        place: &Place,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        match place.get(self.0, name)? {
             None => Ok(None),
             Some(value) => {
                 Ok(Some(value.cast_into::<PyString>().map_err(|_| Error::Scope { key, expected: "a str" })?))
@@ -26,33 +32,39 @@ impl<'py> Scope<'_, 'py> {
 
     /// The connection's type: `http`, `websocket` or `lifespan`.
     pub(crate) fn kind(self) -> PyResult<Bound<'py, PyString>> {
-        self.text("type", intern!(self.0.py(), "type"))?.ok_or_else(|| Error::Key("type").into())
+        static PLACE: Place = Place::new();
+        self.text("type", intern!(self.0.py(), "type"), &PLACE)?.ok_or_else(|| Error::Key("type").into())
     }
 
     /// The HTTP method, upper case; empty for a WebSocket.
     pub(crate) fn method(self) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.text("method", intern!(self.0.py(), "method"))
+        static PLACE: Place = Place::new();
+        self.text("method", intern!(self.0.py(), "method"), &PLACE)
     }
 
     /// The decoded path of the request.
     pub(crate) fn path(self) -> PyResult<Bound<'py, PyString>> {
-        self.text("path", intern!(self.0.py(), "path"))?.ok_or_else(|| Error::Key("path").into())
+        static PLACE: Place = Place::new();
+        self.text("path", intern!(self.0.py(), "path"), &PLACE)?.ok_or_else(|| Error::Key("path").into())
     }
 
     /// The prefix under which the application is mounted; absent and empty are the same.
     pub(crate) fn root_path(self) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.text("root_path", intern!(self.0.py(), "root_path"))
+        static PLACE: Place = Place::new();
+        self.text("root_path", intern!(self.0.py(), "root_path"), &PLACE)
     }
 
     /// The raw query string, percent-encoded; none if there is none, or if it is no bytes.
     pub(crate) fn query_string(self) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let value = self.0.get_item(intern!(self.0.py(), "query_string"))?;
+        static PLACE: Place = Place::new();
+        let value = PLACE.get(self.0, intern!(self.0.py(), "query_string"))?;
         Ok(value.and_then(|value| value.cast_into::<PyBytes>().ok()))
     }
 
     /// The headers; none if there are none, or if they are no list or tuple: another iterable may be read only once.
     pub(crate) fn headers(self) -> PyResult<Option<Headers<'py>>> {
-        let Some(headers) = self.0.get_item(intern!(self.0.py(), "headers"))? else { return Ok(None) };
+        static PLACE: Place = Place::new();
+        let Some(headers) = PLACE.get(self.0, intern!(self.0.py(), "headers"))? else { return Ok(None) };
         Ok(match headers.cast_into_exact::<PyList>() {
             Ok(list) => Some(Headers::List(list)),
             Err(other) => other.into_inner().cast_into_exact::<PyTuple>().ok().map(Headers::Tuple),
