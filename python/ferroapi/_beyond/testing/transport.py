@@ -7,21 +7,21 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from starlette import testclient
 
 from . import loops
 from .exchange import Exchange
 from .requests import Requests
+from .scopes import add_http, scope_of
 
 if TYPE_CHECKING:
     import httpx2 as httpx
 else:
     httpx = testclient.httpx
 
-_PORTS = {"http": 80, "https": 443}
+_SCHEMES = ("http", "https")
 
 
 class Transport(testclient._TestClientTransport):
@@ -53,15 +53,15 @@ class Transport(testclient._TestClientTransport):
         self._reading.whole = whole
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        scheme = request.url.scheme
         if (
             not self.reads_whole
-            or scheme not in _PORTS
+            or request.url.scheme not in _SCHEMES
             or self._test_client.async_backend["backend"] != "asyncio"
             or (self.requests is None and self._test_client.portal is not None)
         ):
             return super().handle_request(request)
-        exchange = Exchange(self.app, self._scope(request, scheme), request.read)
+        scope = add_http(scope_of(request, self.root_path, self.client, self.app_state), request.method)
+        exchange = Exchange(self.app, scope, request.read)
         self._open_requests.add(exchange.abort)
         try:
             if self.requests is not None:
@@ -71,32 +71,6 @@ class Transport(testclient._TestClientTransport):
         finally:
             self._open_requests.discard(exchange.abort)
         return self._response(exchange, request)
-
-    def _scope(self, request: httpx.Request, scheme: str) -> dict[str, Any]:
-        url = request.url
-        headers = request.headers
-        if headers.encoding == "ascii":
-            pairs = [(name.lower(), value) for name, value in headers.raw]
-        else:
-            pairs = [(name.lower().encode(), value.encode()) for name, value in headers.multi_items()]
-        if "host" not in headers:
-            pairs.insert(0, (b"host", url.netloc))
-        port = url.port
-        return {
-            "type": "http",
-            "http_version": "1.1",
-            "method": request.method,
-            "path": unquote(url.path),
-            "raw_path": url.raw_path.partition(b"?")[0],
-            "root_path": self.root_path,
-            "scheme": scheme,
-            "query_string": url.query,
-            "headers": pairs,
-            "client": self.client,
-            "server": [url.raw_host.decode(encoding="ascii"), _PORTS[scheme] if port is None else port],
-            "extensions": {"http.response.debug": {}, "http.response.trailers": {}},
-            "state": self.app_state.copy(),
-        }
 
     def _response(self, exchange: Exchange, request: httpx.Request) -> httpx.Response:
         failure = exchange.exception if self.raise_server_exceptions else None
