@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import starlette.testclient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ferroapi import BackgroundTasks, FastAPI, Request, Response
@@ -278,7 +278,6 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(names=st.lists(st.sampled_from(sorted(ENDPOINTS)), min_size=1, max_size=5), options=OPTIONS)
 def test_client_drawn_requests_see_and_answer_what_they_do_there(names: list[str], options: dict[str, Any]) -> None:
     assert _observe("ours", names, options) == _observe("starlette", names, options)
