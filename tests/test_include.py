@@ -1,5 +1,6 @@
 """`include_router`: live views on another router under merged settings (`ferroapi._routing.include`, `inherit`)."""
 
+import importlib
 from typing import Any
 
 import pytest
@@ -211,3 +212,38 @@ def test_prefix_and_path_cannot_both_be_empty() -> None:
     with pytest.raises(FastAPIError, match=r"Prefix and path cannot be both empty \(path operation: nameless\)"):
         APIRouter().include_router(router)
     APIRouter().include_router(router, prefix="/p")
+
+
+def noting_router(f: Any, name: str, log: list[str]) -> Any:
+    """Return a subclass of `APIRouter` that notes when one of its methods is called."""
+
+    def noted(self: Any, *args: Any) -> Any:
+        log.append(name)
+        return getattr(f.APIRouter, name)(self, *args)
+
+    return type("NotingRouter", (f.APIRouter,), {name: noted})
+
+
+@pytest.mark.parametrize(
+    "name", ["_match_low_priority", "_iter_low_priority_routes", "_get_routes_version", "matches", "handle"]
+)
+@pytest.mark.parametrize("path", ["/own", "/included/there", "/nowhere"])
+@pytest.mark.parametrize("where", ["application", "included"])
+def test_method_of_a_router_that_a_subclass_overrides_is_asked_as_by_fastapi(name: str, path: str, where: str) -> None:
+    def served(f: Any) -> tuple[Any, ...]:
+        log: list[str] = []
+        app = f.FastAPI(openapi_url=None)
+        special = noting_router(f, name, log)
+        if where == "application":
+            app.router.__class__ = special
+        router = special() if where == "included" else f.APIRouter()
+        app.add_api_route("/own", lambda: 1)
+        router.add_api_route("/there", lambda: 2)
+        app.include_router(router, prefix="/included")
+        client = TestClient(app)
+        client.get(path)
+        log.clear()
+        answer = client.get(path)
+        return answer.status_code, answer.content, log
+
+    assert served(importlib.import_module("ferroapi")) == served(importlib.import_module("fastapi"))

@@ -135,26 +135,50 @@ class _PublicModule(ModuleType):
     """A module whose names are read by the private modules that do its work."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        before = getattr(self, name, _NOTHING)
         super().__setattr__(name, value)
-        # Each module has its own `__name__`, `__spec__` and the like.
-        for namespace in () if name.startswith("__") else _namespaces(_below_package(self.__name__)):
-            # Not what has the same name and is something else.
-            if namespace.get(name, value) is before:
-                _originals.setdefault((id(namespace), name), before)
-                namespace[name] = value
+        follow()
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
-        for namespace in _namespaces(_below_package(self.__name__)):
-            if (id(namespace), name) in _originals:
-                namespace[name] = _originals[id(namespace), name]
+        follow()
 
 
 _NOTHING = object()
 
 _originals: dict[tuple[int, str], Any] = {}
 """What a private module, by the address of its globals, had under a name before the first one was set."""
+
+_followed: dict[str, tuple[Callable[[str], Any], dict[str, Any]]] = {}
+"""For each public module what finds the names that it only imports, and what its dictionary held when last seen."""
+
+
+def follow() -> None:
+    """Set in the private modules what was set in the public ones since the last time, also past `setattr`.
+
+    `_core` calls it when a module that it watches was modified, before it is asked what was replaced.
+    """
+    for module, (find, seen) in _followed.items():
+        now = vars(sys.modules[module]).copy()
+        changed = [name for name in {**seen, **now} if now.get(name, _NOTHING) is not seen.get(name, _NOTHING)]
+        for name in changed:
+            # Each module has its own `__name__`, `__spec__` and the like.
+            if not name.startswith("__"):
+                before = seen[name] if name in seen else find(name)
+                _spread(_below_package(module), name, before, now.get(name, _NOTHING))
+        seen.clear()
+        seen.update(now)
+
+
+def _spread(module: str, name: str, before: Any, value: Any) -> None:
+    for namespace in _namespaces(module):
+        original = _originals.get((id(namespace), name), _NOTHING)
+        if value is _NOTHING:
+            if original is not _NOTHING:
+                namespace[name] = original
+        # Not what has the same name and is something else.
+        elif namespace.get(name, value) is before:
+            _originals.setdefault((id(namespace), name), before)
+            namespace[name] = value
 
 
 def _below_package(module: str) -> str:
@@ -186,8 +210,6 @@ def imported_names(module: str) -> Callable[[str], Any]:
     # Under the alias the package has FastAPI's name.
     own = _below_package(module)
     names = dict(_entries(_SOURCES[own]))
-    if own in _SPOKEN_FOR:
-        sys.modules[module].__class__ = _PublicModule
 
     def find(name: str) -> Any:
         if name not in names:
@@ -202,4 +224,7 @@ def imported_names(module: str) -> Callable[[str], Any]:
         found = import_module(source)
         return getattr(found, name_there) if hasattr(found, name_there) else import_module(f"{source}.{name_there}")
 
+    if own in _SPOKEN_FOR:
+        sys.modules[module].__class__ = _PublicModule
+        _followed[module] = (lambda name: find(name) if name in names else _NOTHING), vars(sys.modules[module]).copy()
     return find

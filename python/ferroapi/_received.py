@@ -6,25 +6,14 @@ Starlette goes through all pairs for each name; its cookies take quadratic time 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from starlette import requests
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection
 
 from ferroapi import _core
-from ferroapi._witness import is_original
+from ferroapi._witness import Part
 
 Grouped = dict[str, str | list[str]]
 """The value of each name in the order of the first of each, a list where there are several."""
-
-# Names that Starlette finds in its module and its class, where they may be replaced.
-_names: Any = requests
-_PARSERS = {"query_params": "QueryParams", "headers": "Headers", "cookies": "cookie_parser"}
-_MEANT = {
-    place: (vars(HTTPConnection)[place], vars(requests)[parser])
-    for place, parser in _PARSERS.items()
-    # What stands there may have been replaced before this was imported.
-    if is_original(HTTPConnection, place) and is_original(requests, parser) and is_original(Headers, "__init__")
-}
 
 
 class GroupedQuery(QueryParams):
@@ -115,9 +104,10 @@ def received(connection: HTTPConnection, place: str) -> Mapping[str, Any]:
 
     Where somebody has replaced that attribute, its value or its parser, it is theirs.
     """
-    parser = _PARSERS.get(place)
-    if parser is not None and (getattr(type(connection), place, None), getattr(_names, parser)) == _MEANT.get(place):
-        made: Mapping[str, Any] | None = _MAKERS[place](connection)
+    make = _MAKERS.get(place)
+    is_starlettes = getattr(type(connection), place, None) is vars(HTTPConnection)[place]
+    if make is not None and is_starlettes and not _core.is_replaced(Part.RECEIVED):
+        made: Mapping[str, Any] | None = make(connection)
         if made is not None:
             return made
     found: Mapping[str, Any] = getattr(connection, place)

@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ferroapi import _core
+from ferroapi._imported import follow
 
 
 class Part(IntFlag):
@@ -54,6 +55,8 @@ class Part(IntFlag):
     """Bearer tokens of OAuth2."""
     FIELD = 1 << 17
     """The facts about a field that are kept with it."""
+    RECEIVED = 1 << 18
+    """The query, the headers and the cookies of a connection, by name."""
 
 
 class Names(NamedTuple):
@@ -104,6 +107,44 @@ REQUEST = (
         Part.OPERATION | Part.SOCKET | Part.FIELD,
         "lenient_issubclass get_cached_model_fields field_annotation_is_sequence is_bytes_sequence_annotation",
     ),
+    Names(
+        "ferroapi.dependencies.utils",
+        Part.OPERATION | Part.SOCKET | Part.FIELD,
+        "get_validation_alias _get_param_aliases _get_param_model _get_model_type _is_json_field",
+    ),
+    Names(
+        "ferroapi.dependencies.utils",
+        Part.OPERATION | Part.SOCKET | Part.FIELD,
+        "_get_form_models _get_form_union_models is_bytes_or_nonable_bytes_annotation",
+    ),
+    Names(
+        "ferroapi.dependencies.utils",
+        Part.OPERATION | Part.SOCKET,
+        "_request_param_model_to_args _validate_value_with_model_field _get_multidict_extras",
+    ),
+    Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "_should_embed_body_fields"),
+    Names("ferroapi.dependencies.utils", Part.FORM, "_extract_form_model _is_empty_file_input _read_file_bytes"),
+    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.FIELD, "alias validation_alias"),
+    Names(
+        "ferroapi._compat.shared",
+        Part.OPERATION | Part.SOCKET | Part.FIELD,
+        "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation",
+    ),
+    Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "ValidationError"),
+    Names(
+        "ferroapi.dependencies.models",
+        Part.OPERATION | Part.SOCKET,
+        "_get_oauth_scopes _get_computed_scope _uses_scopes _is_security_scheme _unwrapped_call _impartial inspect",
+    ),
+    Names(
+        "ferroapi.dependencies.models",
+        Part.OPERATION | Part.SOCKET,
+        "_is_gen_callable _is_gen_callable_cached _is_async_gen_callable _is_async_gen_callable_cached",
+    ),
+    Names("ferroapi.dependencies.models", Part.OPERATION | Part.SOCKET, "_is_coroutine_callable_cached _CallIdentity"),
+    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "dataclasses"),
+    Names("ferroapi.exceptions:ValidationException", Part.ERROR, "__init__ errors"),
+    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET, "default"),
     Names("ferroapi.dependencies.utils", Part.FORM, "ImmutableMultiDict FormData"),
     Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "_regenerate_error_with_loc"),
     Names("ferroapi.concurrency", Part.OPERATION | Part.SOCKET, "anyio checkpoint_if_cancelled"),
@@ -121,8 +162,11 @@ REQUEST = (
     Names("starlette.responses", Part.JSON | Part.ERROR, "json"),
     Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions"),
     Names("ferroapi.middleware.asyncexitstack", Part.ENTRANCE, "AsyncExitStack"),
-    Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle"),
-    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "matches handle"),
+    Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle _get_routes_version"),
+    Names("ferroapi.routing:APIRouter", Part.ROUTE, "_iter_low_priority_routes _match_low_priority"),
+    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "matches handle _match _handle_selected"),
+    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "effective_candidates effective_low_priority_routes"),
+    Names("ferroapi.routing:_EffectiveRouteContext", Part.ROUTE, "matches"),
     Names("starlette.routing:Mount", Part.ROUTE, "matches handle"),
     Names("starlette.routing:Host", Part.ROUTE, "matches handle"),
     Names("ferroapi.routing:APIRoute", Part.ROUTE, "matches handle"),
@@ -132,17 +176,36 @@ REQUEST = (
     Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate get_default"),
     Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
     Names(
-        "starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET, "headers query_params cookies path_params"
+        "starlette.requests:HTTPConnection",
+        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
+        "headers query_params cookies path_params",
     ),
     Names("starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET | Part.ENTRANCE, "__init__"),
     Names("starlette.requests:Request", Part.OPERATION | Part.ENTRANCE, "__init__"),
-    Names("starlette.requests", Part.OPERATION | Part.SOCKET, "Headers QueryParams cookie_parser"),
+    Names("starlette.requests", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "Headers QueryParams cookie_parser"),
     Names("starlette.requests", Part.FORM | Part.MULTIPART, "FormParser"),
     Names("starlette.formparsers", Part.FORM, "FormData unquote_plus"),
     Names("starlette.formparsers", Part.MULTIPART, "Headers MultipartPart"),
     Names("starlette._exception_handler", Part.ERROR, "_lookup_exception_handler is_async_callable"),
     Names("starlette.responses", Part.STREAM, "create_collapsing_task_group"),
-    Names("starlette.datastructures:Headers", Part.OPERATION | Part.SOCKET, "__init__"),
+    Names("starlette.datastructures", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "parse_qsl"),
+    Names(
+        "starlette.datastructures:Headers",
+        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
+        "__init__ __getitem__ __contains__ getlist items",
+    ),
+    Names("starlette.datastructures:QueryParams", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "__init__"),
+    Names(
+        "starlette.datastructures:ImmutableMultiDict",
+        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
+        "__init__ __getitem__ __contains__ getlist multi_items",
+    ),
+    Names("starlette._utils", Part.STREAM, "anyio"),
+    Names("starlette.responses", Part.STREAM, "partial"),
+    Names("starlette.requests", Part.BODY | Part.FORM | Part.MULTIPART, "aclosing"),
+    Names("starlette.requests", Part.FORM | Part.MULTIPART, "AwaitableOrContextManagerWrapper"),
+    Names("starlette.routing", Part.ROUTE, "get_route_path HTTPException"),
+    Names("starlette._utils:AwaitableOrContextManagerWrapper", Part.FORM | Part.MULTIPART, "__init__ __await__"),
     Names("starlette.datastructures:UploadFile", Part.MULTIPART, "__init__ write seek"),
     Names("ferroapi.exceptions:RequestValidationError", Part.ERROR, "__init__ errors"),
     Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
@@ -209,10 +272,14 @@ _DEFINING = frozenset(
         "fastapi",
         "starlette",
         "pydantic",
+        "pydantic_core",
         "anyio",
         "json",
         "base64",
         "copy",
+        "dataclasses",
+        "functools",
+        "inspect",
         "contextlib",
         "tempfile",
         "urllib",
@@ -309,7 +376,7 @@ def install() -> None:
     """Begin to watch, when all that the table names is there."""
     global _witness
     _witness = _core.Witness(_table())
-    _witness.install(Part.ENTRANCE | Part.ROUTE)
+    _witness.install(Part.ENTRANCE | Part.ROUTE, follow)
 
 
 _witness: _core.Witness

@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, takewhile
-from sys import modules
+from sys import modules, version_info
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from starlette.applications import Starlette
@@ -217,6 +217,9 @@ class FastAPI(ForwardedOperations, Starlette):
 
     @expands(ApplicationOptions, APPLICATION_DEFAULTS)
     def __init__(self, **options: Unpack[ApplicationOptions]) -> None:
+        if version_info >= (3, 13):
+            # An instance keeps its attributes without a dict there, and nobody is told when they are set.
+            self.__dict__ = dict(vars(self))
         settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **options}
         warn_of_tracers()
         for name in _KEPT_OPTIONS:

@@ -502,11 +502,17 @@ class APIRouter(PathOperations, Dispatch):
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
         own, cls = vars(self), type(self)
-        return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in ("matches", "handle"))
+        asked = ("matches", "handle", "_get_routes_version")
+        return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in asked)
 
     def _get_routes_version(self, seen: set[int] | None = None) -> int:
         """Return a number that grows when routes are added here or in an included router."""
-        return sum(router._routes_version for router in self._routers_below(seen))
+        seen = set() if seen is None else seen
+        if id(self) in seen:
+            return self._routes_version
+        seen.add(id(self))
+        below = (route.original_router for route in self.routes if isinstance(route, _IncludedRouter))
+        return self._routes_version + sum(router._get_routes_version(seen) for router in below)
 
     def _contains_router(self, router: "APIRouter", seen: set[int] | None = None) -> bool:
         """Tell whether a router is included here, at any depth.

@@ -27,12 +27,6 @@ KNOWN_DIFFERENCES: dict[str, str] = {
 NOT_IMPORTABLE: dict[str, str] = {
     **dict.fromkeys(
         (
-            "fastapi.dependencies.utils._extract_form_model",
-            "fastapi.dependencies.utils._get_multidict_extras",
-            "fastapi.dependencies.utils._is_empty_file_input",
-            "fastapi.dependencies.utils._is_json_field",
-            "fastapi.dependencies.utils._request_param_model_to_args",
-            "fastapi.dependencies.utils._validate_value_with_model_field",
             "fastapi.openapi.utils._get_api_route_for_openapi",
             "fastapi.routing._build_response_args",
             "fastapi.routing._endpoint_context_cache",

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Annotated, Any, Literal
+from unittest import mock
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, Json
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -28,6 +29,20 @@ class Item(BaseModel):
 
 class Page(BaseModel):
     size: int = 10
+
+
+class Known(BaseModel):
+    x_token: str = ""
+    words: list[str] = []
+    model_config = {"extra": "allow"}
+
+
+class Cat(BaseModel):
+    lives: int = Field(alias="nine")
+
+
+class Dog(BaseModel):
+    bones: list[str] = []
 
 
 def service(f: Any) -> Any:
@@ -80,6 +95,37 @@ def service(f: Any) -> Any:
     @app.post("/file")
     async def file(upload: f.UploadFile) -> int:
         return len(await upload.read())
+
+    @app.post("/bytes")
+    async def contents(
+        content: Annotated[bytes, f.File()],
+        others: Annotated[list[bytes], f.File()] = [],  # noqa: B006
+        word: str = f.Form(""),
+    ) -> list[int]:
+        return [len(content), *map(len, others), len(word)]
+
+    @app.post("/form-model")
+    async def form_model(given: Annotated[Known | None, f.Form()] = None) -> Any:
+        return given
+
+    @app.post("/form-union")
+    async def form_union(given: Annotated[Cat | Dog, f.Form()], size: Annotated[int, f.Form()] = 1) -> Any:
+        return [given, size]
+
+    @app.post("/embedded")
+    async def embedded(item: Annotated[Item, f.Body(embed=True)], flag: Annotated[bool, f.Body()] = False) -> Any:
+        return [item, flag]
+
+    @app.get("/headers")
+    async def headers(known: Annotated[Known, f.Header()], cookies: Annotated[Known | None, f.Cookie()] = None) -> Any:
+        return [len(known.words), known.x_token, cookies]
+
+    @app.get("/lists")
+    async def lists(
+        words: Annotated[list[str], f.Query()],
+        data: Annotated[Json[list[int]], f.Query()] = None,  # type: ignore[assignment]
+    ) -> Any:
+        return [words, data]
 
     @app.get("/text", response_class=PlainTextResponse)
     async def text() -> str:
@@ -225,7 +271,7 @@ def layered(f: Any) -> Any:
 PATHS = """
 /json /sync/3 /sync/x /untyped /text /html /class /given /redirect /stream /lines /untyped-lines /events
 /sync-events /raw /key /bearer /basic /token /scopes /refused /plainly-refused /invalid /default /outer/included/5
-/outer/included/x /plain /mounted/word /nothing /json/ /model/x
+/outer/included/x /plain /mounted/word /nothing /json/ /model/x /lists
 """
 
 
@@ -244,10 +290,25 @@ def _scopes() -> Iterator[tuple[str, dict[str, Any], bytes]]:
     for content in (b'{"name": "n"}', b'{"nam": "n"}', b"{"):
         yield f"/body {content.decode()}", http_scope("/body", "POST", headers=[*given, json]), content
     form = (b"content-type", b"application/x-www-form-urlencoded")
+    several = [*given, (b"words", b"a"), (b"words", b"b"), (b"x-token", b"t")]
+    yield "/headers", http_scope("/headers", headers=several), b""
+    yield "/lists given", http_scope("/lists", query=b"words=a&words=b&data=[1]"), b""
+    for content in (b'{"item": {"name": "n"}}', b"[]"):
+        yield f"/embedded {content.decode()}", http_scope("/embedded", "POST", headers=[json]), content
     yield "/form", http_scope("/form", "POST", headers=[form]), b"word=a&words=b&words=c"
+    for path, content in (("model", b"x_token=a&words=b&words=c&other=d"), ("model", b""), ("union", b"nine=9&size=2")):
+        scope = http_scope(f"/form-{path}", "POST", headers=[form])
+        yield f"/form-{path} {content.decode()}", scope, content
     yield "/form empty", http_scope("/form", "POST", headers=[form]), b""
     parts = (b"content-type", b"multipart/form-data; boundary=b")
     content = b'--b\r\ncontent-disposition: form-data; name="upload"; filename="a"\r\n\r\nabc\r\n--b--\r\n'
+    named = b'--b\r\ncontent-disposition: form-data; name="%s"; filename="%s"\r\n\r\n%s\r\n'
+    files = [(b"content", b"a", b"1"), (b"others", b"b", b"22"), (b"others", b"", b""), (b"others", b"c", b"333")]
+    yield (
+        "/bytes",
+        http_scope("/bytes", "POST", headers=[parts]),
+        b"".join(named % each for each in files) + b"--b--\r\n",
+    )
     yield "/file", http_scope("/file", "POST", headers=[parts]), content
     yield "/refused POST", http_scope("/json", "POST"), b""
     yield "/socket", websocket_scope("/socket/3"), b""
@@ -318,13 +379,26 @@ def owner_of(framework: str, path: str) -> Any:
     return getattr(owner, name) if name else owner
 
 
+Way = Literal["setattr", "dictionary", "mock"]
+"""How a name is replaced: as an attribute, in the dictionary of its module, or by `mock.patch.object`."""
+
+
 @contextmanager
-def replaced(owner: Any, name: str, notes: Notes) -> Iterator[None]:
+def replaced(owner: Any, name: str, notes: Notes, way: Way = "setattr") -> Iterator[None]:
     """Put something in the place of a name of a module or a class, and put the name back at the end."""
     is_own = name in vars(owner)
     static = vars(owner)[name] if is_own else inspect.getattr_static(owner, name, None)
     original = getattr(owner, name) if static is None else static
-    setattr(owner, name, replacement(original, notes))
+    instead = replacement(original, notes)
+    if way == "dictionary":
+        with mock.patch.dict(vars(owner), {name: instead}):
+            yield
+        return
+    if way == "mock":
+        with mock.patch.object(owner, name, instead):
+            yield
+        return
+    setattr(owner, name, instead)
     try:
         yield
     finally:
@@ -349,7 +423,9 @@ async def serve(app: Any, notes: Notes) -> dict[str, Any]:
     return seen
 
 
-def observed(framework: str, make: Callable[[Any], Any], path: str, name: str, moment: Moment) -> list[dict[str, Any]]:
+def observed(
+    framework: str, make: Callable[[Any], Any], path: str, name: str, moment: Moment, way: Way = "setattr"
+) -> list[dict[str, Any]]:
     """Return calls of the name and answers, by request: while it is replaced, and when it is put back."""
     f = importlib.import_module(framework)
     owner, notes = owner_of(framework, path), Notes()
@@ -358,7 +434,7 @@ def observed(framework: str, make: Callable[[Any], Any], path: str, name: str, m
         if moment == "after":
             app = make(f)
             await serve(app, Notes())
-        with replaced(owner, name, notes):
+        with replaced(owner, name, notes, way):
             if moment == "before":
                 app = make(f)
             seen = [await serve(app, notes)]

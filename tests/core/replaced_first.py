@@ -24,7 +24,12 @@ assert pydantic.VERSION
 assert not {"fastapi", "ferroapi"} & sys.modules.keys(), "nothing can come before them any more"
 
 
-NOT_COUNTED = {"starlette.requests:HTTPConnection.headers", "starlette.datastructures:Headers.__init__"}
+NOT_COUNTED = {
+    "starlette.requests:HTTPConnection.headers",
+    "starlette.datastructures:Headers.__init__",
+    "starlette.datastructures:Headers.__getitem__",
+    "starlette.datastructures:ImmutableMultiDict.multi_items",
+}
 """Names that are asked, but by forms once more or once less than by FastAPI."""
 
 MAKERS = {"service": service, "layered": layered}

@@ -47,7 +47,7 @@ PYTHON = {
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware": "_core _engine.stand_ins _middleware.*",
     "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
-    "_witness": "_core",
+    "_witness": "_core _imported",
     "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
     "_routing.dispatch": "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
     "telemetry._*",
@@ -122,9 +122,9 @@ PYTHON_DEFERRED = {
 RUST_CORE = (
     ("error", "locked"),
     ("names", "ffi"),
-    ("awaitable", "attribute", "class_dicts", "place", "snapshot", "watched"),
+    ("awaitable", "class_dicts", "place", "snapshot", "watched"),
     ("witness",),
-    ("scope",),
+    ("scope", "attribute"),
     ("serialize", "worker_thread", "teardown"),
     ("plan",),
     ("extract", "body", "entry", "observer", "respond"),

@@ -63,12 +63,14 @@ def _union_members(annotation: Any) -> tuple[Any, ...] | None:
     return get_args(annotation) if origin is Union or origin is UnionType else None
 
 
-def _is_sequence_class(cls: Any) -> bool:
-    return lenient_issubclass(cls, sequence_types) and not lenient_issubclass(cls, _TEXT_TYPES)
+def _annotation_is_sequence(annotation: Any) -> bool:
+    return not lenient_issubclass(annotation, _TEXT_TYPES) and lenient_issubclass(annotation, sequence_types)
 
 
 def _is_complex_class(cls: Any) -> bool:
-    return lenient_issubclass(cls, (BaseModel, Mapping, UploadFile)) or _is_sequence_class(cls) or is_dataclass(cls)
+    return (
+        lenient_issubclass(cls, (BaseModel, Mapping, UploadFile)) or _annotation_is_sequence(cls) or is_dataclass(cls)
+    )
 
 
 def field_annotation_is_sequence(annotation: Any) -> bool:
@@ -78,7 +80,7 @@ def field_annotation_is_sequence(annotation: Any) -> bool:
         return any(map(field_annotation_is_sequence, members))
     if get_origin(annotation) is Annotated:
         return field_annotation_is_sequence(get_args(annotation)[0])
-    return _is_sequence_class(annotation) or _is_sequence_class(get_origin(annotation))
+    return _annotation_is_sequence(annotation) or _annotation_is_sequence(get_origin(annotation))
 
 
 def value_is_sequence(value: Any) -> bool:

@@ -341,9 +341,11 @@ def _located(error: ValidationError, loc: _Location) -> list[dict[str, Any]]:
 def get_missing_field_error(loc: _Location) -> dict[str, Any]:
     """Return the error of a required value that is absent.
 
-    Source: pydantic's `missing` error, whose `input` FastAPI sets to None.
+    Source: FastAPI behaviour, `_compat.v2.get_missing_field_error`.
     """
-    return {"type": "missing", "loc": loc, "msg": "Field required", "input": None}
+    details: Any = [{"type": "missing", "loc": loc, "input": {}}]
+    error: Any = ValidationError.from_exception_data("Field required", details).errors(include_url=False)[0]
+    return {**error, "input": None}
 
 
 def is_scalar_field(field: ModelField) -> bool:

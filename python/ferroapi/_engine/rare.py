@@ -22,7 +22,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core, background
 from ferroapi._body_limit import unlimited
-from ferroapi._compat import get_missing_field_error
 from ferroapi._compat.v2 import _located
 from ferroapi._engine import stand_ins
 from ferroapi._engine.body import body_error
@@ -79,7 +78,7 @@ def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> li
 
 def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the error of a required field that is absent."""
-    return [get_missing_field_error(loc)]
+    return [{"type": "missing", "loc": loc, "msg": "Field required", "input": None}]
 
 
 def parameter_values(

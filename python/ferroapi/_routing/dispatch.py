@@ -20,7 +20,7 @@ from ferroapi._engine.rare import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
-from ferroapi._routing.include import _EffectiveRouteContext, _IncludedRouter
+from ferroapi._routing.include import MatchedRoute, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, best_match, first_match, redirect_url, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
@@ -38,7 +38,23 @@ def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scop
     return candidate.offer(scope) if isinstance(candidate, _EffectiveRouteContext) else candidate.matches(scope)
 
 
-_READ_BY_TABLES = frozenset({"default", "middleware_stack", "app", "matches", "handle", "form_limits", "__class__"})
+def _innermost_path(route: Any, scope: Scope) -> str | None:
+    """Return the path template of the route that answers a scope, asking included routers for theirs."""
+    while isinstance(route, _IncludedRouter):
+        _, _, matched, view = route._match(scope)
+        route = matched if view is None else view.starlette_route or view
+    return getattr(route, "path_format", None)
+
+
+_LAST_ASKED = ("_match_low_priority", "_iter_low_priority_routes")
+"""The methods that say what answers where no route does."""
+
+_READ_BY_TABLES = frozenset(
+    {
+        *("default", "middleware_stack", "app", "matches", "handle", "form_limits", "__class__", "_get_routes_version"),
+        *_LAST_ASKED,
+    }
+)
 """The attributes of a router that its table, or that of a router around it, is made from."""
 
 
@@ -117,7 +133,8 @@ class Dispatch(routing.Router):
     def _refuses_plainly(self) -> bool:
         """Tell whether a path that no route answers is a 404: no frontend, and no application by default."""
         is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
-        return is_default and next(iter(self._iter_low_priority_routes()), None) is None
+        is_asked = any(getattr(self, name).__func__ is not getattr(Dispatch, name) for name in _LAST_ASKED)
+        return is_default and not is_asked and next(iter(self._iter_low_priority_routes()), None) is None
 
     def _is_bare(self) -> bool:
         """Tell whether a request goes from this router's `__call__` to its table, past nothing but its body limit."""
@@ -165,8 +182,10 @@ class Dispatch(routing.Router):
             return self._handle_match(chosen, scope, receive, send)
         if (redirect := self._slash_redirect(scope)) is not None:
             return redirect(scope, receive, send)
-        if (low_priority := self._match_low_priority(scope)) is not None:
-            return self._handle_low_priority(low_priority, scope, receive, send)
+        match, child_scope, route, view = self._match_low_priority(scope)
+        if match != Match.NONE and route is not None:
+            _update_scope(scope, child_scope)
+            return self._handle_low_priority(route, view, scope, receive, send)
         return self.default(scope, receive, send)
 
     async def _handle_match(self, selection: Selection[BaseRoute], scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,7 +202,7 @@ class Dispatch(routing.Router):
         redirect_scope = slash_twin(scope, route_path)
         if _core.is_replaced(Part.ROUTE):
             found: Selection[Any] | None = first_match(self.routes, redirect_scope)
-            path = found and getattr(found.candidate, "path_format", None)
+            path = found and _innermost_path(found.candidate, redirect_scope)
         else:
             found = self._current_table().select(redirect_scope)
             path = found and found.candidate.telemetry_path
@@ -200,22 +219,26 @@ class Dispatch(routing.Router):
             if isinstance(route, _IncludedRouter):
                 yield from route.effective_low_priority_routes()
 
-    def _match_low_priority(self, scope: Scope) -> Selection[BaseRoute | _EffectiveRouteContext] | None:
-        """Return the most specific frontend that answers."""
+    def _match_low_priority(self, scope: Scope) -> MatchedRoute:
+        """Return the answer of the most specific frontend, with its route, and the view that led to it."""
         candidates = self._iter_low_priority_routes()
-        return best_match(candidates, scope, ask=_ask_low_priority, is_better=is_more_specific)
+        selection = best_match(candidates, scope, ask=_ask_low_priority, is_better=is_more_specific)
+        if selection is None:
+            return Match.NONE, {}, None, None
+        chosen = selection.candidate
+        if isinstance(chosen, _EffectiveRouteContext):
+            return selection.match, selection.child_scope, chosen.route, chosen
+        return selection.match, selection.child_scope, chosen, None
 
     async def _handle_low_priority(
-        self, selection: Selection[BaseRoute | _EffectiveRouteContext], scope: Scope, receive: Receive, send: Send
+        self, route: BaseRoute, view: _EffectiveRouteContext | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        chosen = selection.candidate
-        _update_scope(scope, selection.child_scope)
-        _route_selected(scope=scope, path=getattr(chosen, "path_format", None))
-        if isinstance(chosen, _EffectiveRouteContext):
-            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = chosen
-            await chosen.handle(scope, receive, send, None)
+        _route_selected(scope=scope, path=getattr(view or route, "path_format", None))
+        if view is None:
+            await route.handle(scope, receive, send)
         else:
-            await chosen.handle(scope, receive, send)
+            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
+            await view.handle(scope, receive, send, None)
 
     def _inclusion(self, scope: Scope) -> _IncludedRouter | None:
         """Return the inclusion through which this router is being asked, if it is."""
@@ -226,8 +249,10 @@ class Dispatch(routing.Router):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as an included router; without an inclusion nothing matches."""
         inclusion = self._inclusion(scope)
-        selection = None if inclusion is None else inclusion._match(scope)
-        return (Match.NONE, {}) if selection is None else (selection.match, selection.child_scope)
+        if inclusion is None:
+            return Match.NONE, {}
+        match, child_scope, *_ = inclusion._match(scope)
+        return match, child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an included router, or as an application of its own."""

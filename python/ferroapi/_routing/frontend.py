@@ -428,7 +428,7 @@ class _EffectiveFrontendContext(_EffectiveRouteContext):
         self.dependant = built.dependant
         self._embed_body_fields = built.embed_body_fields
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+    def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
         return self.original_route.matches_with_prefix(scope, self.frontend_prefix)
 
 

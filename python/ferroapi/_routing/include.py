@@ -35,7 +35,7 @@ from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._options import INCLUDE_DEFAULTS, ROUTER_DEFAULTS
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
-from ferroapi._routing.matching import Selection, first_match
+from ferroapi._routing.matching import first_match
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _FASTAPI_INCLUDED_ROUTER_KEY,
@@ -143,7 +143,10 @@ class _EffectiveRouteContext(RouteState):
         return self.starlette_route or self.original_route
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the full path."""
+        """Match the full path, as the kind of route does. It is the one method of all kinds, which may be replaced."""
+        return self._match_path(scope)
+
+    def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
         assert self.starlette_route is not None
         return self.starlette_route.matches(scope)
 
@@ -170,6 +173,9 @@ class _EffectiveRouteContext(RouteState):
         """The path template that telemetry reports."""
         return getattr(self.starlette_route, "path_format", None) or self.path_format
 
+
+MatchedRoute = tuple[Match, Scope, BaseRoute | None, _EffectiveRouteContext | None]
+"""What matching came to, what it adds to the scope, the route, and the view through which that was reached."""
 
 _publishing = threading.Lock()
 
@@ -232,11 +238,8 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     def app(self, app: ASGIApp) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._own_attributes()["app"] = app
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the full path and the methods.
-
-        Source: Starlette behaviour, `routing.Route.matches`.
-        """
+    def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
+        # The methods, too. Source: Starlette behaviour, `routing.Route.matches`.
         found = self.path_regex.match(get_route_path(scope)) if scope["type"] == "http" else None
         if found is None:
             return Match.NONE, {}
@@ -395,16 +398,15 @@ class _IncludedRouter(BaseRoute):
             else:
                 yield candidate
 
-    def _match(self, scope: Scope) -> "Selection[_EffectiveRouteContext | _IncludedRouter] | None":
-        return first_match(self.effective_candidates(), scope, ask=_ask_candidate)
-
-    def find_context(self, scope: Scope) -> _EffectiveRouteContext | None:
-        """Return the innermost view that answers a request, through nested includes."""
-        selection = self._match(scope)
+    def _match(self, scope: Scope) -> MatchedRoute:
+        """Return the answer of the first view that matches, with its route, and the view unless that is a router."""
+        selection = first_match(self.effective_candidates(), scope, ask=_ask_candidate)
         if selection is None:
-            return None
-        candidate = selection.candidate
-        return candidate.find_context(scope) if isinstance(candidate, _IncludedRouter) else candidate
+            return Match.NONE, {}, None, None
+        view = selection.candidate
+        if isinstance(view, _IncludedRouter):
+            return selection.match, selection.child_scope, view, None
+        return selection.match, selection.child_scope, view.route, view
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Ask the included router, which may be a subclass that decides otherwise; `handle` looks again."""
@@ -420,18 +422,19 @@ class _IncludedRouter(BaseRoute):
 
     async def _handle_selected(self, scope: Scope, receive: Receive, send: Send) -> None:
         max_body_size = self.include_context.max_body_size
-        selection = self._match(scope)
-        if selection is None:
+        match, child_scope, route, view = self._match(scope)
+        if match == Match.NONE or route is None:
             await wrap_app_with_body_limit(self.original_router.default, max_body_size)(scope, receive, send)
             return
-        _update_scope(scope, selection.child_scope)
-        chosen = selection.candidate
-        if isinstance(chosen, _IncludedRouter):
-            await chosen.handle(scope, receive, send)
-            return
-        _route_selected(scope=scope, path=chosen.telemetry_path, mount=isinstance(chosen.route, Mount))
-        _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = chosen
-        await chosen.handle(scope, receive, send, max_body_size)
+        _update_scope(scope, child_scope)
+        if isinstance(route, _IncludedRouter):
+            await route.handle(scope, receive, send)
+        elif view is None:
+            await wrap_app_with_body_limit(route.handle, max_body_size)(scope, receive, send)
+        else:
+            _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(route, Mount))
+            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
+            await view.handle(scope, receive, send, max_body_size)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Build the full path of a named route below this include.

@@ -23,7 +23,7 @@ from starlette.convertors import (
 from starlette.responses import Response
 from starlette.routing import PARAM_REGEX, BaseRoute, compile_path, get_name
 
-from ferroapi import params
+from ferroapi import _core, params
 from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
@@ -284,6 +284,8 @@ class RouteState(ObservedRoute):
             FastAPIError: for an object of the real `fastapi`.
             AssertionError, ValueError: for a path that cannot be compiled.
         """
+        # What was replaced in a module's dictionary is replaced where it is read from here on.
+        _core.is_replaced(0)
         refuse_foreign_options(options)
         validate_max_body_size(options["max_body_size"])
         name, methods, status_code = options["name"], options["methods"], options["status_code"]
@@ -356,6 +358,7 @@ class RouteState(ObservedRoute):
             AssertionError: for a response that must be a dictionary or must not have a body, or no callable endpoint.
             FastAPIError: for a response model that pydantic cannot serialize.
         """
+        _core.is_replaced(0)
         response_fields = _additional_response_fields(self.responses, self.unique_id)
         assert callable(self.endpoint), "An endpoint must be a callable"
         built = build_dependant(self.path_format, self.endpoint, self.dependencies)

@@ -21,8 +21,12 @@ from ferroapi._compat import (
     serialize_sequence_value,
     value_is_sequence,
 )
-from ferroapi.dependencies._field import request_field
-from ferroapi.dependencies._values import _get_multidict_value, read_extras, validate_value
+from ferroapi.dependencies._field import _get_form_models, request_field
+from ferroapi.dependencies._values import (
+    _get_multidict_extras,
+    _get_multidict_value,
+    _validate_value_with_model_field,
+)
 
 
 class FormItem(NamedTuple):
@@ -40,7 +44,8 @@ class _Found(NamedTuple):
     loc: tuple[str, ...]
 
 
-_Finder = Callable[[ModelField], _Found | None]
+_Finder = Callable[[ModelField, Sequence[str]], _Found | None]
+"""Finds the value of a field by its names, or nothing where there can be none."""
 
 
 async def request_body_to_args(
@@ -52,27 +57,33 @@ async def request_body_to_args(
     Source: FastAPI behaviour, `dependencies.utils.request_body_to_args`.
     """
     assert body_fields, "request_body_to_args() should be called with fields"
+    is_whole = _is_whole_body(body_fields, embed_body_fields)
     form = received_body if isinstance(received_body, FormData) else None
     items: list[FormItem] = []
     if form is not None and (alone := [field for field in body_fields if not request_field(field).form_models]):
         items = [FormItem(*item) async for item in _extract_form_body(alone, form)]
-    if _is_whole_body(body_fields, embed_body_fields):
+    if is_whole:
         field = body_fields[0]
         body = received_body if form is None else {item.alias: item.value for item in items}
-        value, errors = validate_value(field=field, value=body, values={}, loc=("body",))
+        value, errors = _validate_value_with_model_field(field=field, value=body, values={}, loc=("body",))
         return {field.name: value}, errors
 
     values: dict[str, Any] = {}
     errors = []
     find = _json_finder(received_body) if form is None else _form_finder(items)
     for field in body_fields:
-        found = find(field)
-        if form is not None and request_field(field).form_models:
-            found = _Found(await _form_model_value(field, form), ("body",))
+        facts = request_field(field)
+        names = [alias.validation for alias in facts.aliases]
+        if form is not None and (models := facts.form_models):
+            found: _Found | None = _Found(await _extract_form_model(field, models, form), ("body",))
+        else:
+            found = find(field, names)
         if found is None:
-            errors.append(get_missing_field_error(_preferred_location(field)))
+            errors.append(get_missing_field_error(("body", names[0])))
             continue
-        value, field_errors = validate_value(field=field, value=found.value, values=values, loc=found.loc)
+        value, field_errors = _validate_value_with_model_field(
+            field=field, value=found.value, values=values, loc=found.loc
+        )
         if field_errors:
             errors.extend(field_errors)
         else:
@@ -92,12 +103,14 @@ def _should_embed_body_fields(fields: list[ModelField]) -> bool:
     if any(field.name != first.name for field in others):
         return True
     info = first.field_info
-    if isinstance(info, params.Form) and request_field(first).form_models:
-        return not all(
-            request_field(other).form_models and other.field_info.annotation is info.annotation for other in others
-        )
+    if request_field(first).form_models and any(
+        not request_field(other).form_models or other.field_info.annotation is not info.annotation for other in others
+    ):
+        return True
+    if getattr(info, "embed", None):
+        return True
     is_form_value = isinstance(info, params.Form) and not lenient_issubclass(info.annotation, BaseModel)
-    return is_form_value or bool(getattr(info, "embed", None))
+    return is_form_value and not request_field(first).form_models
 
 
 def _is_whole_body(fields: list[ModelField], embed_body_fields: bool) -> bool:
@@ -110,24 +123,20 @@ def _is_whole_body(fields: list[ModelField], embed_body_fields: bool) -> bool:
     )
 
 
-def _preferred_location(field: ModelField) -> tuple[str, str]:
-    return "body", request_field(field).aliases[0].validation
-
-
 def _json_finder(body: Any) -> _Finder:
     """Return what looks a field up in a parsed body; a body that is no object has no field at all."""
     if body is Undefined or isinstance(body, bytes):
-        return lambda field: _Found(Undefined, _preferred_location(field))
+        return lambda field, names: _Found(Undefined, ("body", names[0]))
     get = getattr(body, "get", None)
     if get is None:
-        return lambda field: None
+        return lambda field, names: None
 
-    def find(field: ModelField) -> _Found:
-        for alias in request_field(field).aliases:
-            value = get(alias.validation, Undefined)
+    def find(field: ModelField, names: Sequence[str]) -> _Found:
+        for name in names:
+            value = get(name, Undefined)
             if value is not Undefined:
-                return _Found(value, ("body", alias.validation))
-        return _Found(Undefined, _preferred_location(field))
+                return _Found(value, ("body", name))
+        return _Found(Undefined, ("body", names[0]))
 
     return find
 
@@ -136,10 +145,10 @@ def _form_finder(items: Sequence[FormItem]) -> _Finder:
     """Return what looks a field up among the items read from a form."""
     found = {item.field.name: item for item in items if item.field is not None}
 
-    def find(field: ModelField) -> _Found:
+    def find(field: ModelField, names: Sequence[str]) -> _Found:
         item = found.get(field.name)
         if item is None:
-            return _Found(Undefined, _preferred_location(field))
+            return _Found(Undefined, ("body", names[0]))
         return _Found(item.value, ("body", item.alias))
 
     return find
@@ -147,7 +156,7 @@ def _form_finder(items: Sequence[FormItem]) -> _Finder:
 
 def _get_form_model(field: ModelField) -> type[BaseModel] | None:
     """Return the one model whose fields are read from a form, None for a union of them and for any other field."""
-    models = request_field(field).form_models
+    models = _get_form_models(field)
     return models[0] if len(models) == 1 else None
 
 
@@ -156,20 +165,22 @@ def _is_form_model_supplied(model: type[BaseModel], received_body: FormData) -> 
 
     Source: FastAPI behaviour, `dependencies.utils._is_form_model_supplied`.
     """
-    if model.model_config.get("extra") in ("allow", "forbid") and received_body:
-        return True
-    fields = get_cached_model_fields(model)
-    return any(alias.validation in received_body for field in fields for alias in request_field(field).aliases)
+    names = {alias.validation for field in get_cached_model_fields(model) for alias in request_field(field).aliases}
+    sees_extras = model.model_config.get("extra") in ("allow", "forbid")
+    return not names.isdisjoint(received_body) or bool(sees_extras and received_body)
 
 
-async def _form_model_value(field: ModelField, form: FormData) -> Any:
-    """Return what a form has for the field's models, `Undefined` for an optional model of which nothing was sent."""
-    facts = request_field(field)
-    if facts.is_nullable and not any(_is_form_model_supplied(model, form) for model in facts.form_models):
+async def _extract_form_model(field: ModelField, models: list[type[BaseModel]], received_body: FormData) -> Any:
+    """Return what a form has for the field's models, `Undefined` for an optional model of which nothing was sent.
+
+    Source: FastAPI behaviour, `dependencies.utils._extract_form_model`.
+    """
+    is_nullable = request_field(field).is_nullable
+    if is_nullable and not any(_is_form_model_supplied(model, received_body) for model in models):
         return Undefined
     # The members of a union read the form each in its own way, when they validate: `_normalize_form_model`.
-    fields = get_cached_model_fields(facts.form_models[0]) if len(facts.form_models) == 1 else []
-    return {alias: value async for alias, value, _ in _extract_form_body(fields, form)}
+    fields = get_cached_model_fields(models[0]) if len(models) == 1 else []
+    return {alias: value async for alias, value, _ in _extract_form_body(fields, received_body)}
 
 
 async def _extract_form_body(body_fields: list[ModelField], received_body: FormData) -> AsyncIterator[FormItem]:
@@ -194,7 +205,7 @@ def _extract_form_items(body_fields: list[ModelField], received_body: FormData) 
             if value is not Undefined:
                 yield FormItem(alias.validation, value, field)
                 break
-    for name, value in read_extras(received_body, tried):
+    for name, value in _get_multidict_extras(received_body, tried):
         yield FormItem(name, value, None)
 
 

@@ -60,149 +60,128 @@ class ModelNames(NamedTuple):
 
 
 class RequestField:
-    """The facts about one field that every request needs, each derived on first use."""
+    """The facts about one field that every request needs, each derived whenever it is asked for."""
 
     def __init__(self, field: ModelField) -> None:
-        self.sources = _read_sources(field)
+        self.field = field
         self.info = field.field_info
-        self.name = field.name
-        self.config: Any = field.config or {}
-        self.alias = get_validation_alias(field)
+
+    @property
+    def location(self) -> str:
+        """The part of the request a parameter comes from, as error locations name it."""
+        assert isinstance(self.info, params.Param), "Params must be subclasses of Param"
+        return self.info.in_.value
+
+    @property
+    def aliases(self) -> tuple[Alias, ...]:
+        """The names to try, in order of preference."""
+        return tuple(Alias(*names) for names in _get_param_aliases(self.field))
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the annotation is, or has among its choices, a sequence."""
+        return field_annotation_is_sequence(self.info.annotation)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the value is all the occurrences of its name."""
+        return not _is_json_field(self.field) and self.is_sequence
+
+    @property
+    def is_file_bytes(self) -> bool:
+        """Whether an uploaded file is to be replaced by its content."""
+        return isinstance(self.info, params.File) and is_bytes_or_nonable_bytes_annotation(self.info.annotation)
+
+    @property
+    def is_file_bytes_sequence(self) -> bool:
+        """Whether each of several uploaded files is to be replaced by its content."""
+        return isinstance(self.info, params.File) and is_bytes_sequence_annotation(self.info.annotation)
+
+    @property
+    def parameter_model(self) -> type[BaseModel] | None:
+        """The model whose fields are read from the query, headers or cookies one by one."""
+        return _get_param_model(self.field)
+
+    @property
+    def form_models(self) -> list[type[BaseModel]]:
+        """The models whose fields are read from the form one by one: none, one, or the members of a union."""
+        return _get_form_models(self.field)
+
+    @property
+    def form_model_names(self) -> frozenset[str]:
+        """Every name a form may use for a field of the form models."""
+        fields = [field for model in self.form_models for field in get_cached_model_fields(model)]
+        return frozenset(alias.validation for field in fields for alias in request_field(field).aliases)
+
+    @property
+    def form_models_see_extras(self) -> bool:
+        """Whether a name that no form model knows makes a difference to one of them."""
+        return any(model.model_config.get("extra") in ("allow", "forbid") for model in self.form_models)
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether None is one of the annotation's choices."""
+        return type(None) in get_args(self.info.annotation)
+
+    def model_names(self, model: type[BaseModel], *, is_headers: bool) -> ModelNames:
+        """Return the names of the parameter model's fields among headers, or in a query string or among cookies."""
+        # The field of a model decides for itself when it is a `Header()`; else the parameter decides.
+        default = getattr(self.info, "convert_underscores", True)
+        fields = []
+        for field in get_cached_model_fields(model):
+            converts = is_headers and getattr(field.field_info, "convert_underscores", default)
+            pairs = _get_param_aliases(field, convert_underscores=converts)
+            fields.append((field, tuple(Alias(*names) for names in pairs)))
+        names = [name for _, aliases in fields for name in aliases]
+        if not is_headers:
+            return ModelNames(tuple(fields), frozenset(name.request for name in names), frozenset())
+        # Among headers case does not count.
+        return ModelNames(
+            tuple(fields),
+            frozenset(name.request.lower() for name in names),
+            frozenset(name.validation.lower() for name in names if name.validation != name.request),
+        )
+
+
+class _KeptField(RequestField):
+    """The same facts, each derived on its first use."""
+
+    def __init__(self, field: ModelField) -> None:
+        super().__init__(field)
+        self.sources = _read_sources(field)
+        self._names: dict[tuple[type[BaseModel], bool], ModelNames] = {}
 
     def is_current(self, field: ModelField) -> bool:
         """Tell whether the field still is what these facts were derived from."""
         sources = _read_sources(field)
         return len(sources) == len(self.sources) and all(map(is_, self.sources, sources))
 
-    @cached_property
-    def location(self) -> str:
-        """The part of the request a parameter comes from, as error locations name it."""
-        assert isinstance(self.info, params.Param), "Params must be subclasses of Param"
-        return self.info.in_.value
+    def model_names(self, model: type[BaseModel], *, is_headers: bool) -> ModelNames:
+        """Return the names that were derived for this model."""
+        names = self._names.get((model, is_headers))
+        if names is None:
+            names = self._names[model, is_headers] = super().model_names(model, is_headers=is_headers)
+        return names
 
-    @cached_property
-    def aliases(self) -> tuple[Alias, ...]:
-        """The names to try, in order of preference."""
-        return self._aliases(hyphenate=False)
 
-    @cached_property
-    def hyphenated_aliases(self) -> tuple[Alias, ...]:
-        """The names to try where underscores of the Python name are hyphens on the wire."""
-        return self._aliases(hyphenate=True)
+def _keep(fact: str, derive: Any) -> None:
+    kept = cached_property(derive)
+    kept.__set_name__(_KeptField, fact)
+    setattr(_KeptField, fact, kept)
 
-    @cached_property
-    def is_json(self) -> bool:
-        """Whether the value is a JSON text (pydantic's `Json`), which is one value whatever it holds."""
-        return any(type(item) is Json for item in self.info.metadata)
 
-    @cached_property
-    def is_sequence(self) -> bool:
-        """Whether the annotation is, or has among its choices, a sequence."""
-        return field_annotation_is_sequence(self.info.annotation)
-
-    @cached_property
-    def is_repeated(self) -> bool:
-        """Whether the value is all the occurrences of its name."""
-        return self.is_sequence and not self.is_json
-
-    @cached_property
-    def is_file_bytes(self) -> bool:
-        """Whether an uploaded file is to be replaced by its content."""
-        return isinstance(self.info, params.File) and is_bytes_or_nonable_bytes_annotation(self.info.annotation)
-
-    @cached_property
-    def is_file_bytes_sequence(self) -> bool:
-        """Whether each of several uploaded files is to be replaced by its content."""
-        return isinstance(self.info, params.File) and is_bytes_sequence_annotation(self.info.annotation)
-
-    @cached_property
-    def parameter_model(self) -> type[BaseModel] | None:
-        """The model whose fields are read from the query, headers or cookies one by one."""
-        annotation: Any = self.info.annotation
-        if isinstance(self.info, params.Query | params.Header | params.Cookie):
-            annotation = _get_model_type(annotation)
-        return annotation if lenient_issubclass(annotation, BaseModel) and not self.is_json else None
-
-    @cached_property
-    def form_models(self) -> tuple[type[BaseModel], ...]:
-        """The models whose fields are read from the form one by one: none, one, or the members of a union."""
-        if not isinstance(self.info, params.Form) or self.info.embed or self.is_json:
-            return ()
-        model = _get_model_type(self.info.annotation)
-        return (model,) if model is not None else tuple(_get_form_union_models(self.info.annotation))
-
-    @cached_property
-    def form_model_names(self) -> frozenset[str]:
-        """Every name a form may use for a field of the form models."""
-        fields = [field for model in self.form_models for field in get_cached_model_fields(model)]
-        return frozenset(alias.validation for field in fields for alias in request_field(field).aliases)
-
-    @cached_property
-    def form_models_see_extras(self) -> bool:
-        """Whether a name that no form model knows makes a difference to one of them."""
-        return any(model.model_config.get("extra") in ("allow", "forbid") for model in self.form_models)
-
-    @cached_property
-    def is_nullable(self) -> bool:
-        """Whether None is one of the annotation's choices."""
-        return type(None) in get_args(self.info.annotation)
-
-    @cached_property
-    def mapping_names(self) -> ModelNames:
-        """The names of the parameter model's fields in a query string or among cookies."""
-        fields = tuple((field, request_field(field).aliases) for field in self._model_fields())
-        return ModelNames(fields, frozenset(name.request for _, names in fields for name in names), frozenset())
-
-    @cached_property
-    def header_names(self) -> ModelNames:
-        """The names of the parameter model's fields among headers, where case does not count."""
-        fields = tuple((field, self._header_aliases(field)) for field in self._model_fields())
-        names = [name for _, aliases in fields for name in aliases]
-        return ModelNames(
-            fields,
-            frozenset(name.request.lower() for name in names),
-            frozenset(name.validation.lower() for name in names if name.validation != name.request),
-        )
-
-    def _model_fields(self) -> Sequence[ModelField]:
-        return [] if self.parameter_model is None else get_cached_model_fields(self.parameter_model)
-
-    def _header_aliases(self, field: ModelField) -> tuple[Alias, ...]:
-        # The field of a model decides for itself when it is a `Header()`; else the parameter decides.
-        default = getattr(self.info, "convert_underscores", True)
-        hyphenate = getattr(field.field_info, "convert_underscores", default)
-        facts = request_field(field)
-        return facts.hyphenated_aliases if hyphenate else facts.aliases
-
-    def _aliases(self, *, hyphenate: bool) -> tuple[Alias, ...]:
-        hyphenated_name = self.name.replace("_", "-") if hyphenate else self.name
-        declared = self.info.validation_alias
-        first = Alias(self.alias, hyphenated_name if self.alias == self.name else self.alias)
-        if isinstance(self.info, params.Path) or isinstance(declared, AliasPath):
-            return (first,)
-        aliases = [first]
-        if isinstance(declared, AliasChoices):
-            choices = [choice for choice in declared.choices if isinstance(choice, str)]
-            if len(choices) < len(declared.choices):
-                # A path into a nested value has no flat name in a request.
-                return (first,)
-            aliases = [Alias(choice, choice) for choice in choices]
-        by_name = Alias(self.name, hyphenated_name)
-        if self.config.get("validate_by_alias") is False:
-            return (by_name,)
-        accepts_name = self.config.get("validate_by_name", self.config.get("populate_by_name", False))
-        if accepts_name and all(self.name != alias.validation for alias in aliases):
-            aliases.append(by_name)
-        return tuple(aliases)
+for _fact, _property in vars(RequestField).items():
+    if isinstance(_property, property):
+        _keep(_fact, _property.fget)
 
 
 def request_field(field: ModelField) -> RequestField:
     """Return the facts about a field, derived again only if the field was edited, or what derives them is replaced."""
     if _core.is_replaced(Part.FIELD):
         return RequestField(field)
-    facts: RequestField | None = getattr(field, "_facts", None)
+    facts: _KeptField | None = getattr(field, "_facts", None)
     if facts is None or not facts.is_current(field):
-        facts = RequestField(field)
+        facts = _KeptField(field)
         object.__setattr__(field, "_facts", facts)
     return facts
 
@@ -213,14 +192,43 @@ def get_validation_alias(field: ModelField) -> str:
 
 
 def _get_param_aliases(field: ModelField, *, convert_underscores: bool = False) -> list[tuple[str, str]]:
-    """Return the (validation name, request name) pairs of a field in order of preference."""
-    facts = request_field(field)
-    return list(facts.hyphenated_aliases if convert_underscores else facts.aliases)
+    """Return the (validation name, request name) pairs of a field in order of preference.
+
+    Source: FastAPI behaviour, `dependencies.utils._get_param_aliases`.
+    """
+    alias, info, config = get_validation_alias(field), field.field_info, field.config or {}
+    hyphenated_name = field.name.replace("_", "-") if convert_underscores else field.name
+    first = (alias, hyphenated_name if alias == field.name else alias)
+    declared = info.validation_alias
+    if isinstance(info, params.Path) or isinstance(declared, AliasPath):
+        return [first]
+    aliases = [first]
+    if isinstance(declared, AliasChoices):
+        choices = [choice for choice in declared.choices if isinstance(choice, str)]
+        if len(choices) < len(declared.choices):
+            # A path into a nested value has no flat name in a request.
+            return [first]
+        aliases = [(choice, choice) for choice in choices]
+    by_name = (field.name, hyphenated_name)
+    if config.get("validate_by_alias") is False:
+        return [by_name]
+    accepts_name = config.get("validate_by_name", config.get("populate_by_name", False))
+    if accepts_name and all(field.name != validation for validation, _ in aliases):
+        aliases.append(by_name)
+    return aliases
+
+
+def _is_json_field(field: ModelField) -> bool:
+    """Tell whether the value is a JSON text (pydantic's `Json`), which is one value whatever it holds."""
+    return any(type(item) is Json for item in field.field_info.metadata)
 
 
 def _get_param_model(field: ModelField) -> type[BaseModel] | None:
     """Return the model whose fields a parameter stands for, None for a single value."""
-    return request_field(field).parameter_model
+    annotation: Any = field.field_info.annotation
+    if isinstance(field.field_info, params.Query | params.Header | params.Cookie):
+        annotation = _get_model_type(annotation)
+    return annotation if lenient_issubclass(annotation, BaseModel) and not _is_json_field(field) else None
 
 
 def _get_flat_fields_from_params(fields: Sequence[ModelField]) -> list[ModelField]:
@@ -234,7 +242,11 @@ def _get_flat_fields_from_params(fields: Sequence[ModelField]) -> list[ModelFiel
 
 def _get_form_models(field: ModelField) -> list[type[BaseModel]]:
     """Return the models whose fields are read from a form one by one."""
-    return list(request_field(field).form_models)
+    info = field.field_info
+    if not isinstance(info, params.Form) or info.embed or _is_json_field(field):
+        return []
+    model = _get_model_type(info.annotation)
+    return _get_form_union_models(info.annotation) if model is None else [model]
 
 
 def _get_model_type(annotation: Any) -> type[BaseModel] | None:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from copy import deepcopy
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.datastructures import FormData, Headers, ImmutableMultiDict, QueryParams, UploadFile
 
 from ferroapi._compat import ModelField, Undefined, get_missing_field_error
 from ferroapi._received import GroupedHeaders, GroupedQuery
-from ferroapi.dependencies._field import Alias, RequestField, request_field
+from ferroapi.dependencies._field import Alias, request_field
 
 
 def request_params_to_args(
@@ -25,11 +26,11 @@ def request_params_to_args(
     values: dict[str, Any] = {}
     errors: list[Any] = []
     for field in fields:
-        facts = request_field(field)
-        if facts.parameter_model is None:
-            value, field_errors = _single_value(field, facts, received_params, values)
+        model = request_field(field).parameter_model
+        if model is None:
+            value, field_errors = _single_value(field, received_params, values)
         else:
-            value, field_errors = _model_value(field, facts, received_params)
+            value, field_errors = _request_param_model_to_args(field, model, received_params)
         if field_errors:
             errors.extend(field_errors)
         else:
@@ -37,7 +38,7 @@ def request_params_to_args(
     return values, errors
 
 
-def validate_value(
+def _validate_value_with_model_field(
     *, field: ModelField, value: Any, values: dict[str, Any], loc: tuple[int | str, ...]
 ) -> tuple[Any, list[Any]]:
     """Validate one value; `Undefined` stands for a value that was not sent and takes the default.
@@ -58,24 +59,28 @@ def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: st
 
     Source: FastAPI behaviour, `dependencies.utils._get_multidict_value`.
     """
-    facts, received, name = request_field(field), values, alias
+    facts = request_field(field)
     value: Any
-    if facts.is_repeated and isinstance(received, ImmutableMultiDict | Headers):
-        value = received.getlist(name)
-        if isinstance(received, FormData):
-            value = [item for item in value if not _is_empty_file(item)]
+    if facts.is_repeated and isinstance(values, ImmutableMultiDict | Headers):
+        value = values.getlist(alias)
+        if isinstance(values, FormData):
+            value = [item for item in value if not _is_empty_file_input(item)]
     else:
-        value = received.get(name)
-    if value is None or (facts.is_sequence and isinstance(value, Sized) and len(value) == 0):
-        return Undefined
+        value = values.get(alias)
     # Browsers send an empty text or a nameless file for a form input that was left blank.
-    if isinstance(received, FormData) and (_is_empty_text(value) or _is_empty_file(value)):
+    if value is None or (isinstance(values, FormData) and (_is_empty_text(value) or _is_empty_file_input(value))):
         return Undefined
-    return value
+    return Undefined if facts.is_sequence and isinstance(value, Sized) and len(value) == 0 else value
 
 
-def read_extras(received: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each received name that is not known with its value, or with all its values when it was repeated."""
+def _get_multidict_extras(
+    received_params: Mapping[str, Any], processed_keys: Collection[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield each received name that was not processed with its value, or with all its values when it was repeated.
+
+    Source: FastAPI behaviour, `dependencies.utils._get_multidict_extras`.
+    """
+    received, known = received_params, processed_keys
     grouped = received.grouped if isinstance(received, GroupedQuery | GroupedHeaders) else received
     if type(grouped) is dict:
         yield from ((name, value) for name, value in grouped.items() if name not in known)
@@ -95,41 +100,43 @@ def read_extras(received: Mapping[str, Any], known: Collection[str]) -> Iterator
         yield name, found[0] if len(found) == 1 else found
 
 
-def _single_value(
-    field: ModelField, facts: RequestField, received: Mapping[str, Any], values: dict[str, Any]
-) -> tuple[Any, list[Any]]:
+def _single_value(field: ModelField, received: Mapping[str, Any], values: dict[str, Any]) -> tuple[Any, list[Any]]:
+    facts = request_field(field)
     name = _received_alias(facts.aliases, received).request
-    loc = (facts.location, name)
     value = _get_multidict_value(field, received, alias=name)
-    return validate_value(field=field, value=value, values=values, loc=loc)
+    return _validate_value_with_model_field(field=field, value=value, values=values, loc=(facts.location, name))
 
 
-def _model_value(field: ModelField, facts: RequestField, received: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-    """Collect the fields of a parameter model, and every name it does not know, and validate them together."""
-    is_headers = isinstance(received, Headers)
-    names = facts.header_names if is_headers else facts.mapping_names
+def _request_param_model_to_args(
+    model_field: ModelField, model: type[BaseModel], received_params: Mapping[str, Any]
+) -> tuple[Any, list[Any]]:
+    """Collect the fields of a parameter model, and every name it does not know, and validate them together.
+
+    Source: FastAPI behaviour, `dependencies.utils._request_param_model_to_args`.
+    """
+    is_headers = isinstance(received_params, Headers)
+    facts = request_field(model_field)
+    names = facts.model_names(model, is_headers=is_headers)
     data: dict[str, Any] = {}
     known: set[str] = set(names.hidden)
     wire_names: dict[Any, str] = {}
-    for model_field, aliases in names.fields:
-        alias = _received_alias(aliases, received)
-        value = _get_multidict_value(model_field, received, alias=alias.request)
+    for field, aliases in names.fields:
+        alias = _received_alias(aliases, received_params)
+        value = _get_multidict_value(field, received_params, alias=alias.request)
         if value is not Undefined:
             data[alias.validation] = value
         known.add(alias.request.lower() if is_headers else alias.request)
         if is_headers and alias.validation != alias.request:
-            wire_names[model_field.name] = alias.request
-    data.update(read_extras(received, known))
+            wire_names[field.name] = alias.request
+    data.update(_get_multidict_extras(received_params, known))
 
-    model = facts.parameter_model
-    assert model is not None
     is_absent = (
-        field.field_info.annotation is not model
-        and names.requested.isdisjoint(received)
+        model_field.field_info.annotation is not model
+        and names.requested.isdisjoint(received_params)
         and not (data and model.model_config.get("extra") in ("allow", "forbid"))
     )
-    value, errors = validate_value(
-        field=field, value=Undefined if is_absent else data, values={}, loc=(facts.location,)
+    value, errors = _validate_value_with_model_field(
+        field=model_field, value=Undefined if is_absent else data, values={}, loc=(facts.location,)
     )
     if wire_names and model.model_config.get("loc_by_alias", True):
         _use_wire_names(errors, wire_names)
@@ -146,15 +153,12 @@ def _use_wire_names(errors: list[Any], wire_names: Mapping[Any, str]) -> None:
 
 def _received_alias(aliases: tuple[Alias, ...], received: Mapping[str, Any]) -> Alias:
     """Return the first alias that was received, the preferred one when none was."""
-    preferred = aliases[0]
-    if len(aliases) == 1:
-        return preferred
-    return next((alias for alias in aliases if alias.request in received), preferred)
+    return next((alias for alias in aliases if alias.request in received), aliases[0])
 
 
 def _is_empty_text(value: Any) -> bool:
     return isinstance(value, str) and value == ""
 
 
-def _is_empty_file(value: Any) -> bool:
+def _is_empty_file_input(value: Any) -> bool:
     return isinstance(value, UploadFile) and value.filename == "" and value.size == 0

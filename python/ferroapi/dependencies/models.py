@@ -131,8 +131,6 @@ def _plain_flags(call: Any) -> int | None:
 
 def _unwrapped_call(call: Callable[..., Any] | None) -> Any:
     """Return the callable below any partial and any `functools.wraps` decorator, or None for None."""
-    if _plain_flags(call) is not None:
-        return call
     return None if call is None else inspect.unwrap(_impartial(call))
 
 

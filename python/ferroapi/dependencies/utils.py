@@ -30,6 +30,7 @@ from ferroapi.dependencies._analyze import multipart_incorrect_install_error as 
 from ferroapi.dependencies._analyze import multipart_not_installed_error as multipart_not_installed_error
 from ferroapi.dependencies._body import _extract_form_body as _extract_form_body
 from ferroapi.dependencies._body import _extract_form_items as _extract_form_items
+from ferroapi.dependencies._body import _extract_form_model as _extract_form_model
 from ferroapi.dependencies._body import _get_form_model as _get_form_model
 from ferroapi.dependencies._body import _is_form_model_supplied as _is_form_model_supplied
 from ferroapi.dependencies._body import _read_file_bytes as _read_file_bytes
@@ -41,6 +42,7 @@ from ferroapi.dependencies._field import _get_form_models as _get_form_models
 from ferroapi.dependencies._field import _get_model_type as _get_model_type
 from ferroapi.dependencies._field import _get_param_aliases as _get_param_aliases
 from ferroapi.dependencies._field import _get_param_model as _get_param_model
+from ferroapi.dependencies._field import _is_json_field as _is_json_field
 from ferroapi.dependencies._field import get_validation_alias as get_validation_alias
 from ferroapi.dependencies._signature import _get_signature as _get_signature
 from ferroapi.dependencies._signature import get_stream_item_type as get_stream_item_type
@@ -51,7 +53,11 @@ from ferroapi.dependencies._solve import SolvedDependency as SolvedDependency
 from ferroapi.dependencies._solve import _solve_generator as _solve_generator
 from ferroapi.dependencies._solve import solve_dependencies as solve_dependencies
 from ferroapi.dependencies._solve import solve_values as solve_values
+from ferroapi.dependencies._values import _get_multidict_extras as _get_multidict_extras
 from ferroapi.dependencies._values import _get_multidict_value as _get_multidict_value
+from ferroapi.dependencies._values import _is_empty_file_input as _is_empty_file_input
+from ferroapi.dependencies._values import _request_param_model_to_args as _request_param_model_to_args
+from ferroapi.dependencies._values import _validate_value_with_model_field as _validate_value_with_model_field
 from ferroapi.dependencies._values import request_params_to_args as request_params_to_args
 from ferroapi.dependencies.models import Dependant as Dependant
 from ferroapi.exceptions import DependencyScopeError as DependencyScopeError

@@ -1,14 +1,12 @@
 //! An attribute of one object that a plan expects to stay as it is.
 
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::ffi;
+use crate::witness::{Row, Witness};
 
 /// An attribute of one instance, which is looked up again only when the instance or its class was modified.
 #[derive(Debug)]
@@ -16,24 +14,57 @@ pub(crate) struct Attribute {
     owner: Py<PyAny>,
     name: Py<PyString>,
     value: Py<PyAny>,
-    /// Whether the owner keeps attributes in a dict.
-    has_dict: bool,
-    /// The versions of the instance's dict and of its class in which the attribute was this value.
-    instance: AtomicU64,
-    class: AtomicU32,
+    /// Whether the attribute is as it was, if nothing but the instance's dict and its class has a say in that.
+    kept: Option<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    class: Py<PyType>,
+    dict: Py<PyDict>,
+    witness: Witness,
+}
+
+impl Kept {
+    /// What says that `value` is the attribute of its owner; nothing if it is not kept in the owner's dict.
+    fn of(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Py<PyAny>) -> PyResult<Option<Self>> {
+        let py = owner.py();
+        let Ok(dict) = ffi::instance_dict(owner) else { return Ok(None) };
+        let (class, dict) = (owner.get_type(), dict.cast_into::<PyDict>()?);
+        let lookup = intern!(py, "__getattribute__");
+        let is_kept = dict.get_item(name)?.is_some_and(|kept| kept.is(value))
+            && class.getattr(lookup)?.is(&py.get_type::<PyAny>().getattr(lookup)?)
+            && !class.hasattr(name)?;
+        if !is_kept || !ffi::holds_all_attributes(&dict) {
+            return Ok(None);
+        }
+        let mut rows = vec![Row::of(&dict, name, Some(value.clone_ref(py)))];
+        // The last one is `object`, which cannot be modified.
+        for base in class.mro().iter().take(class.mro().len() - 1) {
+            let own = ffi::class_dict(base.cast::<PyType>()?)?;
+            for name in [name, lookup] {
+                rows.push(Row::of(&own, name, own.get_item(name)?.map(Bound::unbind)));
+            }
+        }
+        Ok(Some(Self { class: class.unbind(), dict: dict.unbind(), witness: Witness::of_rows(py, rows)? }))
+    }
+
+    #[inline]
+    fn is_unchanged(&self, owner: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.witness.parts_replaced(owner.py())? == 0
+            && owner.get_type().is(&self.class)
+            && ffi::instance_dict(owner).is_ok_and(|dict| dict.is(&self.dict)))
+    }
 }
 
 impl Attribute {
     /// The attribute `name`, which is expected to be `value`.
-    pub(crate) fn new(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: Py<PyAny>) -> Self {
-        Self {
-            owner: owner.clone().unbind(),
-            name: name.clone().unbind(),
-            value,
-            has_dict: ffi::instance_dict(owner).is_ok(),
-            instance: AtomicU64::new(0),
-            class: AtomicU32::new(0),
-        }
+    ///
+    /// # Errors
+    /// Whatever a lookup raises; `RuntimeError`: the interpreter cannot watch more dicts.
+    pub(crate) fn new(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: Py<PyAny>) -> PyResult<Self> {
+        let kept = Kept::of(owner, name, &value)?;
+        Ok(Self { owner: owner.clone().unbind(), name: name.clone().unbind(), value, kept })
     }
 
     /// What it is now, looked up.
@@ -62,46 +93,20 @@ impl Attribute {
     /// Whatever a lookup raises.
     #[inline]
     pub(crate) fn unchanged<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
-        let owner = self.owner.bind(py);
-        let version = if self.has_dict { ffi::instance_version(owner) } else { None };
-        let instance = version.map_or(0, NonZeroU64::get);
-        let class = ffi::type_version(&owner.get_type());
-        let is_known = instance != 0
-            && class != 0
-            && instance == self.instance.load(Ordering::Relaxed)
-            && class == self.class.load(Ordering::Relaxed);
-        Ok((is_known || self.is_whole(py, instance)?).then(|| self.value.bind(py)))
-    }
-
-    #[cold]
-    fn is_whole(&self, py: Python<'_>, instance: u64) -> PyResult<bool> {
-        if !self.get(py)?.is(&self.value) {
-            return Ok(false);
-        }
-        if instance != 0 && self.is_kept_in_the_instance(py)? {
-            // The lookup has given the class a version if it had none.
-            self.class.store(ffi::type_version(&self.owner.bind(py).get_type()), Ordering::Relaxed);
-            self.instance.store(instance, Ordering::Relaxed);
-        }
-        Ok(true)
-    }
-
-    /// Whether nothing but the instance and its class has a say in what the attribute is.
-    fn is_kept_in_the_instance(&self, py: Python<'_>) -> PyResult<bool> {
-        let owner = self.owner.bind(py);
-        let lookup = intern!(py, "__getattribute__");
-        let class = owner.get_type();
-        let is_descriptor = class
-            .getattr_opt(&self.name)?
-            .map_or(Ok(false), |default| default.get_type().hasattr(intern!(py, "__set__")))?;
-        let kept = ffi::instance_dict(owner)?.cast_into::<PyDict>()?.get_item(&self.name)?;
-        Ok(!is_descriptor
-            && class.getattr(lookup)?.is(&py.get_type::<PyAny>().getattr(lookup)?)
-            && kept.is_some_and(|kept| kept.is(&self.value)))
+        let is_unchanged = match &self.kept {
+            Some(kept) => kept.is_unchanged(self.owner.bind(py))?,
+            None => self.get(py)?.is(&self.value),
+        };
+        Ok(is_unchanged.then(|| self.value.bind(py)))
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.owner)?;
-        visit.call(&self.value)
+        visit.call(&self.value)?;
+        self.kept.as_ref().map_or(Ok(()), |kept| {
+            visit.call(&kept.class)?;
+            visit.call(&kept.dict)?;
+            kept.witness.visit(visit)
+        })
     }
 }

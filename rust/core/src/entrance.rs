@@ -1,12 +1,10 @@
 //! The way from the server to the driver when nothing stands between them: no user middleware, and no telemetry of the
 //! application's own.
 
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
@@ -14,11 +12,10 @@ use crate::awaitable::{Awaitable, begin};
 use crate::connection::Channels;
 use crate::drive::Driver;
 use crate::error::guarded;
-use crate::ffi;
 use crate::observer::is_observed;
 use crate::place::Place;
 use crate::table::RouteTable;
-use crate::witness::Witness;
+use crate::witness::{Row, Witness};
 
 /// The open entrance of one application; whoever changes what stands between has to take it away.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -29,27 +26,9 @@ pub(crate) struct Entrance {
     layers: Py<Witness>,
     /// Whether the entrance stands below the user's middleware: who observes the request is known there.
     is_inner: bool,
-    /// `sys.modules`.
-    modules: Py<PyDict>,
-    /// The version of it in which `opentelemetry` was not imported.
-    unobserved: AtomicU64,
 }
 
 impl Entrance {
-    /// Whether `opentelemetry` was imported: before that, nobody observes a request.
-    fn may_observe(&self, py: Python<'_>) -> PyResult<bool> {
-        let modules = self.modules.bind(py);
-        let version = ffi::dict_version(modules).map_or(0, NonZeroU64::get);
-        if version != 0 && version == self.unobserved.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        let is_imported = modules.contains(intern!(py, "opentelemetry"))?;
-        if !is_imported {
-            self.unobserved.store(version, Ordering::Relaxed);
-        }
-        Ok(is_imported)
-    }
-
     /// Whether the application observes its requests.
     fn observes(&self, py: Python<'_>) -> PyResult<bool> {
         let telemetry = self.application.bind(py).getattr(intern!(py, "_native_telemetry"))?;
@@ -69,7 +48,7 @@ impl Entrance {
         if !scope.map_or(Ok(true), is_http)? {
             return Ok(None);
         }
-        let may_be_observed = self.may_observe(py)?;
+        let may_be_observed = is_opentelemetry_imported(py)?;
         if may_be_observed && !self.is_inner && self.observes(py)? && !scope.map_or(Ok(false), is_observed)? {
             return Ok(None);
         }
@@ -81,22 +60,14 @@ impl Entrance {
 impl Entrance {
     /// An entrance to `table`, the one of the application's own router, past `layers`.
     #[new]
-    fn new(
-        py: Python<'_>,
-        table: Py<RouteTable>,
-        application: Py<PyAny>,
-        layers: Py<Witness>,
-        is_inner: bool,
-    ) -> PyResult<Self> {
-        let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
-        Ok(Self { table, application, layers, is_inner, modules: modules.unbind(), unobserved: AtomicU64::new(0) })
+    fn new(table: Py<RouteTable>, application: Py<PyAny>, layers: Py<Witness>, is_inner: bool) -> Self {
+        Self { table, application, layers, is_inner }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.table)?;
         visit.call(&self.layers)?;
-        visit.call(&self.application)?;
-        visit.call(&self.modules)
+        visit.call(&self.application)
     }
 
     /// Whether no route has changed since the table was made.
@@ -155,6 +126,16 @@ impl Entrance {
         let Some(may_be_observed) = self.is_open(py, &channels)? else { return Ok(None) };
         self.table.get().driver(py, channels, (Some(&self.application), may_be_observed))
     }
+}
+
+/// Whether somebody has imported `opentelemetry`, which is looked up when `sys.modules` was modified.
+fn is_opentelemetry_imported(py: Python<'_>) -> PyResult<bool> {
+    static ABSENT: PyOnceLock<Py<Witness>> = PyOnceLock::new();
+    let absent = ABSENT.get_or_try_init(py, || {
+        let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into()?;
+        Py::new(py, Witness::of_rows(py, vec![Row::of(&modules, intern!(py, "opentelemetry"), None)])?)
+    })?;
+    Ok(absent.get().parts_replaced(py)? != 0)
 }
 
 fn boolean(py: Python<'_>, value: bool) -> PyResult<Py<PyAny>> {

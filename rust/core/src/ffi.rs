@@ -509,19 +509,20 @@ pub(crate) fn dict_version(_dict: &Bound<'_, PyDict>) -> Option<NonZeroU64> {
     None
 }
 
-/// The version of an instance's `__dict__`: another one whenever an attribute that is kept there was modified.
+/// Whether an instance keeps all its attributes in this dict, which is its own, and not beside it.
 ///
-/// None where there is no such dict, or the interpreter does not say; from Python 3.13 on an instance can keep an attribute
-/// without its dict, which has been made before, taking note.
-#[cfg(not(any(Py_3_13, Py_GIL_DISABLED)))]
-#[inline]
-pub(crate) fn instance_version(instance: &Bound<'_, PyAny>) -> Option<NonZeroU64> {
-    dict_version(instance_dict(instance).ok()?.cast::<PyDict>().ok()?)
+/// From Python 3.13 on, an instance keeps them beside a dict that was only made to show them; nobody who watches that dict
+/// is told when they are set.
+#[cfg(Py_3_13)]
+pub(crate) fn holds_all_attributes(dict: &Bound<'_, PyDict>) -> bool {
+    let dict = dict.as_ptr().cast::<pyo3::ffi::PyDictObject>();
+    // SAFETY: the object is a live dict, whose layout this is; the field is compared only.
+    unsafe { (*dict).ma_values.is_null() }
 }
 
-#[cfg(any(Py_3_13, Py_GIL_DISABLED))]
-pub(crate) fn instance_version(_instance: &Bound<'_, PyAny>) -> Option<NonZeroU64> {
-    None
+#[cfg(not(Py_3_13))]
+pub(crate) fn holds_all_attributes(_dict: &Bound<'_, PyDict>) -> bool {
+    true
 }
 
 /// Set a key of a dict that has it not.

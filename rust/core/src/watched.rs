@@ -27,7 +27,7 @@ pub(crate) fn namespace<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
 pub(crate) struct Watched {
     dicts: Vec<Py<PyDict>>,
     #[cfg(Py_3_12)]
-    changes: noted::Changes,
+    changes: std::sync::Arc<noted::Changes>,
 }
 
 impl Watched {
@@ -71,45 +71,60 @@ impl Watched {
 mod noted {
     use std::collections::HashMap;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
 
     use crate::ffi;
 
-    type Count = Arc<AtomicU64>;
+    /// One count of modifications, and what it counts for.
+    struct Counter {
+        count: Arc<AtomicU64>,
+        changes: Weak<Changes>,
+    }
 
-    /// The counts in which a modification of the dict at an address is counted.
-    static WATCHERS: OnceLock<Mutex<HashMap<usize, Vec<Count>>>> = OnceLock::new();
+    /// The counters in which a modification of the dict at an address is counted.
+    static WATCHERS: OnceLock<Mutex<HashMap<usize, Vec<Counter>>>> = OnceLock::new();
 
     /// No Python code runs, and nothing is freed, while this is locked.
-    fn watchers() -> MutexGuard<'static, HashMap<usize, Vec<Count>>> {
+    fn watchers() -> MutexGuard<'static, HashMap<usize, Vec<Counter>>> {
         WATCHERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Count a modification that is about to be made.
     fn note(dict: usize) {
-        for count in watchers().get(&dict).into_iter().flatten() {
-            count.fetch_add(1, Ordering::Release);
+        for counter in watchers().get(&dict).into_iter().flatten() {
+            counter.count.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// The modifications of some dicts.
+    /// The modifications of some dicts; whoever watches the same dicts shares them.
     #[derive(Debug)]
     pub(super) struct Changes {
-        count: Count,
+        count: Arc<AtomicU64>,
         dicts: Vec<usize>,
     }
 
     impl Changes {
-        pub(super) fn of(py: Python<'_>, dicts: &[Py<PyDict>]) -> PyResult<Self> {
-            let count = Arc::new(AtomicU64::new(1));
-            let addresses = dicts.iter().map(|dict| dict.as_ptr().addr()).collect();
-            // From here on the counts are taken away again when something fails.
-            let changes = Self { count, dicts: addresses };
+        pub(super) fn of(py: Python<'_>, dicts: &[Py<PyDict>]) -> PyResult<Arc<Self>> {
+            let addresses: Vec<usize> = dicts.iter().map(|dict| dict.as_ptr().addr()).collect();
+            // They may end here, where nothing is locked.
+            let known: Vec<Arc<Self>> = addresses
+                .first()
+                .and_then(|first| {
+                    watchers().get(first).map(|those| those.iter().map(|each| each.changes.clone()).collect())
+                })
+                .map(|those: Vec<Weak<Self>>| those.iter().filter_map(Weak::upgrade).collect())
+                .unwrap_or_default();
+            if let Some(changes) = known.into_iter().find(|each| each.dicts == addresses) {
+                return Ok(changes);
+            }
+            let changes = Arc::new(Self { count: Arc::new(AtomicU64::new(1)), dicts: addresses });
+            // From here on the counters are taken away again when something fails.
             for (dict, address) in dicts.iter().zip(&changes.dicts) {
-                watchers().entry(*address).or_default().push(Arc::clone(&changes.count));
+                let counter = Counter { count: Arc::clone(&changes.count), changes: Arc::downgrade(&changes) };
+                watchers().entry(*address).or_default().push(counter);
                 ffi::watch(dict.bind(py), note)?;
             }
             Ok(changes)
@@ -125,9 +140,9 @@ mod noted {
         fn drop(&mut self) {
             let mut watchers = watchers();
             for address in &self.dicts {
-                if let Some(counts) = watchers.get_mut(address) {
-                    counts.retain(|count| !Arc::ptr_eq(count, &self.count));
-                    if counts.is_empty() {
+                if let Some(counters) = watchers.get_mut(address) {
+                    counters.retain(|counter| !Arc::ptr_eq(&counter.count, &self.count));
+                    if counters.is_empty() {
                         watchers.remove(address);
                     }
                 }

@@ -21,6 +21,8 @@ struct Table {
     whole: Py<Witness>,
     /// The parts that every request is run by.
     passed: Parts,
+    /// `follow()`: set what was replaced in a module in those that do its work.
+    follow: Py<PyAny>,
     /// The rows that some parts stand for, made once for the plans that have the same: they ask for no others.
     views: Mutex<Vec<(Parts, Arc<Witness>)>>,
 }
@@ -45,8 +47,9 @@ struct RowRecipe {
     label: Py<PyAny>,
 }
 
+/// What must be found under a name of a namespace.
 #[derive(Debug)]
-struct Row {
+pub(crate) struct Row {
     namespace: Py<PyDict>,
     name: Py<PyString>,
     parts: Parts,
@@ -57,6 +60,19 @@ struct Row {
 }
 
 impl Row {
+    /// A name that must go on meaning this, or nothing.
+    pub(crate) fn of(namespace: &Bound<'_, PyDict>, name: &Bound<'_, PyString>, found: Option<Py<PyAny>>) -> Self {
+        Self {
+            namespace: namespace.clone().unbind(),
+            name: name.clone().unbind(),
+            parts: 1,
+            may_lack: found.is_none(),
+            original: found,
+            is_defined: None,
+            label: name.clone().into_any().unbind(),
+        }
+    }
+
     fn clone_ref(&self, py: Python<'_>) -> Self {
         Self {
             namespace: self.namespace.clone_ref(py),
@@ -96,7 +112,9 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    fn of_rows(py: Python<'_>, rows: Vec<Row>) -> PyResult<Self> {
+    /// # Errors
+    /// `RuntimeError`: the interpreter cannot watch more dicts.
+    pub(crate) fn of_rows(py: Python<'_>, rows: Vec<Row>) -> PyResult<Self> {
         let mut dicts: Vec<Py<PyDict>> = Vec::new();
         for row in &rows {
             if !dicts.iter().any(|known| known.is(&row.namespace)) {
@@ -120,9 +138,22 @@ impl Witness {
         self.look(py, version)
     }
 
+    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for row in &self.rows {
+            visit.call(&row.namespace)?;
+            visit.call(&row.original)?;
+            visit.call(&row.is_defined)?;
+            visit.call(&row.label)?;
+        }
+        self.watched.visit(visit)
+    }
+
     #[cold]
     #[inline(never)]
     fn look(&self, py: Python<'_>, version: u64) -> PyResult<Parts> {
+        if let Some(table) = TABLE.get(py) {
+            table.follow.call0(py)?;
+        }
         let mut replaced = 0;
         for row in &self.rows {
             if replaced & row.parts != row.parts && !row.is_whole(py)? {
@@ -156,18 +187,14 @@ impl Witness {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for row in &self.rows {
-            visit.call(&row.namespace)?;
-            visit.call(&row.original)?;
-            visit.call(&row.is_defined)?;
-            visit.call(&row.label)?;
-        }
-        self.watched.visit(&visit)
+        self.visit(&visit)
     }
 
     /// Make this the table of all applications, whose requests are run by the parts `passed`; the first one stays.
-    fn install(slf: Py<Self>, py: Python<'_>, passed: Parts) {
-        TABLE.get_or_init(py, || Table { whole: slf, passed, views: Mutex::default() });
+    ///
+    /// `follow` is called whenever something that is watched was modified, before that is looked at.
+    fn install(slf: Py<Self>, py: Python<'_>, passed: Parts, follow: Py<PyAny>) {
+        TABLE.get_or_init(py, || Table { whole: slf, passed, follow, views: Mutex::default() });
     }
 
     /// The parts that stand for a name which somebody replaced.

@@ -194,12 +194,15 @@ fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
 }
 
 /// The overrides of `provider`, or nothing if there is none to ask.
-fn overrides_of(provider: &Bound<'_, PyAny>) -> Option<Attribute> {
+///
+/// # Errors
+/// Those of `Attribute::new`.
+fn overrides_of(provider: &Bound<'_, PyAny>) -> PyResult<Option<Attribute>> {
     let py = provider.py();
     let name = intern!(py, "dependency_overrides");
     // What cannot be read now is asked for at each request, whose error it is.
     let known = provider.getattr(name).map_or_else(|_| py.None(), Bound::unbind);
-    (!provider.is_none()).then(|| Attribute::new(provider, name, known))
+    (!provider.is_none()).then(|| Attribute::new(provider, name, known)).transpose()
 }
 
 /// Refuse a graph with an index that leads out of it.
@@ -275,7 +278,7 @@ impl Plan {
             parts,
             witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
             // Only dependencies are looked up.
-            overrides: if nodes.len() > 1 { overrides_of(overrides_provider) } else { None },
+            overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
             lookups: lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
             variants: Variants::default(),
             source,
