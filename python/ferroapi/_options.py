@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import AliasChoices, AliasPath, Discriminator
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -57,6 +58,8 @@ class _SharedOptions(TypedDict, total=False):
     """The longest request body accepted, in bytes; a longer one is answered 413. None leaves it to the level above."""
     cancel_on_disconnect: bool | None
     """Whether the endpoint is cancelled when its client leaves. None leaves it to the level above."""
+    raises: "Sequence[type[HTTPException]]"
+    """Errors that are raised, or returned: they are documented. Added to those of the level above."""
     form_limits: "_FormLimits | None"
     """Limits of form parsing: `max_fields`, `max_files`, and `max_part_size` in bytes."""
 

@@ -11,6 +11,9 @@ from typing import Any, ForwardRef, TypeVar
 from ferroapi._tracebacks import without_own_frames
 from ferroapi.exceptions import FastAPIDeprecationWarning
 
+_OWN_OPTIONS = frozenset({"raises"})
+"""Options that FastAPI has not. They are passed on only where they are given: an override may not know them."""
+
 FunctionType = TypeVar("FunctionType", bound=Callable[..., Any])
 
 
@@ -41,7 +44,10 @@ class _ExpandedSignature(inspect.Signature):
                 name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[name]
             )
 
+        # An option of ours alone has no default to pass on, and stands last.
+        ours = [name for name in types if name not in self._defaults and name in _OWN_OPTIONS]
         expanded = [option(name, default) for name, default in self._defaults.items()]
+        expanded += [option(name, None) for name in ours]
         positional = [parameter for parameter in own if parameter.kind is not parameter.KEYWORD_ONLY]
         return inspect.Signature(
             [*positional, *named.values(), *expanded], return_annotation=self._own.return_annotation
@@ -91,7 +97,7 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
         # Read off the code, since `inspect` for every function here would take a tenth of the import.
         code = function.__code__
         own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        known = frozenset(defaults).union(own)
+        known = frozenset(defaults).union(own, _OWN_OPTIONS & options.__annotations__.keys())
         is_method = "self" in own
 
         @wraps(function)

@@ -103,6 +103,7 @@ _ROUTER_OPTIONS = (
     "max_body_size",
     "form_limits",
     "cancel_on_disconnect",
+    "raises",
 )
 """Options that the application's own router takes."""
 
@@ -238,7 +239,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self.state = State()
         self.dependency_overrides = {}
         self.router = routing.APIRouter(
-            dependency_overrides_provider=self, **{name: settings[name] for name in _ROUTER_OPTIONS}
+            dependency_overrides_provider=self, **{name: settings[name] for name in _ROUTER_OPTIONS if name in settings}
         )
         self.exception_handlers = dict(settings["exception_handlers"] or {})
         refuse_foreign_exceptions(*self.exception_handlers)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from starlette.exceptions import HTTPException
 from typing_extensions import Unpack
 
 from ferroapi import params
@@ -70,20 +71,26 @@ def Depends(
     use_cache: bool = True,
     scope: Literal["function", "request"] | None = None,
     max_concurrency: int | None = None,
+    raises: Sequence[type[HTTPException]] = (),
 ) -> Any:
     """Declare a dependency: the parameter receives what `dependency` returns or yields.
 
     `use_cache` shares one call per request; `scope` says when a generator is closed: "function", after the endpoint,
-    or "request", after the response; `max_concurrency` limits how many threads run it at once.
+    or "request", after the response; `max_concurrency` limits how many threads run it at once; `raises` are the errors
+    that it documents.
     """
-    return params.Depends(dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency)
+    return params.Depends(dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency, raises=raises)
 
 
 def Security(
-    dependency: Callable[..., Any] | None = None, *, scopes: Sequence[str] | None = None, use_cache: bool = True
+    dependency: Callable[..., Any] | None = None,
+    *,
+    scopes: Sequence[str] | None = None,
+    use_cache: bool = True,
+    raises: Sequence[type[HTTPException]] = (),
 ) -> Any:
-    """Declare a dependency that needs OAuth `scopes`."""
-    return params.Security(dependency, scopes=scopes, use_cache=use_cache)
+    """Declare a dependency that needs OAuth `scopes`; `raises` are the errors that it documents."""
+    return params.Security(dependency, scopes=scopes, use_cache=use_cache, raises=raises)
 
 
 if not TYPE_CHECKING:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.fields import FieldInfo
+from starlette.exceptions import HTTPException
 from typing_extensions import Unpack
 
 from ferroapi._compat import Undefined
@@ -198,6 +199,7 @@ class Depends:
     scope: Literal["function", "request"] | None = None
     max_concurrency: int | None = field(default=None, kw_only=True)
     _concurrency: _DependencyConcurrency | None = field(default=None, repr=False, kw_only=True)
+    raises: Sequence[type[HTTPException]] = field(default=(), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         limit = self.max_concurrency
@@ -210,6 +212,7 @@ class Depends:
         elif held is None or held.max_concurrency != limit:
             held = _DependencyConcurrency(limit)
         object.__setattr__(self, "_concurrency", held)
+        object.__setattr__(self, "raises", tuple(self.raises))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket
 from typing_extensions import deprecated as deprecated_function
 
 from ferroapi import _core, params
+from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._engine.body import BodyRecipe, read_body
@@ -31,6 +32,7 @@ from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._engine.disconnect import cancelled_on_disconnect
+from ferroapi._engine.rare import answer_returned
 from ferroapi._engine.response import ResponseRecipe, adopt_response, build_response
 from ferroapi._engine.response import run_endpoint_function as run_endpoint_function
 from ferroapi._engine.response import serialize_response as serialize_response
@@ -193,24 +195,27 @@ def get_request_handler(
         is_stream = recipe.is_event_stream or is_json_stream
         if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
             return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
-        return await _call_endpoint(dependant, solved, recipe, context, is_coroutine=is_coroutine)
+        return await _call_endpoint(operation, solved, request.scope, context, is_coroutine=is_coroutine)
 
     operation.mark(app)
     return app
 
 
 async def _call_endpoint(
-    dependant: Dependant,
+    operation: PathOperation,
     solved: SolvedDependency,
-    recipe: ResponseRecipe,
+    scope: Scope,
     context: EndpointContext,
     *,
     is_coroutine: bool,
 ) -> Response:
     """Call the endpoint and serialize what it returns, both through the patch points."""
+    dependant, recipe = operation.dependant, operation.response
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=is_coroutine)
     if isinstance(result, Response):
         return adopt_response(result, solved)
+    if isinstance(result, operation.returned_errors):
+        return adopt_response(await answer_returned(result, scope), solved)
     with _operation(name="serialization", function=dependant.call):
         content = await serialize_response(
             field=recipe.field,
@@ -453,6 +458,7 @@ class APIRouter(PathOperations, Dispatch):
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
     cancel_on_disconnect: bool | None
+    raises: Sequence[type[HTTPException]]
 
     @expands(RouterOptions, ROUTER_DEFAULTS)
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
@@ -488,6 +494,8 @@ class APIRouter(PathOperations, Dispatch):
         self.strict_content_type = settings["strict_content_type"]
         self.max_body_size = max_body_size
         self.cancel_on_disconnect = settings["cancel_on_disconnect"]
+        self.raises = settings.get("raises", ())
+        check_errors(self.raises)
         self._routes_version = 0
         self._low_priority_routes: list[BaseRoute] = []
         self._frontend_routes: _FrontendRouteGroup | None = None
@@ -573,15 +581,15 @@ class APIRouter(PathOperations, Dispatch):
         Raises:
             AssertionError, ValueError, FastAPIError: for an endpoint or options that cannot be served.
         """
-        settings: dict[str, Any] = {**ADD_ROUTE_DEFAULTS, **options}
+        settings: dict[str, Any] = {"raises": (), **ADD_ROUTE_DEFAULTS, **options}
         settings |= inherit_all(SHARED_SETTINGS, self, settings)
         settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
         route_class = settings.pop("route_class_override") or self.route_class
         refuse_foreign(route_class)
         # A route class written before one of these existed does not know the keyword.
-        for name in ("form_limits", "cancel_on_disconnect"):
-            if settings[name] is None:
+        for name in ("form_limits", "cancel_on_disconnect", "raises"):
+            if settings[name] in (None, ()):
                 del settings[name]
         self.routes.append(route_class(self.prefix + path, endpoint=endpoint, **settings))
         self._mark_routes_changed()

@@ -43,7 +43,8 @@ PYTHON = {
     "applications": "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
     f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
     f"telemetry._* requests responses {SMALL}",
-    "routing": f"_witness _routing.* _engine.* dependencies.* _operations _options _signature _body_limit "
+    "routing": "_beyond.declared_errors _witness _routing.* _engine.* dependencies.* _operations _options _signature "
+    "_body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware": "_core _engine.stand_ins _middleware.*",
     "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
@@ -51,7 +52,9 @@ PYTHON = {
     "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
     "_routing.dispatch": "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
     "telemetry._*",
-    "_routing.*": f"_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse _core "
+    "_routing.*": "_beyond.declared_errors "
+    "_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse "
+    "_core "
     f"{FIELDS} {SMALL}",
     "_engine.entrance": "_core",
     "_engine.known_values": "",
@@ -62,7 +65,8 @@ PYTHON = {
     "_threads.anyio_pool": "_core",
     "_models": "_models.* _engine.stand_ins",
     "_models.*": f"_core _models.* _engine.known_values {FIELDS}",
-    "_engine.*": f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
+    "_engine.*": "_beyond.declared_errors "
+    f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
     "_operations": "_options _signature params types",
@@ -71,7 +75,8 @@ PYTHON = {
     "openapi.docs": "encoders",
     "openapi.models": "logger",
     "openapi.constants": "",
-    "openapi.*": "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
+    "openapi.*": "_beyond.declared_errors "
+    "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
@@ -103,6 +108,8 @@ PYTHON = {
     "telemetry._*": "telemetry._* exceptions logger _core",
     "exceptions": "types",
     "_beyond.unresolved": "_signature",
+    "_beyond.declared_errors": "dependencies.models exceptions utils",
+    "errors": "_beyond.declared_errors",
     "*": "",
 }
 

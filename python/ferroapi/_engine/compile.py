@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core
+from ferroapi._beyond.declared_errors import returned_errors
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
 from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe
@@ -22,6 +23,7 @@ from ferroapi._engine.items import ItemSerializer, event_serializer, item_serial
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.source import source_of
 from ferroapi._witness import Part
+from ferroapi.dependencies._signature import get_typed_return_annotation
 from ferroapi.dependencies.models import (
     Dependant,
     _is_async_gen_callable,
@@ -87,6 +89,12 @@ class PathOperation(_Planned):
     def __post_init__(self) -> None:
         # As FastAPI knows it: at declaration, whatever is called later.
         self.is_coroutine = _is_coroutine_callable(self.dependant.call)
+
+    @cached_property
+    def returned_errors(self) -> tuple[type[Exception], ...]:
+        """The errors that the endpoint may return, by its annotation."""
+        call = self.dependant.call
+        return () if call is None else returned_errors(get_typed_return_annotation(call))
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, self.response.field)

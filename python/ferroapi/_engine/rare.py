@@ -14,7 +14,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from anyio.to_thread import run_sync
 from pydantic import ValidationError
 from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette._utils import is_async_callable
 from starlette.background import BackgroundTasks
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -205,6 +207,37 @@ async def build_response(
         )
     solved = SolvedDependency({}, [], background, response or sub_response(), {})
     return _build_response(content, recipe, solved)
+
+
+async def answer_returned(error: Any, scope: Scope) -> Response:
+    """Return what the exception handlers answer to an error that an endpoint has returned.
+
+    Raises:
+        HTTPException: `error` itself, which no handler takes.
+    """
+    handlers = scope.get("starlette.exception_handlers") or scope["app"]._handlers
+    if handlers is None:
+        raise error
+    if (response := default_answer(error, handlers, scope)) is not None:
+        return response
+    by_class, by_status = handlers
+    handler = by_status.get(error.status_code) or _handler_of(type(error), by_class)
+    if handler is None:
+        raise error
+    if is_async_callable(handler):
+        answer: Response = await handler(Request(scope), error)
+        return answer
+    return await run_in_threadpool(handler, Request(scope), error)
+
+
+async def answer_returned_error(
+    plan: _core.Plan, error: HTTPException, response: Response | None, background: BackgroundTasks | None, scope: Scope
+) -> Response:
+    """Return the answer to an error that a planned endpoint has returned; it runs the background tasks, too."""
+    answer = await answer_returned(error, scope)
+    if answer.background is None:
+        answer.background = background
+    return answer
 
 
 def form_limit_error(limit: str) -> HTTPException:

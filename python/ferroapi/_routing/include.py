@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import (
     BaseRoute,
@@ -30,6 +31,7 @@ from starlette.routing import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ferroapi import params
+from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
@@ -44,7 +46,7 @@ from ferroapi._routing.scope import (
     _update_scope,
     note,
 )
-from ferroapi._routing.state import COMPILED_ATTRIBUTES, KEPT_OPTIONS, RouteState, empty_state
+from ferroapi._routing.state import COMPILED_ATTRIBUTES, KEPT_OPTIONS, OWN_OPTIONS, RouteState, empty_state
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.telemetry._api import _route_selected
 from ferroapi.utils import get_value_or_default
@@ -82,6 +84,7 @@ class _RouterIncludeContext:
     dependency_overrides_provider: Any | None = None
     max_body_size: int | None = None
     cancel_on_disconnect: bool | None = None
+    raises: Sequence[type[HTTPException]] = ()
     form_limits: _FormLimits = field(default_factory=_FormLimits)
 
     @classmethod
@@ -94,8 +97,14 @@ class _RouterIncludeContext:
             ValueError: for a `max_body_size` that is no size, or form limits that are none.
         """
         refuse_foreign_options(options)
-        options = {**INCLUDE_DEFAULTS, "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"], **options}
+        options = {
+            **INCLUDE_DEFAULTS,
+            "raises": (),
+            "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"],
+            **options,
+        }
         validate_max_body_size(options["max_body_size"])
+        check_errors(options["raises"])
         own = inherit_all(("max_body_size", "cancel_on_disconnect"), included_router, options)
         merged = inherit_all(_MERGED_SETTINGS, parent_router, options | own)
         return cls(
@@ -271,7 +280,7 @@ def _merge_route_options(route: "APIRoute", include: _RouterIncludeContext) -> d
     Source: FastAPI behaviour, `_EffectiveRouteContext.from_api_route`.
     """
     own = {name: getattr(route, name) for name in KEPT_OPTIONS}
-    own |= {name: getattr(route, name) for name in ("tags", "dependencies", "responses")}
+    own |= {name: getattr(route, name) for name in ("tags", "dependencies", "responses", *OWN_OPTIONS)}
     for name in ("generate_unique_id_function", "strict_content_type"):
         own[name] = get_value_or_default(own[name], getattr(include.included_router, name))
     return {

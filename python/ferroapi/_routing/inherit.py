@@ -28,6 +28,7 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "dependencies": _joined,
     "callbacks": _joined,
     "responses": _overlaid,
+    "raises": lambda outer, inner: (*outer, *inner),
     "deprecated": lambda outer, inner: inner or outer,
     "include_in_schema": lambda outer, inner: outer and inner,
     "response_class": _inner_unless_default,
@@ -49,6 +50,7 @@ SHARED_SETTINGS = (
     "strict_content_type",
     "max_body_size",
     "cancel_on_disconnect",
+    "raises",
 )
 """The settings that a router, an include and a route all have under the same name."""
 

@@ -24,6 +24,14 @@ from starlette.responses import Response
 from starlette.routing import PARAM_REGEX, BaseRoute, compile_path, get_name
 
 from ferroapi import _core, params
+from ferroapi._beyond.declared_errors import (
+    ErrorClass,
+    check_errors,
+    errors_of,
+    returned_errors,
+    with_errors,
+    without_errors,
+)
 from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
@@ -65,9 +73,11 @@ KEPT_OPTIONS = (
     "generate_unique_id_function",
     "strict_content_type",
     "max_body_size",
-    "cancel_on_disconnect",
 )
 """Options that become attributes exactly as they were given."""
+
+OWN_OPTIONS: Mapping[str, Any] = {"cancel_on_disconnect": None, "raises": ()}
+"""Options that FastAPI has not, with their defaults: attributes where they are given, since packages copy `vars`."""
 
 COMPILED_ATTRIBUTES = frozenset(
     {
@@ -160,7 +170,7 @@ def resolve_response_shape(
     """
     if not isinstance(response_model, DefaultPlaceholder):
         return ResponseShape(response_model, None)
-    annotation = get_typed_return_annotation(endpoint)
+    annotation = without_errors(get_typed_return_annotation(endpoint))
     if lenient_issubclass(annotation, Response):
         return ResponseShape(None, None)
     item_type = get_stream_item_type(annotation) if is_generator else None
@@ -265,7 +275,8 @@ class RouteState(ObservedRoute):
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
-    cancel_on_disconnect: bool | None
+    cancel_on_disconnect: bool | None = None
+    raises: Sequence[ErrorClass] = ()
     stream_item_type: Any | None
     response_field: ModelField | None
     stream_item_field: ModelField | None
@@ -288,9 +299,12 @@ class RouteState(ObservedRoute):
         _core.is_replaced(0)
         refuse_foreign_options(options)
         validate_max_body_size(options["max_body_size"])
+        options = {**OWN_OPTIONS, **options}
+        check_errors(options["raises"])
         name, methods, status_code = options["name"], options["methods"], options["status_code"]
         self._assign(
             {kept: options[kept] for kept in KEPT_OPTIONS}
+            | {own: options[own] for own, default in OWN_OPTIONS.items() if options[own] != default}
             | {
                 "path": path,
                 "endpoint": endpoint,
@@ -351,6 +365,11 @@ class RouteState(ObservedRoute):
         for name, value in attributes.items():
             setattr(self, name, value)
 
+    def declared_responses(self, dependant: Dependant) -> Mapping[int | str, Any]:
+        """Return the additional responses, with those of the errors that the operation and its dependencies declare."""
+        returned = returned_errors(get_typed_return_annotation(self.endpoint))
+        return with_errors(self.responses, (*self.raises, *errors_of(dependant), *returned))
+
     def _compile(self, response_model: Any, stream_item_type: Any | None = None) -> None:
         """Read the endpoint: its dependencies, its body and its response.
 
@@ -359,9 +378,9 @@ class RouteState(ObservedRoute):
             FastAPIError: for a response model that pydantic cannot serialize.
         """
         _core.is_replaced(0)
-        response_fields = _additional_response_fields(self.responses, self.unique_id)
         assert callable(self.endpoint), "An endpoint must be a callable"
         built = build_dependant(self.path_format, self.endpoint, self.dependencies)
+        response_fields = _additional_response_fields(self.declared_responses(built.dependant), self.unique_id)
         body_field = _get_body_field(
             body_params=built.body_params, name=self.unique_id, embed_body_fields=built.embed_body_fields
         )

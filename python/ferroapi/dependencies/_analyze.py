@@ -139,13 +139,16 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
     """
     refuse_foreign(depends)
     assert callable(depends.dependency), "A parameter-less dependency must have a callable dependency"
-    return get_dependant(
+    dependant = get_dependant(
         path=path,
         call=depends.dependency,
         scope=depends.scope,
         concurrency=depends._concurrency,
         own_oauth_scopes=_declared_scopes(depends),
     )
+    if depends.raises:
+        dependant.raises = tuple(depends.raises)
+    return dependant
 
 
 def get_flat_params(dependant: Dependant) -> list[ModelField]:
@@ -368,7 +371,7 @@ def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, 
             f'The dependency "{call_name}" has a scope of "request", it cannot depend on dependencies with scope '
             '"function".'
         )
-    return get_dependant(
+    dependant = get_dependant(
         path=path,
         call=depends.dependency,
         name=param_name,
@@ -378,6 +381,9 @@ def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, 
         scope=depends.scope,
         concurrency=depends._concurrency,
     )
+    if depends.raises:
+        dependant.raises = tuple(depends.raises)
+    return dependant
 
 
 def _outlives_the_endpoint(dependant: Dependant) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.responses import JSONResponse, Response
 
+from ferroapi._beyond.declared_errors import MEDIA_TYPE_KEY
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.utils import _get_flat_fields_from_params
@@ -265,7 +266,7 @@ def _responses(path: _Path) -> JsonObject:
     if is_body_allowed_for_status_code(route.status_code) and (content := _own_content(path)):
         own["content"] = content
     responses: JsonObject = {path.status_code: own}
-    for status, additional in (route.responses or {}).items():
+    for status, additional in route.declared_responses(route.dependant).items():
         _merge_additional(responses, path, status, additional)
     reads_input = route.body_field or any(_get_flat_fields_from_params(group) for _, group in path.data.groups())
     if reads_input and not any(status in responses for status in _STATUSES_FOR_INVALID_INPUT):
@@ -312,11 +313,12 @@ def _merge_additional(responses: JsonObject, path: _Path, status: int | str, add
     """Merge one entry of `responses=` into the Responses Object; the route's own answer may be the one it extends."""
     addition = copy.deepcopy(additional)
     addition.pop("model", None)
+    declared_media_type: str | None = addition.pop(MEDIA_TYPE_KEY, None)
     assert isinstance(addition, dict), "An additional response must be a dict"
     status_name = str(status).upper()
     response = responses.setdefault("default" if status_name == "DEFAULT" else status_name, {})
     if model := path.route.response_fields.get(status):
-        media_type = path.response_class.media_type or "application/json"
+        media_type = declared_media_type or path.response_class.media_type or "application/json"
         content = addition.setdefault("content", {}).setdefault(media_type, {})
         deep_dict_update(content.setdefault("schema", {}), path.schemas.of(model))
     # int() raises ValueError for a status that is neither a number nor a range, even if it has a description.

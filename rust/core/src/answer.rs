@@ -80,6 +80,7 @@ pub(crate) fn receive_in_thread(
     if !plan.validates_in_thread()
         || !(is_data(object) || is_no_response(object)?)
         || !status(py, plan, solver).is_ok_and(carries_body)
+        || is_returned_error(plan, object)?
     {
         return Ok(None);
     }
@@ -131,6 +132,9 @@ pub(crate) fn answer(
     }
     if received.is_none() && !is_data(object) && object.is_instance(names::response(py)?)? {
         return given_response(py, solver, object, native);
+    }
+    if is_returned_error(plan.get(), object)? {
+        return build(names::answer_returned_error(py)?, plan, solver, result);
     }
     let status = status(py, plan.get(), solver)?;
     if carries_body(status) {
@@ -205,6 +209,14 @@ fn model_answer<T>(
             written(Content::Object(body.cast_into::<PyBytes>()?.into_any().unbind()))
         }
         _ => Err(Error::Resumed.into()),
+    }
+}
+
+/// Whether an endpoint has returned one of the errors that its annotation names.
+fn is_returned_error(plan: &Plan, object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match &plan.returned_errors {
+        None => Ok(false),
+        Some(classes) => object.is_instance(classes.bind(object.py())),
     }
 }
 

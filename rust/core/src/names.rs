@@ -122,6 +122,10 @@ imported!(
     build_response, "ferroapi._engine.rare", "build_response"
 );
 imported!(
+    /// `(plan, error, response, background, scope) -> awaitable of Response`: the answer to an error that is returned.
+    answer_returned_error, "ferroapi._engine.rare", "answer_returned_error"
+);
+imported!(
     /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
     default_answer, "ferroapi._engine.rare", "default_answer"
 );

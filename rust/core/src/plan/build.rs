@@ -262,6 +262,11 @@ impl Plan {
             node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
         };
         let answer = self::answer(py, answer.get())?;
+        let returned_errors = operation.bind(py).getattr_opt(intern!(py, "returned_errors"))?;
+        let returned_errors = match returned_errors {
+            Some(classes) if classes.is_truthy()? => Some(classes.unbind()),
+            _ => None,
+        };
         let in_threads = nodes.iter().filter(|node| node.kind.is_for_thread()).count();
         Ok(Self {
             body,
@@ -282,6 +287,7 @@ impl Plan {
             lookups: lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
             variants: Variants::default(),
             source,
+            returned_errors,
             operation,
             nodes,
         })

@@ -171,6 +171,8 @@ pub(crate) struct Plan {
     pub(crate) lookups: Vec<Lookup>,
     /// The plans for other answers, in the one for no overrides.
     pub(crate) variants: Variants,
+    /// The errors that the endpoint may return as its answer, if its annotation names some.
+    pub(crate) returned_errors: Option<Py<PyAny>>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) operation: Py<PyAny>,

@@ -60,6 +60,7 @@ impl Node {
 impl Plan {
     /// Visit every object of the plan that could lead back to it.
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Visited {
+        visit.call(&self.returned_errors)?;
         visit.call(&self.operation)?;
         visit.call(&self.source)?;
         self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;

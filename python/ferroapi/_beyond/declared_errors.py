@@ -1,0 +1,194 @@
+"""Errors that are declared: what `raises=` and return annotations say of an operation's answers, for its document.
+
+A declared error is a class; an instance of it may be raised, and returned where the annotation names it.
+"""
+
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, create_model
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from ferroapi.dependencies.models import Dependant
+from ferroapi.exceptions import FastAPIError, HTTPException
+from ferroapi.utils import is_body_allowed_for_status_code
+
+ErrorClass = type[StarletteHTTPException]
+Responses = Mapping[int | str, dict[str, Any]]
+
+MEDIA_TYPE_KEY = "x-ferroapi-media-type"
+"""Says in an additional response which media type its model has, where that is not the operation's own."""
+
+
+class DeclaredHTTPException(HTTPException):
+    """The base of errors that say at the class what they answer: `status_code`, `detail`, `headers` and `model`."""
+
+    status_code: int
+    detail: Any = None
+    headers: Mapping[str, str] | None = None
+    model: type[BaseModel] | None = None
+    """The type of `detail`, which is a text without it."""
+
+    def __init__(self, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
+        cls: Any = type(self)
+        check_errors([cls])
+        detail = cls.detail if detail is None else detail
+        if isinstance(detail, BaseModel):
+            detail = detail.model_dump(mode="json")
+        super().__init__(cls.status_code, detail, headers or cls.headers)
+
+
+def check_errors(errors: Iterable[Any]) -> None:
+    """Check errors where they are declared.
+
+    Raises:
+        FastAPIError: one is no class of exceptions with a `status_code`.
+    """
+    for error in errors:
+        is_error = isinstance(error, type) and issubclass(error, StarletteHTTPException)
+        if not is_error or not isinstance(getattr(error, "status_code", None), int):
+            raise FastAPIError(
+                f"{error!r} cannot be declared in `raises`: a subclass of HTTPException with a class attribute "
+                "`status_code` can"
+            )
+
+
+def returned_errors(annotation: Any) -> tuple[ErrorClass, ...]:
+    """Return the errors that a return annotation names, as a class or in a union."""
+    return tuple(member for member in _members(annotation) if _is_error(member))
+
+
+def without_errors(annotation: Any) -> Any:
+    """Return a return annotation without the errors in it, None if nothing is left."""
+    members = _members(annotation)
+    others = [member for member in members if not _is_error(member)]
+    if len(others) == len(members):
+        return annotation
+    return Union[tuple(others)] if others else None  # noqa: UP007 - of members that are known at run time only
+
+
+def _members(annotation: Any) -> Sequence[Any]:
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return get_args(annotation) if is_union else (annotation,)
+
+
+def _is_error(member: Any) -> bool:
+    return isinstance(member, type) and issubclass(member, StarletteHTTPException)
+
+
+def errors_of(dependant: Dependant) -> list[ErrorClass]:
+    """Return the errors that the dependencies of a graph declare."""
+    errors: list[ErrorClass] = []
+    pending = [dependant]
+    while pending:
+        node = pending.pop()
+        errors += node.raises
+        pending.extend(reversed(node.dependencies))
+    return errors
+
+
+def with_errors(responses: Responses, errors: Iterable[ErrorClass]) -> Responses:
+    """Return additional responses with those of declared errors; what is written out by hand goes before."""
+    by_status: dict[int | str, list[ErrorClass]] = {}
+    for error in dict.fromkeys(errors):
+        by_status.setdefault(_status(error), []).append(error)
+    if not by_status:
+        return responses
+    declared = {status: _response(status, classes) for status, classes in by_status.items()}
+    merged = {status: {**declared.get(status, {}), **response} for status, response in responses.items()}
+    for status, response in responses.items():
+        if "model" in response:
+            merged[status].pop(MEDIA_TYPE_KEY, None)
+    return {**declared, **merged}
+
+
+def _response(status: Any, errors: Sequence[ErrorClass]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": " / ".join(dict.fromkeys(map(_description, errors)))}
+    headers = {name: value for error in errors for name, value in (getattr(error, "headers", None) or {}).items()}
+    if headers:
+        response["headers"] = {
+            name: {"schema": {"type": "string"}, "example": value} for name, value in headers.items()
+        }
+    if is_body_allowed_for_status_code(status):
+        response["model"] = Union[tuple(map(_body, errors))]  # noqa: UP007
+        response[MEDIA_TYPE_KEY] = "application/json"
+        examples = {error.__name__: {"value": {"detail": _detail(error)}} for error in errors if not _model(error)}
+        response["content"] = {"application/json": {"examples": examples} if examples else {}}
+    return response
+
+
+def _status(error: Any) -> int:
+    return int(error.status_code)
+
+
+def _model(error: ErrorClass) -> type[BaseModel] | None:
+    model: type[BaseModel] | None = getattr(error, "model", None)
+    return model
+
+
+def _detail(error: ErrorClass) -> Any:
+    # Starlette answers with the phrase of the status if there is no detail.
+    detail = getattr(error, "detail", None)
+    return HTTPStatus(_status(error)).phrase if detail is None else detail
+
+
+def _description(error: ErrorClass) -> str:
+    document = vars(error).get("__doc__")
+    return document.strip().partition("\n")[0] if document else str(_detail(error))
+
+
+_bodies: dict[ErrorClass, type[BaseModel]] = {}
+
+
+def _body(error: ErrorClass) -> type[BaseModel]:
+    """Return the model of what the default handler answers, the same one for each operation."""
+    if error not in _bodies:
+        detail: Any = _model(error) or (str if isinstance(_detail(error), str) else Any)
+        _bodies[error] = create_model(f"{error.__name__}Body", detail=(detail, ...))
+    return _bodies[error]
+
+
+def undeclared_errors(app: Any, answers: Iterable[tuple[str, str, int]]) -> list[str]:
+    """Return what tests have seen and the document does not say: one line for each `(method, path, status)`.
+
+    `path` is the template of the route, as in the document; statuses below 400 are not looked at.
+    """
+    paths = app.openapi().get("paths", {})
+    lines: list[str] = []
+    for method, path, status in dict.fromkeys(answers):
+        operation = paths.get(path, {}).get(method.lower())
+        if status < 400 or operation is None:
+            continue
+        if not {str(status), f"{status // 100}XX", "default"} & operation["responses"].keys():
+            lines.append(f"{method.upper()} {path} answered {status}, which is not declared")
+    return lines
+
+
+class ErrorRecorder:
+    """ASGI middleware that notes the statuses a test suite is answered with, for `undeclared_errors`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.answers: list[tuple[str, str, int]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a connection on."""
+
+        async def noted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._note(scope, message["status"])
+            await send(message)
+
+        await self.app(scope, receive, noted if scope["type"] == "http" else send)
+
+    def _note(self, scope: Any, status: int) -> None:
+        context = scope.get("fastapi", {}).get("effective_route_context")
+        path = getattr(context or scope.get("route"), "path_format", None)
+        if path is not None:
+            self.answers.append((scope["method"], path, status))
+
+    def undeclared(self) -> list[str]:
+        """Return a line for each status that was answered and is not declared."""
+        return undeclared_errors(self.app, self.answers)

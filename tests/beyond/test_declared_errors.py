@@ -1,0 +1,233 @@
+# mypy: disable-error-code="untyped-decorator"
+"""Errors that are declared: in the document, returned by an endpoint, and missed by a test suite."""
+
+import importlib.util
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import fastapi
+import pytest
+from pydantic import BaseModel
+
+from ferroapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from ferroapi.errors import DeclaredHTTPException, ErrorRecorder
+from ferroapi.exceptions import FastAPIError
+from ferroapi.responses import JSONResponse, PlainTextResponse
+from ferroapi.routing import APIRoute
+from ferroapi.testclient import TestClient
+
+
+def example() -> Any:
+    path = Path(__file__).parents[2] / "examples" / "beyond" / "errors.py"
+    spec = importlib.util.spec_from_file_location("example_errors", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Missing(DeclaredHTTPException):
+    """It is not there."""
+
+    status_code = 404
+    detail = "missing"
+
+
+class Gone(DeclaredHTTPException):
+    status_code = 404
+    detail = "gone"
+    headers = {"x-since": "1999"}  # noqa: RUF012
+
+
+class Refused(HTTPException):
+    status_code = 403
+
+
+class Item(BaseModel):
+    n: int
+
+
+class Handled(APIRoute):
+    def get_route_handler(self) -> Any:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Any:
+            return await handler(request)
+
+        return handle
+
+
+def responses(app: FastAPI, path: str = "/") -> Any:
+    return app.openapi()["paths"][path]["get"]["responses"]
+
+
+def test_the_example_answers_what_it_documents() -> None:
+    module = example()
+    recorder = ErrorRecorder(module.app)
+    client = TestClient(recorder)
+
+    assert client.get("/items/1", params={"token": "t"}).json() == 5
+    missing = client.get("/items/2", params={"token": "t"})
+    assert (missing.status_code, missing.json()) == (404, {"detail": "Item not found"})
+    refused = client.get("/items/1")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert client.post("/items/1/order", params={"wanted": 2}).json() == 3
+    assert client.post("/items/2/order", params={"wanted": 2}).json() == {"detail": "Item not found"}
+    shortage = client.post("/items/1/order", params={"wanted": 9})
+    assert (shortage.status_code, shortage.json()) == (409, {"detail": {"wanted": 9, "left": 5}})
+
+    assert recorder.undeclared() == []
+    document = module.app.openapi()
+    assert set(document["paths"]["/items/{item}"]["get"]["responses"]) == {"200", "401", "404", "422"}
+    assert set(document["paths"]["/items/{item}/order"]["post"]["responses"]) == {"200", "404", "409", "422"}
+    body = document["components"]["schemas"]["OutOfStockBody"]
+    assert body["properties"]["detail"] == {"$ref": "#/components/schemas/Shortage"}
+    own = document["paths"]["/items/{item}/order"]["post"]["responses"]["200"]
+    assert own["content"]["application/json"]["schema"]["type"] == "integer"
+
+
+def test_errors_of_one_status_are_one_response() -> None:
+    app = FastAPI()
+    app.get("/", raises=[Missing, Gone, Missing], response_class=PlainTextResponse)(lambda: "")
+
+    response = responses(app)["404"]
+
+    assert response["description"] == "It is not there. / gone"
+    assert response["headers"]["x-since"]["example"] == "1999"
+    [(media_type, content)] = response["content"].items()
+    assert media_type == "application/json"
+    assert [each["$ref"].rpartition("/")[2] for each in content["schema"]["anyOf"]] == ["MissingBody", "GoneBody"]
+    assert content["examples"]["Gone"]["value"] == {"detail": "gone"}
+
+
+def test_errors_of_all_levels_are_documented() -> None:
+    def errors(*names: int) -> list[Any]:
+        return [type(f"Error{name}", (HTTPException,), {"status_code": name}) for name in names]
+
+    def inner() -> None: ...
+
+    def outer(value: Annotated[None, Depends(inner, raises=errors(405))]) -> None: ...
+
+    app = FastAPI(raises=errors(400))
+    router = APIRouter(raises=errors(401), dependencies=[Depends(outer, raises=errors(406))])
+    router.get("/", raises=errors(402))(lambda: None)
+    outside = APIRouter(raises=errors(407))
+    outside.include_router(router, raises=errors(408))
+    app.include_router(outside, prefix="/p", raises=errors(409))
+
+    expected = {"200", *(str(status) for status in range(400, 410) if status not in (403, 404))}
+    assert set(responses(app, "/p/")) == expected
+
+
+def test_what_is_written_out_by_hand_goes_before() -> None:
+    app = FastAPI()
+    app.get("/", raises=[Missing], responses={404: {"description": "by hand", "model": Item}})(lambda: None)
+
+    response = responses(app)["404"]
+
+    assert response["description"] == "by hand"
+    assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
+
+
+@pytest.mark.parametrize("error", [HTTPException, ValueError, Missing(), 404])
+def test_what_is_no_error_class_is_refused_at_declaration(error: Any) -> None:
+    for declare in (
+        lambda: FastAPI().get("/", raises=[error])(lambda: None),
+        lambda: APIRouter(raises=[error]),
+        lambda: FastAPI().include_router(APIRouter(), raises=[error], prefix="/p"),
+    ):
+        with pytest.raises(FastAPIError, match="cannot be declared"):
+            declare()
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("route_class", [APIRoute, Handled])
+def test_a_returned_error_is_an_answer(is_async: bool, route_class: Any) -> None:
+    log: list[str] = []
+
+    async def resource() -> AsyncIterator[None]:
+        try:
+            yield
+            log.append("closed")
+        except BaseException:
+            log.append("failed")
+            raise
+
+    app = FastAPI()
+    app.router.route_class = route_class
+
+    def endpoint(tasks: BackgroundTasks, value: int = 0) -> Item | Missing | Gone:
+        tasks.add_task(log.append, "background")
+        return Gone("long ago") if value else Item(n=value)
+
+    async def coroutine(tasks: BackgroundTasks, value: int = 0) -> Item | Missing | Gone:
+        return endpoint(tasks, value)
+
+    app.get("/", dependencies=[Depends(resource)])(coroutine if is_async else endpoint)
+    client = TestClient(app)
+
+    assert client.get("/").json() == {"n": 0}
+    answer = client.get("/", params={"value": 1})
+
+    assert (answer.status_code, answer.json()) == (404, {"detail": "long ago"})
+    assert answer.headers["x-since"] == "1999"
+    assert log.count("closed") == log.count("background") == 2
+    assert "failed" not in log
+    assert responses(app)["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
+    expected = "native" if route_class is APIRoute else "handler"
+    assert [row.mode for row in app.explain() if row.path == "/"] == [expected]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_returned_error_meets_its_own_handler(is_async: bool) -> None:
+    app = FastAPI()
+
+    def handle(request: Request, error: Any) -> JSONResponse:
+        return JSONResponse({"handled": error.detail, "path": request.url.path}, status_code=418)
+
+    async def handle_async(request: Request, error: Any) -> JSONResponse:
+        return handle(request, error)
+
+    app.add_exception_handler(Missing, handle_async if is_async else handle)
+
+    @app.get("/")
+    async def endpoint() -> Missing:
+        return Missing()
+
+    answer = TestClient(app).get("/")
+
+    assert (answer.status_code, answer.json()) == (418, {"handled": "missing", "path": "/"})
+
+
+def test_a_suite_is_told_what_is_not_declared() -> None:
+    app = FastAPI()
+
+    @app.get("/{kind}", raises=[Missing])
+    async def endpoint(kind: str) -> None:
+        raise Missing if kind == "missing" else Refused(403)
+
+    recorder = ErrorRecorder(app)
+    client = TestClient(recorder)
+    client.get("/missing")
+    assert recorder.undeclared() == []
+
+    client.get("/refused")
+    client.get("/refused")
+
+    assert recorder.undeclared() == ["GET /{kind} answered 403, which is not declared"]
+
+
+def test_fastapi_refuses_what_is_added() -> None:
+    with pytest.raises(TypeError):
+        fastapi.FastAPI().get("/", raises=[Missing])  # type: ignore[call-arg]
+
+
+def test_an_override_that_does_not_know_the_option_is_called_as_under_fastapi() -> None:
+    class Strict(APIRoute):
+        def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
+            assert "raises" not in options
+            super().__init__(path, endpoint, **options)
+
+    router = APIRouter(route_class=Strict)
+    router.get("/")(lambda: None)
