@@ -69,11 +69,32 @@ def is_replaced(parts: int) -> bool:
     """Tell whether a name was replaced that any of these parts of the engine stands for (`ferroapi._witness.Part`)."""
 
 @final
+class Row:
+    """One name of a module, a class or an instance, and what must be found under it."""
+
+    def __new__(
+        cls,
+        *,
+        owner: Any,
+        name: str,
+        parts: int,
+        original: Any,
+        may_lack: bool,
+        is_defined: Callable[[Any], bool] | None,
+        label: str,
+    ) -> Self:
+        """Make a row of what `parts` of the engine stand for.
+
+        Without an `original` only `is_defined` can tell what must be found; `may_lack` says that nothing may be.
+        `label` is what `explain` calls it.
+        """
+
+@final
 class Witness:
     """Names of modules, classes and instances, and what must be found under them."""
 
-    def __new__(cls, rows: Sequence[Any]) -> Self:
-        """Watch the names of these rows (`ferroapi._witness.Row`)."""
+    def __new__(cls, rows: Sequence[Row]) -> Self:
+        """Watch the names of these rows."""
 
     @property
     def replaced(self) -> int:
@@ -599,8 +620,8 @@ class Entry:
 
         It answers these `methods`, or those that `methods_of` has at the time. `might` tells from a scope and the path
         in it, without the application's code, whether a route that is asked could answer. `limit` is the largest body,
-        in bytes; with `cancels` the request is cancelled when its client leaves; the two mappings are what the scope and
-        `scope["fastapi"]` get. `candidate` and `way` are for Python.
+        in bytes; with `cancels` the request is cancelled when its client leaves; the two mappings are what the scope
+        and `scope["fastapi"]` get. `candidate` and `way` are for Python.
         """
 
     @property

@@ -13,6 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ferroapi import _core
+from ferroapi._core import Row
 from ferroapi._imported import follow
 
 
@@ -252,18 +253,6 @@ REQUEST = (
 """What is looked at in each request."""
 
 
-class Row(NamedTuple):
-    """One name in one namespace, as `_core.Witness` takes it."""
-
-    owner: Any
-    name: str
-    parts: int
-    original: Any
-    may_lack: bool
-    is_defined: Any
-    label: str
-
-
 _Remembering = type(lru_cache(str))
 
 _DEFINING = frozenset(
@@ -327,32 +316,41 @@ def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
     for each in owner.__mro__[:-1] if isinstance(owner, type) else (owner,):
         for name in names:
             found = vars(each).get(name)
-            yield Row(each, name, 1, found, may_lack=found is None, is_defined=None, label=name)
+            lacks = found is None
+            yield Row(owner=each, name=name, parts=1, original=found, may_lack=lacks, is_defined=None, label=name)
 
 
-def rows_of(owner: Any, name: str, parts: int) -> Iterator[Row]:
-    """Yield the rows that tell whether a name of a module or a class still means what its definition does."""
-    if not isinstance(owner, type):
-        yield _row(owner, name, parts, name, may_lack=name not in vars(owner))
-        return
-    for cls in owner.__mro__[:-1]:
-        is_there = name in vars(cls)
-        yield _row(cls, name, parts, f"{cls.__qualname__}.{name}", may_lack=not is_there)
+def _places_of(owner: Any, name: str) -> Iterator[tuple[Any, bool]]:
+    """Yield where it is seen whether a name of a module or a class means what its definition does.
+
+    With each owner comes whether it may lack the name, which is its base's then.
+    """
+    for each in owner.__mro__[:-1] if isinstance(owner, type) else (owner,):
+        is_there = name in vars(each)
+        yield each, not is_there
         if is_there:
             return
 
 
-def _row(owner: Any, name: str, parts: int, qualified: str, *, may_lack: bool) -> Row:
+def _row(owner: Any, name: str, parts: int, *, may_lack: bool) -> Row:
+    qualified = f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name
     found = vars(owner).get(name)
     if found is None and not isinstance(owner, type):
         # It is found in another way, as long as nobody sets it.
         found = getattr(owner, name)
-    if found is None or is_defined(found, qualified):
-        check = None
-    else:
+    check = None
+    if found is not None and not is_defined(found, qualified):
         found, check = None, partial(is_defined, qualified=qualified)
     module = owner.__module__ if isinstance(owner, type) else owner.__name__
-    return Row(owner, name, parts, found, may_lack, check, f"{module}.{qualified}")
+    return Row(
+        owner=owner,
+        name=name,
+        parts=parts,
+        original=found,
+        may_lack=may_lack,
+        is_defined=check,
+        label=f"{module}.{qualified}",
+    )
 
 
 def owner_of(path: str) -> Any:
@@ -363,13 +361,13 @@ def owner_of(path: str) -> Any:
 
 
 def _table() -> list[Row]:
-    rows: dict[tuple[Any, str], Row] = {}
+    parts_of: dict[tuple[Any, str, bool], Part] = {}
     for owner, parts, names in REQUEST:
         for name in names.split():
-            for row in rows_of(owner_of(owner), name, int(parts)):
-                known = rows.setdefault((row.owner, name), row)
-                rows[row.owner, name] = known._replace(parts=known.parts | row.parts)
-    return list(rows.values())
+            for place, may_lack in _places_of(owner_of(owner), name):
+                key = place, name, may_lack
+                parts_of[key] = parts_of.get(key, Part(0)) | parts
+    return [_row(owner, name, int(parts), may_lack=lacks) for (owner, name, lacks), parts in parts_of.items()]
 
 
 def install() -> None:

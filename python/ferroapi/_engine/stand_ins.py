@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
-from ferroapi._witness import Row, rows_as_found
+from ferroapi._core import Row
+from ferroapi._witness import rows_as_found
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 

@@ -38,12 +38,12 @@ impl Kept {
         if !is_kept || !ffi::holds_all_attributes(&dict) {
             return Ok(None);
         }
-        let mut rows = vec![Row::of(&dict, name, Some(value.clone_ref(py)))];
+        let mut rows = vec![Row::of(&dict, name, Some(value.clone_ref(py)))?];
         // The last one is `object`, which cannot be modified.
         for base in class.mro().iter().take(class.mro().len() - 1) {
             let own = ffi::class_dict(base.cast::<PyType>()?)?;
             for name in [name, lookup] {
-                rows.push(Row::of(&own, name, own.get_item(name)?.map(Bound::unbind)));
+                rows.push(Row::of(&own, name, own.get_item(name)?.map(Bound::unbind))?);
             }
         }
         Ok(Some(Self { class: class.unbind(), dict: dict.unbind(), witness: Witness::of_rows(py, rows)? }))

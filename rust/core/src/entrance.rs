@@ -133,7 +133,7 @@ fn is_opentelemetry_imported(py: Python<'_>) -> PyResult<bool> {
     static ABSENT: PyOnceLock<Py<Witness>> = PyOnceLock::new();
     let absent = ABSENT.get_or_try_init(py, || {
         let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?.cast_into()?;
-        Py::new(py, Witness::of_rows(py, vec![Row::of(&modules, intern!(py, "opentelemetry"), None)])?)
+        Py::new(py, Witness::of_rows(py, vec![Row::of(&modules, intern!(py, "opentelemetry"), None)?])?)
     })?;
     Ok(absent.get().parts_replaced(py)? != 0)
 }

@@ -87,5 +87,5 @@ mod _core {
     #[pymodule_export]
     use crate::wings::threads::{WorkQueue, use_borrowed_workers};
     #[pymodule_export]
-    use crate::witness::{Witness, is_replaced};
+    use crate::witness::{Row, Witness, is_replaced};
 }

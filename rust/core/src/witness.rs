@@ -30,10 +30,11 @@ struct Table {
 /// Some parts of the engine, as bits: each stands for the names of its rows.
 pub(crate) type Parts = u32;
 
-#[derive(FromPyObject)]
-struct RowRecipe {
-    /// A module, a class, an instance, or the dict of one.
-    owner: Py<PyAny>,
+/// One name of a module, a class or an instance.
+#[pyclass(frozen, module = "ferroapi._core")]
+#[derive(Debug)]
+pub(crate) struct Row {
+    namespace: Py<PyDict>,
     name: Py<PyString>,
     /// The parts that stand for it.
     parts: Parts,
@@ -44,45 +45,54 @@ struct RowRecipe {
     /// `is_defined(object)`: whether this is what must be found there.
     is_defined: Option<Py<PyAny>>,
     /// What `explain` calls it.
-    label: Py<PyAny>,
+    label: Py<PyString>,
 }
 
-/// What must be found under a name of a namespace.
-#[derive(Debug)]
-pub(crate) struct Row {
-    namespace: Py<PyDict>,
-    name: Py<PyString>,
-    parts: Parts,
-    original: Option<Py<PyAny>>,
-    may_lack: bool,
-    is_defined: Option<Py<PyAny>>,
-    label: Py<PyAny>,
+#[pymethods]
+impl Row {
+    /// A row of a name of `owner`: a module, a class, an instance, or the dict of one.
+    #[new]
+    #[pyo3(signature = (*, owner, name, parts, original, may_lack, is_defined, label))]
+    fn new(
+        owner: &Bound<'_, PyAny>,
+        name: Py<PyString>,
+        parts: Parts,
+        original: Option<Py<PyAny>>,
+        may_lack: bool,
+        is_defined: Option<Py<PyAny>>,
+        label: Py<PyString>,
+    ) -> PyResult<Self> {
+        let namespace = namespace(owner)?.unbind();
+        Ok(Self { namespace, name, parts, original, may_lack, is_defined, label })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.namespace)?;
+        visit.call(&self.original)?;
+        visit.call(&self.is_defined)
+    }
 }
 
 impl Row {
     /// A name that must go on meaning this, or nothing.
-    pub(crate) fn of(namespace: &Bound<'_, PyDict>, name: &Bound<'_, PyString>, found: Option<Py<PyAny>>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn of(
+        namespace: &Bound<'_, PyDict>,
+        name: &Bound<'_, PyString>,
+        found: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Self>> {
+        let row = Self {
             namespace: namespace.clone().unbind(),
             name: name.clone().unbind(),
             parts: 1,
             may_lack: found.is_none(),
             original: found,
             is_defined: None,
-            label: name.clone().into_any().unbind(),
-        }
-    }
-
-    fn clone_ref(&self, py: Python<'_>) -> Self {
-        Self {
-            namespace: self.namespace.clone_ref(py),
-            name: self.name.clone_ref(py),
-            parts: self.parts,
-            original: self.original.as_ref().map(|original| original.clone_ref(py)),
-            may_lack: self.may_lack,
-            is_defined: self.is_defined.as_ref().map(|is_defined| is_defined.clone_ref(py)),
-            label: self.label.clone_ref(py),
-        }
+            label: name.clone().unbind(),
+        };
+        Py::new(name.py(), row)
     }
 
     fn is_whole(&self, py: Python<'_>) -> PyResult<bool> {
@@ -103,7 +113,7 @@ impl Row {
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Witness {
-    rows: Vec<Row>,
+    rows: Vec<Py<Row>>,
     watched: Watched,
     /// The version of the namespaces that `replaced` was found in.
     known: AtomicU64,
@@ -114,11 +124,11 @@ pub(crate) struct Witness {
 impl Witness {
     /// # Errors
     /// `RuntimeError`: the interpreter cannot watch more dicts.
-    pub(crate) fn of_rows(py: Python<'_>, rows: Vec<Row>) -> PyResult<Self> {
+    pub(crate) fn of_rows(py: Python<'_>, rows: Vec<Py<Row>>) -> PyResult<Self> {
         let mut dicts: Vec<Py<PyDict>> = Vec::new();
-        for row in &rows {
-            if !dicts.iter().any(|known| known.is(&row.namespace)) {
-                dicts.push(row.namespace.clone_ref(py));
+        for Row { namespace, .. } in rows.iter().map(Py::get) {
+            if !dicts.iter().any(|known| known.is(namespace)) {
+                dicts.push(namespace.clone_ref(py));
             }
         }
         let watched = Watched::new(py, dicts)?;
@@ -139,12 +149,7 @@ impl Witness {
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for row in &self.rows {
-            visit.call(&row.namespace)?;
-            visit.call(&row.original)?;
-            visit.call(&row.is_defined)?;
-            visit.call(&row.label)?;
-        }
+        self.rows.iter().try_for_each(|row| visit.call(row))?;
         self.watched.visit(visit)
     }
 
@@ -155,7 +160,7 @@ impl Witness {
             table.follow.call0(py)?;
         }
         let mut replaced = 0;
-        for row in &self.rows {
+        for row in self.rows.iter().map(Py::get) {
             if replaced & row.parts != row.parts && !row.is_whole(py)? {
                 replaced |= row.parts;
             }
@@ -174,15 +179,7 @@ impl Witness {
 impl Witness {
     /// Watch the names of these rows.
     #[new]
-    fn new(py: Python<'_>, rows: Vec<RowRecipe>) -> PyResult<Self> {
-        let rows = rows
-            .into_iter()
-            .map(|recipe| {
-                let namespace = namespace(recipe.owner.bind(py))?.unbind();
-                let RowRecipe { name, parts, original, may_lack, is_defined, label, .. } = recipe;
-                Ok(Row { namespace, name, parts, original, may_lack, is_defined, label })
-            })
-            .collect::<PyResult<_>>()?;
+    fn new(py: Python<'_>, rows: Vec<Py<Row>>) -> PyResult<Self> {
         Self::of_rows(py, rows)
     }
 
@@ -204,10 +201,10 @@ impl Witness {
     }
 
     /// What the replaced names are called that some of `parts` stand for.
-    fn names(&self, py: Python<'_>, parts: Parts) -> PyResult<Vec<Py<PyAny>>> {
+    fn names(&self, py: Python<'_>, parts: Parts) -> PyResult<Vec<Py<PyString>>> {
         guarded(|| {
             let mut names = Vec::new();
-            for row in self.rows.iter().filter(|row| row.parts & parts != 0) {
+            for row in self.rows.iter().map(Py::get).filter(|row| row.parts & parts != 0) {
                 if !row.is_whole(py)? {
                     names.push(row.label.clone_ref(py));
                 }
@@ -240,7 +237,7 @@ pub(crate) fn of_parts(py: Python<'_>, parts: Parts) -> PyResult<Arc<Witness>> {
     if let Some(view) = known() {
         return Ok(view);
     }
-    let rows = table.whole.get().rows.iter().filter(|row| row.parts & parts != 0);
+    let rows = table.whole.get().rows.iter().filter(|row| row.get().parts & parts != 0);
     let view = Arc::new(Witness::of_rows(py, rows.map(|row| row.clone_ref(py)).collect())?);
     table.views.lock().unwrap_or_else(PoisonError::into_inner).push((parts, Arc::clone(&view)));
     Ok(view)
