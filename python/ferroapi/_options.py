@@ -244,6 +244,8 @@ class ApplicationOptions(_ServingOptions, total=False, closed=True):
     """Settings of Swagger UI."""
     separate_input_output_schemas: bool
     """Give a model two schemas in the document where what it accepts and what it returns differ."""
+    problem_details: bool
+    """Answer default errors as problem details (RFC 9457), `application/problem+json`."""
     openapi_external_docs: dict[str, Any] | None
     """OpenAPI External Documentation object."""
 

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import deprecated
 
 from ferroapi import _core, routing
+from ferroapi._beyond import problem_details
 from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
 from ferroapi._engine import stand_ins
 from ferroapi._engine.entrance import PassedExceptionMiddleware
@@ -211,6 +212,7 @@ class FastAPI(ForwardedOperations, Starlette):
     swagger_ui_parameters: dict[str, Any] | None
     separate_input_output_schemas: bool
     openapi_external_docs: dict[str, Any] | None
+    problem_details: bool = False
     router: routing.APIRouter
     webhooks: routing.APIRouter
     dependency_overrides: dict[Callable[..., Any], Callable[..., Any]]
@@ -243,6 +245,9 @@ class FastAPI(ForwardedOperations, Starlette):
         )
         self.exception_handlers = dict(settings["exception_handlers"] or {})
         refuse_foreign_exceptions(*self.exception_handlers)
+        if settings.get("problem_details"):
+            self.problem_details = True
+            problem_details.add_handlers(self.exception_handlers)
         for exception, handler in _default_exception_handlers():
             self.exception_handlers.setdefault(exception, handler)
         self._telemetry = _telemetry_config(settings["telemetry"])
@@ -481,6 +486,8 @@ class FastAPI(ForwardedOperations, Starlette):
                 external_docs=self.openapi_external_docs,
                 **{name: getattr(self, name) for name in _DOCUMENT_SETTINGS},
             )
+            if self.problem_details:
+                problem_details.describe(self.openapi_schema)
             self._openapi_routes_version = routes_version
         return self.openapi_schema
 

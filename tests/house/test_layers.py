@@ -40,7 +40,8 @@ PYTHON = {
     "_beyond.testing.*": "_core _beyond.testing.*",
     "pytest_plugin": "alias",
     "alias": "",
-    "applications": "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
+    "applications": "_beyond _beyond.problem_details "
+    "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
     f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
     f"telemetry._* requests responses {SMALL}",
     "routing": "_beyond.declared_errors _witness _routing.* _engine.* dependencies.* _operations _options _signature "
@@ -65,7 +66,7 @@ PYTHON = {
     "_threads.anyio_pool": "_core",
     "_models": "_models.* _engine.stand_ins",
     "_models.*": f"_core _models.* _engine.known_values {FIELDS}",
-    "_engine.*": "_beyond.declared_errors "
+    "_engine.*": "_beyond.declared_errors _beyond _beyond.problem_details "
     f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
@@ -109,6 +110,7 @@ PYTHON = {
     "exceptions": "types",
     "_beyond.unresolved": "_signature",
     "_beyond.declared_errors": "dependencies.models exceptions utils",
+    "_beyond.problem_details": "_beyond.declared_errors _shown_errors _core encoders exceptions utils",
     "errors": "_beyond.declared_errors",
     "*": "",
 }

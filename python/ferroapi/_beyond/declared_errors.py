@@ -150,6 +150,11 @@ def _body(error: ErrorClass) -> type[BaseModel]:
     return _bodies[error]
 
 
+def error_of_body(name: str) -> ErrorClass | None:
+    """Return the error whose body's model has a name, None if that is another model."""
+    return next((error for error, body in _bodies.items() if body.__name__ == name), None)
+
+
 def undeclared_errors(app: Any, answers: Iterable[tuple[str, str, int]]) -> list[str]:
     """Return what tests have seen and the document does not say: one line for each `(method, path, status)`.
 

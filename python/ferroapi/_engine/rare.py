@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core, background
+from ferroapi._beyond import problem_details
 from ferroapi._body_limit import unlimited
 from ferroapi._compat.v2 import _located
 from ferroapi._engine import stand_ins
@@ -279,12 +280,13 @@ def default_refusal(
     errors: list[Any], handlers: tuple[Any, Any] | None, body_size: int, scope: Scope
 ) -> Response | None:
     """Return FastAPI's own 422, None if another handler is in charge of `RequestValidationError`."""
-    is_default = handlers is not None and (
-        _handler_of(RequestValidationError, handlers[0]) is request_validation_exception_handler
-    )
-    if not is_default or _core.is_replaced(Part.ERROR):
+    if handlers is None or _core.is_replaced(Part.ERROR):
         return None
-    return validation_errors_response(errors, body_size, HTTPConnection(scope))
+    handler = _handler_of(RequestValidationError, handlers[0])
+    for default, respond in _DEFAULT_REFUSALS:
+        if handler is default:
+            return respond(errors, body_size, HTTPConnection(scope))
+    return None
 
 
 def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
@@ -499,4 +501,14 @@ _DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, Scope], Response]], ...] = (
         lambda error, scope: request_validation_response(error, HTTPConnection(scope)),
     ),
     (http_exception_handler, lambda error, scope: http_exception_response(error)),
+    (
+        problem_details.validation_problem_handler,
+        lambda error, scope: problem_details.request_validation_problem(error, HTTPConnection(scope)),
+    ),
+    (problem_details.http_problem_handler, problem_details.http_problem),
+)
+
+_DEFAULT_REFUSALS: tuple[tuple[Any, Callable[[list[Any], int, HTTPConnection], Response]], ...] = (
+    (request_validation_exception_handler, validation_errors_response),
+    (problem_details.validation_problem_handler, problem_details.validation_problem),
 )
