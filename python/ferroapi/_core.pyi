@@ -808,12 +808,12 @@ class ResponseMessages:
         """The task of the middleware function."""
 
     @property
-    def is_taking_interrupted(self) -> bool:
-        """Whether the event loop has to go round before a message is taken: the middleware is about to be cancelled."""
+    def is_waiting_interrupted(self) -> bool:
+        """Whether the event loop has to go round before the first message is taken: the middleware may be cancelled."""
 
     @property
-    def is_sending_interrupted(self) -> bool:
-        """Whether it has before a message is sent: the middleware, or what is below, is about to be cancelled."""
+    def is_passing_interrupted(self) -> bool:
+        """Whether it has before another is taken, or one is sent: somebody is about to be cancelled, or was."""
 
     @property
     def is_escaping(self) -> bool:

@@ -220,6 +220,7 @@ MOMENTS = {
     "grouped": ("endpoint", "child"),
     "reads": ("endpoint",),
     "asks": ("endpoint",),
+    "invalid": ("endpoint",),
 }
 """What can be asked for, and when it can fail."""
 STREAMS = tuple(kind for kind, moments in MOMENTS.items() if "stream" in kind or STREAMED[0] in str(moments))
@@ -432,6 +433,11 @@ def _application(world: World, framework: ModuleType) -> Any:
             kinds.append((await request.receive())["type"])
         return kinds
 
+    @app.get("/invalid")
+    @app.post("/invalid")
+    async def invalid(number: int) -> int:
+        return number
+
     @app.exception_handler(Trouble)
     async def handle(request: Request, error: Trouble) -> Response:
         world.log.append(("handler", described(error)))
@@ -462,7 +468,7 @@ class Server:
                 # It takes turns until a cancellation is obeyed.
                 await asyncio.wait_for(self.is_answered.wait(), 20)
         if case.receive_fails is not None and case.receive_fails[0] == number:
-            raise _error(case.receive_fails[1])
+            raise server_error(case.receive_fails[1])
         if number >= case.chunks:
             return {"type": "http.disconnect"}
         body = b'{"a": 1}' if number == 0 else b" "
@@ -474,7 +480,7 @@ class Server:
         for _ in range(case.send_turns):
             await asyncio.sleep(0)
         if case.send_fails is not None and case.send_fails[0] == number:
-            raise _error(case.send_fails[1])
+            raise server_error(case.send_fails[1])
         kept = dict(message)
         if "headers" in kept:
             kept["headers"] = sorted(
@@ -488,7 +494,8 @@ class Server:
             self.is_answered.set()
 
 
-def _error(kind: str) -> BaseException:
+def server_error(kind: str) -> BaseException:
+    """Return what a server raises."""
     match kind:
         case "cancelled":
             return asyncio.CancelledError("of the server")

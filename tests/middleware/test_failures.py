@@ -18,6 +18,8 @@ HANDLES, PURE_BETWEEN = ("handles", "one"), ("one", "pure", "two")
 
 ESCAPES = ("cancelled", "escaped", "awaits a cancelled task", "cancels itself", "cancels itself and waits")
 """Failures that no `except Exception` sees."""
+CANCELLING = ("cancels itself", "cancels itself and waits", "awaits a cancelled task", "ends the middleware", "waits")
+"""Failures that raise a cancellation later than in the turn of the event loop in which they begin."""
 
 
 def _seen(case: Case, answer: Answer) -> Any:
@@ -107,6 +109,35 @@ def test_cancellation_comes_before_the_next_message(
     assert_same(Case(kind, failure, moment, stack, spec_version=spec_version))
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        # The task of a function further out, which then answers itself while the others go on.
+        *(
+            Case(kind, "ends the middleware", stack=stack)
+            for kind in ("plain", "response", "asks", "file", "stream", "opened")
+            for stack in (("one", "moves_on"), ("one", "is_cancelled"), ("one", "two", "moves_on"))
+        ),
+        # What goes on answers in the turns in which the other end finds out that nobody listens.
+        *(
+            Case(kind, "waits", stack=("two", "moves_on"), ended_by="middleware")
+            for kind in ("file", "stream", "plain")
+        ),
+        *(Case(kind, "cancels itself", stack=("class",)) for kind in ("file", "stream", "opened-stream")),
+    ],
+    ids=lambda case: f"{case.kind}-{case.failure}-{'-'.join(case.stack)}",
+)
+def test_cancellation_of_a_function_further_out_comes_in_the_same_turn(case: Case) -> None:
+    assert_same(case)
+
+
+@pytest.mark.parametrize("kind", ["stream", "slow-stream", "json-lines"])
+@pytest.mark.parametrize("stack", [("joins",), ("drops",), ("reads", "joins")], ids="-".join)
+@pytest.mark.parametrize("error", ["error", "cancelled"])
+def test_receive_that_fails_after_the_answer_is_asked_as_often(kind: str, stack: tuple[str, ...], error: str) -> None:
+    assert_same(Case(kind, stack=stack, chunks=3, receive_fails=(3, error)))
+
+
 @pytest.mark.parametrize("kind", ["plain", "opened", "opened-sync", "stream"])
 @pytest.mark.parametrize("moment", ["before next", "after next"])
 @pytest.mark.parametrize("stack", [("meets",), ("one", "meets"), ("meets", "one")], ids="-".join)
@@ -119,62 +150,61 @@ def test_stream_fails_while_its_disconnect_is_called_off(stack: tuple[str, ...])
     assert_same(Case("raw-stream", "unhandled", "first", stack, send_turns=1))
 
 
-@pytest.mark.parametrize("failure", ["http exception", "handled", "unhandled"])
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [*(("response", failure) for failure in ("http exception", "handled", "unhandled")), ("invalid", "nothing")],
+)
 @pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize("stack", [(), ("one",)])
+@pytest.mark.parametrize("stack", [(), ("one",), ("pure", "two")], ids="-".join)
 def test_send_that_fails_with_the_answer_to_an_error_shows_that_error(
-    failure: str, number: int, stack: tuple[str, ...]
+    kind: str, failure: str, number: int, stack: tuple[str, ...]
 ) -> None:
-    assert_same(Case("response", failure, stack=stack, send_fails=(number, "gone")))
+    case = Case(kind, failure, stack=stack, send_fails=(number, "gone"))
+    assert_same(case)
+    assert stack or ask("fastapi", case).raised[-1] is not None
 
 
 # What is drawn.
 
 SERVER_ERRORS = ("error", "gone", "cancelled", "escaped")
+ENDS = ("times_out", "moves_on", "is_cancelled")
+"""Layers that an endpoint can end."""
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    server_fails = draw(st.sampled_from((False, False, True)))
     stack = tuple(draw(st.lists(st.sampled_from(sorted(LAYERS)), max_size=3, unique=True)))
-    spec_version = draw(st.sampled_from(("2.3", "2.4")))
-    kinds = set(MOMENTS)
-    if "drops" in stack and spec_version == "2.3":
-        # The stream that nobody wants goes on until it is told so: how far it comes is nobody's promise.
-        kinds -= {*STREAMS, "file"}
-    kind = draw(st.sampled_from(sorted(kinds)))
+    kind = draw(st.sampled_from(sorted(MOMENTS)))
     moments = [*MOMENTS[kind], *(["before next", "after next"] if "meets" in stack else [])]
     moments += ["background of the middleware"] if "adds_task" in stack else []
     moment = draw(st.sampled_from(moments))
     failures = {*(IN_PLACE if moment.endswith("in place") else FAILURES), "nothing"}
-    if kind in (*STREAMS, "file") and moment in ("endpoint", "before yield") and spec_version == "2.3":
-        # Which of the two tasks is first that such a response begins in is nobody's promise.
-        failures -= {"cancels itself"}
-    if stack[:1] not in (("moves_on",), ("is_cancelled",)) or moment in STREAMED:
-        # Not compared: code that cancels a task further out and does not wait. What is between them sees it in another
-        # turn of the event loop than under FastAPI; so does middleware whose timeout is over, or beside a generator.
+    spec_version = draw(st.sampled_from(("2.3", "2.4")))
+    # Two tasks serve such a response: one streams, the other listens for the client to leave.
+    is_listening = kind in (*STREAMS, "file") and spec_version == "2.3"
+    if next((name for name in stack if name in ENDS), None) == "times_out":
+        # A timeout that is over ends nothing before the event loop looks at its timers: when it does is a race.
         failures -= {"ends the middleware"}
-    if moment == "background of the middleware" and stack[0] != "adds_task":
-        # How far what is below comes while a response is sent through several functions is nobody's promise.
+    if "drops" in stack and is_listening and kind.startswith("sync"):
+        # How often a worker thread is asked for an item of a stream that nobody wants is a race.
+        failures = {"nothing"}
+    if "drops" in stack and is_listening:
+        # What is cancelled by itself ends the function, too, which sends an answer of its own meanwhile.
         failures -= {"cancels itself"}
     if kind in STREAMS and "sse" not in kind and moment.startswith("first"):
-        # Ours is answered with its status: docs/differences.md.
-        failures -= {"http exception"}
-    if moment == "child":
-        # How far the endpoint comes while a task takes turns before it fails is nobody's promise.
-        failures &= {*IN_PLACE, "cancels itself", "waits"}
-    enders = ["nobody", "middleware", "server"]
-    if moment in STREAMED:
-        # What else is under way when the client leaves: how far it comes is nobody's promise.
-        enders.append("client")
+        # Ours is started with its first item, docs/differences.md: not before what is raised or cancelled in its place.
+        failures -= {"http exception", *CANCELLING}
     chunks, receive_fails, send_fails = draw(st.integers(1, 3)), None, None
-    if server_fails:
-        first = chunks if kind in (*STREAMS, "file") and spec_version == "2.3" else 0
-        # Where two tasks of a response fail, which of them is first is nobody's promise.
+    if draw(st.sampled_from((False, False, True))):
+        # While the body arrives, whether the stream has ended when a message fails is a race.
+        first = chunks if is_listening else 0
         receive_fails = draw(st.none() | st.tuples(st.integers(first, 3), st.sampled_from(SERVER_ERRORS)))
         send_fails = draw(st.none() | st.tuples(st.integers(0, 3), st.sampled_from(SERVER_ERRORS)))
         if send_fails and moment.split()[0] in STREAMED:
+            # A chunk is produced while the one before it is sent: whether it fails before that does is a race.
             failures = {"nothing"}
+    # How much of a file a worker thread has read when the client leaves is a race.
+    enders = ["nobody", "middleware", "server", *(() if kind == "file" else ("client",))]
     return Case(
         kind,
         draw(st.sampled_from(sorted(failures))),

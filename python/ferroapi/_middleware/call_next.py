@@ -123,7 +123,7 @@ class CallNext(_core.ResponseMessages):
         info = None
         try:
             if (message := self.take_first()) is None:
-                message = await self.receive()
+                message = await self.receive(is_first=True)
             while True:
                 kind = message["type"]
                 if kind == "http.response.debug":
@@ -171,13 +171,13 @@ class CallNext(_core.ResponseMessages):
 
     # What is taken from downstream.
 
-    async def receive(self) -> Message:
-        """Return the next message from downstream.
+    async def receive(self, *, is_first: bool = False) -> Message:
+        """Return the next message from downstream; the first one was waited for before that began.
 
         Raises:
             anyio.EndOfStream: there will be none.
         """
-        if self.is_taking_interrupted:
+        if self.is_waiting_interrupted if is_first else self.is_passing_interrupted:
             await _pause()
         message: Message | None = self.take()
         if message is not None:
@@ -207,7 +207,7 @@ class CallNext(_core.ResponseMessages):
         from being sent; and between the chunks of a stream, which may have no end.
         """
         task = running_task(self.loop)
-        if self.is_sending_interrupted or (task is not None and task.cancelling()):
+        if self.is_passing_interrupted or (task is not None and task.cancelling()):
             return True
         if message.get("more_body"):
             return any(run.is_by_hand for run in self.calls)
@@ -245,7 +245,7 @@ class CallNext(_core.ResponseMessages):
             getattr(task.get_coro(), "is_by_hand", False)
             and scopes.current_scope(task) is None
             and not task.cancelling()
-            and not self.is_sending_interrupted
+            and not self.is_passing_interrupted
         )
 
     async def _receive_in_group(self) -> Message:
@@ -368,11 +368,16 @@ class CallNext(_core.ResponseMessages):
                 _called_off.add(task)
                 reading.call_off()
 
+    def adopt_calls(self) -> None:
+        """Put what is downstream under cancel scopes, as a task group does from the beginning."""
+        for call in self.calls:
+            call.adopt()
+
     def _cancel_calls(self) -> None:
-        for run in self.calls:
-            run.adopt()
-            if run.scope is not None:
-                run.scope.cancel()
+        self.adopt_calls()
+        for call in self.calls:
+            if call.scope is not None:
+                call.scope.cancel()
 
     async def _join(self, error: BaseException | None) -> BaseException | None:
         """Wait for the end of what is downstream; return the error, or the cancellation of the wait."""

@@ -98,6 +98,8 @@ pub(crate) struct Driver {
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
     pub(crate) client: Option<Box<Client>>,
+    /// The solver of a request that was answered 422 without an exception.
+    refused: Option<Box<Solver>>,
     stage: Stage,
     ending: Option<Ending>,
 }
@@ -121,6 +123,7 @@ impl Driver {
             refusal: None,
             answered: None,
             client: None,
+            refused: None,
             stage: Stage::Matched,
             ending: None,
         }
@@ -509,7 +512,7 @@ impl Run for Driver {
         self.channels.visit(visit)?;
         visit.call(&self.application)?;
         visit.call(&self.plan)?;
-        self.solver.as_ref().map_or(Ok(()), |solver| solver.visit(visit))?;
+        self.solver.iter().chain(&self.refused).try_for_each(|solver| solver.visit(visit))?;
         visit.call(&self.offloaded)?;
         visit.call(self.observer.as_ref().map(|observer| &observer.0))?;
         self.teardown.visit(visit)?;

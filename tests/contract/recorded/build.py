@@ -215,6 +215,8 @@ def reference(framework: str) -> Iterator[None]:
 
 async def serve(framework: str, drawn: Drawn) -> list[Outcome]:
     """What each of the same requests to a new application came to."""
+    # FastAPI remembers by its id where an endpoint is written; once that is gone, another may have the id.
+    vars(importlib.import_module(f"{framework}.routing")).get("_endpoint_context_cache", {}).clear()
     builder = Builder(framework, drawn)
     encoders = importlib.import_module(f"{framework}.encoders").ENCODERS_BY_TYPE
     built = builder.build()

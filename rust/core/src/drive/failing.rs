@@ -20,7 +20,8 @@ impl Driver {
             let scope = self.channels.scope(py)?;
             let response = names::default_refusal(py)?.call1((errors, handlers, size, scope))?;
             if !response.is_none() {
-                self.solver = None;
+                // Nothing of a refused request is run after its answer; the exception is made if sending that fails.
+                self.refused = self.solver.take();
                 return self.respond(py, object_answer(&response, true)?);
             }
         }
@@ -69,6 +70,11 @@ impl Driver {
         let has_left = self.client.is_some() && self.leave_client(py)?;
         if self.stage == Stage::Failing || !self.is_native {
             return Err(error);
+        }
+        if let Some(refused) = self.refused.take() {
+            self.solver = Some(refused);
+            self.answered = Some(exception(py, &self.invalid(py)));
+            self.solver = None;
         }
         if let Some(answered) = self.answered.take() {
             // Raised while that was handled.

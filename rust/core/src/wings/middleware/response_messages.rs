@@ -137,16 +137,17 @@ impl ResponseMessages {
         self.host.clone_ref(py)
     }
 
-    /// Whether the event loop has to go round before a message is taken, as it always does in `AnyIO`'s streams: somebody
-    /// is about to be cancelled, or was.
+    /// Whether the event loop has to go round before the first message of a call is taken: the middleware function is
+    /// about to be cancelled. In `AnyIO`'s streams it always does, but then before what is downstream begins.
     #[getter]
-    fn is_taking_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.is_escaping() || self.is_disturbed(py)?))
+    fn is_waiting_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| Ok(self.is_escaping() || self.is_host_cancelling(py)?))
     }
 
-    /// The same before a message is sent: the sender may be, too.
+    /// Whether it has to before another message is taken, or one is sent, as it always does in `AnyIO`'s streams:
+    /// somebody is about to be cancelled, or was.
     #[getter]
-    fn is_sending_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
+    fn is_passing_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| self.is_late(py, Pause::IfAnyIsCancelled))
     }
 
@@ -191,13 +192,17 @@ impl ResponseMessages {
     }
 
     /// Add a call; its messages come after those that wait.
-    fn expect(&self, py: Python<'_>, call: &Bound<'_, SteppedTask>) -> PyResult<()> {
-        let is_cancelling = guarded(|| self.is_host_cancelling(py))?;
+    fn expect(slf: &Bound<'_, Self>, call: &Bound<'_, SteppedTask>) -> PyResult<()> {
+        let this = slf.get();
+        let is_cancelling = guarded(|| this.is_host_cancelling(slf.py()))?;
+        if let Some(outer) = &this.outer {
+            outer.get().note_calls(slf.as_any());
+        }
         if is_cancelling {
             // It is cancelled in its turn, with the middleware function.
             call.get().begin_cancellation();
         }
-        drop(self.state.with(|state| {
+        drop(this.state.with(|state| {
             state.was_cancelling = is_cancelling;
             state.calls.push(call.clone().unbind());
             let wanted = if state.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };

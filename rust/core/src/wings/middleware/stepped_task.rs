@@ -28,6 +28,8 @@ struct Call {
     task: Option<Py<PyAny>>,
     /// Whoever is told of the end.
     caller: Option<Py<PyAny>>,
+    /// The calls that it makes itself, as a middleware function.
+    calls: Option<Py<PyAny>>,
     /// The cancel scope around the task, if it has one.
     scope: Option<Py<PyAny>>,
     coroutine: Option<Py<PyAny>>,
@@ -45,6 +47,7 @@ impl Call {
             target,
             task: None,
             caller: None,
+            calls: None,
             scope: None,
             coroutine: None,
             pending: None,
@@ -72,8 +75,8 @@ impl SteppedTask {
                 visit.call(application)?;
                 visit.call(arguments)?;
             }
-            let Call { task, caller, scope, coroutine, pending, .. } = call;
-            [task, caller, scope, coroutine, pending].into_iter().try_for_each(|object| visit.call(object))
+            let Call { task, caller, calls, scope, coroutine, pending, .. } = call;
+            [task, caller, calls, scope, coroutine, pending].into_iter().try_for_each(|object| visit.call(object))
         })
     }
 
@@ -190,7 +193,9 @@ impl SteppedTask {
             wing_names::adopt_task(py)?.call1((task, host, since))
         })?;
         self.set_scope(Some(scope.unbind()));
-        Ok(())
+        // What it calls itself is cancelled with it, in the same turn of the event loop.
+        let calls = self.call.with(|call| call.calls.as_ref().map(|calls| calls.clone_ref(py)));
+        guarded(|| calls.map_or(Ok(()), |calls| calls.call_method0(py, intern!(py, "adopt_calls")).map(drop)))
     }
 
     /// Call the application, and make its first step.
@@ -215,6 +220,11 @@ impl SteppedTask {
 }
 
 impl SteppedTask {
+    /// Take note of the calls that it makes itself, as a middleware function.
+    pub(crate) fn note_calls(&self, calls: &Bound<'_, PyAny>) {
+        drop(self.call.with(|call| call.calls.replace(calls.clone().unbind())));
+    }
+
     /// Call the application: what is to be resumed from then on.
     fn coroutine_of_call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let Some((application, arguments)) = self.call.with(|call| call.target.take()) else {
