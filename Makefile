@@ -167,7 +167,7 @@ upstream: build ## Report what another FastAPI release changes (VERSION=, defaul
 		--output target/upstream.md $(ARGS)
 
 .PHONY: bench
-bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and the README (ARGS=--peers: others too)
+bench: build ## Measure beside FastAPI and raw ASGI, into benches/results.json and docs/benchmarks.md (ARGS=--peers: others too)
 	$(if $(filter --peers,$(ARGS)),$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers)
 	$(BIN)/python -m benches $(ARGS)
 

@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the tables, keep the figures in `results.json`, and put the tables into the README."""
+"""`make bench`: measure, print the tables, keep the figures in `results.json`, write the site's tables and chart."""
 
 import argparse
 import json
@@ -189,8 +189,8 @@ def main() -> int:
         if not (options.quick or options.case):
             results[name] = section
             report.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-            for page in report.write_pages(results):
-                print(f"{page.name} has no {report.START} and {report.END}: its figures were left", file=sys.stderr)
+            if not report.write_site(results):
+                print(f"{report.PAGE.name} has no {report.START} and {report.END}: left as it is", file=sys.stderr)
     if unmeasured and options.only is None:
         print(f"not measured: {', '.join(unmeasured)}", file=sys.stderr)
     return 1 if unmeasured else 0

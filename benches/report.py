@@ -1,8 +1,9 @@
-"""The tables of a run, as markdown, from what `results.json` keeps; and their place in the README.
+"""The tables of a run, as markdown, from what `results.json` keeps; and their place in the site's page.
 
-Run as `python -m benches.report`, it writes the README's tables again from the results that are there.
+Run as `python -m benches.report`, it writes the tables and the chart again from the results that are there.
 """
 
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 from benches.surroundings import ROOT
 
 RESULTS = ROOT / "benches" / "results.json"
-README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "benchmarks.md"
+CODE_PAGE = ROOT / "docs" / "benchmark-code.md"
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
@@ -91,9 +92,34 @@ def _startup(section: dict[str, Any]) -> str:
 _SECTIONS = {"in_process": _in_process, "server": _server, "load": _load, "startup": _startup}
 
 
+_FRAMEWORKS = ("fastapi", "starlette", "litestar", "blacksheep", "falcon")
+_TITLES = {"in_process": "In process", "server": "On a server", "load": "With a database", "startup": "Start-up"}
+
+
 def section_table(name: str, section: dict[str, Any]) -> str:
     """Return the table of one section."""
     return _SECTIONS[name](section)
+
+
+def _not_won(results: dict[str, Any]) -> str:
+    """Say each row in which another framework was faster or smaller, and each goal that was missed."""
+    lines = []
+    for name in ("in_process", "server", "load", "startup"):
+        more_is_better = name in ("server", "load")
+        for row in results.get(name, {}).get("rows", ()):
+            figures, start = row["figures"], f"- {_TITLES[name]}, {row['name']}"
+            # A contender may be named with its server: "ferroapi on granian".
+            frameworks = {contender: contender.partition(" on ")[0] for contender in figures}
+            ours = [value for contender, value in figures.items() if frameworks[contender] == "ferroapi"]
+            others = {each: value for each, value in figures.items() if frameworks[each] in _FRAMEWORKS}
+            best = max(ours) if more_is_better else min(ours)
+            ahead = [each for each, value in others.items() if (value > best if more_is_better else value < best)]
+            if ahead:
+                text = ", ".join(f"{each} {_number(figures[each])}" for each in ahead)
+                lines.append(f"{start}: ferroapi {_number(best)}, {text}.")
+            missed = [goal for goal in (row, *row.get("goals", ())) if goal.get("met") is False]
+            lines += [f"{start}: the goal is {goal['goal']}, the result is {goal['ratio']}." for goal in missed]
+    return "\n".join(lines)
 
 
 def _made_with(section: dict[str, Any]) -> str:
@@ -106,30 +132,63 @@ def _made_with(section: dict[str, Any]) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return all tables, each with what it was made with."""
+    """Return all tables, each with what it was made with, and the rows that are not won."""
     parts = []
     for name in _SECTIONS:
         if name in results:
-            parts += [section_table(name, results[name]), _made_with(results[name])]
+            parts += [f"### {_TITLES[name]}", section_table(name, results[name]), _made_with(results[name])]
+    if not_won := _not_won(results):
+        parts += ["### Where another is faster, or a goal is missed", not_won]
     return "\n\n".join(parts)
 
 
-def write_readme(results: dict[str, Any], readme: Path = README) -> bool:
-    """Put the tables between the README's markers; return False if it has none."""
-    text = readme.read_text() if readme.exists() else ""
+def write_tables(results: dict[str, Any], page: Path = PAGE) -> bool:
+    """Put the tables between the page's markers; return False if it has none."""
+    text = page.read_text() if page.exists() else ""
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         return False
-    readme.write_text(f"{before}{START}\n\n{markdown(results)}\n\n{END}{after}")
+    page.write_text(f"{before}{START}\n\n{markdown(results)}\n\n{END}{after}")
     return True
 
 
-def write_pages(results: dict[str, Any]) -> list[Path]:
-    """Put the tables into the README and into the site's page; return those that have no markers."""
-    return [page for page in (README, PAGE) if not write_readme(results, page)]
+def code_page() -> str:
+    """Return the page with what each case asks and the code of its application."""
+    from benches.cases import application
+    from benches.cases.table import CASES
+
+    lines = [
+        "# Code of the benchmarks",
+        "",
+        "Written by `make bench` from `benches/cases`. `framework` is the imported package, `ferroapi` or `fastapi`;",
+        "nothing else differs. Where cases share an application, the code is shown once.",
+        "",
+    ]
+    shown: dict[str, str] = {}
+    for case in CASES:
+        # A function that makes the builder, such as `routes(10)`, has its code in its own name.
+        name = case.build.__qualname__.partition(".")[0]
+        lines += [f"## {case.name}", "", f"`{case.request.method} {case.request.path}`: {case.what}.", ""]
+        if name in shown:
+            lines += [f"The application is that of [{shown[name]}](#{shown[name].replace(' ', '-')}).", ""]
+            continue
+        shown[name] = case.name
+        lines += ["```py", inspect.getsource(getattr(application, name)).rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def write_site(results: dict[str, Any]) -> bool:
+    """Write the tables of the site's page and the chart; return False if the page has no markers."""
+    if "in_process" in results:
+        # matplotlib takes a second to import, and what only measures has no use for it.
+        from benches.chart import write_charts
+
+        write_charts(results)
+    CODE_PAGE.write_text(code_page())
+    return write_tables(results)
 
 
 if __name__ == "__main__":
-    if unmarked := write_pages(json.loads(RESULTS.read_text())):
-        raise SystemExit(f"no {START} and {END} in {', '.join(page.name for page in unmarked)}")
+    if not write_site(json.loads(RESULTS.read_text())):
+        raise SystemExit(f"no {START} and {END} in {PAGE.name}")

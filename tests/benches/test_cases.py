@@ -1,8 +1,10 @@
 """What is measured is right: each case answers the same from ferroapi, from FastAPI and from the floor by hand."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,25 +59,56 @@ def test_what_a_case_is_compared_with_takes_turns_with_it() -> None:
             assert case.goal.judge(dict.fromkeys(samples, 1.0))[1]
 
 
-def test_tables_take_the_place_between_the_markers_of_a_readme(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.START}\nold figures\n{report.END}\nafter\n")
-    row = {"name": "json", "figures": {"ferroapi": 5.0, "fastapi": 100.0, "raw": 2.0}, "ratio": "20x", "goal": "18x"}
+def _results(**figures: float) -> dict[str, Any]:
+    row = {"name": "json", "figures": figures, "ratio": "20x", "goal": "18x", "met": True}
     section = {
         "date": "2030-01-01T00:00:00+00:00",
         "commit": "abc1234",
         "machine": {"processor": "a processor", "cores": 2, "load": [0.1, 0.1, 0.1]},
         "versions": {"python": "3.11.7"},
-        "rows": [row | {"met": True}],
+        "rows": [row],
     }
-    assert report.write_readme({"in_process": section}, readme)
-    text = readme.read_text()
+    return {"in_process": section}
+
+
+def test_tables_take_the_place_between_the_markers_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{report.START}\nold figures\n{report.END}\nafter\n")
+    assert report.write_tables(_results(ferroapi=5.0, fastapi=100.0, raw=2.0), page)
+    text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old figures" not in text
     assert "| json | 5 | 100 | 2 |  | 20x | 18x ✓ |" in text
+    assert "another is faster" not in text
 
 
-def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("text\n")
-    assert not report.write_readme({}, readme)
-    assert readme.read_text() == "text\n"
+def test_tables_say_where_another_framework_is_faster() -> None:
+    text = report.markdown(_results(ferroapi=5.0, fastapi=100.0, starlette=4.0, raw=2.0))
+    assert "- In process, json: ferroapi 5, starlette 4." in text
+
+
+def test_tables_say_which_goal_is_missed() -> None:
+    results = _results(ferroapi=5.0, fastapi=100.0, raw=2.0)
+    results["in_process"]["rows"][0] |= {"ratio": "17x", "met": False}
+    assert "- In process, json: the goal is 18x, the result is 17x." in report.markdown(results)
+
+
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("text\n")
+    assert not report.write_tables({}, page)
+    assert page.read_text() == "text\n"
+
+
+def test_the_charts_of_the_site_are_of_the_results_that_are_kept(tmp_path: Path) -> None:
+    from benches.chart import FOLDER, write_charts
+
+    written = write_charts(json.loads(report.RESULTS.read_text()), tmp_path)
+    assert [path.read_bytes() for path in written] == [(FOLDER / path.name).read_bytes() for path in written]
+
+
+def test_the_page_of_code_is_of_the_cases_that_are_there() -> None:
+    assert report.CODE_PAGE.read_text() == report.code_page()
+
+
+def test_the_page_of_the_site_has_the_results_that_are_kept() -> None:
+    assert report.markdown(json.loads(report.RESULTS.read_text())) in report.PAGE.read_text()

@@ -178,6 +178,8 @@ def listed(path: str, text: str) -> list[tuple[int, str]]:
     ("path", "line", "proposal"),
     [
         ("Dockerfile", 'CMD ["sh", "-c", "fastapi run app/main.py"]', 'CMD ["sh", "-c", "ferroapi run app/main.py"]'),
+        ("Dockerfile", 'CMD ["fastapi", "run", "--workers", "4"]', 'CMD ["ferroapi", "run", "--workers", "4"]'),
+        ("Dockerfile", "CMD ['python', '-m', 'fastapi', 'dev']", "CMD ['python', '-m', 'ferroapi', 'dev']"),
         ("Dockerfile.dev", "RUN pip install fastapi uvicorn", "RUN pip install ferroapi uvicorn"),
         ("docker-compose.override.yml", "command: fastapi dev main.py", "command: ferroapi dev main.py"),
         ("Procfile", "web: python -m fastapi run", "web: python -m ferroapi run"),

@@ -1,8 +1,11 @@
 """Every example of the site: Python blocks and console sessions are run, server commands are started and asked once.
-Blocks that install or build (pip, make, Dockerfile) are not run here: `make wheel` does what they say.
+Blocks that install or build (pip, make, Dockerfile) are not run here: `make wheel` does what they say. Settings of
+other programs are read, where Python can: JSON, YAML and unit files.
 """
 
 import ast
+import configparser
+import json
 import os
 import re
 import shlex
@@ -18,13 +21,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-LANGUAGES = {"", "console", "dockerfile", "python", "sh"}
+# `py` is a copy of code of this repository, which has tests of its own.
+LANGUAGES = {"", "console", "dockerfile", "ini", "json", "nginx", "py", "python", "sh", "yaml"}
 INSTALLS = ("make ", "pip ")
 SERVER_SECONDS = 40
 
@@ -140,17 +145,28 @@ def test_docs_blocks_are_of_a_kind_that_is_run(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     fences = re.findall(r"(?m)^```(\w*)", text)
     assert set(fences) <= LANGUAGES
-    for source in re.findall(r"(?ms)^```python\n(.*?)^```", text):
-        ast.parse(source)
+    for language, source in re.findall(r"(?ms)^```(\w+)\n(.*?)^```", text):
+        if language in ("py", "python"):
+            ast.parse(source)
+        elif language == "json":
+            json.loads(source)
+        elif language == "yaml":
+            yaml.safe_load(source)
+        elif language == "ini":
+            configparser.ConfigParser(interpolation=None).read_string(source)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["../README.md", *PAGES])
 def test_docs_links_lead_somewhere(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (DOCS / target).is_file(), target
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) + re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    targets += re.findall(r'(?m)^--8<-- "(.+)"$', text)
+    for target in targets:
+        # Included files are named from the root.
+        folder = ROOT if f'--8<-- "{target}"' in text else (DOCS / page).parent
+        assert (folder / target).is_file(), target
 
 
 def test_docs_site_names_every_page() -> None:
     configuration = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    assert sorted(re.findall(r'"(\w+\.md)"', configuration)) == PAGES
+    assert sorted(re.findall(r'"([\w-]+\.md)"', configuration)) == PAGES

@@ -37,7 +37,8 @@ def remarks_on(path: Path, source: bytes, names: Renaming) -> Iterator[Remark]:
     text = source.decode("utf-8", "replace")
     if names.old not in text:
         return
-    command = re.compile(rf"(?<![\w./-])(?:python3?\s+-m\s+)?{names.old}\s+(?:run|dev)\b")
+    # As a shell has it, or as a list: `CMD ["fastapi", "run"]`.
+    command = re.compile(rf"(?<![\w./-]){names.old}(?:\s+|[\"']\s*,\s*[\"'])(?:run|dev)\b")
     install = re.compile(rf"(?:\b(?:install|add|requires?|packages)\b.*|^\s*-\s*)(?<![\w./-]){names.old}(?![\w.-])")
     setting = re.compile(rf"(?:(?<=mypy-)|(?<![\w/-])){names.old}(?![\w-])")
     section = ""
