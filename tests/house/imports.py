@@ -88,7 +88,9 @@ def rust_imports_of(name: str, file: Path, modules: dict[str, Path]) -> set[str]
         prefix = "" if anchor == "crate" else (parent if file.name != "mod.rs" else name.rpartition("/")[0])
         for target in _expand(path):
             parts = [part for part in [*prefix.split("/"), *target] if part]
-            module = next(("/".join(parts[:length]) for length in (2, 1) if "/".join(parts[:length]) in modules), None)
+            module = next(
+                ("/".join(parts[:length]) for length in (3, 2, 1) if "/".join(parts[:length]) in modules), None
+            )
             if module is not None:
                 found.add(module)
     return found - {name}

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::class_dicts::keeps_its_class;
 use crate::error::{Error, guarded};
 use crate::plan::{Plan, Render};
-use crate::respond::{Content, Ready, carries_body, check_response};
+use crate::response::{Content, Ready, carries_body, check_response};
 use crate::serialize::model::Serialized;
 use crate::solve::Solver;
 use crate::{ffi, names, observer, serialize, validate};

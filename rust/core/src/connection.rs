@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::entry::Selection;
-use crate::respond::Ready;
+use crate::response::Ready;
 use crate::scope::{Fields, Scope, route_path};
 
 /// What has arrived of a body.

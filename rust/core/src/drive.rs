@@ -22,7 +22,7 @@ use crate::names;
 use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
 use crate::plan::{BodyMode, Plan, Render};
-use crate::respond::Ready;
+use crate::response::Ready;
 use crate::send::{Pause, deliver};
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;

@@ -20,7 +20,7 @@ mod observer;
 mod offload;
 mod place;
 mod plan;
-mod respond;
+mod response;
 mod scope;
 mod send;
 mod serialize;
@@ -61,9 +61,9 @@ mod _core {
         Absent, Answer, BodyKind, Node, Parameter, Reading, Scalar, Scheme, Source, Special, Step,
     };
     #[pymodule_export]
-    use crate::plan::dependency::{Credentials, Kind};
+    use crate::plan::dependency::{CallKind, Credentials};
     #[pymodule_export]
-    use crate::respond::check_start;
+    use crate::response::check_start;
     #[pymodule_export]
     use crate::serialize::model::ModelSerializer;
     #[pymodule_export]

@@ -33,7 +33,7 @@ impl Place {
         dict: &Bound<'py, PyDict>,
         key: &Bound<'py, PyString>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match ffi::entry_at(dict, self.position.load(Ordering::Relaxed)) {
+        match ffi::entries::entry_at(dict, self.position.load(Ordering::Relaxed)) {
             Some(entry) if entry.key.is(key) => Ok(Some(entry.value.to_owned())),
             _ => self.find(dict, key),
         }
@@ -45,7 +45,7 @@ impl Place {
         let found = dict.get_item(key)?;
         if found.is_some() && self.misses.fetch_add(1, Ordering::Relaxed) % MISSES_TO_A_SEARCH == 0 {
             let mut position = 0;
-            while let Some(entry) = ffi::entry_at(dict, position) {
+            while let Some(entry) = ffi::entries::entry_at(dict, position) {
                 if entry.key.is(key) {
                     self.position.store(position, Ordering::Relaxed);
                     break;

@@ -7,7 +7,7 @@ use pyo3::types::{PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::guarded;
-use crate::ffi::{Items, Slots};
+use crate::ffi::kept::{Items, Slots};
 
 /// One attribute that is kept in no slot.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::connection::path_params;
 use crate::extract::Collected;
 use crate::observer::Observer;
 use crate::plan::Plan;
-use crate::plan::dependency::{Kind, Node, Step};
+use crate::plan::dependency::{CallKind, Node, Step};
 use crate::plan::overrides::Answer;
 use crate::teardown::{Entered, EnteredKind, Lifetime, Teardown};
 use crate::{extract, names, validate};
@@ -329,18 +329,17 @@ impl Solver {
                     return Ok(if is_for_thread { Need::Thread } else { Need::Loop });
                 }
             }
-            if is_endpoint && self.observer.is_some() && !matches!(node.kind, Kind::Stream | Kind::ByPython) {
+            if is_endpoint && self.observer.is_some() && !matches!(node.kind, CallKind::Stream | CallKind::ByPython) {
                 return self.call_observed(py, node);
             }
             match node.kind {
-                Kind::Stream => return self.values(py, node).map(|values| Need::Result(values.into_any().unbind())),
-                Kind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
-                Kind::ByPython if is_endpoint => return self.call_endpoint_by_python(py, node).map(Need::Await),
-                Kind::ByPython | Kind::GeneratorByPython => return self.call_by_python(py, node).map(Need::Await),
-                Kind::Generator | Kind::WrappedGenerator | Kind::AsyncGenerator if conducted => {
+                CallKind::Stream => return self.arguments_of_stream(py, node),
+                CallKind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
+                CallKind::ByPython | CallKind::GeneratorByPython => return self.hand_to_python(py, node, is_endpoint),
+                CallKind::Generator | CallKind::WrappedGenerator | CallKind::AsyncGenerator if conducted => {
                     return self.call_by_python(py, node).map(Need::Await);
                 }
-                Kind::AsyncGenerator => {
+                CallKind::AsyncGenerator => {
                     self.enter_scope(py)?;
                     let generator = self.call(py, node)?;
                     let first = generator
@@ -349,12 +348,12 @@ impl Solver {
                     self.entering = Some(generator.unbind());
                     return Ok(Need::Await(first.unbind()));
                 }
-                Kind::Generator | Kind::WrappedGenerator => {
+                CallKind::Generator | CallKind::WrappedGenerator => {
                     let value = self.enter(py, node, plan.shares_thread)?;
                     self.keep(py, index, node, value);
                     self.position += 1;
                 }
-                Kind::Plain => {
+                CallKind::Plain => {
                     let result =
                         if plan.shares_thread { self.call_in_own_context(py, node)? } else { self.call(py, node)? };
                     if is_endpoint {
@@ -373,6 +372,17 @@ impl Solver {
         let base = self.base.as_ref().unwrap_or(&self.plan).get();
         Ok(!base.has_overrides(py)?
             || base.given_overrides(py)?.is_none_or(|overrides| overrides.is_exact_instance_of::<PyDict>()))
+    }
+
+    fn arguments_of_stream(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
+        self.values(py, node).map(|values| Need::Result(values.into_any().unbind()))
+    }
+
+    fn hand_to_python(&mut self, py: Python<'_>, node: &Node, is_endpoint: bool) -> PyResult<Need> {
+        let is_endpoint = is_endpoint && node.kind == CallKind::ByPython;
+        let awaitable =
+            if is_endpoint { self.call_endpoint_by_python(py, node) } else { self.call_by_python(py, node) };
+        awaitable.map(Need::Await)
     }
 
     /// Take the result of what [`Need::Await`] asked for: the endpoint's result comes back as it is.

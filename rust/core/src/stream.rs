@@ -14,7 +14,7 @@ use crate::awaitable::{Awaitable, Next, Run, iterator};
 use crate::error::{Error, guarded};
 use crate::ffi::{self, Sent};
 use crate::names;
-use crate::respond::{message_type, part, start_of};
+use crate::response::{message_type, part, start_of};
 
 /// The `send` that a response object is given, which notes whether the response has started.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -57,7 +57,7 @@ impl Recorder {
 
 /// What a stream waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum Streaming {
     /// Nothing yet.
     Fresh,
     /// The first chunk, which took a while: the start has not been sent, or has been sent meanwhile.
@@ -78,7 +78,7 @@ struct Stream {
     chunks: Option<Py<PyAny>>,
     /// What there is before the start is sent.
     first: First,
-    stage: Stage,
+    stage: Streaming,
 }
 
 /// What is known of the first chunk once the start is sent.
@@ -100,7 +100,7 @@ impl Stream {
         match ffi::send(&step, py.None().bind(py)) {
             Ok(Sent::Returned(chunk)) => self.first = First::Chunk(chunk.unbind()),
             Ok(Sent::Yielded(pending)) => {
-                self.stage = Stage::Opening;
+                self.stage = Streaming::Opening;
                 let start = start_of(self.response.bind(py))?;
                 let waiting = names::first_chunk(py)?.call1((step, pending, &self.send, start))?;
                 return Ok(Next::Await(waiting.unbind()));
@@ -119,7 +119,7 @@ impl Stream {
     }
 
     fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::Sending;
+        self.stage = Streaming::Sending;
         self.send.call1(py, (start_of(self.response.bind(py))?,)).map(Next::Await)
     }
 
@@ -138,7 +138,7 @@ impl Stream {
             First::Unknown => {}
             first => return self.produce_first(py, first),
         }
-        self.stage = Stage::Producing;
+        self.stage = Streaming::Producing;
         Ok(Next::Await(self.step(py)?.unbind()))
     }
 
@@ -156,7 +156,7 @@ impl Stream {
 
     #[inline]
     fn send_chunk(&mut self, py: Python<'_>, chunk: &Bound<'_, PyAny>) -> PyResult<Next> {
-        self.stage = Stage::Sending;
+        self.stage = Streaming::Sending;
         if chunk.is_instance_of::<PyBytes>() || chunk.is_instance_of::<PyMemoryView>() {
             return self.send_body(py, chunk, true);
         }
@@ -166,7 +166,7 @@ impl Stream {
     }
 
     fn end(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::Ending;
+        self.stage = Streaming::Ending;
         self.send_body(py, PyBytes::new(py, b"").as_any(), false)
     }
 
@@ -191,16 +191,16 @@ fn without_chunk(py: Python<'_>, error: PyErr) -> PyResult<First> {
 impl Run for Stream {
     fn proceed<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Next> {
         match self.stage {
-            Stage::Fresh => self.open(py),
-            Stage::Opening => self.opened(py, &value),
-            Stage::Sending => self.produce(py),
-            Stage::Producing => self.send_chunk(py, &value),
-            Stage::Ending => Ok(Next::Done(py.None())),
+            Streaming::Fresh => self.open(py),
+            Streaming::Opening => self.opened(py, &value),
+            Streaming::Sending => self.produce(py),
+            Streaming::Producing => self.send_chunk(py, &value),
+            Streaming::Ending => Ok(Next::Done(py.None())),
         }
     }
 
     fn recover(&mut self, py: Python<'_>, error: PyErr) -> PyResult<Next> {
-        let is_end = self.stage == Stage::Producing && error.is_instance_of::<PyStopAsyncIteration>(py);
+        let is_end = self.stage == Streaming::Producing && error.is_instance_of::<PyStopAsyncIteration>(py);
         if is_end { self.end(py) } else { Err(error) }
     }
 
@@ -218,5 +218,5 @@ impl Run for Stream {
 /// The sending of `response` to `send`: what asks for a chunk and sends it, until there is none left.
 #[pyfunction]
 pub(crate) fn stream(response: Py<PyAny>, send: Py<PyAny>) -> Awaitable {
-    Awaitable::new(Stream { response, send, chunks: None, first: First::Unknown, stage: Stage::Fresh })
+    Awaitable::new(Stream { response, send, chunks: None, first: First::Unknown, stage: Streaming::Fresh })
 }

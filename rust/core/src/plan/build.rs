@@ -10,7 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use super::declared::{self, BodyKind, Reading, Source};
-use super::dependency::{BodyField, BodyShape, Child, Kind, Node, Positional, Scheme, Special, Step};
+use super::dependency::{BodyField, BodyShape, CallKind, Child, Node, Positional, Scheme, Special, Step};
 use super::overrides::{Lookup, Variants};
 use super::param::Parameter;
 use super::{Answer, BodyMode, ContentType, Kept, Key, Keys, Plan, Render, validates_in_thread};
@@ -146,7 +146,7 @@ fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Optio
     Ok(Node {
         call: declared.call.clone_ref(py),
         kind: declared.kind,
-        is_silent: declared.is_silent && declared.kind != Kind::WrappedGenerator,
+        is_silent: declared.is_silent && declared.kind != CallKind::WrappedGenerator,
         scheme,
         parameters,
         leaf: declared.leaf,
@@ -271,7 +271,7 @@ impl Plan {
         Ok(Self {
             body,
             opens_stacks: matches!(answer.render, Render::Stream { is_events: true })
-                || nodes.iter().any(|node| shows_request(node) || node.kind == Kind::GeneratorByPython),
+                || nodes.iter().any(|node| shows_request(node) || node.kind == CallKind::GeneratorByPython),
             has_generators: nodes.iter().any(|node| node.kind.is_generator()),
             shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
             keys,

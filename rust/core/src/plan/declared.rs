@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::dependency::{self, Credentials, Kind};
+use super::dependency::{self, CallKind, Credentials};
 use super::param;
 use crate::serialize::model::ModelSerializer;
 use crate::teardown::Lifetime;
@@ -265,7 +265,7 @@ impl Step {
 pub(crate) struct Node {
     pub(super) call: Py<PyAny>,
     #[pyo3(get)]
-    pub(super) kind: Kind,
+    pub(super) kind: CallKind,
     pub(super) is_silent: bool,
     #[pyo3(get)]
     pub(super) scheme: Option<Py<Scheme>>,
@@ -299,7 +299,7 @@ impl Node {
     #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     fn new(
         call: Py<PyAny>,
-        kind: Kind,
+        kind: CallKind,
         dependant: Py<PyAny>,
         keywords: Py<PyTuple>,
         lifetime: Lifetime,

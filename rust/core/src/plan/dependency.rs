@@ -18,7 +18,7 @@ use crate::teardown::Lifetime;
     module = "ferroapi._core"
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum CallKind {
     /// It returns an awaitable, which is awaited on the event loop.
     Coroutine,
     /// An endpoint that is a stream: its values are its result, and Python calls it when the answer is made.
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     GeneratorByPython,
 }
 
-impl Kind {
+impl CallKind {
     /// Whether it is called in a worker thread.
     pub(crate) fn is_for_thread(self) -> bool {
         matches!(self, Self::Plain | Self::Generator | Self::WrappedGenerator)
@@ -177,7 +177,7 @@ pub(crate) struct Node {
     /// What is called.
     pub(crate) call: Py<PyAny>,
     /// How it is called.
-    pub(crate) kind: Kind,
+    pub(crate) kind: CallKind,
     /// How its result is read without a call, if it is a security scheme.
     pub(crate) scheme: Option<Scheme>,
     /// Parameters from path, query, headers and cookies, in FastAPI's order.

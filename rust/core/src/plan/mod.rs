@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
-use dependency::{Kind, Node, Step};
+use dependency::{CallKind, Node, Step};
 use overrides::{Lookup, Variants};
 use param::Scalar;
 
@@ -180,7 +180,8 @@ pub(crate) struct Plan {
 
 /// Whether what the endpoint returns is validated in a worker thread, as FastAPI does for a plain function.
 fn validates_in_thread(nodes: &[Node], answer: &Answer) -> bool {
-    nodes.last().is_some_and(|endpoint| endpoint.kind == Kind::Plain) && matches!(answer.render, Render::Model { .. })
+    nodes.last().is_some_and(|endpoint| endpoint.kind == CallKind::Plain)
+        && matches!(answer.render, Render::Model { .. })
 }
 
 impl Plan {

@@ -11,7 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyS
 use super::fallback::encode_key;
 use super::scalar::Leaf;
 use super::sink::{HIDDEN, Sink};
-use crate::ffi::{self, Visit};
+use crate::ffi::{self, entries::Visit};
 
 /// An open array or object.
 pub(super) enum Frame<'py> {
@@ -119,7 +119,7 @@ impl<'py> Items<'py> {
 
     fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         self.check_size()?;
-        let item = ffi::next_entry(&self.dict, &mut self.position);
+        let item = ffi::entries::next_entry(&self.dict, &mut self.position);
         if item.is_some() {
             let Some(left) = self.left.checked_sub(1) else {
                 return Err(changed("dictionary keys changed during iteration"));
@@ -188,7 +188,7 @@ impl<'py> DictFrame<'py> {
                 break;
             }
             let mut stop = Stop::End;
-            let entry = ffi::visit_entries(&self.items.dict, &mut self.items.position, |key, value| {
+            let entry = ffi::entries::visit_entries(&self.items.dict, &mut self.items.position, |key, value| {
                 left = left.wrapping_sub(1);
                 if !sink.known_key(key) {
                     stop = Stop::Key;

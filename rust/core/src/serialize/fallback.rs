@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 
 use super::sink::Sink;
-use super::types::{Kind, Stock, Types};
+use super::types::{Stock, Types, ValueKind};
 
 /// What stands in for a value.
 pub(super) enum Replacement<'py> {
@@ -38,19 +38,19 @@ pub(super) fn replace<'py>(value: &Bound<'py, PyAny>, sink: &mut Sink) -> PyResu
         return replace_in_python(types, value);
     }
     match types.kind_of(&class)? {
-        Kind::Model => {
+        ValueKind::Model => {
             let options = types.model_options.bind(py);
             let dumped = value.call_method(intern!(py, "model_dump"), (), Some(options))?;
             Ok(Replacement::Encode(dumped))
         }
-        Kind::Dataclass => Ok(Replacement::Encode(types.asdict.bind(py).call1((value,))?)),
-        Kind::Enumeration => Ok(Replacement::Encoded(value.getattr(intern!(py, "value"))?)),
-        Kind::Path => Ok(Replacement::Encoded(value.str()?.into_any())),
-        Kind::Scalar => Ok(Replacement::Encoded(value.clone())),
-        Kind::Undefined => Ok(Replacement::Encoded(py.None().into_bound(py))),
-        Kind::Mapping => Ok(Replacement::Mapping),
-        Kind::Sequence => Ok(Replacement::Sequence),
-        Kind::Other => replace_other(types, value, &class),
+        ValueKind::Dataclass => Ok(Replacement::Encode(types.asdict.bind(py).call1((value,))?)),
+        ValueKind::Enumeration => Ok(Replacement::Encoded(value.getattr(intern!(py, "value"))?)),
+        ValueKind::Path => Ok(Replacement::Encoded(value.str()?.into_any())),
+        ValueKind::Scalar => Ok(Replacement::Encoded(value.clone())),
+        ValueKind::Undefined => Ok(Replacement::Encoded(py.None().into_bound(py))),
+        ValueKind::Mapping => Ok(Replacement::Mapping),
+        ValueKind::Sequence => Ok(Replacement::Sequence),
+        ValueKind::Other => replace_other(types, value, &class),
     }
 }
 

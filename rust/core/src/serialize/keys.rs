@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::ffi::Peeked;
+use crate::ffi::entries::Peeked;
 
 /// Parts of the addresses, a power of two.
 const PARTS: usize = 8;

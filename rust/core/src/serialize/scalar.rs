@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyString};
 
 use super::sink::Sink;
-use crate::ffi::{Peeked, Scalar};
+use crate::ffi::entries::{Peeked, Scalar};
 
 /// What came of writing a value that was looked at.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyFloat, PyString};
 
 use super::keys::Keys;
 use super::types::Types;
-use crate::ffi::Peeked;
+use crate::ffi::entries::Peeked;
 
 /// How the names begin under which `SQLAlchemy` keeps its own state.
 pub(super) const HIDDEN: &str = "_sa";

@@ -10,7 +10,7 @@ const ENCODERS_MODULE: &str = "ferroapi.encoders";
 
 /// What the encoder does with an instance of a class, in the order the questions are asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     Model,
     Dataclass,
     Enumeration,
@@ -51,7 +51,7 @@ impl Stock {
 /// Everything the encoder needs from Python.
 pub(super) struct Types {
     pub(super) stock: Vec<Stock>,
-    ladder: Vec<(Py<PyType>, Kind)>,
+    ladder: Vec<(Py<PyType>, ValueKind)>,
     pub(super) encoders: Py<PyAny>,
     pub(super) asdict: Py<PyAny>,
     pub(super) vars: Py<PyAny>,
@@ -83,20 +83,20 @@ impl Types {
         let import = |module: &str, name: &str| class(py.import(module)?.as_any(), name);
 
         let mut ladder = vec![
-            (import("pydantic", "BaseModel")?, Kind::Model),
-            (import("enum", "Enum")?, Kind::Enumeration),
-            (import("pathlib", "PurePath")?, Kind::Path),
-            (import("pydantic_core", "PydanticUndefinedType")?, Kind::Undefined),
-            (class(&types, "NoneType")?, Kind::Scalar),
-            (class(&types, "GeneratorType")?, Kind::Sequence),
-            (import("collections", "deque")?, Kind::Sequence),
-            (class(&builtins, "dict")?, Kind::Mapping),
+            (import("pydantic", "BaseModel")?, ValueKind::Model),
+            (import("enum", "Enum")?, ValueKind::Enumeration),
+            (import("pathlib", "PurePath")?, ValueKind::Path),
+            (import("pydantic_core", "PydanticUndefinedType")?, ValueKind::Undefined),
+            (class(&types, "NoneType")?, ValueKind::Scalar),
+            (class(&types, "GeneratorType")?, ValueKind::Sequence),
+            (import("collections", "deque")?, ValueKind::Sequence),
+            (class(&builtins, "dict")?, ValueKind::Mapping),
         ];
         for name in ["str", "int", "float"] {
-            ladder.push((class(&builtins, name)?, Kind::Scalar));
+            ladder.push((class(&builtins, name)?, ValueKind::Scalar));
         }
         for name in ["list", "set", "frozenset", "tuple"] {
-            ladder.push((class(&builtins, name)?, Kind::Sequence));
+            ladder.push((class(&builtins, name)?, ValueKind::Sequence));
         }
 
         let table = encoders.getattr("ENCODERS_BY_TYPE")?;
@@ -147,8 +147,8 @@ impl Types {
     ///
     /// # Errors
     /// Whatever a metaclass raises when it is asked for `__dataclass_fields__`.
-    pub(super) fn kind_of(&self, class: &Bound<'_, PyType>) -> PyResult<Kind> {
-        let mut kind = Kind::Other;
+    pub(super) fn kind_of(&self, class: &Bound<'_, PyType>) -> PyResult<ValueKind> {
+        let mut kind = ValueKind::Other;
         for base in class.mro().iter_borrowed() {
             for (known, answer) in &self.ladder {
                 if known.is(base) {
@@ -156,8 +156,8 @@ impl Types {
                 }
             }
         }
-        if kind > Kind::Dataclass && class.getattr_opt(intern!(class.py(), "__dataclass_fields__"))?.is_some() {
-            kind = Kind::Dataclass;
+        if kind > ValueKind::Dataclass && class.getattr_opt(intern!(class.py(), "__dataclass_fields__"))?.is_some() {
+            kind = ValueKind::Dataclass;
         }
         Ok(kind)
     }

@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use super::Solver;
 use super::received::Body;
 use crate::extract::Found;
-use crate::plan::dependency::{BodyField, BodyShape, Kind, Node, Special};
+use crate::plan::dependency::{BodyField, BodyShape, CallKind, Node, Special};
 use crate::plan::param::Parameter;
 use crate::plan::{BodyMode, Key};
 use crate::{names, validate};
@@ -70,7 +70,7 @@ impl Solver {
             self.arguments.clear();
             return Ok(Collecting::Cached);
         }
-        if node.kind == Kind::WrappedGenerator && self.stacks.is_none() {
+        if node.kind == CallKind::WrappedGenerator && self.stacks.is_none() {
             let generator = self.call(py, node)?.unbind();
             self.arguments.push(generator);
         }

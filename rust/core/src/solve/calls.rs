@@ -7,7 +7,7 @@ use pyo3::types::PyDict;
 
 use super::{Arguments, Need, Solver};
 use crate::error::Error;
-use crate::plan::dependency::{Kind, Node};
+use crate::plan::dependency::{CallKind, Node};
 use crate::teardown::{Entered, EnteredKind, Lifetime};
 use crate::{ffi, names};
 
@@ -18,7 +18,7 @@ impl Solver {
     pub(super) fn call_observed(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
         let values = self.values(py, node)?;
         let Some(observer) = &self.observer else { return Err(Error::Resumed.into()) };
-        if node.kind == Kind::Plain {
+        if node.kind == CallKind::Plain {
             observer.call_plain(py, &values).map(Need::Result)
         } else {
             observer.call(py, &values).map(Need::Await)
@@ -57,7 +57,7 @@ impl Solver {
 
     /// Run a synchronous generator to its `yield`.
     pub(super) fn enter(&mut self, py: Python<'_>, node: &Node, own_context: bool) -> PyResult<Py<PyAny>> {
-        let made = if node.kind == Kind::WrappedGenerator { self.arguments.pop() } else { None };
+        let made = if node.kind == CallKind::WrappedGenerator { self.arguments.pop() } else { None };
         let generator = match made {
             Some(generator) => generator.into_bound(py),
             None => self.call(py, node)?,

@@ -9,7 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::guarded;
 use crate::names;
-use crate::respond::message_type;
+use crate::response::message_type;
 use crate::scope::Scope;
 
 /// The `send` of a request that came through a `CORSMiddleware`.

@@ -12,7 +12,7 @@ use super::response_messages::{ResponseMessages, Taken};
 use crate::awaitable::{Awaitable, Next, Run};
 use crate::error::Error;
 use crate::names;
-use crate::respond::{message_type, part, start_of};
+use crate::response::{message_type, part, start_of};
 use crate::send::{Pause, deliver, entry, has_more};
 
 /// What a reply does next, or waits for.

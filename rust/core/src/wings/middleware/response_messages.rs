@@ -16,7 +16,7 @@ use crate::awaitable::is_cancelling;
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
-use crate::respond::message_type;
+use crate::response::message_type;
 use crate::send::{Pause, has_more};
 
 /// Who waits for the next message.

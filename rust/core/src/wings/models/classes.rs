@@ -7,7 +7,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString, PyType};
 
 use super::Model;
-use super::write::NotPlain;
+use super::plain::NotPlain;
 use crate::class_dicts::{ClassDicts, keeps_its_class};
 
 /// Classes that one answer may hold; more are left to pydantic.

@@ -4,6 +4,7 @@
 mod build;
 mod classes;
 mod moment;
+mod plain;
 mod scalar;
 mod write;
 

@@ -7,7 +7,7 @@ use pyo3::types::{
     PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyType, PyTzInfo, PyTzInfoAccess,
 };
 
-use super::write::{Done, NotPlain, exact};
+use super::plain::{Done, NotPlain, exact};
 
 pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let moment = exact::<PyDateTime>(value)?;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyType};
 
-use super::write::{Done, NotPlain, exact};
+use super::plain::{Done, NotPlain, exact};
 
 #[inline]
 pub(super) fn text(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {

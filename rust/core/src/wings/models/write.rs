@@ -3,9 +3,9 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
-use pyo3::{CastError, PyTypeCheck};
 
 use super::classes::{Access, Classes, Read};
+use super::plain::{Done, NotPlain, exact};
 use super::{JsonField, JsonType, Model, TypeKind, moment, scalar};
 use crate::ffi;
 
@@ -13,31 +13,6 @@ use crate::ffi;
 const FIRST_CAPACITY: usize = 1024;
 /// Containers within each other where the type says nothing about them; deeper ones are left to pydantic.
 const DEEPEST: usize = 32;
-
-/// Something is not as expected; pydantic says what.
-pub(super) struct NotPlain;
-
-pub(super) type Done = Result<(), NotPlain>;
-
-impl From<PyErr> for NotPlain {
-    fn from(_: PyErr) -> Self {
-        NotPlain
-    }
-}
-
-impl From<CastError<'_, '_>> for NotPlain {
-    fn from(_: CastError<'_, '_>) -> Self {
-        NotPlain
-    }
-}
-
-/// The value as one of exactly this type.
-#[inline]
-pub(super) fn exact<'any, 'py, T: PyTypeCheck + pyo3::PyTypeInfo>(
-    value: &'any Bound<'py, PyAny>,
-) -> Result<&'any Bound<'py, T>, NotPlain> {
-    value.cast_exact::<T>().map_err(|_| NotPlain)
-}
 
 /// What is written so far, and what was learned about classes on the way.
 pub(super) struct Writer<'model, 'py> {
@@ -247,7 +222,7 @@ impl<'model, 'py> Writer<'model, 'py> {
         let start = self.out.len();
         let mut position = 0;
         for field in model.fields.iter().map(Py::get) {
-            let Some(value) = ffi::next_value(values, &mut position, &field.name) else {
+            let Some(value) = ffi::entries::next_value(values, &mut position, &field.name) else {
                 self.out.truncate(start);
                 return self.chosen_entries(model, values);
             };

@@ -21,7 +21,7 @@ use crate::ffi::Sent;
 use crate::locked::Locked;
 use crate::{ffi, names};
 
-pub(super) enum Stage {
+pub(super) enum CallStage {
     /// The application is not called yet, or this one in its place.
     Fresh(Option<Py<PyAny>>),
     /// What it returned is being run.
@@ -42,7 +42,7 @@ pub(super) enum Stage {
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct ApplicationCall {
     pub(super) exchange: Locked<Option<Py<Exchange>>>,
-    pub(super) stage: Locked<Stage>,
+    pub(super) stage: Locked<CallStage>,
     /// The future that the task waits for while it is idle.
     pub(super) parked: Locked<Option<Py<PyAny>>>,
 }
@@ -64,7 +64,7 @@ impl ApplicationCall {
     pub(super) fn of(exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> Self {
         Self {
             exchange: Locked::new(Some(exchange)),
-            stage: Locked::new(Stage::Fresh(other)),
+            stage: Locked::new(CallStage::Fresh(other)),
             parked: Locked::default(),
         }
     }
@@ -90,7 +90,7 @@ impl ApplicationCall {
         let is_alone = names::current_task(py)?.call1((&protocol.event_loop,))?.is_none();
         options.set_item(intern!(py, "eager_start"), is_alone)?;
         let task = names::task(py)?.call((&call,), Some(&options))?;
-        if call.get().stage.with(|stage| matches!(stage, Stage::Over)) {
+        if call.get().stage.with(|stage| matches!(stage, CallStage::Over)) {
             Ok(())
         } else {
             protocol.settings.keep_task(&task)
@@ -99,8 +99,8 @@ impl ApplicationCall {
 
     /// Run the application to where it waits next, or to its end, which is seen to here.
     pub(super) fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
-        let stage = self.stage.replace(Stage::Over);
-        if matches!(stage, Stage::Over) {
+        let stage = self.stage.replace(CallStage::Over);
+        if matches!(stage, CallStage::Over) {
             return match input {
                 Input::Value(_) => Ok(Sent::Returned(py.None().into_bound(py))),
                 Input::Error(error) => Err(error),
@@ -110,19 +110,19 @@ impl ApplicationCall {
         let protocol = exchange.get().protocol.bind(py);
         protocol.get().hold_output();
         let result = match (stage, input) {
-            (Stage::Fresh(other), Input::Value(value)) => {
+            (CallStage::Fresh(other), Input::Value(value)) => {
                 begin_call(py, &exchange, other.as_ref()).and_then(|running| {
                     let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
-                    drop(self.stage.replace(Stage::Running(running.clone().unbind())));
+                    drop(self.stage.replace(CallStage::Running(running.clone().unbind())));
                     ffi::send(&running, &value)
                 })
             }
-            (Stage::Running(running) | Stage::Stepped { running, .. }, input) => {
-                drop(self.stage.replace(Stage::Running(running.clone_ref(py))));
+            (CallStage::Running(running) | CallStage::Stepped { running, .. }, input) => {
+                drop(self.stage.replace(CallStage::Running(running.clone_ref(py))));
                 resume(running.bind(py), input)
             }
-            (Stage::Fresh(_) | Stage::Over | Stage::Idle, Input::Error(error)) => Err(error),
-            (Stage::Over | Stage::Idle, Input::Value(value)) => Ok(Sent::Returned(value)),
+            (CallStage::Fresh(_) | CallStage::Over | CallStage::Idle, Input::Error(error)) => Err(error),
+            (CallStage::Over | CallStage::Idle, Input::Value(value)) => Ok(Sent::Returned(value)),
         };
         let result = match result {
             Ok(Sent::Yielded(object)) => Ok(Sent::Yielded(object)),
@@ -140,7 +140,7 @@ impl ApplicationCall {
         exchange: &Py<Exchange>,
         result: PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Sent<'py>> {
-        drop(self.stage.replace(Stage::Over));
+        drop(self.stage.replace(CallStage::Over));
         drop(self.exchange.replace(None));
         let exchange = exchange.get();
         let protocol = exchange.protocol.bind(py);
@@ -174,15 +174,15 @@ impl ApplicationCall {
 
     fn advance<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         #[cfg(not(Py_3_12))]
-        if let (Input::Value(_), true) = (&input, self.stage.with(|stage| matches!(stage, Stage::Idle))) {
+        if let (Input::Value(_), true) = (&input, self.stage.with(|stage| matches!(stage, CallStage::Idle))) {
             return self.park(py);
         }
         let stepped = self.stage.with(|stage| match stage {
-            Stage::Stepped { running, pending } => Some((running.clone_ref(py), pending.clone_ref(py))),
+            CallStage::Stepped { running, pending } => Some((running.clone_ref(py), pending.clone_ref(py))),
             _ => None,
         });
         let Some((running, pending)) = stepped else { return self.step(py, input) };
-        drop(self.stage.replace(Stage::Running(running)));
+        drop(self.stage.replace(CallStage::Running(running)));
         let pending = pending.into_bound(py);
         if pending.is_none() {
             // A bare yield lets those have their turn that the application has scheduled: they come after this step.
@@ -299,10 +299,10 @@ impl ApplicationCall {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         guarded(|| {
-            let stage = self.stage.replace(Stage::Over);
+            let stage = self.stage.replace(CallStage::Over);
             match stage {
-                Stage::Running(running) | Stage::Stepped { running, .. } => close(running.bind(py)),
-                Stage::Fresh(_) | Stage::Over | Stage::Idle => Ok(()),
+                CallStage::Running(running) | CallStage::Stepped { running, .. } => close(running.bind(py)),
+                CallStage::Fresh(_) | CallStage::Over | CallStage::Idle => Ok(()),
             }
         })
     }
@@ -311,13 +311,13 @@ impl ApplicationCall {
         self.exchange.visit(|exchange| visit.call(exchange))?;
         self.parked.visit(|parked| visit.call(parked))?;
         self.stage.visit(|stage| match stage {
-            Stage::Fresh(other) => visit.call(other),
-            Stage::Running(running) => visit.call(running),
-            Stage::Stepped { running, pending } => {
+            CallStage::Fresh(other) => visit.call(other),
+            CallStage::Running(running) => visit.call(running),
+            CallStage::Stepped { running, pending } => {
                 visit.call(running)?;
                 visit.call(pending)
             }
-            Stage::Over | Stage::Idle => Ok(()),
+            CallStage::Over | CallStage::Idle => Ok(()),
         })
     }
 }

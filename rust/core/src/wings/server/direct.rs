@@ -12,7 +12,7 @@ use super::exchange::{Exchange, Receive, Send};
 use crate::connection::{Arrival, Channels, Server};
 use crate::entrance::{Begun, Entrance};
 use crate::entry::Selection;
-use crate::respond::Ready;
+use crate::response::Ready;
 use crate::{ffi, names};
 
 /// The entrance of an application of ours whose `__call__` does what is done here.

@@ -20,7 +20,7 @@ use crate::entry::Selection;
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
-use crate::respond::{Content, Ready};
+use crate::response::{Content, Ready};
 
 /// The body of the request as far as it has arrived and nobody has taken it.
 #[derive(Default)]

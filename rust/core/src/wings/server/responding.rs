@@ -13,9 +13,9 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::exchange::Exchange;
-use crate::ffi::Items;
+use crate::ffi::kept::Items;
 use crate::names;
-use crate::respond::{Headers, Ready};
+use crate::response::{Headers, Ready};
 
 /// The status lines from 100 to 599, with the phrases of this Python.
 fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {

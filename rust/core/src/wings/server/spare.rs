@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyDictMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::application_call::{ApplicationCall, Stage};
+use super::application_call::{ApplicationCall, CallStage};
 use super::exchange::Exchange;
 use super::protocol::HTTPProtocol;
 use super::settings::Settings;
@@ -70,7 +70,7 @@ impl Spare {
     fn is_unknown(&self, py: Python<'_>) -> PyResult<bool> {
         let call = self.call.get();
         Ok(ffi::reference_count(self.task.bind(py)) == OWN_REFERENCES
-            && call.stage.with(|stage| matches!(stage, Stage::Idle))
+            && call.stage.with(|stage| matches!(stage, CallStage::Idle))
             && call.is_waiting(py)?)
     }
 
@@ -104,7 +104,7 @@ impl Spare {
     /// # Errors
     /// Those of waking it.
     pub(super) fn release(&self, py: Python<'_>) -> PyResult<()> {
-        drop(self.call.get().stage.replace(Stage::Over));
+        drop(self.call.get().stage.replace(CallStage::Over));
         self.wake(py)
     }
 
@@ -127,7 +127,7 @@ impl ApplicationCall {
         let mut spare = match this.spare.replace(None) {
             Some(spare) if spare.is_unknown(py)? => {
                 drop(spare.call.get().exchange.replace(Some(exchange)));
-                drop(spare.call.get().stage.replace(Stage::Fresh(other)));
+                drop(spare.call.get().stage.replace(CallStage::Fresh(other)));
                 spare
             }
             unfit => {
@@ -153,7 +153,7 @@ impl ApplicationCall {
                 spare.hand_over(py, &this.settings)
             }
             Sent::Returned(_) if this.is_open() && spare.is_as_new(py)? => {
-                drop(call.stage.replace(Stage::Idle));
+                drop(call.stage.replace(CallStage::Idle));
                 spare.be_quiet(py, true)?;
                 match this.spare.replace(Some(spare)) {
                     None => Ok(()),
@@ -175,11 +175,11 @@ impl ApplicationCall {
     /// Note what the call waits for after the step by hand.
     fn note_pending(&self, py: Python<'_>, pending: Py<PyAny>) {
         let running = self.stage.with(|stage| match stage {
-            Stage::Running(running) => Some(running.clone_ref(py)),
+            CallStage::Running(running) => Some(running.clone_ref(py)),
             _ => None,
         });
         if let Some(running) = running {
-            drop(self.stage.replace(Stage::Stepped { running, pending }));
+            drop(self.stage.replace(CallStage::Stepped { running, pending }));
         }
     }
 
