@@ -6,6 +6,7 @@ use pyo3::types::{PyInt, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::{JsonField, JsonType, Model, TypeKind, scalar};
+use crate::error::guarded;
 
 /// A type that holds no others.
 #[pyclass(
@@ -88,7 +89,7 @@ impl JsonType {
             let is_plain = choice.is_exact_instance_of::<PyString>() || choice.is_exact_instance_of::<PyInt>();
             if is_plain { json(&choice) } else { Err(PyValueError::new_err("a literal is a text or a whole number")) }
         });
-        Ok(Self { kind: TypeKind::Literal(texts.collect::<PyResult<_>>()?), identity })
+        guarded(|| Ok(Self { kind: TypeKind::Literal(texts.collect::<PyResult<_>>()?), identity }))
     }
 
     /// The members of an enumeration, each with its value.
@@ -96,7 +97,7 @@ impl JsonType {
     #[pyo3(signature = (members, *, identity))]
     fn enumeration(members: Vec<(Py<PyAny>, Bound<'_, PyAny>)>, identity: bool) -> PyResult<Self> {
         let members = members.into_iter().map(|(member, value)| Ok((member, json(&value)?)));
-        Ok(Self { kind: TypeKind::Enum(members.collect::<PyResult<_>>()?), identity })
+        guarded(|| Ok(Self { kind: TypeKind::Enum(members.collect::<PyResult<_>>()?), identity }))
     }
 
     /// A type that holds others.
@@ -107,15 +108,15 @@ impl JsonType {
             return Ok(Self { kind: TypeKind::Tuple(items.into_boxed_slice()), identity });
         }
         let mut items = items.into_iter();
-        let kind = match (kind, items.next(), items.next(), items.next()) {
-            (Container::Nullable, Some(item), None, None) => TypeKind::Nullable(item),
-            (Container::List, Some(item), None, None) => TypeKind::List(item),
-            (Container::Set, Some(item), None, None) => TypeKind::Set(item),
-            (Container::Frozenset, Some(item), None, None) => TypeKind::FrozenSet(item),
-            (Container::Tuples, Some(item), None, None) => TypeKind::Tuples(item),
-            (Container::Dict, Some(keys), Some(values), None) => TypeKind::Dict(keys, values),
-            _ => return Err(PyValueError::new_err("a dict has two types inside, another container one")),
-        };
+        let kind = guarded(|| match (kind, items.next(), items.next(), items.next()) {
+            (Container::Nullable, Some(item), None, None) => Ok(TypeKind::Nullable(item)),
+            (Container::List, Some(item), None, None) => Ok(TypeKind::List(item)),
+            (Container::Set, Some(item), None, None) => Ok(TypeKind::Set(item)),
+            (Container::Frozenset, Some(item), None, None) => Ok(TypeKind::FrozenSet(item)),
+            (Container::Tuples, Some(item), None, None) => Ok(TypeKind::Tuples(item)),
+            (Container::Dict, Some(keys), Some(values), None) => Ok(TypeKind::Dict(keys, values)),
+            _ => Err(PyValueError::new_err("a dict has two types inside, another container one")),
+        })?;
         Ok(Self { kind, identity })
     }
 
