@@ -354,12 +354,14 @@ def other_methods(edited: Edited, state: Any, node: Any) -> None:
 
 
 def add_method(edited: Edited, state: Any, node: Any) -> None:
-    state.methods.add("PUT")
+    # Another edit may have made it a list.
+    if isinstance(state.methods, set):
+        state.methods.add("PUT")
 
 
 def drop_methods(edited: Edited, state: Any, node: Any) -> None:
-    state.methods.discard("GET")
-    state.methods.discard("POST")
+    if isinstance(state.methods, set):
+        state.methods.difference_update({"GET", "POST"})
 
 
 def list_methods(edited: Edited, state: Any, node: Any) -> None:

@@ -1,5 +1,6 @@
 """Applications that have to read all of what a request holds, whatever it is made of."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -49,8 +50,21 @@ class Second(BaseModel):
 Sixty: Any = create_model("Sixty", **{f"field{index}": (int, ...) for index in range(60)})
 
 
-def application() -> Any:
+class HandledRoute(ferroapi.routing.APIRoute):
+    """Has a handler of its own around that of each route, so that the request and the response are objects."""
+
+    def get_route_handler(self) -> Callable[[Any], Any]:
+        inner = super().get_route_handler()
+
+        async def handle(request: Any) -> Any:
+            return await inner(request)
+
+        return handle
+
+
+def application(route_class: type[ferroapi.routing.APIRoute] = ferroapi.routing.APIRoute) -> Any:
     app = ferroapi.FastAPI()
+    app.router.route_class = route_class
     Query, Header, Cookie, Form = ferroapi.Query, ferroapi.Header, ferroapi.Cookie, ferroapi.Form
 
     @app.get("/path/{a:path}")
@@ -179,6 +193,10 @@ def application() -> Any:
     async def form_sixty(q: Annotated[sixty_fields, Form()]) -> None: ...
 
     return app
+
+
+def handled() -> Any:
+    return application(HandledRoute)
 
 
 def wrapped() -> Any:
