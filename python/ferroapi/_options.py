@@ -182,6 +182,10 @@ class _PrefixOptions(TypedDict, total=False):
 class RouterOptions(_ServingOptions, _TagOptions, _PrefixOptions, _ProviderOptions, total=False, closed=True):
     """What `APIRouter` takes."""
 
+    middleware: Sequence[Middleware]
+    """ASGI middleware around the routes of this router, the outermost first, inside of the application's."""
+    exception_handlers: dict[int | type[Exception], Callable[[Request, Any], Any]]
+    """Functions that answer exceptions of this router's routes, before those of the application."""
     default: ASGIApp | None
     """The ASGI application that answers when no route matches; by default 404."""
     route_class: "type[APIRoute]"

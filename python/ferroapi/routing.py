@@ -25,6 +25,7 @@ from typing_extensions import deprecated as deprecated_function
 
 from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import check_errors
+from ferroapi._beyond.router_layers import layers_of
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._engine.body import BodyRecipe, read_body
@@ -467,6 +468,7 @@ class APIRouter(PathOperations, Dispatch):
         max_body_size = settings["max_body_size"]
         validate_max_body_size(max_body_size)
         self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
+        self.layers = layers_of(settings)
         limit = Middleware(wrap_app_with_body_limit, max_body_size=max_body_size)
         super().__init__(
             routes=settings["routes"],
@@ -475,6 +477,9 @@ class APIRouter(PathOperations, Dispatch):
             lifespan=self.lifespan_context,
             middleware=None if max_body_size is None else [limit],
         )
+        if self.layers is not None:
+            # Where the router is served as an application.
+            self.middleware_stack = wrap_app_with_body_limit(partial(self.layers, self.app), max_body_size)
         if settings["prefix"]:
             _assert_prefix(settings["prefix"])
         self.prefix = settings["prefix"]

@@ -24,7 +24,7 @@ KNOWN_DIFFERENCES: dict[str, str] = {
     "fastapi.routing._EffectiveRouteContext": "made by ferroapi only; what packages use of it is its attributes",
 }
 
-OWN_OPTIONS = frozenset({"cancel_on_disconnect", "problem_details", "raises"})
+OWN_OPTIONS = frozenset({"cancel_on_disconnect", "exception_handlers", "middleware", "problem_details", "raises"})
 """Options that FastAPI has not."""
 
 NOT_IMPORTABLE: dict[str, str] = {

@@ -44,16 +44,19 @@ PYTHON = {
     "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
     f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
     f"telemetry._* requests responses {SMALL}",
-    "routing": "_beyond.declared_errors _witness _routing.* _engine.* dependencies.* _operations _options _signature "
+    "routing": "_beyond.router_layers _beyond.declared_errors "
+    "_witness _routing.* _engine.* dependencies.* _operations _options _signature "
     "_body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware": "_core _engine.stand_ins _middleware.*",
     "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
     "_witness": "_core _imported",
-    "_routing.table": "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
-    "_routing.dispatch": "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
+    "_routing.table": "_beyond.router_layers "
+    "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
+    "_routing.dispatch": "_beyond.router_layers "
+    "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
     "telemetry._*",
-    "_routing.*": "_beyond.declared_errors "
+    "_routing.*": "_beyond.declared_errors _beyond.router_layers "
     "_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse "
     "_core "
     f"{FIELDS} {SMALL}",

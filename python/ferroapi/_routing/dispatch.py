@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._beyond.router_layers import RouterLayers
 from ferroapi._body_limit import below_body_limit
 from ferroapi._engine.connection import run_connection
 from ferroapi._engine.rare import FAILURE_KEY
@@ -62,6 +63,8 @@ class Dispatch(routing.Router):
     """The part of a router that a connection passes."""
 
     form_limits: _FormLimits
+    layers: RouterLayers | None = None
+    """The middleware and exception handlers of this router's own."""
     _low_priority_routes: list[BaseRoute]
     _routes: RouteList
     _live_table: LiveTable | None = None

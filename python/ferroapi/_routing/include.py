@@ -436,14 +436,19 @@ class _IncludedRouter(BaseRoute):
             await wrap_app_with_body_limit(self.original_router.default, max_body_size)(scope, receive, send)
             return
         _update_scope(scope, child_scope)
-        if isinstance(route, _IncludedRouter):
-            await route.handle(scope, receive, send)
-        elif view is None:
-            await wrap_app_with_body_limit(route.handle, max_body_size)(scope, receive, send)
-        else:
-            _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(route, Mount))
-            _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
-            await view.handle(scope, receive, send, max_body_size)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if isinstance(route, _IncludedRouter):
+                await route.handle(scope, receive, send)
+            elif view is None:
+                await wrap_app_with_body_limit(route.handle, max_body_size)(scope, receive, send)
+            else:
+                _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(route, Mount))
+                _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
+                await view.handle(scope, receive, send, max_body_size)
+
+        layers = self.original_router.layers
+        await (answer(scope, receive, send) if layers is None else layers(answer, scope, receive, send))
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Build the full path of a named route below this include.

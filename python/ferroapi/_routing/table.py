@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRou
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
+from ferroapi._beyond.router_layers import BEHIND
 from ferroapi._body_limit import below_body_limit, countable_limit, get_body_size_limit
 from ferroapi._core import Entry
 from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built_app
@@ -454,7 +455,8 @@ def _is_untouched(route: BaseRoute) -> bool:
 
 def _is_transparent(included: _IncludedRouter) -> bool:
     """Tell whether an included router decides nothing itself: its routes can be listed in its place."""
-    return type(included) is _IncludedRouter and included.original_router._is_transparent()
+    router = included.original_router
+    return type(included) is _IncludedRouter and router.layers is None and router._is_transparent()
 
 
 def _is_operation(route: BaseRoute) -> bool:
@@ -474,7 +476,18 @@ class Explanation(NamedTuple):
 
 def explain(router: "Dispatch") -> list[Explanation]:
     """Return how each route of a router is run, in the order in which they are asked."""
-    return [_explain(entry) for entry in router._current_table().entries]
+    return [row for entry in router._current_table().entries for row in _explain_all(entry)]
+
+
+def _explain_all(entry: Entry) -> Iterator[Explanation]:
+    candidate = entry.candidate
+    if isinstance(candidate, _IncludedRouter) and candidate.original_router.layers is not None:
+        for view in candidate.effective_route_contexts():
+            route = view.starlette_route or view
+            path, methods = getattr(route, "path", ""), getattr(route, "methods", None) or ()
+            yield Explanation(str(path), tuple(sorted(methods)), "handler", BEHIND)
+    else:
+        yield _explain(entry)
 
 
 def _explain(entry: Entry) -> Explanation:

@@ -1,0 +1,61 @@
+"""`APIRouter(middleware=[...], exception_handlers={...})`: what stands around the routes of one router.
+
+A router that has either is asked as a whole, and its routes are run by Python behind its middleware.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+BEHIND = "it runs behind the middleware or exception handlers of its router"
+"""The reason that `explain()` gives."""
+
+_TARGET_KEY = "ferroapi.router_target"
+"""Under it the innermost layer finds what it is around: one stack serves all routes of a router."""
+
+_HANDLERS_KEY = "starlette.exception_handlers"
+
+
+async def _call_target(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope[_TARGET_KEY](scope, receive, send)
+
+
+class HandlerLayer:
+    """Puts a router's exception handlers before those around it, for the routes below."""
+
+    def __init__(self, app: ASGIApp, handlers: Mapping[Any, Callable[..., Any]]) -> None:
+        self.app = app
+        self.by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
+        self.by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a connection on, with these handlers in charge."""
+        around: tuple[dict[Any, Any], dict[Any, Any]] = scope.get(_HANDLERS_KEY) or ({}, {})
+        scope[_HANDLERS_KEY] = {**around[0], **self.by_class}, {**around[1], **self.by_status}
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            scope[_HANDLERS_KEY] = around
+
+
+class RouterLayers:
+    """The stack of one router, made once: its middleware, the first outermost, and its handlers inside."""
+
+    def __init__(self, middleware: Sequence[Middleware], handlers: Mapping[Any, Callable[..., Any]]) -> None:
+        app: ASGIApp = HandlerLayer(_call_target, handlers) if handlers else _call_target
+        for layer, args, kwargs in reversed(middleware):
+            app = layer(app, *args, **kwargs)
+        self._app = app
+
+    async def __call__(self, target: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run what answers a connection behind the stack."""
+        scope[_TARGET_KEY] = target
+        await self._app(scope, receive, send)
+
+
+def layers_of(options: Mapping[str, Any]) -> RouterLayers | None:
+    """Return the layers that a router declares, None if it has none."""
+    middleware, handlers = options.get("middleware") or (), options.get("exception_handlers") or {}
+    return RouterLayers(middleware, handlers) if middleware or handlers else None
