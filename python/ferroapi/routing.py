@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from starlette import routing
 from starlette._utils import is_async_callable
@@ -479,7 +479,8 @@ class APIRouter(PathOperations, Dispatch):
         )
         if self.layers is not None:
             # Where the router is served as an application.
-            self.middleware_stack = wrap_app_with_body_limit(partial(self.layers, self.app), max_body_size)
+            around = wrap_app_with_body_limit(partial(self.layers, self.app), max_body_size)
+            self.middleware_stack = cast(Any, around)
         if settings["prefix"]:
             _assert_prefix(settings["prefix"])
         self.prefix = settings["prefix"]
