@@ -252,6 +252,8 @@ class ApplicationOptions(_ServingOptions, total=False, closed=True):
     """Answer default errors as problem details (RFC 9457), `application/problem+json`."""
     openapi_external_docs: dict[str, Any] | None
     """OpenAPI External Documentation object."""
+    lifespan_dependencies: Literal["startup", "first_use"]
+    """When dependencies of the scope "lifespan" are called: as the application starts, or when first needed."""
 
 
 # Options of parameters.
@@ -503,6 +505,7 @@ APPLICATION_DEFAULTS: ApplicationOptions = {
     "max_body_size": None,
     "form_limits": None,
     "cancel_on_disconnect": None,
+    "lifespan_dependencies": "startup",
 }
 
 PARAM_DEFAULTS: ParamOptions = {

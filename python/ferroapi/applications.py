@@ -5,6 +5,7 @@ The server calls it first. What a route is and how it answers is in `routing`.
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import chain, takewhile
 from sys import modules, version_info
@@ -84,6 +85,7 @@ _KEPT_OPTIONS = (
     "swagger_ui_parameters",
     "separate_input_output_schemas",
     "openapi_external_docs",
+    "lifespan_dependencies",
 )
 """Options that become attributes exactly as they were given."""
 
@@ -213,6 +215,7 @@ class FastAPI(ForwardedOperations, Starlette):
     separate_input_output_schemas: bool
     openapi_external_docs: dict[str, Any] | None
     problem_details: bool = False
+    lifespan_dependencies: Literal["startup", "first_use"]
     router: routing.APIRouter
     webhooks: routing.APIRouter
     dependency_overrides: dict[Callable[..., Any], Callable[..., Any]]
@@ -440,7 +443,11 @@ class FastAPI(ForwardedOperations, Starlette):
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         from ferroapi.telemetry._runtime import lifespan
 
-        await lifespan(config=self._telemetry, app=super().__call__, scope=scope, receive=receive, send=send)
+        app: ASGIApp = super().__call__
+        # Loaded by the first dependency of the scope "lifespan" that was declared.
+        if (lifespan_scope := modules.get("ferroapi._beyond.lifespan_scope")) is not None:
+            app = lifespan_scope.with_values(self, app)
+        await lifespan(config=self._telemetry, app=app, scope=scope, receive=receive, send=send)
 
     def _has_legacy_otel(self, stack: Any) -> bool:
         """Tell whether opentelemetry's own instrumentation is in the stack; looked up again where that has changed."""
@@ -472,6 +479,16 @@ class FastAPI(ForwardedOperations, Starlette):
         for name, reason in stand_ins.middleware.explain(each.cls for each in self.user_middleware):
             reason = reason if self.max_body_size is None else "the body size is limited"
             yield Explanation(name, (), "python" if reason else "native", reason)
+
+    def resolve(self, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
+        """Return a context manager that calls a dependency outside of a request, with all that it depends on.
+
+        Raises:
+            FastAPIError: a parameter's value is something that only a request has.
+        """
+        from ferroapi._beyond.resolve import resolve
+
+        return resolve(self, function)
 
     # Documentation.
 

@@ -69,15 +69,15 @@ def Depends(
     dependency: Callable[..., Any] | None = None,
     *,
     use_cache: bool = True,
-    scope: Literal["function", "request"] | None = None,
+    scope: Literal["function", "request", "lifespan"] | None = None,
     max_concurrency: int | None = None,
     raises: Sequence[type[HTTPException]] = (),
 ) -> Any:
     """Declare a dependency: the parameter receives what `dependency` returns or yields.
 
     `use_cache` shares one call per request; `scope` says when a generator is closed: "function", after the endpoint,
-    or "request", after the response; `max_concurrency` limits how many threads run it at once; `raises` are the errors
-    that it documents.
+    "request", after the response, or "lifespan", when the application stops (one value for all requests);
+    `max_concurrency` limits how many threads run it at once; `raises` are the errors that it documents.
     """
     return params.Depends(dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency, raises=raises)
 

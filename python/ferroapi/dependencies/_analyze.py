@@ -91,7 +91,7 @@ def get_dependant(
     own_oauth_scopes: list[str] | None = None,
     parent_oauth_scopes: list[str] | None = None,
     use_cache: bool = True,
-    scope: Literal["function", "request"] | None = None,
+    scope: Literal["function", "request", "lifespan"] | None = None,
     concurrency: _DependencyConcurrency | None = None,
 ) -> Dependant:
     """Return the dependency graph of a callable that is registered under a path template.
@@ -101,6 +101,10 @@ def get_dependant(
     Source: FastAPI behaviour, `dependencies.utils.get_dependant`.
     """
     refuse_foreign(call)
+    if scope == "lifespan":
+        from ferroapi._beyond.lifespan_scope import lifespan_dependant
+
+        return lifespan_dependant(call, path, name, use_cache, concurrency)
     dependant = Dependant(
         call=call,
         name=name,

@@ -50,7 +50,7 @@ class Dependant:
     parent_oauth_scopes: list[str] | None = None
     use_cache: bool = True
     path: str | None = None
-    scope: Literal["function", "request"] | None = None
+    scope: Literal["function", "request", "lifespan"] | None = None
     concurrency: _DependencyConcurrency | None = None
     raises: tuple[Any, ...] = field(default=(), init=False, repr=False, compare=False)
     """The errors that the dependency declares, which FastAPI has not."""

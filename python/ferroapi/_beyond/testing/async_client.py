@@ -9,9 +9,9 @@ import anyio
 from starlette import testclient
 from starlette.types import ASGIApp
 
+from ..jobs import Job
 from .async_transport import AsyncTransport
 from .async_websocket import AsyncWebSocketTestSession
-from .jobs import Job
 
 if TYPE_CHECKING:
     import httpx2 as httpx

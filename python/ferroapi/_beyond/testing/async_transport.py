@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette import testclient
 
+from ..jobs import Job
 from .exchange import Application, Message
-from .jobs import Job
 from .scopes import add_http, scope_of
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from starlette import testclient
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
+from ..jobs import Job
 from .async_transport import AsyncTransport
 from .exchange import Message
-from .jobs import Job
 from .scopes import add_websocket, scope_of
 
 if TYPE_CHECKING:

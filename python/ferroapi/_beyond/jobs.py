@@ -1,4 +1,4 @@
-"""Applications that run beside the test that reads what they send, on asyncio and on trio."""
+"""Calls that run beside the one that waits for them, on asyncio and on trio."""
 
 import asyncio
 import contextvars
@@ -8,9 +8,9 @@ import anyio
 
 
 class Job:
-    """A call of an application in a task of its own, which is not bound to the task that started it.
+    """A call in a task of its own, which is not bound to the task that started it.
 
-    A task group would be: it has to be left by the task that entered it, and fixtures of tests do not promise that.
+    A task group would be: the task that entered it has to leave it, inside of what it has entered before.
     """
 
     def __init__(self, call: Callable[[], Awaitable[None]]) -> None:
@@ -22,7 +22,7 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the application has returned or raised."""
+        """Whether the call has returned or raised."""
         return self._ended.is_set()
 
     def start(self) -> None:
