@@ -386,7 +386,6 @@ OPERATION_DEFAULTS: OperationOptions = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
-    "cancel_on_disconnect": None,
 }
 
 
@@ -440,7 +439,6 @@ ROUTER_DEFAULTS: RouterOptions = {
     "strict_content_type": Default(True),
     "max_body_size": None,
     "form_limits": None,
-    "cancel_on_disconnect": None,
 }
 
 INCLUDE_DEFAULTS: IncludeOptions = {
@@ -455,7 +453,6 @@ INCLUDE_DEFAULTS: IncludeOptions = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
-    "cancel_on_disconnect": None,
 }
 
 # The same, in the order of `FastAPI.include_router`.
@@ -504,7 +501,6 @@ APPLICATION_DEFAULTS: ApplicationOptions = {
     "strict_content_type": True,
     "max_body_size": None,
     "form_limits": None,
-    "cancel_on_disconnect": None,
     "lifespan_dependencies": "startup",
 }
 

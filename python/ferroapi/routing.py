@@ -78,7 +78,7 @@ from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
 from ferroapi._routing.lifespan import _merge_lifespan_context, resolve_lifespan
 from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
-from ferroapi._routing.state import RouteState, build_dependant
+from ferroapi._routing.state import OWN_OPTIONS, RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._routing.table import know
 from ferroapi._signature import expands
@@ -499,7 +499,7 @@ class APIRouter(PathOperations, Dispatch):
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self.strict_content_type = settings["strict_content_type"]
         self.max_body_size = max_body_size
-        self.cancel_on_disconnect = settings["cancel_on_disconnect"]
+        self.cancel_on_disconnect = settings.get("cancel_on_disconnect")
         self.raises = settings.get("raises", ())
         check_errors(self.raises)
         self._routes_version = 0
@@ -587,14 +587,14 @@ class APIRouter(PathOperations, Dispatch):
         Raises:
             AssertionError, ValueError, FastAPIError: for an endpoint or options that cannot be served.
         """
-        settings: dict[str, Any] = {"raises": (), **ADD_ROUTE_DEFAULTS, **options}
+        settings: dict[str, Any] = {**OWN_OPTIONS, **ADD_ROUTE_DEFAULTS, **options}
         settings |= inherit_all(SHARED_SETTINGS, self, settings)
         settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
         route_class = settings.pop("route_class_override") or self.route_class
         refuse_foreign(route_class)
         # A route class written before one of these existed does not know the keyword.
-        for name in ("form_limits", "cancel_on_disconnect", "raises"):
+        for name in ("form_limits", *OWN_OPTIONS):
             if settings[name] in (None, ()):
                 del settings[name]
         self.routes.append(route_class(self.prefix + path, endpoint=endpoint, **settings))

@@ -99,7 +99,7 @@ class _RouterIncludeContext:
         refuse_foreign_options(options)
         options = {
             **INCLUDE_DEFAULTS,
-            "raises": (),
+            **OWN_OPTIONS,
             "strict_content_type": _ROUTER_DEFAULTS["strict_content_type"],
             **options,
         }
