@@ -548,7 +548,7 @@ def route_class_init_is_patched(f: Framework) -> Any:
 
     with mock.patch.object(route_class, "__init__", patched):
         app = build(f)
-        app.router.api_route("/api", methods=["GET", "POST"], summary="s")(word)
+        app.router.api_route("/api", methods=["GET", "POST"], summary="s", operation_id="api")(word)
     seen.append([[route.tags, route.extra] for route in app.routes if isinstance(route, route_class)])
     return [*seen, get(app, *URLS, "/api"), app.openapi()]
 
@@ -585,7 +585,7 @@ def router_class_overrides_how_routes_are_added(f: Framework) -> Any:
     router = Versioned(prefix="/shop")
     router.get("/a")(word)
     router.post("/b", status_code=201)(word)
-    router.api_route("/c", methods=["PATCH", "GET"])(word)
+    router.api_route("/c", methods=["PATCH", "GET"], operation_id="c")(word)
 
     @router.websocket("/d")
     async def socket(websocket: f.WebSocket) -> None:
