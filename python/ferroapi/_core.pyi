@@ -319,7 +319,7 @@ class Node:
     def __new__(
         cls,
         *,
-        call: Callable[..., Any],
+        call: Callable[..., Any] | None,
         kind: CallKind,
         dependant: Any,
         keywords: tuple[str, ...],

@@ -300,7 +300,7 @@ class _Rewriter(cst.CSTTransformer):
             return updated_node
         opening, text, closing = match.groups()
         # A target starts where the string starts; a category and an annotation may stand anywhere in it.
-        if pattern is self._names.target:
+        if pattern is not None and pattern is self._names.target:
             changed = self._names.new + text[len(self._names.old) :] if pattern.match(text) else text
         else:
             changed = pattern.sub(self._names.new, text) if pattern else text

@@ -253,6 +253,7 @@ class CallNext(_core.ResponseMessages):
         if self._sent is None:
             self._sent = anyio.Event()
         sent = self._sent
+        message: Message = {"type": "http.disconnect"}
         async with anyio.create_task_group() as group:
 
             async def wait() -> None:

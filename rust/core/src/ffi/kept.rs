@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "PyO3 has no way to look at slots without running the code of their descriptors")]
 
 #[cfg(Py_GIL_DISABLED)]
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
