@@ -37,7 +37,6 @@ imported!(from_json, "pydantic_core", "from_json");
 imported_type!(validation_error, "pydantic_core", "ValidationError");
 
 // starlette
-imported_type!(http_exception, "starlette.exceptions", "HTTPException");
 imported_type!(request, "starlette.requests", "Request");
 imported_type!(response, "starlette.responses", "Response");
 imported_type!(json_response, "starlette.responses", "JSONResponse");
@@ -222,10 +221,6 @@ imported_type!(
 imported!(
     /// `(response, scope, receive, send) -> awaitable`: what calling a `StreamingResponse` does.
     send_stream, "ferroapi._engine.sending", "send_stream"
-);
-imported!(
-    /// `(step, pending, send, start) -> awaitable`: the first chunk, what is raised in its place, whether it has started.
-    first_chunk, "ferroapi._beyond.opening", "first_chunk"
 );
 
 // ferroapi: multipart forms (python/ferroapi/_engine/multipart.py)

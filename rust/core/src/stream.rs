@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::awaitable::{Awaitable, Next, Run, iterator};
+use crate::awaitable::{Awaitable, Next, Run};
 use crate::error::{Error, guarded};
-use crate::ffi::{self, Sent};
+use crate::ffi;
 use crate::names;
 use crate::response::{message_type, part, start_of};
 
@@ -60,8 +60,6 @@ impl Recorder {
 enum Streaming {
     /// Nothing yet.
     Fresh,
-    /// The first chunk, which took a while: the start has not been sent, or has been sent meanwhile.
-    Opening,
     /// `send()`: the start, or a chunk.
     Sending,
     /// The next chunk.
@@ -74,84 +72,35 @@ enum Streaming {
 struct Stream {
     response: Py<PyAny>,
     send: Py<PyAny>,
-    /// The iterator over the chunks, once one was asked for.
+    /// The iterator over the chunks, once the response has started.
     chunks: Option<Py<PyAny>>,
-    /// What there is before the start is sent.
-    first: First,
     stage: Streaming,
 }
 
-/// What is known of the first chunk once the start is sent.
-enum First {
-    Unknown,
-    Chunk(Py<PyAny>),
-    /// There is none.
-    End,
-    /// This was raised in its place.
-    Failure(PyErr),
-}
-
 impl Stream {
-    /// Ask for the first chunk before the start is sent: what is raised in its place may still have a status.
-    fn open(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let chunks = self.response.bind(py).getattr(intern!(py, "body_iterator"))?;
-        self.chunks = Some(names::aiter(py)?.call1((chunks,))?.unbind());
-        let step = iterator(self.step(py)?)?;
-        match ffi::send(&step, py.None().bind(py)) {
-            Ok(Sent::Returned(chunk)) => self.first = First::Chunk(chunk.unbind()),
-            Ok(Sent::Yielded(pending)) => {
-                self.stage = Streaming::Opening;
-                let start = start_of(self.response.bind(py))?;
-                let waiting = names::first_chunk(py)?.call1((step, pending, &self.send, start))?;
-                return Ok(Next::Await(waiting.unbind()));
-            }
-            Err(error) => self.first = without_chunk(py, error)?,
-        }
-        self.begin(py)
-    }
-
-    /// Go on with the first chunk, or what was raised in its place, and whether the start was sent meanwhile.
-    fn opened(&mut self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<Next> {
-        let (chunk, failure, has_started): (Py<PyAny>, Bound<'_, PyAny>, bool) = value.extract()?;
-        self.first =
-            if failure.is_none() { First::Chunk(chunk) } else { without_chunk(py, PyErr::from_value(failure))? };
-        if has_started { self.produce(py) } else { self.begin(py) }
-    }
-
     fn begin(&mut self, py: Python<'_>) -> PyResult<Next> {
         self.stage = Streaming::Sending;
         self.send.call1(py, (start_of(self.response.bind(py))?,)).map(Next::Await)
     }
 
-    fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let Some(chunks) = &self.chunks else { return Err(Error::Resumed.into()) };
-        let chunks = chunks.bind(py);
-        match ffi::async_generator_next(chunks) {
-            Some(step) => step,
-            None => names::anext(py)?.call1((chunks,)),
-        }
-    }
-
     #[inline]
     fn produce(&mut self, py: Python<'_>) -> PyResult<Next> {
-        match std::mem::replace(&mut self.first, First::Unknown) {
-            First::Unknown => {}
-            first => return self.produce_first(py, first),
+        if self.chunks.is_none() {
+            let chunks = self.response.bind(py).getattr(intern!(py, "body_iterator"))?;
+            self.chunks = Some(names::aiter(py)?.call1((chunks,))?.unbind());
+            // Nothing is noted after the start: the rest need not pass the recorder.
+            if let Ok(recorder) = self.send.bind(py).cast_exact::<Recorder>() {
+                self.send = recorder.get().send.clone_ref(py);
+            }
         }
+        let Some(chunks) = &self.chunks else { return Err(Error::Resumed.into()) };
         self.stage = Streaming::Producing;
-        Ok(Next::Await(self.step(py)?.unbind()))
-    }
-
-    fn produce_first(&mut self, py: Python<'_>, first: First) -> PyResult<Next> {
-        // Nothing is noted after the start: the rest need not pass the recorder.
-        if let Ok(recorder) = self.send.bind(py).cast_exact::<Recorder>() {
-            self.send = recorder.get().send.clone_ref(py);
-        }
-        match first {
-            First::Chunk(chunk) => self.send_chunk(py, chunk.bind(py)),
-            First::Failure(error) => Err(error),
-            First::End | First::Unknown => self.end(py),
-        }
+        let chunks = chunks.bind(py);
+        let step = match ffi::async_generator_next(chunks) {
+            Some(step) => step?,
+            None => names::anext(py)?.call1((chunks,))?,
+        };
+        Ok(Next::Await(step.unbind()))
     }
 
     #[inline]
@@ -177,22 +126,10 @@ impl Stream {
     }
 }
 
-/// What an exception in place of the first chunk means for a response that has not started.
-///
-/// # Errors
-/// `error` itself if it is an `HTTPException`. Any other breaks the response after its start, as under FastAPI.
-fn without_chunk(py: Python<'_>, error: PyErr) -> PyResult<First> {
-    if error.is_instance_of::<PyStopAsyncIteration>(py) {
-        return Ok(First::End);
-    }
-    if error.is_instance(py, names::http_exception(py)?) { Err(error) } else { Ok(First::Failure(error)) }
-}
-
 impl Run for Stream {
     fn proceed<'py>(&mut self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Next> {
         match self.stage {
-            Streaming::Fresh => self.open(py),
-            Streaming::Opening => self.opened(py, &value),
+            Streaming::Fresh => self.begin(py),
             Streaming::Sending => self.produce(py),
             Streaming::Producing => self.send_chunk(py, &value),
             Streaming::Ending => Ok(Next::Done(py.None())),
@@ -207,16 +144,12 @@ impl Run for Stream {
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.response)?;
         visit.call(&self.send)?;
-        visit.call(&self.chunks)?;
-        match &self.first {
-            First::Chunk(chunk) => visit.call(chunk),
-            First::Unknown | First::End | First::Failure(_) => Ok(()),
-        }
+        visit.call(&self.chunks)
     }
 }
 
 /// The sending of `response` to `send`: what asks for a chunk and sends it, until there is none left.
 #[pyfunction]
 pub(crate) fn stream(response: Py<PyAny>, send: Py<PyAny>) -> Awaitable {
-    Awaitable::new(Stream { response, send, chunks: None, first: First::Unknown, stage: Streaming::Fresh })
+    Awaitable::new(Stream { response, send, chunks: None, stage: Streaming::Fresh })
 }
