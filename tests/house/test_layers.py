@@ -113,7 +113,7 @@ PYTHON = {
     "telemetry": "telemetry.*",
     "telemetry._*": "telemetry._* exceptions logger _core",
     "exceptions": "types",
-    "_beyond.unresolved": "_signature",
+    "_beyond.unresolved": "_signature logger",
     "_beyond.declared_errors": "dependencies.models exceptions utils",
     "_beyond.problem_details": "_beyond.declared_errors _shown_errors _core encoders exceptions utils",
     "errors": "_beyond.declared_errors",
