@@ -196,7 +196,7 @@ def bodies(framework: Framework) -> Any:
     @app.post("/list")
     def as_list(points: list[Point]) -> dict[str, Point]: ...  # type: ignore[empty-body]
 
-    @app.api_route("/several", methods=["PUT", "POST"])
+    @app.api_route("/several", methods=["PUT", "POST"], operation_id="several")
     def several(item: Item) -> Item: ...  # type: ignore[empty-body]
 
     return app
