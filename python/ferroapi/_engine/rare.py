@@ -221,8 +221,7 @@ async def answer_returned(error: Any, scope: Scope) -> Response:
         raise error
     if (response := default_answer(error, handlers, scope)) is not None:
         return response
-    by_class, by_status = handlers
-    handler = by_status.get(error.status_code) or _handler_of(type(error), by_class)
+    handler = _handler_in_charge(error, handlers)
     if handler is None:
         raise error
     if is_async_callable(handler):
@@ -263,10 +262,7 @@ def default_answer(error: Exception, handlers: tuple[Any, Any] | None, scope: Sc
     """
     if handlers is None or _core.is_replaced(Part.ERROR):
         return None
-    by_class, by_status = handlers
-    handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
-    if handler is None:
-        handler = _handler_of(type(error), by_class)
+    handler = _handler_in_charge(error, handlers)
     for default, respond in _DEFAULT_RESPONSES:
         if handler is default:
             response: Response = respond(error, scope)
@@ -287,6 +283,12 @@ def default_refusal(
         if handler is default:
             return respond(errors, body_size, HTTPConnection(scope))
     return None
+
+
+def _handler_in_charge(error: Exception, handlers: tuple[Any, Any]) -> Any:
+    by_class, by_status = handlers
+    handler = by_status.get(error.status_code) if isinstance(error, HTTPException) else None
+    return _handler_of(type(error), by_class) if handler is None else handler
 
 
 def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:

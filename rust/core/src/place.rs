@@ -1,6 +1,6 @@
 //! A key of the dicts that one server makes: it stands where it stood in the one before, and is looked for there first.
 //!
-//! Measured: a lookup costs 115 instructions, this 30; a request looks six keys of its scope up.
+//! Measured: a lookup costs 115 instructions, this 53 and what is around it; a request looks six keys of its scope up.
 
 use std::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
