@@ -2,9 +2,13 @@
 
 import copy
 import importlib
+import io
+import threading
 from typing import Any
 
+import cloudpickle
 import pytest
+from starlette.datastructures import State
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, WebSocketRoute
 
@@ -129,3 +133,28 @@ def test_copied_view_can_be_edited_by_itself() -> None:
     copied = copy.copy(view)
     copied.methods = {"POST"}
     assert (view.methods, client("ferroapi", app).get("/p/included").json()) == ({"GET"}, 1)
+
+
+class RayPickler(cloudpickle.Pickler):  # type: ignore[name-defined, misc]
+    """Pickles applications as Ray Serve does: it adds what FastAPI's applications need beside cloudpickle."""
+
+    dispatch_table = cloudpickle.Pickler.dispatch_table.new_child(
+        {type(threading.Lock()): lambda lock: (threading.Lock, ()), State: lambda state: (State, (state._state,))}
+    )
+
+
+@EACH_STATE
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_pickled_application_serves_and_tells_of_edits(framework: str, is_used: bool) -> None:
+    app = application(each(framework), is_used)
+    written = io.BytesIO()
+    RayPickler(written).dump(app)
+    copied = cloudpickle.loads(written.getvalue())
+    for _ in range(2):
+        assert client(framework, copied).get("/own/5").json() == [5, 1, True]
+        assert client(framework, copied).get("/p/included").json() == 1
+        assert client(framework, copied).get("/p/plain").text == "plain"
+    assert copied.openapi()["paths"].keys() == app.openapi()["paths"].keys()
+    copied.router.routes.pop(4)
+    assert client(framework, copied).get("/own/5").status_code == 404
+    assert client(framework, app).get("/own/5").json() == [5, 1, True]

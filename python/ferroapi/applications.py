@@ -215,6 +215,8 @@ class FastAPI(ForwardedOperations, Starlette):
     separate_input_output_schemas: bool
     openapi_external_docs: dict[str, Any] | None
     problem_details: bool = False
+    _layers: _core.Witness = _core.Witness([])
+    """What is watched of the layers above the router: nothing, until the first request looks at the stack."""
     lifespan_dependencies: Literal["startup", "first_use"]
     router: routing.APIRouter
     webhooks: routing.APIRouter
@@ -261,7 +263,6 @@ class FastAPI(ForwardedOperations, Starlette):
         self._observed_entrance: _core.Entrance | None = None
         self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
         self._judged_stack: ASGIApp | None = None
-        self._layers = _core.Witness([])
         self._direct_router: routing.APIRouter | None = None
         self._chain: stand_ins.Application | None = None
         self._open_chain: stand_ins.Application | None = None
@@ -276,7 +277,9 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: nothing that was found out of this application's own stack."""
-        return self.__dict__ | dict.fromkeys(_FOUND_OUT)
+        kept = self.__dict__ | dict.fromkeys(_FOUND_OUT) | {"_native_telemetry": NativeTelemetry(self._telemetry)}
+        kept.pop("_layers", None)
+        return kept
 
     # The stack.
 

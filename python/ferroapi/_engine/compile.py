@@ -32,6 +32,7 @@ from ferroapi.dependencies.models import (
 )
 
 _TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
+_MADE_ON_USE = ("_kept", "_serializers")
 
 
 @dataclass(eq=False)
@@ -49,6 +50,10 @@ class _Planned(ABC):
             source = self._source()
             kept = self._kept = source, self._plan([], source)
         return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: it makes its own plan."""
+        return {name: value for name, value in vars(self).items() if name not in _MADE_ON_USE}
 
     def mark(self, handler: Any) -> None:
         """Make this operation known by its handler, so that a wrapped handler is told apart from the handler itself."""

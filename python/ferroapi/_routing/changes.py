@@ -6,7 +6,7 @@ Only what matching and compiling read is told of. A route keeps weak references;
 import threading
 from collections.abc import Iterable
 from typing import Any, Protocol, SupportsIndex
-from weakref import ReferenceType
+from weakref import ref
 
 from starlette.routing import BaseRoute
 
@@ -35,8 +35,18 @@ class Observer(Protocol):
         """Take note that an object was edited."""
 
 
-Reference = ReferenceType[Any]
-"""A weak reference to an `Observer`."""
+class Reference(ref[Any]):
+    """A weak reference to an `Observer`. In a copy or a pickle of what is observed, it refers to nobody."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        return Reference, (_Nobody(),)
+
+
+class _Nobody:
+    """What a reference in a copy was made to, and is gone at once."""
+
 
 _registering = threading.Lock()
 

@@ -86,6 +86,10 @@ class Dispatch(routing.Router):
         if name in _READ_BY_TABLES and "_routes" in self.__dict__:
             self._routes.tell()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: a copied router makes a table of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_live_table"}
+
     def _routers_below(self, seen: set[int] | None = None) -> "Iterator[Self]":
         """Yield this router and every router included in it, each once, cycles notwithstanding."""
         seen = set() if seen is None else seen

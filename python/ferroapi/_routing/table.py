@@ -9,7 +9,6 @@ from functools import partial
 from operator import is_
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ref
 
 from starlette.convertors import (
     FloatConvertor,
@@ -28,7 +27,7 @@ from ferroapi._core import Entry
 from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
-from ferroapi._routing.changes import ObservedRoute, observe
+from ferroapi._routing.changes import ObservedRoute, Reference, observe
 from ferroapi._routing.include import _EffectiveAPIRouteContext, _EffectiveRouteContext, _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
 from ferroapi._routing.scope import (
@@ -233,15 +232,11 @@ class LiveTable:
         self._router = router
         self._changed: deque[Any] = deque()
         self._lock = RLock()
-        self._reference = ref(self)
+        self._reference = Reference(self)
 
     def belongs_to(self, router: "Dispatch") -> bool:
         """Tell whether it is this router's, and not that of a router which this one is a copy of."""
         return self._router is router
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "LiveTable":
-        # A copied router makes one of its own.
-        return self
 
     def note(self, changed: Any) -> None:
         """Take note of an edited route, or of anything else that was edited."""
