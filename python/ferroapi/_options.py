@@ -250,6 +250,9 @@ class ApplicationOptions(_ServingOptions, total=False, closed=True):
     """Give a model two schemas in the document where what it accepts and what it returns differ."""
     problem_details: bool
     """Answer default errors as problem details (RFC 9457), `application/problem+json`."""
+    docs_assets: Literal["bundled", "cdn"] | None
+    """Where the documentation pages load their scripts: from the application itself, by the extra `docs`, or from a
+    content delivery network; with either, they have a content security policy. None: as FastAPI's pages."""
     openapi_external_docs: dict[str, Any] | None
     """OpenAPI External Documentation object."""
     lifespan_dependencies: Literal["startup", "first_use"]

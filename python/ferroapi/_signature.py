@@ -11,7 +11,9 @@ from typing import Any, ForwardRef, TypeVar
 from ferroapi._tracebacks import without_own_frames
 from ferroapi.exceptions import FastAPIDeprecationWarning
 
-_OWN_OPTIONS = frozenset({"cancel_on_disconnect", "exception_handlers", "middleware", "problem_details", "raises"})
+_OWN_OPTIONS = frozenset(
+    {"cancel_on_disconnect", "docs_assets", "exception_handlers", "middleware", "problem_details", "raises"}
+)
 """Options that FastAPI has not. They are passed on only where they are given: an override may not know them."""
 
 FunctionType = TypeVar("FunctionType", bound=Callable[..., Any])

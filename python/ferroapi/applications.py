@@ -215,6 +215,7 @@ class FastAPI(ForwardedOperations, Starlette):
     separate_input_output_schemas: bool
     openapi_external_docs: dict[str, Any] | None
     problem_details: bool = False
+    docs_assets: Literal["bundled", "cdn"] | None = None
     _layers: _core.Witness = _core.Witness([])
     """What is watched of the layers above the router: nothing, until the first request looks at the stack."""
     lifespan_dependencies: Literal["startup", "first_use"]
@@ -253,6 +254,8 @@ class FastAPI(ForwardedOperations, Starlette):
         if settings.get("problem_details"):
             self.problem_details = True
             problem_details.add_handlers(self.exception_handlers)
+        if settings.get("docs_assets"):
+            self.docs_assets = settings["docs_assets"]
         for exception, handler in _default_exception_handlers():
             self.exception_handlers.setdefault(exception, handler)
         self._telemetry = _telemetry_config(settings["telemetry"])
@@ -543,6 +546,11 @@ class FastAPI(ForwardedOperations, Starlette):
             return get_redoc_html(openapi_url=f"{_root_path(req)}{self.openapi_url}", title=f"{self.title} - ReDoc")
 
         self.add_route(self.openapi_url, openapi, include_in_schema=False)
+        if self.docs_assets:
+            from ferroapi._beyond.documentation_pages import add_pages
+
+            add_pages(self)
+            return
         if self.docs_url:
             self.add_route(self.docs_url, swagger_ui_html, include_in_schema=False)
             if self.swagger_ui_oauth2_redirect_url:

@@ -25,7 +25,15 @@ KNOWN_DIFFERENCES: dict[str, str] = {
 }
 
 OWN_OPTIONS = frozenset(
-    {"cancel_on_disconnect", "exception_handlers", "lifespan_dependencies", "middleware", "problem_details", "raises"}
+    {
+        "cancel_on_disconnect",
+        "docs_assets",
+        "exception_handlers",
+        "lifespan_dependencies",
+        "middleware",
+        "problem_details",
+        "raises",
+    }
 )
 """Options that FastAPI has not."""
 
