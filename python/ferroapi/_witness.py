@@ -336,8 +336,8 @@ def _row(owner: Any, name: str, parts: int, *, may_lack: bool) -> Row:
     qualified = f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name
     found = vars(owner).get(name)
     if found is None and not isinstance(owner, type):
-        # It is found in another way, as long as nobody sets it.
-        found = getattr(owner, name)
+        # It is found in another way, as long as nobody sets it; or another version of a package has no such name.
+        found = getattr(owner, name, None)
     check = None
     if found is not None and not is_defined(found, qualified):
         found, check = None, partial(is_defined, qualified=qualified)

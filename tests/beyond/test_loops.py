@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from ferroapi._beyond.testing import client as test_client
 from ferroapi._beyond.testing import loops
 from ferroapi.testclient import TestClient
 
+pytestmark = pytest.mark.skipif(
+    not test_client._CAN_REPLACE, reason="with a Starlette whose transport is made otherwise, the loops are AnyIO's"
+)
 Work = Callable[[], Awaitable[None]]
 only_where_threads_are_kept = pytest.mark.skipif(
     not loops._MAY_KEEP, reason="since Python 3.13 the values of a thread cannot be counted, and no thread is kept"
@@ -185,6 +189,15 @@ def test_loops_serve_requests_of_many_threads_at_a_time() -> None:
     assert answers == [b"done"] * 8
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Interruptions raise `KeyboardInterrupt`, also in a process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_loops_cancel_the_application_where_the_wait_is_interrupted() -> None:
     seen: list[str] = []
 
