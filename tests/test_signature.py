@@ -6,7 +6,8 @@ import pytest
 from typing_extensions import TypedDict, Unpack
 
 from ferroapi._operations import ForwardedOperations, PathOperations
-from ferroapi._options import OPERATION_DEFAULTS, OperationOptions
+from ferroapi._option_defaults import OPERATION_DEFAULTS
+from ferroapi._options import OperationOptions
 from ferroapi._signature import expands
 
 VERBS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]

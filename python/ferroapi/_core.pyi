@@ -606,7 +606,7 @@ class Entry:
         http: bool,
         websocket: bool,
         route: Any,
-        might: Callable[[Any, str], Any] | None,
+        may_match: Callable[[Any, str], Any] | None,
         compile: Callable[[], Plan | None] | None,
         scope_items: dict[str, Any],
         fastapi_items: dict[str, Any] | None,
@@ -614,14 +614,14 @@ class Entry:
         cancels: bool,
         telemetry_path: str | None,
         candidate: Any,
-        way: Any,
+        include_path: Any,
     ) -> Self:
-        """Make an entry that is found by the template `path`; without one `route` is asked.
+        """Make an entry that is found by the template `path`; without one, by calling `route.matches`.
 
-        It answers these `methods`, or those that `methods_of` has at the time. `might` tells from a scope and the path
-        in it, without the application's code, whether a route that is asked could answer. `limit` is the largest body,
-        in bytes; with `cancels` the request is cancelled when its client leaves; the two mappings are what the scope
-        and `scope["fastapi"]` get. `candidate` and `way` are for Python.
+        It answers these `methods`, or those that `methods_of` has at the time. `may_match` tells from a scope and the
+        path in it, without the application's code, whether `route.matches` may match. `limit` is the largest body, in
+        bytes; with `cancels` the request is cancelled when its client leaves; the two mappings are what the scope and
+        `scope["fastapi"]` get. `candidate` and `include_path` are for Python.
         """
 
     @property
@@ -643,7 +643,7 @@ class Entry:
     @property
     def candidate(self) -> Any: ...
     @property
-    def way(self) -> Any: ...
+    def include_path(self) -> Any: ...
 
 @final
 class Snapshot:

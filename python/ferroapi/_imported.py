@@ -121,12 +121,14 @@ _SOURCES: dict[str, dict[str, str]] = {
 # The modules that do a public one's work, by folder, as far as FastAPI's module of that name does it.
 _SPOKEN_FOR: dict[str, dict[str, str]] = {
     "applications": {"ferroapi": "_operations"},
-    "dependencies.utils": {"ferroapi.dependencies": "_analyze _body _body_field _field _signature _solve _values"},
+    "dependencies.utils": {
+        "ferroapi.dependencies": "_analyze _body _body_field _field _multipart _signature _solve _values"
+    },
     "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
     "routing": {
         "ferroapi": "_operations",
         "ferroapi._engine": "body context events items response session stream",
-        "ferroapi._routing": "dispatch frontend include lifespan matching scope state table",
+        "ferroapi._routing": "dispatch entries frontend include lifespan matching scope state table views",
     },
 }
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from typing_extensions import Unpack
 
-from ferroapi._options import OPERATION_DEFAULTS, OperationOptions
+from ferroapi._option_defaults import OPERATION_DEFAULTS
+from ferroapi._options import OperationOptions
 from ferroapi._signature import expands
 from ferroapi.params import Depends
 from ferroapi.types import DecoratedCallable

@@ -32,15 +32,9 @@ from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
 from ferroapi._operations import ForwardedOperations
-from ferroapi._options import (
-    APPLICATION_DEFAULTS,
-    APPLICATION_INCLUDE_DEFAULTS,
-    APPLICATION_ROUTE_DEFAULTS,
-    ApplicationOptions,
-    ApplicationRouteOptions,
-    IncludeOptions,
-)
-from ferroapi._routing.table import Explanation, explain
+from ferroapi._option_defaults import APPLICATION_DEFAULTS, APPLICATION_INCLUDE_DEFAULTS, APPLICATION_ROUTE_DEFAULTS
+from ferroapi._options import ApplicationOptions, ApplicationRouteOptions, IncludeOptions
+from ferroapi._routing.explanation import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi._witness import install as watch_names
 from ferroapi._witness import is_as_written, rows_as_found

@@ -9,17 +9,8 @@ from typing_extensions import Unpack
 from ferroapi import params
 from ferroapi._compat import Undefined
 from ferroapi._imported import imported_names
-from ferroapi._options import (
-    BODY_DEFAULTS,
-    FILE_DEFAULTS,
-    FORM_DEFAULTS,
-    HEADER_DEFAULTS,
-    PARAM_DEFAULTS,
-    BodyOptions,
-    FormOptions,
-    HeaderOptions,
-    ParamOptions,
-)
+from ferroapi._option_defaults import BODY_DEFAULTS, FILE_DEFAULTS, FORM_DEFAULTS, HEADER_DEFAULTS, PARAM_DEFAULTS
+from ferroapi._options import BodyOptions, FormOptions, HeaderOptions, ParamOptions
 from ferroapi._signature import expands
 
 

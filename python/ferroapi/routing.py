@@ -44,34 +44,24 @@ from ferroapi._foreign import refuse_foreign, refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._imported import imported_names
 from ferroapi._operations import PathOperations
-from ferroapi._options import (
+from ferroapi._option_defaults import (
     ADD_ROUTE_DEFAULTS,
     INCLUDE_DEFAULTS,
     ROUTE_DEFAULTS,
     ROUTER_DEFAULTS,
     ROUTER_ROUTE_DEFAULTS,
-    AddRouteOptions,
-    IncludeOptions,
-    RouteOptions,
-    RouterOptions,
-    RouterRouteOptions,
 )
+from ferroapi._options import AddRouteOptions, IncludeOptions, RouteOptions, RouterOptions, RouterRouteOptions
 from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.dispatch import Dispatch
+from ferroapi._routing.entries import know
 from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path
 from ferroapi._routing.frontend import _resolve_frontend_check_dir as _resolve_frontend_check_dir
 from ferroapi._routing.include import RouteContext as RouteContext
-from ferroapi._routing.include import (
-    _effective_route_context_var,
-    _EffectiveAPIRouteContext,
-    _RouterIncludeContext,
-    effective_path_and_name,
-    view_through,
-)
-from ferroapi._routing.include import _EffectiveRouteContext as _EffectiveRouteContext
 from ferroapi._routing.include import _IncludedRouter as _IncludedRouter
 from ferroapi._routing.include import _iter_included_route_candidates as _iter_included_route_candidates
 from ferroapi._routing.include import _iter_routes_with_context as _iter_routes_with_context
+from ferroapi._routing.include import _RouterIncludeContext, effective_path_and_name
 from ferroapi._routing.include import iter_route_contexts as iter_route_contexts
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
 from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
@@ -80,7 +70,8 @@ from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import OWN_OPTIONS, RouteState, build_dependant
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
-from ferroapi._routing.table import know
+from ferroapi._routing.views import _effective_route_context_var, _EffectiveAPIRouteContext, view_through
+from ferroapi._routing.views import _EffectiveRouteContext as _EffectiveRouteContext
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import ferroapi
 import ferroapi.routing
 from ferroapi import _core
-from ferroapi._routing.table import plan_of
+from ferroapi._routing.entries import plan_of
 from ferroapi._witness import Part
 
 from .drawn import (

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from ferroapi._routing.table import plan_of
+from ferroapi._routing.entries import plan_of
 
 from .asgi import Answer, ask, http_scope
 

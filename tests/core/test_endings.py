@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 
-from ferroapi._engine.rare import Unscoped, enter_scope
+from ferroapi._engine.teardown import Unscoped, enter_scope
 from ferroapi._wings import OFF
 
 from .asgi import ask, http_scope

@@ -17,7 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartParser
 
 from ferroapi._engine.whole_form import TRUNCATED
-from ferroapi._routing.table import plan_of
+from ferroapi._routing.entries import plan_of
 
 from .asgi import Answer, ask, http_scope
 

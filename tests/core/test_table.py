@@ -240,7 +240,7 @@ def test_table_selects_the_route_of_the_linear_scan(
         selected = router._current_table().select(dict(scope))
         assert (selected is None) == (expected is None)
         if selected is not None and expected is not None:
-            chain = selected.candidate.way.chain
+            chain = selected.candidate.include_path.chain
             outermost = chain[0] if chain else selected.candidate.candidate
             assert outermost is expected.candidate
             assert selected.match == expected.match

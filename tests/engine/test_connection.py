@@ -364,7 +364,7 @@ def test_websocket_that_something_was_put_into_is_left_to_python(prepare: Prepar
 
 
 def test_explain_tells_how_a_websocket_is_run() -> None:
-    from ferroapi._routing.table import explain
+    from ferroapi._routing.explanation import explain
 
     app = application("ferroapi", [])
     modes = {row.path: (row.mode, row.reason) for row in explain(app.router)}

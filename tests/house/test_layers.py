@@ -43,23 +43,24 @@ PYTHON = {
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_beyond _beyond.problem_details "
-    "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.table "
-    f"openapi.* middleware.* _operations _options _signature _imported _body_limit exception_handlers params "
-    f"telemetry._* requests responses {SMALL}",
+    "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
+    f"openapi.* middleware.* _operations _option_defaults _options _signature _imported _body_limit exception_handlers "
+    f"params telemetry._* requests responses {SMALL}",
     "routing": "_beyond.router_layers _beyond.declared_errors "
-    "_witness _routing.* _engine.* dependencies.* _operations _options _signature "
-    "_body_limit "
+    "_witness _routing.* _engine.* dependencies.* _operations _option_defaults _options "
+    "_signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware": "_core _engine.stand_ins _middleware.*",
     "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
     "_witness": "_core _imported",
-    "_routing.table": "_beyond.router_layers "
-    "_core _foreign _witness _body_limit _form_limits _routing.* _engine.compile telemetry._*",
+    "_routing.entries": "_core _foreign _body_limit _form_limits _routing.* _engine.compile",
+    "_routing.explanation": "_beyond.router_layers _core _witness _routing.entries _routing.include",
+    "_routing.table": "_core _witness _body_limit _routing.* telemetry._*",
     "_routing.dispatch": "_beyond.router_layers "
-    "_core _body_limit _witness _routing.* _engine.connection _engine.rare _form_limits "
+    "_core _body_limit _witness _routing.* _engine.connection _engine.failure _form_limits "
     "telemetry._*",
     "_routing.*": "_beyond.declared_errors _beyond.router_layers "
-    "_routing.* dependencies.* _options _body_limit _form_limits telemetry._* sse "
+    "_routing.* dependencies.* _option_defaults _body_limit _form_limits telemetry._* sse "
     "_core "
     f"{FIELDS} {SMALL}",
     "_engine.entrance": "_core",
@@ -75,7 +76,7 @@ PYTHON = {
     f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
-    "_operations": "_options _signature params types",
+    "_operations": "_option_defaults _options _signature params types",
     "sse": "openapi._descriptions",
     "openapi._descriptions": "",
     "openapi.docs": "encoders",
@@ -91,9 +92,10 @@ PYTHON = {
     "_received": "_core _witness",
     "security.*": "_received security.base security.utils openapi.models openapi._descriptions params param_functions "
     "exceptions",
-    "param_functions": "_imported params _options _signature _compat",
-    "params": "_imported _options _signature _compat datastructures concurrency",
-    "_options": "datastructures types utils",
+    "param_functions": "_imported params _option_defaults _options _signature _compat",
+    "params": "_imported _option_defaults _options _signature _compat datastructures concurrency",
+    "_options": "types",
+    "_option_defaults": "_options datastructures utils",
     "_signature": "_tracebacks exceptions",
     "_shown_errors": "_core",
     "exception_handlers": "_shown_errors exceptions encoders utils websockets types _core _witness",

@@ -3,39 +3,29 @@
 Each function is imported by name in `rust/core/src/names.rs`. The hot half is the driver itself.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from anyio import CancelScope, CapacityLimiter
-from anyio.lowlevel import checkpoint_if_cancelled
-from anyio.to_thread import run_sync
 from pydantic import ValidationError
-from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette._utils import is_async_callable
 from starlette.background import BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from ferroapi import _core, background
 from ferroapi._beyond import problem_details
-from ferroapi._body_limit import unlimited
 from ferroapi._compat.v2 import _located
-from ferroapi._engine import stand_ins
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
-from ferroapi._engine.session import RESPONSE_NOT_AWAITED, checked_send
 from ferroapi._engine.stream import stream_response
 from ferroapi._received import received
-from ferroapi._tracebacks import without_own_frames
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
 from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
@@ -48,11 +38,8 @@ from ferroapi.exception_handlers import (
     request_validation_response,
     validation_errors_response,
 )
-from ferroapi.exceptions import FastAPIError, RequestValidationError, ResponseValidationError
+from ferroapi.exceptions import RequestValidationError, ResponseValidationError
 from ferroapi.telemetry._api import _operation
-
-FAILURE_KEY = "ferroapi.failure"
-"""The scope key under which a failed native request is handed to the application's own middleware stack."""
 
 
 async def _nothing() -> AsyncIterator[None]:
@@ -65,10 +52,6 @@ _step.close()  # type: ignore[attr-defined]  # typeshed knows it as an awaitable
 
 sub_response = _shared_response
 background_tasks = background.BackgroundTasks
-
-_REPLAYED_START: Message = {"type": "http.response.start"}
-"""Tells the middleware that a response had started; the server, which has the real one, never sees it."""
-
 
 Leaf = tuple[dict[str, Any], list[Any]]
 """Values and errors of a node."""
@@ -296,205 +279,6 @@ def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
         if cls in by_class:
             return by_class[cls]
     return None
-
-
-# The ends of generators.
-
-
-def open_stacks(scope: Scope, is_outermost: bool) -> tuple[AsyncExitStack, AsyncExitStack, AsyncExitStack | None]:
-    """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
-
-    These are the exit stacks, of which those of request and function scope are returned, and the exception handlers.
-    Code that calls the router again with this scope depends on them. Where the driver has gone past the application's
-    middleware, `is_outermost`, the stack that this would have opened is returned, too.
-    """
-    request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
-    function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
-    if not is_outermost:
-        return request_stack, function_stack, None
-    scope["starlette.exception_handlers"] = scope["app"]._handlers
-    outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
-    return request_stack, function_stack, outermost
-
-
-async def close_stack(stack: AsyncExitStack) -> bool:
-    """Leave what user code entered in an exit stack."""
-    await stack.__aexit__(None, None, None)
-    return True
-
-
-class Unscoped:
-    """Stands in the place of a cancel scope that could not do anything: no scope is around the task that it is for.
-
-    What is entered inside must have been left by its end, as with AnyIO's scope.
-    """
-
-    __slots__ = ("_task", "shield")
-
-    def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._task = task
-        self.shield = False
-
-    def is_left(self) -> bool:
-        """Tell whether the task has left all that it has entered inside."""
-        return stand_ins.is_unscoped(self._task)
-
-    def __exit__(self, *exception: Any) -> None:
-        if asyncio.current_task() is not self._task:
-            raise RuntimeError("Attempted to exit cancel scope in a different task than it was entered in")
-        if not self.is_left():
-            raise RuntimeError("Attempted to exit a cancel scope that isn't the current tasks's current cancel scope")
-
-
-def enter_scope() -> CancelScope | Unscoped:
-    """Return an entered cancel scope; its shield is raised while an async generator ends."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # another event loop than asyncio's
-        task = None
-    return Unscoped(task) if task is not None and stand_ins.is_unscoped(task) else CancelScope().__enter__()
-
-
-async def close_async(generator: Any, scope: CancelScope | Unscoped) -> bool:
-    """Run an async generator to its end, out of reach of cancellation, and tell whether it stopped there.
-
-    Source: FastAPI behaviour, `concurrency._asynccontextmanager_with_shielded_exit`.
-    """
-    scope.shield = True
-    try:
-        await generator.__anext__()
-    except StopAsyncIteration:
-        pass
-    else:
-        return False
-    finally:
-        scope.shield = False
-    await checkpoint_if_cancelled()
-    return True
-
-
-Teardown = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
-"""Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
-
-
-async def unwind(
-    error: BaseException, started: bool, sent: bool, function_teardown: Teardown, request_teardown: Teardown
-) -> None:
-    """Raise an exception inside the generators that are still entered, as their exit stacks would.
-
-    Raises:
-        BaseException: what comes out of the generators, `error` itself unless they do something with it.
-        FastAPIError: they swallowed it, so that there is no response.
-    """
-    scope = next((entered for entered, kind in request_teardown if kind == "scope"), None)
-    async with AsyncExitStack() as request_stack:
-        _push(request_stack, request_teardown, scope)
-        async with AsyncExitStack() as function_stack:
-            _push(function_stack, function_teardown, scope)
-            raise error
-        raise UnboundLocalError(_NO_RESPONSE)
-    if not sent:
-        raise FastAPIError(RESPONSE_NOT_AWAITED)
-
-
-_NO_RESPONSE = "cannot access local variable 'response' where it is not associated with a value"
-"""What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
-
-
-def _push(stack: AsyncExitStack, teardown: Teardown, scope: CancelScope | Unscoped | None) -> None:
-    for entered, kind in teardown:
-        if kind == "scope":
-            stack.push(entered.__exit__)
-        elif kind == "stack":
-            stack.push_async_exit(entered.__aexit__)
-        elif kind == "async":
-            assert scope is not None, "async generators are entered in a cancel scope"
-            stack.push_async_exit(partial(_exit_async, entered, scope))
-        else:
-            stack.push_async_exit(partial(_exit_sync, entered))
-
-
-async def _exit_async(generator: Any, scope: CancelScope | Unscoped, *exception: Any) -> bool | None:
-    # A context manager made around a generator that is entered already: its exit is contextlib's.
-    manager = asynccontextmanager(lambda: generator)()
-    scope.shield = True
-    try:
-        is_swallowed = await manager.__aexit__(*exception)
-    finally:
-        scope.shield = False
-    if is_swallowed or exception[1] is None:
-        await checkpoint_if_cancelled()
-    return is_swallowed
-
-
-async def _exit_sync(generator: Any, *exception: Any) -> bool:
-    manager = contextmanager(lambda: generator)()
-    is_swallowed = False
-    with CancelScope(shield=True):
-        is_swallowed = bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
-    return is_swallowed
-
-
-# Exceptions that no default handler answers.
-
-Failure = tuple[Exception, bool, bool, Teardown, Teardown]
-"""The arguments of `unwind`."""
-
-
-def _failing(failure: Failure) -> ASGIApp:
-    """Return an application that fails as the native request did, after the start of the response if it had started."""
-    _, started, *_ = failure
-
-    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
-        if started:
-            await send(_REPLAYED_START)
-        await unwind(*failure)
-
-    return fail
-
-
-async def answer_failure(
-    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, application: Any
-) -> None:
-    """Let the exception handlers answer for a native request that failed.
-
-    With `application` the request had come past the application's own middleware: it enters that now, which meets the
-    exception where it would have met it, and closes `connection_teardown`, which it would have opened. Otherwise the
-    middleware is around this call already.
-
-    Raises:
-        Exception: what no handler took.
-    """
-    scope, receive, send = channels
-
-    async def send_once(message: Message) -> None:
-        if message is not _REPLAYED_START:
-            await send(message)
-
-    failing = _failing(failure)
-    try:
-        if application is None:
-            await answer_as(failing, scope, receive, send_once)
-        else:
-            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
-            with unlimited(scope):
-                await application._downstream(scope, receive, send_once)
-    except Exception as error:
-        error.__traceback__ = without_own_frames(error.__traceback__)
-        raise
-
-
-async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
-    for entered, _ in teardown:
-        scope["fastapi_middleware_astack"].push_async_exit(entered)
-    await answer_as(failing, scope, receive, send)
-
-
-async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run an application under the exception handlers that the scope names."""
-    # A start that is refused here has passed no middleware, which would take the response for started.
-    await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, checked_send(send))
 
 
 _DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, Scope], Response]], ...] = (

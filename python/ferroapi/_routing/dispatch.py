@@ -17,11 +17,11 @@ from ferroapi import _core
 from ferroapi._beyond.router_layers import RouterLayers
 from ferroapi._body_limit import below_body_limit
 from ferroapi._engine.connection import run_connection
-from ferroapi._engine.rare import FAILURE_KEY
+from ferroapi._engine.failure import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.changes import RouteList
 from ferroapi._routing.frontend import is_more_specific
-from ferroapi._routing.include import MatchedRoute, _EffectiveRouteContext, _IncludedRouter
+from ferroapi._routing.include import MatchedRoute, _IncludedRouter
 from ferroapi._routing.matching import Selection, best_match, first_match, redirect_url, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
@@ -31,12 +31,15 @@ from ferroapi._routing.scope import (
     _update_scope,
 )
 from ferroapi._routing.table import LiveTable, Table, answer_included
+from ferroapi._routing.views import _EffectiveRouteContext
 from ferroapi._witness import Part
 from ferroapi.telemetry._api import _route_selected
 
 
 def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
-    return candidate.offer(scope) if isinstance(candidate, _EffectiveRouteContext) else candidate.matches(scope)
+    if isinstance(candidate, _EffectiveRouteContext):
+        return candidate.match_by_router(scope)
+    return candidate.matches(scope)
 
 
 def _innermost_path(route: Any, scope: Scope) -> str | None:
@@ -179,10 +182,10 @@ class Dispatch(routing.Router):
             if (selection is None or selection.match != Match.FULL) and not table.foreign.is_current():
                 table = self._reread_table()
                 selection = table.select(scope)
-            if table.has_asked_included(selection):
+            if table.has_passed_include(selection):
                 # Each included router that is asked for its turn makes this dictionary.
                 _get_fastapi_scope(scope)
-            if selection is not None and selection.candidate.way.chain:
+            if selection is not None and selection.candidate.include_path.chain:
                 return answer_included(selection.candidate, selection.child_scope, scope, receive, send)
             chosen = selection and selection._replace(candidate=selection.candidate.candidate)
         if chosen is not None:

@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import params
-from ferroapi._routing.include import _EffectiveRouteContext, _RouterIncludeContext, view_through
+from ferroapi._routing.include import _RouterIncludeContext
 from ferroapi._routing.matching import Selection, best_match, redirect_url
 from ferroapi._routing.scope import (
     _FASTAPI_FRONTEND_PATH_KEY,
@@ -35,6 +35,7 @@ from ferroapi._routing.scope import (
     scope_keys_restored,
 )
 from ferroapi._routing.state import build_dependant
+from ferroapi._routing.views import _EffectiveRouteContext, view_through
 from ferroapi.dependencies.models import Dependant
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.exceptions import RequestValidationError

@@ -35,7 +35,7 @@ from ferroapi._beyond.declared_errors import (
 from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
-from ferroapi._options import ROUTE_DEFAULTS
+from ferroapi._option_defaults import ROUTE_DEFAULTS
 from ferroapi._routing.changes import ObservedRoute
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable

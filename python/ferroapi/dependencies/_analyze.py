@@ -39,35 +39,18 @@ from ferroapi._compat import (
 from ferroapi._foreign import refuse_foreign
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.dependencies._body import _add_form_union_validators
-from ferroapi.dependencies._field import _get_flat_fields_from_params, _get_form_union_models, _get_model_type
+from ferroapi.dependencies._field import _get_form_union_models, _get_model_type
+from ferroapi.dependencies._multipart import ensure_multipart_is_installed
 from ferroapi.dependencies._signature import read_parameters
 from ferroapi.dependencies.models import (
     Dependant,
-    _get_cache_key,
     _get_computed_scope,
     _is_async_gen_callable,
     _is_gen_callable,
-    _UsesScopesCache,
 )
 from ferroapi.exceptions import DependencyScopeError
-from ferroapi.logger import logger
 from ferroapi.security.oauth2 import SecurityScopes
-from ferroapi.types import DependencyCacheKey
 from ferroapi.utils import create_model_field, get_path_param_names
-
-multipart_not_installed_error = (
-    'Form data requires "python-multipart" to be installed. \n'
-    'You can install "python-multipart" with: \n\n'
-    "pip install python-multipart\n"
-)
-multipart_incorrect_install_error = (
-    'Form data requires "python-multipart" to be installed. '
-    'It seems you installed "multipart" instead. \n'
-    'You can remove "multipart" with: \n\n'
-    "pip uninstall multipart\n\n"
-    'And then install "python-multipart" with: \n\n'
-    "pip install python-multipart\n"
-)
 
 _SCALAR_CLASSES = frozenset({str, int, float, bool, bytes, date, datetime, time, timedelta, Decimal, UUID})
 _MODEL_CLASS = type(BaseModel)
@@ -153,43 +136,6 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
     if depends.raises:
         dependant.raises = tuple(depends.raises)
     return dependant
-
-
-def get_flat_params(dependant: Dependant) -> list[ModelField]:
-    """Return the parameters of a graph (path, query, header, cookie), with those of repeated nodes once.
-
-    Source: FastAPI behaviour, `dependencies.utils.get_flat_params`.
-    """
-    uses_scopes_cache: _UsesScopesCache = {}
-    # Not a set: a callable may be unhashable.
-    seen: list[DependencyCacheKey] = []
-    nodes: list[Dependant] = []
-    pending = [dependant]
-    while pending:
-        node = pending.pop()
-        key = _get_cache_key(dependant=node, uses_scopes_cache=uses_scopes_cache)
-        if key not in seen:
-            seen.append(key)
-            nodes.append(node)
-            pending.extend(reversed(node.dependencies))
-    by_source = (
-        [field for node in nodes for field in node.path_params],
-        [field for node in nodes for field in node.query_params],
-        [field for node in nodes for field in node.header_params],
-        [field for node in nodes for field in node.cookie_params],
-    )
-    return [field for fields in by_source for field in _get_flat_fields_from_params(fields)]
-
-
-def _get_flat_body_params(dependant: Dependant) -> list[ModelField]:
-    """Return the body fields of a graph in the order in which the nodes are declared, repeated nodes included."""
-    fields: list[ModelField] = []
-    pending = [dependant]
-    while pending:
-        node = pending.pop()
-        fields.extend(node.body_params)
-        pending.extend(reversed(node.dependencies))
-    return fields
 
 
 def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_names: set[str]) -> ParamDetails:
@@ -327,43 +273,6 @@ def add_param_to_fields(*, field: ModelField, dependant: Dependant) -> None:
         is_cookie = source == params.ParamTypes.cookie
         assert is_cookie, f"non-body parameters must be in path, query, header or cookie: {field.name}"
         dependant.cookie_params.append(field)
-
-
-def ensure_multipart_is_installed() -> None:
-    """Check that forms can be parsed.
-
-    Raises: RuntimeError that says what to install, and whether the unrelated package `multipart` is in the way.
-    """
-    message = None if _has_python_multipart() else _multipart_problem()
-    if message is not None:
-        logger.error(message)
-        raise RuntimeError(message)
-
-
-def _has_python_multipart() -> bool:
-    try:
-        from python_multipart import __version__
-    except ImportError:
-        return False
-    # Up to 0.0.12 it was imported as `multipart`.
-    return __version__ > "0.0.12"
-
-
-def _multipart_problem() -> str | None:
-    """Return what is wrong with the package `multipart`, None if it is an old python-multipart."""
-    try:
-        from multipart import __version__
-
-        assert __version__
-    except ImportError:
-        return multipart_not_installed_error
-    try:
-        from multipart.multipart import parse_options_header
-
-        assert parse_options_header
-    except ImportError:
-        return multipart_incorrect_install_error
-    return None
 
 
 def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, path: str) -> Dependant:

@@ -20,7 +20,8 @@ from ferroapi._compat import (
     lenient_issubclass,
 )
 from ferroapi._witness import Part
-from ferroapi.types import UnionType
+from ferroapi.dependencies.models import Dependant, _get_cache_key, _UsesScopesCache
+from ferroapi.types import DependencyCacheKey, UnionType
 
 # A field may be edited in place; what was derived holds only while these are the same objects.
 _sources = attrgetter(
@@ -265,3 +266,40 @@ def _get_form_union_models(annotation: Any) -> list[type[BaseModel]]:
     choices = [choice for choice in get_args(annotation) if choice is not type(None)]
     models = [get_args(choice)[0] if get_origin(choice) is Annotated else choice for choice in choices]
     return models if len(models) > 1 and all(lenient_issubclass(model, BaseModel) for model in models) else []
+
+
+def get_flat_params(dependant: Dependant) -> list[ModelField]:
+    """Return the parameters of a graph (path, query, header, cookie), with those of repeated nodes once.
+
+    Source: FastAPI behaviour, `dependencies.utils.get_flat_params`.
+    """
+    uses_scopes_cache: _UsesScopesCache = {}
+    # Not a set: a callable may be unhashable.
+    seen: list[DependencyCacheKey] = []
+    nodes: list[Dependant] = []
+    pending = [dependant]
+    while pending:
+        node = pending.pop()
+        key = _get_cache_key(dependant=node, uses_scopes_cache=uses_scopes_cache)
+        if key not in seen:
+            seen.append(key)
+            nodes.append(node)
+            pending.extend(reversed(node.dependencies))
+    by_source = (
+        [field for node in nodes for field in node.path_params],
+        [field for node in nodes for field in node.query_params],
+        [field for node in nodes for field in node.header_params],
+        [field for node in nodes for field in node.cookie_params],
+    )
+    return [field for fields in by_source for field in _get_flat_fields_from_params(fields)]
+
+
+def _get_flat_body_params(dependant: Dependant) -> list[ModelField]:
+    """Return the body fields of a graph in the order in which the nodes are declared, repeated nodes included."""
+    fields: list[ModelField] = []
+    pending = [dependant]
+    while pending:
+        node = pending.pop()
+        fields.extend(node.body_params)
+        pending.extend(reversed(node.dependencies))
+    return fields

@@ -1,6 +1,7 @@
 """FastAPI's names for reading, solving and describing dependencies, under the module where packages import them.
 
-Only re-exports: the work is done in `_signature`, `_analyze`, `_field`, `_values`, `_body`, `_body_field`, `_solve`.
+Only re-exports: the work is done in `_signature`, `_analyze`, `_multipart`, `_field`, `_values`, `_body`, `_body_field`
+and `_solve`.
 """
 
 from typing import TYPE_CHECKING
@@ -18,16 +19,11 @@ from ferroapi.background import BackgroundTasks as BackgroundTasks
 from ferroapi.concurrency import asynccontextmanager as asynccontextmanager
 from ferroapi.concurrency import contextmanager_in_threadpool as contextmanager_in_threadpool
 from ferroapi.dependencies._analyze import ParamDetails as ParamDetails
-from ferroapi.dependencies._analyze import _get_flat_body_params as _get_flat_body_params
 from ferroapi.dependencies._analyze import add_non_field_param_to_dependency as add_non_field_param_to_dependency
 from ferroapi.dependencies._analyze import add_param_to_fields as add_param_to_fields
 from ferroapi.dependencies._analyze import analyze_param as analyze_param
-from ferroapi.dependencies._analyze import ensure_multipart_is_installed as ensure_multipart_is_installed
 from ferroapi.dependencies._analyze import get_dependant as get_dependant
-from ferroapi.dependencies._analyze import get_flat_params as get_flat_params
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant as get_parameterless_sub_dependant
-from ferroapi.dependencies._analyze import multipart_incorrect_install_error as multipart_incorrect_install_error
-from ferroapi.dependencies._analyze import multipart_not_installed_error as multipart_not_installed_error
 from ferroapi.dependencies._body import _extract_form_body as _extract_form_body
 from ferroapi.dependencies._body import _extract_form_items as _extract_form_items
 from ferroapi.dependencies._body import _extract_form_model as _extract_form_model
@@ -37,13 +33,18 @@ from ferroapi.dependencies._body import _read_file_bytes as _read_file_bytes
 from ferroapi.dependencies._body import _should_embed_body_fields as _should_embed_body_fields
 from ferroapi.dependencies._body import request_body_to_args as request_body_to_args
 from ferroapi.dependencies._body_field import _get_body_field as _get_body_field
+from ferroapi.dependencies._field import _get_flat_body_params as _get_flat_body_params
 from ferroapi.dependencies._field import _get_flat_fields_from_params as _get_flat_fields_from_params
 from ferroapi.dependencies._field import _get_form_models as _get_form_models
 from ferroapi.dependencies._field import _get_model_type as _get_model_type
 from ferroapi.dependencies._field import _get_param_aliases as _get_param_aliases
 from ferroapi.dependencies._field import _get_param_model as _get_param_model
 from ferroapi.dependencies._field import _is_json_field as _is_json_field
+from ferroapi.dependencies._field import get_flat_params as get_flat_params
 from ferroapi.dependencies._field import get_validation_alias as get_validation_alias
+from ferroapi.dependencies._multipart import ensure_multipart_is_installed as ensure_multipart_is_installed
+from ferroapi.dependencies._multipart import multipart_incorrect_install_error as multipart_incorrect_install_error
+from ferroapi.dependencies._multipart import multipart_not_installed_error as multipart_not_installed_error
 from ferroapi.dependencies._signature import _get_signature as _get_signature
 from ferroapi.dependencies._signature import get_stream_item_type as get_stream_item_type
 from ferroapi.dependencies._signature import get_typed_annotation as get_typed_annotation

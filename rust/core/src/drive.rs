@@ -2,16 +2,18 @@
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
+mod closing;
 mod failing;
 mod leaving;
 mod reading;
+mod sending;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
+use self::closing::Ending;
 pub(crate) use self::leaving::Client;
 use self::reading::Chunks;
 use crate::answer::{Answer, Received, answer, object_answer};
@@ -23,10 +25,9 @@ use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
 use crate::plan::{BodyMode, Plan, Render};
 use crate::response::Ready;
-use crate::send::{Pause, deliver};
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
-use crate::teardown::{self, EnteredKind, GeneratorEnd, Lifetime, Teardown};
+use crate::teardown::Teardown;
 use crate::worker_thread::{self, Called, Limiter};
 
 /// Where a request is: what the awaitable that it waits for was started for.
@@ -60,15 +61,6 @@ enum Stage {
     ClosingFiles,
     /// The exception handlers answer.
     Failing,
-}
-
-/// What is awaited at the end of an async generator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// Its next step, which is to be the last.
-    Step,
-    /// The cancellation of a scope that was entered and is not left yet, if there is one.
-    Checkpoint,
 }
 
 /// One request under way.
@@ -336,162 +328,6 @@ impl Driver {
             }
         }
     }
-
-    fn close_function_scope(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::ClosingFunction;
-        if let Some(closing) = self.close_next(py, Lifetime::Function)? {
-            return Ok(closing);
-        }
-        match self.answer.take() {
-            Some(Answer::Ready(ready)) => {
-                self.stage = Stage::Starting;
-                if self.channels.write(py, &ready)? {
-                    self.stage = Stage::Sending;
-                    return self.run_background(py);
-                }
-                let message = ready.start(py)?;
-                self.ready = Some(ready);
-                self.deliver(py, &message)
-            }
-            Some(Answer::Object(response)) => self.call_response(py, &response),
-            Some(Answer::Build(_)) | None => Err(Error::Resumed.into()),
-        }
-    }
-
-    fn call_response(&mut self, py: Python<'_>, response: &Py<PyAny>) -> PyResult<Next> {
-        self.stage = Stage::Calling;
-        if let Some(solver) = &mut self.solver {
-            // The response object runs the background tasks itself.
-            solver.background = None;
-        }
-        let (scope, receive) = (self.channels.scope(py)?, self.channels.receive(py)?);
-        let recorder = Py::new(py, Recorder::new(self.channels.send(py)?.unbind()))?;
-        self.recorder = Some(recorder.clone_ref(py));
-        let class = response.bind(py).get_type();
-        let is_taken_as_it_is = self.plan.as_ref().is_some_and(|plan| {
-            matches!(
-                plan.get().answer.render,
-                Render::Response { sends_stream: false } | Render::Stream { is_events: true }
-            )
-        });
-        if !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
-            return names::send_stream(py)?
-                .call1((response, scope, receive, recorder))
-                .map(Bound::unbind)
-                .map(Next::Await);
-        }
-        response.call1(py, (scope, receive, recorder)).map(Next::Await)
-    }
-
-    fn send_body(&mut self, py: Python<'_>) -> PyResult<Next> {
-        let Some(ready) = &self.ready else { return Err(Error::Resumed.into()) };
-        self.stage = Stage::Sending;
-        let message = ready.body(py)?;
-        self.deliver(py, &message)
-    }
-
-    fn deliver(&mut self, py: Python<'_>, message: &Bound<'_, PyDict>) -> PyResult<Next> {
-        let pause = match self.stage {
-            _ if self.teardown.scope(py).is_some() => Pause::Always,
-            Stage::Starting => Pause::IfAnyIsCancelled,
-            _ => Pause::IfKnown,
-        };
-        match deliver(&self.channels.send(py)?, message, pause)? {
-            Some(awaitable) => Ok(Next::Await(awaitable)),
-            None => self.advance(py, py.None().into_bound(py)),
-        }
-    }
-
-    fn run_background(&mut self, py: Python<'_>) -> PyResult<Next> {
-        match self.solver.as_mut().and_then(|solver| solver.background.take()) {
-            None => self.finish(py),
-            Some(tasks) => {
-                self.stage = Stage::Background;
-                tasks.call0(py).map(Next::Await)
-            }
-        }
-    }
-
-    fn finish(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.stage = Stage::ClosingRequest;
-        for lifetime in [Lifetime::Request, Lifetime::Connection] {
-            if let Some(closing) = self.close_next(py, lifetime)? {
-                return Ok(closing);
-            }
-        }
-        let Some(files) = self.files.take() else { return Ok(Next::Done(py.None())) };
-        self.stage = Stage::ClosingFiles;
-        Ok(Next::Await(names::close_files(py)?.call1((files,))?.unbind()))
-    }
-
-    /// Run the generator that was entered last from its `yield` to its end; nothing if there is none left.
-    #[inline]
-    fn close_next(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
-        if self.teardown.is_unneeded() { Ok(None) } else { self.close_entered(py, lifetime) }
-    }
-
-    fn close_entered(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
-        while let Some(entered) = self.teardown.pop(lifetime) {
-            let ending = match entered.kind {
-                EnteredKind::Scope => {
-                    let nothing = (py.None(), py.None(), py.None());
-                    entered.object.call_method1(py, intern!(py, "__exit__"), nothing)?;
-                    continue;
-                }
-                EnteredKind::Stack if !teardown::is_used(entered.object.bind(py))? => continue,
-                EnteredKind::Stack => names::close_stack(py)?.call1((entered.object,))?,
-                EnteredKind::Async => {
-                    let scope = self.teardown.scope(py);
-                    let unscoped = names::unscoped(py)?;
-                    if scope.as_ref().is_some_and(|scope| scope.bind(py).get_type().is(unscoped)) {
-                        self.ending = Some(Ending::Step);
-                        entered.object.bind(py).call_method0(intern!(py, "__anext__"))?
-                    } else {
-                        names::close_async(py)?.call1((entered.object, scope))?
-                    }
-                }
-                EnteredKind::Plain => {
-                    let end = Bound::new(py, GeneratorEnd { generator: entered.object })?.into_any();
-                    match worker_thread::call(&end, Limiter::Own, &self.plan(py)?.get().short_teardown)? {
-                        Called::Awaiting(ending) => ending.into_bound(py),
-                        Called::Returned(stopped) if stopped.is_truthy(py)? => continue,
-                        Called::Returned(_) => return Err(not_stopped()),
-                    }
-                }
-            };
-            return Ok(Some(Next::Await(ending.unbind())));
-        }
-        Ok(None)
-    }
-
-    /// A generator has ended (`stopped` is true), or has yielded again.
-    fn closed(&mut self, py: Python<'_>, stopped: &Bound<'_, PyAny>) -> PyResult<Next> {
-        match self.ending.take() {
-            None if !stopped.is_truthy()? => Err(not_stopped()),
-            Some(Ending::Step) => Err(not_stopped()),
-            None | Some(Ending::Checkpoint) => self.close_others(py),
-        }
-    }
-
-    /// An async generator has ended that no cancel scope was around when it was entered.
-    fn ended(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Some(scope) = self.teardown.scope(py) {
-            if !scope.bind(py).call_method0(intern!(py, "is_left"))?.is_truthy()? {
-                self.ending = Some(Ending::Checkpoint);
-                return Ok(Next::Await(names::checkpoint_if_cancelled(py)?.call0()?.unbind()));
-            }
-        }
-        self.close_others(py)
-    }
-
-    fn close_others(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.stage == Stage::ClosingFunction { self.close_function_scope(py) } else { self.finish(py) }
-    }
-}
-
-/// The error of a generator that yielded again, in `contextlib`'s words.
-fn not_stopped() -> PyErr {
-    PyRuntimeError::new_err("generator didn't stop")
 }
 
 impl Run for Driver {

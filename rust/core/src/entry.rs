@@ -29,17 +29,17 @@ pub(crate) struct Entry {
     pub(crate) http: bool,
     #[pyo3(get)]
     pub(crate) websocket: bool,
-    /// What is asked by `matches(scope)`.
+    /// What matches a scope where only Python can: its `matches(scope)` is called.
     #[pyo3(get)]
     pub(crate) route: Py<PyAny>,
-    /// For an entry that is asked: `might(scope, path)` says, without the application's code, that it could answer.
-    might: Option<Py<PyAny>>,
+    /// For an entry that only Python can match: `may_match(scope, path)` tells it apart without the application's code.
+    may_match: Option<Py<PyAny>>,
     /// For a path operation: `compile() -> Plan | None`.
     #[pyo3(get)]
     compile: Option<Py<PyAny>>,
     /// For a path operation: what the scope gets, keys and values side by side.
     scope_items: Vec<(Py<PyString>, Py<PyAny>)>,
-    /// For a path operation: what `scope["fastapi"]` gets; none if nothing on the way makes that dictionary.
+    /// For a path operation: what `scope["fastapi"]` gets; none if no router before it makes that dictionary.
     #[pyo3(get)]
     fastapi_items: Option<Py<PyDict>>,
     /// The largest body, in bytes.
@@ -49,11 +49,11 @@ pub(crate) struct Entry {
     /// The path template that telemetry reports.
     #[pyo3(get)]
     pub(crate) telemetry_path: Option<Py<PyAny>>,
-    /// What answers, and the way to it, for Python.
+    /// What answers, and the included routers that a request passes before it, for Python.
     #[pyo3(get)]
     candidate: Py<PyAny>,
     #[pyo3(get)]
-    way: Py<PyAny>,
+    include_path: Py<PyAny>,
     /// The plan, once the first request has asked for it; `None` inside says that Python answers.
     plan: OnceLock<Option<Py<Plan>>>,
 }
@@ -68,9 +68,9 @@ impl Entry {
     ///
     /// # Errors
     /// Those of comparing the path.
-    pub(crate) fn might_answer(&self, scope: &Bound<'_, PyDict>, path: &str) -> PyResult<bool> {
-        let Some(might) = &self.might else { return Ok(true) };
-        might.bind(scope.py()).call1((scope, path))?.is_truthy()
+    pub(crate) fn may_match(&self, scope: &Bound<'_, PyDict>, path: &str) -> PyResult<bool> {
+        let Some(may_match) = &self.may_match else { return Ok(true) };
+        may_match.bind(scope.py()).call1((scope, path))?.is_truthy()
     }
 
     /// Whether it answers this method, or any.
@@ -137,14 +137,14 @@ impl Selection {
             None => scope.set_item(intern!(py, "path_params"), PyDict::new(py))?,
         }
         if let Some(items) = &entry.fastapi_items {
-            let (notes, items) = (notes(scope)?, items.bind(py));
+            let (kept, items) = (fastapi_scope(scope)?, items.bind(py));
             let form_limits = intern!(py, "form_limits");
-            let Some(own) = items.get_item(form_limits)? else { return notes.update(items.as_mapping()) };
+            let Some(own) = items.get_item(form_limits)? else { return kept.update(items.as_mapping()) };
             // A request gets limits of its own: those around this router, overridden by the entry's.
-            let limits = notes.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
+            let limits = kept.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
             limits.update(own.cast::<PyMapping>()?)?;
-            notes.update(items.as_mapping())?;
-            notes.set_item(form_limits, limits)?;
+            kept.update(items.as_mapping())?;
+            kept.set_item(form_limits, limits)?;
         }
         Ok(())
     }
@@ -162,14 +162,14 @@ impl Selection {
 ///
 /// # Errors
 /// `TypeError`: something else is there.
-pub(crate) fn notes<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn fastapi_scope<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     let key = intern!(scope.py(), "fastapi");
     if let Some(known) = scope.get_item(key)? {
         return Ok(known.cast_into()?);
     }
-    let notes = PyDict::new(scope.py());
-    scope.set_item(key, &notes)?;
-    Ok(notes)
+    let made = PyDict::new(scope.py());
+    scope.set_item(key, &made)?;
+    Ok(made)
 }
 
 /// Whether these methods are any, or this one is among them.
@@ -182,11 +182,11 @@ fn contains(methods: &Bound<'_, PyAny>, method: &Bound<'_, PyString>) -> PyResul
 
 #[pymethods]
 impl Entry {
-    /// An entry for the route that `candidate` is, found by its path, or asked.
+    /// An entry for the route that `candidate` is, found by its path, or matched by Python.
     #[new]
     #[pyo3(signature = (
-        *, path, methods, methods_of, http, websocket, route, might, compile, scope_items, fastapi_items, limit, cancels,
-        telemetry_path, candidate, way
+        *, path, methods, methods_of, http, websocket, route, may_match, compile, scope_items, fastapi_items, limit, cancels,
+        telemetry_path, candidate, include_path
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     fn new(
@@ -196,7 +196,7 @@ impl Entry {
         http: bool,
         websocket: bool,
         route: Py<PyAny>,
-        might: Option<Py<PyAny>>,
+        may_match: Option<Py<PyAny>>,
         compile: Option<Py<PyAny>>,
         scope_items: &Bound<'_, PyDict>,
         fastapi_items: Option<Py<PyDict>>,
@@ -204,7 +204,7 @@ impl Entry {
         cancels: bool,
         telemetry_path: Option<Py<PyAny>>,
         candidate: Py<PyAny>,
-        way: Py<PyAny>,
+        include_path: Py<PyAny>,
     ) -> PyResult<Self> {
         let items = scope_items.iter().map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())));
         Ok(Self {
@@ -215,7 +215,7 @@ impl Entry {
             http,
             websocket,
             route,
-            might,
+            may_match,
             compile,
             scope_items: items.collect::<PyResult<_>>()?,
             fastapi_items,
@@ -223,16 +223,16 @@ impl Entry {
             cancels,
             telemetry_path,
             candidate,
-            way,
+            include_path,
             plan: OnceLock::new(),
         })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Self { methods_of, might, compile, telemetry_path, .. } = self;
-        [methods_of, might, compile, telemetry_path].into_iter().try_for_each(|object| visit.call(object))?;
-        let Self { methods, route, candidate, way, .. } = self;
-        [methods, route, candidate, way].into_iter().try_for_each(|object| visit.call(object))?;
+        let Self { methods_of, may_match, compile, telemetry_path, .. } = self;
+        [methods_of, may_match, compile, telemetry_path].into_iter().try_for_each(|object| visit.call(object))?;
+        let Self { methods, route, candidate, include_path, .. } = self;
+        [methods, route, candidate, include_path].into_iter().try_for_each(|object| visit.call(object))?;
         self.scope_items.iter().try_for_each(|(_, value)| visit.call(value))?;
         visit.call(&self.fastapi_items)?;
         match self.plan.get() {
@@ -242,7 +242,7 @@ impl Entry {
     }
 }
 
-/// Which entries answer a method, asked while the paths are compared, and what went wrong with that.
+/// Which entries answer a method, looked up while the paths are compared, and the error of a look-up that failed.
 pub(crate) struct Allowed<'a, 'py> {
     method: Option<&'a Bound<'py, PyString>>,
     failed: Cell<Option<PyErr>>,

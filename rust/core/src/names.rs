@@ -155,23 +155,23 @@ imported!(
 );
 imported!(
     /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
-    answer_failure, "ferroapi._engine.rare", "answer_failure"
+    answer_failure, "ferroapi._engine.failure", "answer_failure"
 );
 imported!(
     /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
-    open_stacks, "ferroapi._engine.rare", "open_stacks"
+    open_stacks, "ferroapi._engine.teardown", "open_stacks"
 );
 imported!(
     /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
-    close_stack, "ferroapi._engine.rare", "close_stack"
+    close_stack, "ferroapi._engine.teardown", "close_stack"
 );
 imported!(
     /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
-    enter_scope, "ferroapi._engine.rare", "enter_scope"
+    enter_scope, "ferroapi._engine.teardown", "enter_scope"
 );
 imported_type!(
     /// What `enter_scope` returns where no scope is needed.
-    unscoped, "ferroapi._engine.rare", "Unscoped"
+    unscoped, "ferroapi._engine.teardown", "Unscoped"
 );
 imported!(
     /// `() -> awaitable`.
@@ -179,7 +179,7 @@ imported!(
 );
 imported!(
     /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
-    close_async, "ferroapi._engine.rare", "close_async"
+    close_async, "ferroapi._engine.teardown", "close_async"
 );
 imported!(form_data, "starlette.datastructures", "FormData");
 imported!(headers, "starlette.datastructures", "Headers");

@@ -1,7 +1,10 @@
 //! The route list of one router as a table: which route answers a scope, and the driver that runs it.
 //!
 //! Mounts, plain routes and WebSocket routes are found here and answered by Python; hosts, custom convertors and
-//! overridden `matches` are asked in their turn.
+//! overridden `matches` are matched by Python in their turn.
+
+mod listing;
+mod matching;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,48 +13,18 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
-use wire::{Captures, Convertor, Find, Routes};
+use wire::Find;
 
+use self::listing::Listings;
 use crate::awaitable::Awaitable;
 use crate::connection::{self, Channels};
 use crate::drive::{Client, Driver};
-use crate::entry::{Allowed, Entry, Selection, notes};
+use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
 use crate::plan::{BodyMode, Plan};
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
 use crate::{body, ffi, names, observer};
-
-/// The entries for one scope type.
-#[derive(Default)]
-struct Listing {
-    /// By template; the value is the entry's index.
-    routes: Routes<usize>,
-    /// The entries that only Python can match, in order.
-    asked: Vec<usize>,
-}
-
-/// Where the entries are found.
-#[derive(Default)]
-struct Listings {
-    http: Listing,
-    websocket: Listing,
-}
-
-impl Listings {
-    fn of(entries: &[Py<Entry>]) -> Self {
-        let mut listings = Self::default();
-        for (index, entry) in entries.iter().map(Py::get).enumerate() {
-            if entry.http {
-                listings.http.add(index, entry);
-            }
-            if entry.websocket {
-                listings.websocket.add(index, entry);
-            }
-        }
-        listings
-    }
-}
 
 /// A router's routes, compiled.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -74,135 +47,7 @@ pub(crate) struct RouteTable {
     is_expired: AtomicBool,
 }
 
-/// What was found: an entry, and what it answered if it was asked.
-struct Selected<'py> {
-    entry: usize,
-    is_full: bool,
-    answer: Option<Bound<'py, PyAny>>,
-}
-
-impl Listing {
-    /// Add the path parameters of a match by a template to those of the mounts around it; tell whether all are values.
-    fn path_params<'py>(
-        &self,
-        py: Python<'py>,
-        (found, captures): (usize, &Captures<'_>),
-        params: &mut Option<Bound<'py, PyDict>>,
-    ) -> PyResult<bool> {
-        if let Some(template) = self.routes.template(found) {
-            for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
-                match convert(py, convertor, text)? {
-                    Some(value) => params.get_or_insert_with(|| PyDict::new(py)).set_item(name, value)?,
-                    None => return Ok(false),
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    fn add(&mut self, index: usize, entry: &Entry) {
-        match &entry.template {
-            Some(template) => {
-                self.routes.insert(template.clone(), index);
-            }
-            None => self.asked.push(index),
-        }
-    }
-}
-
 impl RouteTable {
-    fn listing(&self, kind: &Bound<'_, PyString>) -> Option<&Listing> {
-        if kind == "http" {
-            Some(&self.listings.http)
-        } else if kind == "websocket" {
-            Some(&self.listings.websocket)
-        } else {
-            None
-        }
-    }
-
-    /// The entry that answers path and method, else the first one that answers the path, among those with a template.
-    #[inline]
-    fn look_up<'p>(
-        &self,
-        listing: &'p Listing,
-        path: &'p str,
-        method: Option<&Bound<'_, PyString>>,
-    ) -> PyResult<Find<'p, 'p, usize>> {
-        let allowed = Allowed::new(method);
-        let is_allowed = |index: &usize| self.entry(*index).is_some_and(|entry| allowed.is_answered_by(entry));
-        let found = listing.routes.find(path, is_allowed);
-        allowed.checked(found)
-    }
-
-    fn entry(&self, index: usize) -> Option<&Entry> {
-        self.entries.get(index).map(Py::get)
-    }
-
-    /// The entry that answers, full match first; entries that only Python can match are asked in their turn.
-    fn find<'py>(
-        &self,
-        scope: &Bound<'py, PyDict>,
-        listing: &Listing,
-        path: &str,
-        method: Option<&Bound<'py, PyString>>,
-    ) -> PyResult<Option<Selected<'py>>> {
-        let mut best = match self.look_up(listing, path, method)? {
-            Find::Full(found) => Some(Selected { entry: *found.value, is_full: true, answer: None }),
-            Find::Partial(found) => Some(Selected { entry: *found.value, is_full: false, answer: None }),
-            Find::None => None,
-        };
-        for &entry in &listing.asked {
-            let before = best.as_ref().is_none_or(|best| entry < best.entry);
-            if !before && best.as_ref().is_some_and(|best| best.is_full) {
-                break;
-            }
-            let (asked, answer) = self.ask(scope, entry)?;
-            let answer = Some(answer);
-            match asked {
-                Asked::Full => return Ok(Some(Selected { entry, is_full: true, answer })),
-                Asked::Partial if before => {
-                    best = best.filter(|best| best.is_full).or(Some(Selected { entry, is_full: false, answer }));
-                }
-                _ => {}
-            }
-        }
-        Ok(best)
-    }
-
-    /// Ask a route that only Python can match.
-    fn ask<'py>(&self, scope: &Bound<'py, PyDict>, index: usize) -> PyResult<(Asked, Bound<'py, PyAny>)> {
-        let py = scope.py();
-        let Some(entry) = self.entry(index) else { return Ok((Asked::No, py.None().into_bound(py))) };
-        let answer = entry.route.bind(py).call_method1(intern!(py, "matches"), (scope,))?;
-        let asked = match answer.get_item(0)?.getattr(intern!(py, "value"))?.extract::<u8>()? {
-            2 => Asked::Full,
-            1 => Asked::Partial,
-            _ => Asked::No,
-        };
-        Ok((asked, answer))
-    }
-
-    /// Whether an entry that only Python can match might answer before the entry `limit`.
-    ///
-    /// The driver leaves such a request to Python, so that the application's code is asked there, and asked once.
-    fn might_be_asked(
-        &self,
-        listing: &Listing,
-        scope: Option<&Bound<'_, PyDict>>,
-        limit: Option<usize>,
-        path: &str,
-    ) -> PyResult<bool> {
-        for index in listing.asked.iter().take_while(|index| limit.is_none_or(|limit| **index < limit)) {
-            // What is asked looks at a scope.
-            let Some(scope) = scope else { return Ok(true) };
-            if self.entry(*index).map_or(Ok(false), |entry| entry.might_answer(scope, path))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// The driver that refuses a path which no route answers, unless a redirect or something of the router's own might.
     fn refuse(
         &self,
@@ -220,7 +65,7 @@ impl RouteTable {
                 None => format!("{path}/"),
             };
             let http = &self.listings.http;
-            if !http.asked.is_empty() || !matches!(self.look_up(http, &twin, Some(method))?, Find::None) {
+            if !http.matched_by_python.is_empty() || !matches!(self.look_up(http, &twin, Some(method))?, Find::None) {
                 return Ok(None);
             }
         }
@@ -231,7 +76,7 @@ impl RouteTable {
         scope.set_item(intern!(py, "app"), application)?;
         ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
         if self.includes {
-            notes(scope)?;
+            fastapi_scope(scope)?;
         }
         let refusal = PyErr::from_value(names::not_found(py)?.call0()?);
         Ok(Some(Driver::refusing(channels.clone_ref(py), application.clone_ref(py), refusal)))
@@ -272,20 +117,20 @@ impl RouteTable {
                 (found, index)
             }
             Find::None
-                if witness::replaced(py)? & passed == 0 && !self.might_be_asked(listing, scope, None, path)? =>
+                if witness::replaced(py)? & passed == 0 && !self.may_python_match(listing, scope, None, path)? =>
             {
                 let refusing = self.refuse(py, path, method, (channels, application))?;
                 return Ok(refusing.map_or(Answering::Python, Answering::Refused));
             }
             Find::None | Find::Partial(_) => return Ok(Answering::Python),
         };
-        if self.might_be_asked(listing, scope, Some(index), path)? {
+        if self.may_python_match(listing, scope, Some(index), path)? {
             return Ok(Answering::Python);
         }
         let Some(entry) = self.entries.get(index) else { return Ok(Answering::Python) };
         let Some(plan) = entry.get().plan(py)? else { return Ok(Answering::Python) };
         if !plan.get().is_true_to_its_source(py)? {
-            return Ok(Answering::Changed(index));
+            return Ok(Answering::Outdated(index));
         }
         if !plan.get().holds(py, passed)? {
             return Ok(Answering::Python);
@@ -304,11 +149,11 @@ impl RouteTable {
         py: Python<'_>,
         channels: Channels,
         (application, may_be_observed): (Option<&Py<PyAny>>, bool),
-    ) -> PyResult<Result<Option<Box<Driver>>, Changed>> {
+    ) -> PyResult<Result<Option<Box<Driver>>, OutdatedEntry>> {
         let (entry, plan, path_params) = match self.selected_operation(py, &channels, application)? {
             Answering::Operation { entry, plan, path_params } => (entry, plan, path_params),
             Answering::Refused(driver) => return Ok(Ok(Some(driver))),
-            Answering::Changed(index) => return Ok(Err(Changed { index, channels })),
+            Answering::Outdated(index) => return Ok(Err(OutdatedEntry { index, channels })),
             Answering::Python => return Ok(Ok(None)),
         };
         let channels = match entry.get().limit {
@@ -386,37 +231,15 @@ enum Answering<'a, 'py> {
     /// No route does, which is said by this driver.
     Refused(Box<Driver>),
     /// The entry at this index has to be compiled again, before anybody can answer.
-    Changed(usize),
+    Outdated(usize),
     /// Python must.
     Python,
 }
 
-/// The same for whoever drives: the request is given back.
-struct Changed {
+/// An entry that has to be compiled again, and the request that waits for it.
+struct OutdatedEntry {
     index: usize,
     channels: Channels,
-}
-
-enum Asked {
-    Full,
-    Partial,
-    No,
-}
-
-/// The value of a captured text; none if it is too long to be that number.
-fn convert<'py>(py: Python<'py>, convertor: Convertor, text: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    Ok(Some(match convertor {
-        Convertor::Str | Convertor::Path => PyString::new(py, text).into_any(),
-        Convertor::Int => match text.parse::<i64>() {
-            Ok(number) => number.into_pyobject(py)?.into_any(),
-            Err(_) => match py.get_type::<pyo3::types::PyInt>().call1((text,)) {
-                Ok(number) => number,
-                Err(_) => return Ok(None),
-            },
-        },
-        Convertor::Float => py.get_type::<pyo3::types::PyFloat>().call1((text,))?,
-        Convertor::Uuid => names::uuid(py)?.call1((text,))?,
-    }))
 }
 
 #[pymethods]
@@ -499,7 +322,7 @@ impl RouteTable {
         guarded(|| self.websocket_plan(py, scope, application))
     }
 
-    /// The index of the entry that answers `scope`, full match first, with what it answered if it was asked, or `None`.
+    /// The index of the entry that answers `scope`, full match first, with what its `matches` returned if Python matched it; `None` if none does.
     fn select<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
         guarded(|| self.selected(scope))
     }
@@ -518,7 +341,7 @@ impl RouteTable {
     ) -> PyResult<Option<Box<Driver>>> {
         match self.drive_current(py, channels, outermost)? {
             Ok(driver) => Ok(driver),
-            Err(Changed { index, channels }) => {
+            Err(OutdatedEntry { index, channels }) => {
                 let renewed = self.renewed(py, index)?;
                 // What changes each time that it is looked at is looked at by Python.
                 Ok(renewed.get().drive_current(py, channels, outermost)?.unwrap_or(None))
@@ -543,7 +366,7 @@ impl RouteTable {
         };
         let listing = &self.listings.websocket;
         let Find::Full(found) = self.look_up(listing, path, None)? else { return Ok(None) };
-        if self.might_be_asked(listing, Some(scope), Some(*found.value), path)? {
+        if self.may_python_match(listing, Some(scope), Some(*found.value), path)? {
             return Ok(None);
         }
         let renewed;
@@ -574,12 +397,12 @@ impl RouteTable {
 
     fn selected<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
         let view = Scope(scope);
-        let Some(listing) = self.listing(&view.kind()?) else { return Ok(None) };
+        let Some(listing) = self.listings.for_type(&view.kind()?) else { return Ok(None) };
         let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
         let path = match &root_path {
             None => path.to_str()?,
             Some(root_path) => route_path(path.to_str()?, root_path.to_str()?),
         };
-        Ok(self.find(scope, listing, path, method.as_ref())?.map(|selected| (selected.entry, selected.answer)))
+        Ok(self.find(scope, listing, path, method.as_ref())?.map(|selected| (selected.entry, selected.matched)))
     }
 }

@@ -3,6 +3,8 @@
 //! Source: `jsonable_encoder` of FastAPI, then `JSONResponse.render` of Starlette.
 mod container;
 mod fallback;
+mod items;
+mod keyed;
 mod keys;
 pub(crate) mod model;
 mod scalar;
@@ -16,8 +18,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use container::{DictFrame, Frame, KeyedFrame};
+use container::{DictFrame, Frame};
 use fallback::Replacement;
+use keyed::KeyedFrame;
 use sink::Sink;
 
 /// Levels of nesting that are accepted whatever Python's recursion limit; Python's own default is the same.

@@ -3,6 +3,8 @@
 //! The base of `ferroapi._middleware.call_next.Exchange`; nothing waits here, the caller awaits what it is given.
 //! Source: Starlette behaviour, the memory stream of `middleware.base.BaseHTTPMiddleware`.
 
+mod cancelling;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +14,6 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::names as wing_names;
 use super::stepped_task::{self, SteppedTask};
-use crate::awaitable::is_cancelling;
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
@@ -306,59 +307,6 @@ impl ResponseMessages {
 }
 
 impl ResponseMessages {
-    /// Whether the middleware function, or one around it, is about to be cancelled, or was.
-    fn is_disturbed(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.disturbed.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
-        let is_disturbed = self.is_host_cancelling(py)?
-            || match self.surrounding(py) {
-                Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed(py)?,
-                None => false,
-            };
-        self.disturbed.fetch_or(is_disturbed, Ordering::Relaxed);
-        Ok(is_disturbed)
-    }
-
-    /// The messages of the middleware function around this one.
-    fn surrounding(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.outer.as_ref().and_then(|outer| outer.get().caller(py))
-    }
-
-    /// Whether the middleware function is about to be cancelled.
-    fn is_host_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_known = self.outer.as_ref().is_some_and(|outer| outer.get().is_to_be_cancelled());
-        Ok(is_known || is_cancelling(self.host.bind(py))?)
-    }
-
-    /// Whether a call of what is downstream is about to be cancelled.
-    fn is_run_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut is_cancelled = self.is_run_to_be_cancelled();
-        let mut index = 0;
-        while let (false, Some(task)) =
-            (is_cancelled, self.state.with(|state| state.calls.get(index).map(|call| call.get().task(py))))
-        {
-            is_cancelled = task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))?;
-            index += 1;
-        }
-        self.disturbed.fetch_or(is_cancelled, Ordering::Relaxed);
-        Ok(is_cancelled)
-    }
-
-    /// Whether it is known that a cancellation of a call is on its way.
-    fn is_run_to_be_cancelled(&self) -> bool {
-        self.state.with(|state| state.calls.iter().any(|call| call.get().is_to_be_cancelled()))
-    }
-
-    /// Whether a message waits for its turn.
-    fn is_late(&self, py: Python<'_>, pause: Pause) -> PyResult<bool> {
-        Ok(match pause {
-            Pause::Always => true,
-            Pause::IfAnyIsCancelled => self.is_escaping() || self.is_disturbed(py)? || self.is_run_cancelling(py)?,
-            Pause::IfKnown => self.disturbed.load(Ordering::Relaxed) || self.is_run_to_be_cancelled(),
-        })
-    }
-
     fn future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.event_loop.call_method0(py, intern!(py, "create_future"))
     }

@@ -1,0 +1,78 @@
+"""Native requests that failed with an exception which no default handler answers."""
+
+from functools import partial
+from typing import Any
+
+from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ferroapi._body_limit import unlimited
+from ferroapi._engine.session import checked_send
+from ferroapi._engine.teardown import Teardown, unwind
+from ferroapi._tracebacks import without_own_frames
+
+FAILURE_KEY = "ferroapi.failure"
+"""The scope key under which a failed native request is handed to the application's own middleware stack."""
+
+_REPLAYED_START: Message = {"type": "http.response.start"}
+"""Tells the middleware that a response had started; the server, which has the real one, never sees it."""
+
+Failure = tuple[Exception, bool, bool, Teardown, Teardown]
+"""The arguments of `unwind`."""
+
+
+def _failing(failure: Failure) -> ASGIApp:
+    """Return an application that fails as the native request did, after the start of the response if it had started."""
+    _, started, *_ = failure
+
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        if started:
+            await send(_REPLAYED_START)
+        await unwind(*failure)
+
+    return fail
+
+
+async def answer_failure(
+    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, application: Any
+) -> None:
+    """Let the exception handlers answer for a native request that failed.
+
+    With `application` the request had come past the application's own middleware: it enters that now, which meets the
+    exception where it would have met it, and closes `connection_teardown`, which it would have opened. Otherwise the
+    middleware is around this call already.
+
+    Raises:
+        Exception: what no handler took.
+    """
+    scope, receive, send = channels
+
+    async def send_once(message: Message) -> None:
+        if message is not _REPLAYED_START:
+            await send(message)
+
+    failing = _failing(failure)
+    try:
+        if application is None:
+            await answer_as(failing, scope, receive, send_once)
+        else:
+            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
+            with unlimited(scope):
+                await application._downstream(scope, receive, send_once)
+    except Exception as error:
+        error.__traceback__ = without_own_frames(error.__traceback__)
+        raise
+
+
+async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
+    for entered, _ in teardown:
+        scope["fastapi_middleware_astack"].push_async_exit(entered)
+    await answer_as(failing, scope, receive, send)
+
+
+async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run an application under the exception handlers that the scope names."""
+    # A start that is refused here has passed no middleware, which would take the response for started.
+    await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, checked_send(send))

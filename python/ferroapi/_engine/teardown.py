@@ -1,0 +1,152 @@
+"""The ends of generators and exit stacks that the driver leaves to Python, without an exception and with one.
+
+The names that the driver asks for are in `rust/core/src/names.rs`.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, Literal
+
+from anyio import CancelScope, CapacityLimiter
+from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.to_thread import run_sync
+from starlette.types import Scope
+
+from ferroapi._engine import stand_ins
+from ferroapi._engine.session import RESPONSE_NOT_AWAITED
+from ferroapi.exceptions import FastAPIError
+
+
+def open_stacks(scope: Scope, is_outermost: bool) -> tuple[AsyncExitStack, AsyncExitStack, AsyncExitStack | None]:
+    """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
+
+    These are the exit stacks, of which those of request and function scope are returned, and the exception handlers.
+    Code that calls the router again with this scope depends on them. Where the driver has gone past the application's
+    middleware, `is_outermost`, the stack that this would have opened is returned, too.
+    """
+    request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
+    function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
+    if not is_outermost:
+        return request_stack, function_stack, None
+    scope["starlette.exception_handlers"] = scope["app"]._handlers
+    outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
+    return request_stack, function_stack, outermost
+
+
+async def close_stack(stack: AsyncExitStack) -> bool:
+    """Leave what user code entered in an exit stack."""
+    await stack.__aexit__(None, None, None)
+    return True
+
+
+class Unscoped:
+    """Stands in the place of a cancel scope that could not do anything: no scope is around the task that it is for.
+
+    What is entered inside must have been left by its end, as with AnyIO's scope.
+    """
+
+    __slots__ = ("_task", "shield")
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task = task
+        self.shield = False
+
+    def is_left(self) -> bool:
+        """Tell whether the task has left all that it has entered inside."""
+        return stand_ins.is_unscoped(self._task)
+
+    def __exit__(self, *exception: Any) -> None:
+        if asyncio.current_task() is not self._task:
+            raise RuntimeError("Attempted to exit cancel scope in a different task than it was entered in")
+        if not self.is_left():
+            raise RuntimeError("Attempted to exit a cancel scope that isn't the current tasks's current cancel scope")
+
+
+def enter_scope() -> CancelScope | Unscoped:
+    """Return an entered cancel scope; its shield is raised while an async generator ends."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # another event loop than asyncio's
+        task = None
+    return Unscoped(task) if task is not None and stand_ins.is_unscoped(task) else CancelScope().__enter__()
+
+
+async def close_async(generator: Any, scope: CancelScope | Unscoped) -> bool:
+    """Run an async generator to its end, out of reach of cancellation, and tell whether it stopped there.
+
+    Source: FastAPI behaviour, `concurrency._asynccontextmanager_with_shielded_exit`.
+    """
+    scope.shield = True
+    try:
+        await generator.__anext__()
+    except StopAsyncIteration:
+        pass
+    else:
+        return False
+    finally:
+        scope.shield = False
+    await checkpoint_if_cancelled()
+    return True
+
+
+Teardown = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
+"""Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
+
+
+async def unwind(
+    error: BaseException, started: bool, sent: bool, function_teardown: Teardown, request_teardown: Teardown
+) -> None:
+    """Raise an exception inside the generators that are still entered, as their exit stacks would.
+
+    Raises:
+        BaseException: what comes out of the generators, `error` itself unless they do something with it.
+        FastAPIError: they swallowed it, so that there is no response.
+    """
+    scope = next((entered for entered, kind in request_teardown if kind == "scope"), None)
+    async with AsyncExitStack() as request_stack:
+        _push(request_stack, request_teardown, scope)
+        async with AsyncExitStack() as function_stack:
+            _push(function_stack, function_teardown, scope)
+            raise error
+        raise UnboundLocalError(_NO_RESPONSE)
+    if not sent:
+        raise FastAPIError(RESPONSE_NOT_AWAITED)
+
+
+_NO_RESPONSE = "cannot access local variable 'response' where it is not associated with a value"
+"""What FastAPI raises when a dependency of function scope swallows the exception of an endpoint."""
+
+
+def _push(stack: AsyncExitStack, teardown: Teardown, scope: CancelScope | Unscoped | None) -> None:
+    for entered, kind in teardown:
+        if kind == "scope":
+            stack.push(entered.__exit__)
+        elif kind == "stack":
+            stack.push_async_exit(entered.__aexit__)
+        elif kind == "async":
+            assert scope is not None, "async generators are entered in a cancel scope"
+            stack.push_async_exit(partial(_exit_async, entered, scope))
+        else:
+            stack.push_async_exit(partial(_exit_sync, entered))
+
+
+async def _exit_async(generator: Any, scope: CancelScope | Unscoped, *exception: Any) -> bool | None:
+    # A context manager made around a generator that is entered already: its exit is contextlib's.
+    manager = asynccontextmanager(lambda: generator)()
+    scope.shield = True
+    try:
+        is_swallowed = await manager.__aexit__(*exception)
+    finally:
+        scope.shield = False
+    if is_swallowed or exception[1] is None:
+        await checkpoint_if_cancelled()
+    return is_swallowed
+
+
+async def _exit_sync(generator: Any, *exception: Any) -> bool:
+    manager = contextmanager(lambda: generator)()
+    is_swallowed = False
+    with CancelScope(shield=True):
+        is_swallowed = bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+    return is_swallowed

@@ -1,0 +1,135 @@
+//! The entries of an object that is written, one at a time, and what their keys are.
+
+use std::num::NonZeroU64;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
+
+use super::sink::HIDDEN;
+use crate::ffi;
+
+/// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
+pub(super) struct Items<'py> {
+    pub(super) dict: Bound<'py, PyDict>,
+    pub(super) position: isize,
+    size: usize,
+    /// How many entries are to come.
+    pub(super) left: usize,
+    version: Option<NonZeroU64>,
+}
+
+impl<'py> Items<'py> {
+    pub(super) fn new(dict: Bound<'py, PyDict>) -> Self {
+        Items { position: 0, size: dict.len(), left: dict.len(), version: ffi::dict_version(&dict), dict }
+    }
+
+    pub(super) fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        self.check_size()?;
+        let item = ffi::entries::next_entry(&self.dict, &mut self.position);
+        if item.is_some() {
+            let Some(left) = self.left.checked_sub(1) else {
+                return Err(changed("dictionary keys changed during iteration"));
+            };
+            self.left = left;
+        }
+        Ok(item)
+    }
+
+    /// Whether there is no entry more, for which the dict must be as it was.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.left == 0 && self.version.is_some() && self.version == ffi::dict_version(&self.dict)
+    }
+
+    #[inline]
+    pub(super) fn check_size(&self) -> PyResult<()> {
+        if self.dict.len() == self.size { Ok(()) } else { Err(changed("dictionary changed size during iteration")) }
+    }
+}
+
+#[cold]
+fn changed(message: &'static str) -> PyErr {
+    PyRuntimeError::new_err(message)
+}
+
+/// Where the entries of an object come from.
+pub(super) enum Source<'py> {
+    Items(Items<'py>),
+    /// The items of a subclass of `dict`, and the keys it admits to.
+    Pairs(Bound<'py, PyIterator>, Bound<'py, PySet>),
+}
+
+impl<'py> Source<'py> {
+    pub(super) fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        match self {
+            Source::Items(items) => items.next(),
+            Source::Pairs(pairs, keys) => {
+                for pair in pairs.by_ref() {
+                    let (key, value) = unpack(&pair?)?;
+                    if keys.contains(&key)? {
+                        return Ok(Some((key, value)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What `key, value = pair` does.
+fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let mut parts = pair.try_iter().map_err(|error| no_iterable(pair).unwrap_or(error))?;
+    let mut count = 0;
+    let mut next = || -> PyResult<Bound<'py, PyAny>> {
+        let part = parts
+            .next()
+            .transpose()?
+            .ok_or_else(|| PyValueError::new_err(format!("not enough values to unpack (expected 2, got {count})")))?;
+        count += 1;
+        Ok(part)
+    };
+    let unpacked = (next()?, next()?);
+    if parts.next().transpose()?.is_some() {
+        return Err(too_many(pair));
+    }
+    Ok(unpacked)
+}
+
+/// Python 3.14 also says how many there are, where it knows that without asking for them.
+#[cold]
+fn too_many(pair: &Bound<'_, PyAny>) -> PyErr {
+    let is_counted = pair.is_exact_instance_of::<PyTuple>()
+        || pair.is_exact_instance_of::<PyList>()
+        || pair.is_exact_instance_of::<PyDict>();
+    let got = if is_counted && pair.py().version_info() >= (3, 14) { pair.len().ok() } else { None };
+    let got = got.map(|count| format!(", got {count}")).unwrap_or_default();
+    PyValueError::new_err(format!("too many values to unpack (expected 2{got})"))
+}
+
+/// Unpacking has its own words for what cannot be iterated at all.
+#[cold]
+fn no_iterable(pair: &Bound<'_, PyAny>) -> Option<PyErr> {
+    let class = pair.get_type();
+    let iterable = class.hasattr("__iter__").ok()? || class.hasattr("__getitem__").ok()?;
+    let name = class.name().ok()?;
+    (!iterable).then(|| PyTypeError::new_err(format!("cannot unpack non-iterable {name} object")))
+}
+
+/// Whether a key is exactly of a type that encodes to itself and hides nothing.
+pub(super) fn is_plain(key: &Bound<'_, PyAny>) -> bool {
+    key.is_exact_instance_of::<PyString>()
+        || key.is_exact_instance_of::<PyInt>()
+        || key.is_exact_instance_of::<PyFloat>()
+        || key.is_exact_instance_of::<PyBool>()
+        || key.is_none()
+}
+
+/// Whether FastAPI leaves out a key.
+pub(super) fn is_hidden(key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if !key.is_instance_of::<PyString>() {
+        return Ok(false);
+    }
+    key.call_method1(intern!(key.py(), "startswith"), (HIDDEN,))?.is_truthy()
+}
