@@ -26,6 +26,7 @@ from typing_extensions import deprecated as deprecated_function
 from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._beyond.router_layers import layers_of
+from ferroapi._beyond.upload_stream import streamed_of
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._engine.body import BodyRecipe, read_body
@@ -141,7 +142,8 @@ def get_request_handler(
     """
     assert dependant.call is not None, "dependant.call must be a function"
     is_coroutine = _is_coroutine_callable(dependant.call)
-    body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits)
+    streamed = streamed_of(dependant) if body_field and isinstance(body_field.field_info, params.Form) else None
+    body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits, streamed)
     recipe = ResponseRecipe(
         status_code=status_code,
         declared_class=response_class,

@@ -46,7 +46,7 @@ PYTHON = {
     "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
     f"openapi.* middleware.* _operations _option_defaults _options _signature _imported _body_limit exception_handlers "
     f"params telemetry._* requests responses {SMALL}",
-    "routing": "_beyond.router_layers _beyond.declared_errors "
+    "routing": "_beyond.upload_stream _beyond.router_layers _beyond.declared_errors "
     "_witness _routing.* _engine.* dependencies.* _operations _option_defaults _options "
     "_signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
@@ -72,7 +72,7 @@ PYTHON = {
     "_threads.anyio_pool": "_core",
     "_models": "_models.* _engine.stand_ins",
     "_models.*": f"_core _models.* _engine.known_values {FIELDS}",
-    "_engine.*": "_beyond.declared_errors _beyond _beyond.problem_details "
+    "_engine.*": "_beyond.upload_stream _beyond.declared_errors _beyond _beyond.problem_details "
     f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
@@ -120,6 +120,9 @@ PYTHON = {
     "_beyond.documentation_pages": "encoders exceptions openapi.docs",
     "_beyond.problem_details": "_beyond.declared_errors _shown_errors _core encoders exceptions utils",
     "errors": "_beyond.declared_errors",
+    "_beyond.upload_stream": "_engine.whole_form _compat datastructures dependencies._field "
+    "dependencies.models exceptions",
+    "uploads": "_beyond.upload_stream",
     "*": "",
 }
 

@@ -4,15 +4,18 @@ Runs before dependencies are solved. Nothing is validated here.
 """
 
 import json
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.requests import Request
 
 from ferroapi import _core, params
+from ferroapi._beyond.upload_stream import StreamedField, UploadInterrupted, read_arriving_form
 from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
 from ferroapi._engine.context import DescribeEndpoint, request_validation_error
@@ -30,6 +33,8 @@ class BodyRecipe:
     strict_content_type: bool
     """Whether a body without a content type stays bytes; else it is read as JSON."""
     form_limits: _FormLimits | None
+    streamed: StreamedField | None = None
+    """The file of the form that is read as it arrives, if there is one."""
 
     @property
     def is_form(self) -> bool:
@@ -37,9 +42,20 @@ class BodyRecipe:
         return self.field is not None and isinstance(self.field.field_info, params.Form)
 
 
-async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
+def read_limited_form(request: Request, recipe: BodyRecipe) -> Coroutine[Any, Any, FormData]:
+    """Return a form, under the limits of its route and of the routers that the request has passed.
+
+    Raises:
+        HTTPException, UploadInterrupted: as `read_form` and `read_arriving_form`, by the awaitable.
+    """
     limits = _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), recipe.form_limits)
-    form = await read_form(request, limits)
+    if recipe.streamed is not None:
+        return read_arriving_form(request, limits, recipe.streamed)
+    return read_form(request, limits)
+
+
+async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
+    form = await read_limited_form(request, recipe)
     file_stack.push_async_callback(form.close)
     return form
 
@@ -99,7 +115,7 @@ def body_error(error: Exception, describe_endpoint: DescribeEndpoint, request: R
     """Return what takes the place of an exception raised while the body was read: 422 for bad JSON, else 400 or 413."""
     if isinstance(error, json.JSONDecodeError):
         return json_invalid_error(error, describe_endpoint, request)
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException | UploadInterrupted):
         return error
     if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):
         return limit_error

@@ -156,7 +156,8 @@ class PathOperation(_Planned):
 
     def _reading(self) -> Reading:
         if self.body.is_form:
-            return Reading.LIMITED_FORM if self.body.form_limits else Reading.FORM
+            is_pythons = self.body.form_limits or self.body.streamed
+            return Reading.LIMITED_FORM if is_pythons else Reading.FORM
         if not self.body.field:
             return Reading.UNREAD
         return Reading.JSON if self.body.strict_content_type else Reading.LENIENT_JSON

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
 from ferroapi import _core
+from ferroapi._engine.body import read_limited_form
 from ferroapi._engine.whole_form import read_form
-from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi._witness import Part
 
 FormPart = tuple[str, str | tuple[str, bytes, list[tuple[bytes, bytes]]]]
@@ -70,14 +70,8 @@ async def read_by_starlette(
 
 
 def read_limited(request: Request, operation: Any) -> Awaitable[FormData]:
-    """Return a form under the limits of its route and of the routers that the request has passed.
-
-    Raises:
-        HTTPException: as `read_multipart`, by the awaitable.
-    """
-    return read_form(
-        request, _resolve_form_limits(request.scope.get(_FASTAPI_SCOPE_KEY, {}), operation.body.form_limits)
-    )
+    """Return a form as its operation has it read; see `read_limited_form`."""
+    return read_limited_form(request, operation.body)
 
 
 def uploads(items: Iterable[Item]) -> list[UploadFile]:

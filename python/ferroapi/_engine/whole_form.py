@@ -9,7 +9,7 @@ from contextlib import aclosing
 from functools import cache
 from typing import Any
 
-from starlette import requests
+from starlette import formparsers, requests
 from starlette.datastructures import FormData, Headers
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -20,8 +20,21 @@ from ferroapi._witness import Part
 
 # Names that Starlette finds in its module, where they may have been replaced.
 _names: Any = requests
+_parsers: Any = formparsers
 
 TRUNCATED = "The multipart body ends before its closing boundary."
+
+_CALLBACKS = (
+    "on_part_begin",
+    "on_part_data",
+    "on_part_end",
+    "on_header_field",
+    "on_header_value",
+    "on_header_end",
+    "on_headers_finished",
+    "on_end",
+)
+"""What python-multipart calls, and Starlette's parser has under the same names."""
 
 _LONGEST_MEDIA_TYPE = 8192
 """How much python-multipart is asked to read, in bytes; it takes a microsecond for each behind a semicolon."""
@@ -55,7 +68,7 @@ def _is_charset(name: str) -> bool:
         return False
 
 
-class _WholeFormParser(MultiPartParser):
+class WholeFormParser(MultiPartParser):
     """Starlette's parser, which also notes whether the body came to its end."""
 
     _has_begun = False
@@ -72,6 +85,24 @@ class _WholeFormParser(MultiPartParser):
         """Note the closing boundary."""
         self._has_ended = True
         super().on_end()
+
+    def begin(self) -> Any:
+        """Return python-multipart's parser, which calls this one.
+
+        Raises:
+            HTTPException: 400, the media type has no boundary.
+        """
+        options = _parsers.parse_options_header(self.headers["content-type"])[1]
+        if b"boundary" not in options:
+            raise HTTPException(status_code=400, detail="Missing boundary in multipart.")
+        charset = options.get(b"charset", b"utf-8").decode("latin-1")
+        try:
+            self._charset = codecs.lookup(charset).name
+        except LookupError:
+            self._charset = _REPLACEMENT
+        return _parsers.multipart.MultipartParser(
+            options[b"boundary"], {name: getattr(self, name) for name in _CALLBACKS}
+        )
 
     async def parse(self) -> FormData:
         """Return the form.
@@ -97,12 +128,15 @@ def _is_starlettes(request: Request) -> bool:
     )
 
 
-def _multipart_type(request: Request) -> str | None:
-    """Return the media type of a multipart form without what means nothing to its parser, None for any other body.
+def multipart_type(request: Request) -> str | None:
+    """Return the media type of a multipart form without what means nothing to its parser, None for any other body,
+    and for a form that something else than Starlette's parser reads.
 
     Raises:
         HTTPException: 400, it is so long that reading it takes too much time.
     """
+    if not _is_starlettes(request):
+        return None
     # Which media types are multipart is for the installed python-multipart to say; without it Starlette raises.
     parse = _names.parse_options_header
     sent = request.headers.get("content-type")
@@ -120,12 +154,12 @@ async def read_form(request: Request, limits: Mapping[str, Any]) -> FormData:
     Raises:
         HTTPException: 400, the form is malformed, goes past a limit, or is a multipart body that is cut off.
     """
-    media_type = _multipart_type(request) if _is_starlettes(request) else None
+    media_type = multipart_type(request)
     if media_type is None:
         return await request.form(**limits)
     try:
         async with aclosing(request.stream()) as stream:
-            form = await _WholeFormParser(Headers({"content-type": media_type}), stream, **limits).parse()
+            form = await WholeFormParser(Headers({"content-type": media_type}), stream, **limits).parse()
     except MultiPartException as error:
         raise HTTPException(status_code=400, detail=error.message) from error
     request._form = form

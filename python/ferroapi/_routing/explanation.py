@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ferroapi._routing.dispatch import Dispatch
 
 
+STREAMED = "its form is read while the endpoint runs"
+
+
 class Explanation(NamedTuple):
     """How one route, or one middleware, is run."""
 
@@ -21,7 +24,7 @@ class Explanation(NamedTuple):
     mode: str
     """`native`: by the Rust driver; `handler`: by `get_request_handler` in Python; `python`: by code of its own."""
     reason: str
-    """Why it is not native; empty if it is."""
+    """Why it is not native; what is particular about it, or nothing, if it is."""
 
 
 def explain(router: "Dispatch") -> list[Explanation]:
@@ -50,4 +53,7 @@ def _explain(entry: Entry) -> Explanation:
     plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
-    return Explanation(path, methods, "handler" if reason else "native", reason)
+    if reason:
+        return Explanation(path, methods, "handler", reason)
+    streamed = getattr(getattr(plan and plan.operation, "body", None), "streamed", None)
+    return Explanation(path, methods, "native", "" if streamed is None else STREAMED)
