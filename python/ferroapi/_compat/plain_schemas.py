@@ -109,13 +109,6 @@ class PlainSchemas:
         except NotPlain:
             return None
 
-    def of_model(self, model: type[BaseModel]) -> JsonSchema | None:
-        """Return the reference to a model's definition, None where it or a model it holds is not plain."""
-        try:
-            return self._of_class(model)
-        except NotPlain:
-            return None
-
     # From an annotation, where pydantic has built nothing yet.
 
     def _of_lazy_field(self, info: FieldInfo) -> JsonSchema:

@@ -17,7 +17,7 @@ use crate::solve::Solver;
 use crate::{ffi, names, observer, serialize, validate};
 
 /// How the response leaves.
-pub(crate) enum Answer {
+pub(crate) enum Rendered {
     /// As two messages with these bytes.
     Ready(Ready),
     /// By this response object, called with `scope, receive, send`.
@@ -100,7 +100,7 @@ impl Received {
     }
 }
 
-impl Answer {
+impl Rendered {
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Self::Ready(ready) => ready.visit(visit),
@@ -122,7 +122,7 @@ pub(crate) fn answer(
     result: &Py<PyAny>,
     received: Option<Received>,
     native: bool,
-) -> PyResult<Answer> {
+) -> PyResult<Rendered> {
     let object = result.bind(py);
     let recipe = &plan.get().answer;
     match recipe.render {
@@ -142,13 +142,13 @@ pub(crate) fn answer(
             None => None,
             Some(response) => Some(response.bind(py).getattr(intern!(py, "raw_headers"))?),
         };
-        let written = |body: Content| -> PyResult<Answer> {
+        let written = |body: Content| -> PyResult<Rendered> {
             let ready = Ready::new(py, recipe, status, body, added.as_ref())?;
             if native {
-                return Ok(Answer::Ready(ready));
+                return Ok(Rendered::Ready(ready));
             }
             let is_json = matches!(recipe.render, Render::Json);
-            ready.into_response(py, is_json, solver.background.as_ref()).map(Answer::Object)
+            ready.into_response(py, is_json, solver.background.as_ref()).map(Rendered::Object)
         };
         let observer = solver.observer.as_ref();
         match &recipe.render {
@@ -174,10 +174,10 @@ pub(crate) fn answer(
 }
 
 /// An answer that Python builds of a result.
-fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>) -> PyResult<Answer> {
+fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>) -> PyResult<Rendered> {
     let (response, background) = (&solver.response, &solver.background);
     let scope = solver.connection.channels.scope(build.py())?;
-    Ok(Answer::Build(build.call1((plan, result, response, background, scope))?.unbind()))
+    Ok(Rendered::Build(build.call1((plan, result, response, background, scope))?.unbind()))
 }
 
 /// What `written` makes of the JSON of the endpoint's `result` as its model has it.
@@ -235,10 +235,10 @@ fn is_no_response(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// A response that the endpoint made itself.
-fn given_response(py: Python<'_>, solver: &Solver, response: &Bound<'_, PyAny>, native: bool) -> PyResult<Answer> {
+fn given_response(py: Python<'_>, solver: &Solver, response: &Bound<'_, PyAny>, native: bool) -> PyResult<Rendered> {
     if native && solver.background.is_none() {
         if let Some(ready) = Ready::of_plain_response(response)? {
-            return Ok(Answer::Ready(ready));
+            return Ok(Rendered::Ready(ready));
         }
     }
     // A class of the application's is asked and told, also where there are none.
@@ -249,16 +249,16 @@ fn given_response(py: Python<'_>, solver: &Solver, response: &Bound<'_, PyAny>, 
 }
 
 /// How a response object leaves: as its bytes if calling it would do nothing else.
-pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResult<Answer> {
+pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResult<Rendered> {
     if native {
         if let Some(ready) = Ready::of_plain_response(response)? {
-            return Ok(Answer::Ready(ready));
+            return Ok(Rendered::Ready(ready));
         }
     }
     if native {
         check_response(response)?;
     }
-    Ok(Answer::Object(response.clone().unbind()))
+    Ok(Rendered::Object(response.clone().unbind()))
 }
 
 /// The error of a result that its model refuses.

@@ -16,7 +16,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use self::closing::Ending;
 pub(crate) use self::leaving::Client;
 use self::reading::Chunks;
-use crate::answer::{Answer, Received, answer, object_answer};
+use crate::answer::{Received, Rendered, answer, object_answer};
 use crate::awaitable::{Awaitable, Next, Run};
 use crate::connection::{Channels, path_params};
 use crate::error::{Error, guarded};
@@ -81,7 +81,7 @@ pub(crate) struct Driver {
     /// The files of a multipart form, closed after everything else.
     files: Option<Py<PyAny>>,
     /// What is sent once the generators of function scope are closed.
-    answer: Option<Answer>,
+    answer: Option<Rendered>,
     ready: Option<Ready>,
     recorder: Option<Py<Recorder>>,
     /// What the request fails with at once: no route answers it.
@@ -312,16 +312,16 @@ impl Driver {
         self.respond(py, answer)
     }
 
-    fn respond(&mut self, py: Python<'_>, answer: Answer) -> PyResult<Next> {
+    fn respond(&mut self, py: Python<'_>, answer: Rendered) -> PyResult<Next> {
         if self.client.is_some() {
             self.leave_client(py)?;
         }
         match answer {
-            Answer::Build(awaitable) => {
+            Rendered::Build(awaitable) => {
                 self.stage = Stage::Building;
                 Ok(Next::Await(awaitable))
             }
-            Answer::Object(response) if !self.is_native => Ok(Next::Done(response)),
+            Rendered::Object(response) if !self.is_native => Ok(Next::Done(response)),
             answer => {
                 self.answer = Some(answer);
                 self.close_function_scope(py)

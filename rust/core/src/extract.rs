@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
-use wire::query::{Part, Quoted};
+use wire::query::{Quoted, QuotedPair};
 use wire::scalar;
 
 use crate::ffi;
@@ -143,7 +143,7 @@ fn path(keys: &[Key<Py<PyString>>], params: &Bound<'_, PyDict>, collected: &mut 
 }
 
 fn query(py: Python<'_>, keys: &[Key<String>], query_string: &[u8], collected: &mut Collected) -> PyResult<()> {
-    for Part { name, value } in wire::query::parts(query_string) {
+    for QuotedPair { name, value } in wire::query::parts(query_string) {
         for key in named(keys, &name.bytes()) {
             keep(collected, key, value.raw, (py, || text(py, value)))?;
         }
@@ -194,7 +194,7 @@ pub(crate) fn form(
     collected: &mut Collected,
 ) -> PyResult<Result<(), wire::form::LimitError>> {
     for part in wire::form::pairs(body, FORM_LIMITS) {
-        let Part { name, value } = match part {
+        let QuotedPair { name, value } = match part {
             Ok(part) => part,
             Err(limit) => return Ok(Err(limit)),
         };

@@ -4,7 +4,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
-use wire::query::Part;
+use wire::query::QuotedPair;
 
 use crate::error::guarded;
 use crate::extract::text;
@@ -55,7 +55,7 @@ impl<'py> Grouped<'py> {
 pub(crate) fn group_query<'py>(py: Python<'py>, query_string: &[u8]) -> PyResult<Bound<'py, PyDict>> {
     guarded(|| {
         let mut grouped = Grouped::new(py);
-        for Part { name, value } in wire::query::parts(query_string) {
+        for QuotedPair { name, value } in wire::query::parts(query_string) {
             grouped.add(name.raw, || text(py, name), text(py, value)?)?;
         }
         Ok(grouped.values)

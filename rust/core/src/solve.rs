@@ -20,7 +20,7 @@ use crate::extract::Collected;
 use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::plan::dependency::{CallKind, Node, Step};
-use crate::plan::overrides::Answer;
+use crate::plan::overrides::LookedUp;
 use crate::teardown::{Entered, EnteredKind, Lifetime, Teardown};
 use crate::{extract, names, validate};
 use arguments::{BeforeLeaf, Collecting};
@@ -196,9 +196,9 @@ impl Solver {
         let current = self.plan.clone_ref(py);
         let Some(lookup) = current.get().lookups.get(index) else { return Ok(true) };
         match base.get().look_up(py, lookup, on_loop)? {
-            Answer::Expected => {}
-            Answer::OnLoop => return Ok(false),
-            Answer::Other(call) => {
+            LookedUp::Expected => {}
+            LookedUp::OnLoop => return Ok(false),
+            LookedUp::Other(call) => {
                 let plan = Plan::variant(&base, py, current.get(), (index, call))?;
                 self.base = Some(base);
                 self.go_on_with(py, plan)?;

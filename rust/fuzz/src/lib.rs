@@ -72,7 +72,7 @@ pub fn percent(bytes: &[u8]) {
 /// The parts are those between the separators that are not empty, and what is called plain decodes to itself.
 pub fn query(bytes: &[u8]) {
     let expected: Vec<(&[u8], &[u8])> = divided(bytes).collect();
-    let parts: Vec<query::Part<'_>> = query::parts(bytes).collect();
+    let parts: Vec<query::QuotedPair<'_>> = query::parts(bytes).collect();
     assert!(parts.iter().map(|part| (part.name.raw, part.value.raw)).eq(expected.iter().copied()));
     for (part, (name, value)) in parts.iter().zip(query::pairs(bytes)) {
         assert_is_text(part.name, &name);
@@ -159,7 +159,7 @@ pub fn form(bytes: &[u8]) {
     assert!(expected.next().is_none());
 }
 
-fn size(part: query::Part<'_>) -> usize {
+fn size(part: query::QuotedPair<'_>) -> usize {
     part.name.raw.len() + part.value.raw.len()
 }
 

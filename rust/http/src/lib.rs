@@ -26,4 +26,4 @@ pub use head::Head;
 pub use limits::Limits;
 pub use refusal::Refusal;
 pub use request_head::RequestHead;
-pub use response::{Answer, HeaderError, LengthError, RequestFacts, ResponseHead};
+pub use response::{HeaderError, LengthError, RequestFacts, ResponseBody, ResponseHead};

@@ -69,12 +69,6 @@ impl RequestHead {
         self.part(self.path_end, self.query_end)
     }
 
-    /// How many headers there are.
-    #[must_use]
-    pub fn header_count(&self) -> usize {
-        self.header_ends.len()
-    }
-
     /// Names and values, in the order in which they were sent.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = self.query_end;
@@ -108,7 +102,7 @@ mod tests {
         let expected: [(&[u8], &[u8]); 4] =
             [(b"host", b"host"), (b"x-a", b"1"), (b"x-a", b""), (b"expect", b"100-continue")];
         assert_eq!(headers, expected);
-        assert_eq!(copy.header_count(), 4);
+        assert_eq!(copy.headers().count(), 4);
         assert_eq!((copy.header(b"x-a"), copy.header(b"x-b")), (Some(&b"1"[..]), None));
         assert!(copy.facts.is_head && copy.facts.is_persistent && copy.expects_continue);
         assert_eq!(copy.facts.minor_version, 1);

@@ -138,7 +138,7 @@ impl<'o> ResponseHead<'o> {
 
     /// End the head with what it does not say yet of the connection and of the body.
     #[must_use]
-    pub fn finish(mut self, status: u16, request: RequestFacts) -> Answer {
+    pub fn finish(mut self, status: u16, request: RequestFacts) -> ResponseBody {
         let has_no_body = matches!(status, 204 | 304);
         let mut is_persistent = request.is_persistent && !self.says_close;
         let framing = match self.framing {
@@ -160,7 +160,7 @@ impl<'o> ResponseHead<'o> {
         }
         self.out.extend_from_slice(b"\r\n");
         self.is_finished = true;
-        Answer { framing, is_persistent }
+        ResponseBody { framing, is_persistent }
     }
 }
 
@@ -172,14 +172,14 @@ impl Drop for ResponseHead<'_> {
     }
 }
 
-/// An answer whose head is written.
+/// The body of a response whose head is written.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ResponseBody {
     framing: Framing,
     is_persistent: bool,
 }
 
-impl Answer {
+impl ResponseBody {
     /// Whether the connection stays open after it.
     #[must_use]
     pub fn is_persistent(&self) -> bool {
@@ -265,11 +265,11 @@ static NAME_BYTES: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, HeaderError, LengthError, RequestFacts, ResponseHead};
+    use super::{HeaderError, LengthError, RequestFacts, ResponseBody, ResponseHead};
 
     const USUAL: RequestFacts = RequestFacts { is_head: false, minor_version: 1, is_persistent: true };
 
-    fn head(status: u16, request: RequestFacts, headers: &[(&[u8], &[u8])]) -> (Vec<u8>, Answer) {
+    fn head(status: u16, request: RequestFacts, headers: &[(&[u8], &[u8])]) -> (Vec<u8>, ResponseBody) {
         let mut out = Vec::new();
         let mut head = ResponseHead::new(&mut out, b"HTTP/1.1 200 OK\r\n");
         for (name, value) in headers {

@@ -1,6 +1,6 @@
 //! The pairs of a url-encoded body, within limits.
 //! Above queries; multipart bodies and the reading of the stream are not its business.
-use crate::query::{Part, Parts, parts};
+use crate::query::{Parts, QuotedPair, parts};
 
 /// How much a form may hold; `usize::MAX` for no limit.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub struct Pairs<'b> {
 }
 
 impl<'b> Iterator for Pairs<'b> {
-    type Item = Result<Part<'b>, LimitError>;
+    type Item = Result<QuotedPair<'b>, LimitError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let part = self.parts.next()?;
@@ -55,7 +55,7 @@ impl<'b> Iterator for Pairs<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LimitError, Limits, Part, pairs};
+    use super::{LimitError, Limits, QuotedPair, pairs};
     use crate::query::tests::{Case, assert_pairs};
 
     const LIMITS: Limits = Limits { fields: 3, field_size: 8 };
@@ -75,7 +75,7 @@ mod tests {
             (b"a=\xe9", &[("a", "é")]),
         ];
         for case in table {
-            assert_pairs(pairs(case.0, LIMITS).map(Result::unwrap).map(Part::decode), case);
+            assert_pairs(pairs(case.0, LIMITS).map(Result::unwrap).map(QuotedPair::decode), case);
         }
     }
 

@@ -9,12 +9,12 @@ use crate::template::{Segment, Template, split_segment};
 
 /// A place in the tree: all segments so far are consumed.
 #[derive(Debug, Default)]
-pub(crate) struct Node {
+pub(crate) struct TreeNode {
     /// Routes whose template ends here, ascending.
     leaves: Vec<usize>,
-    literals: HashMap<Box<str>, Node, BuildHasherDefault<WordHasher>>,
-    parameters: BTreeMap<Convertor, Node>,
-    mixed: BTreeMap<Pattern, Node>,
+    literals: HashMap<Box<str>, TreeNode, BuildHasherDefault<WordHasher>>,
+    parameters: BTreeMap<Convertor, TreeNode>,
+    mixed: BTreeMap<Pattern, TreeNode>,
     /// Routes that from here on match any number of segments, ascending.
     tails: Vec<(Pattern, usize)>,
     /// The lowest and the highest index in this node and below it.
@@ -30,7 +30,7 @@ pub(crate) trait Search {
     fn found(&mut self, index: usize);
 }
 
-impl Node {
+impl TreeNode {
     /// Adds a template; indexes have to come in ascending order.
     pub(crate) fn insert(&mut self, template: &Template, index: usize) {
         let mut node = self;

@@ -5,7 +5,7 @@ use crate::convertor::{Convertor, MOST_DIGITS, uuid_length};
 
 /// One piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
+pub(crate) enum Piece {
     Literal(Box<str>),
     Parameter(Convertor),
 }
@@ -13,18 +13,18 @@ pub(crate) enum Part {
 /// Parts that together have to cover a whole text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pattern {
-    parts: Box<[Part]>,
+    parts: Box<[Piece]>,
 }
 
 /// What is left to match once the literals at both ends are off.
 enum Inner<'t, 'a> {
     Nothing,
     One(Convertor, &'t str),
-    Many(&'a [Part], &'t str),
+    Many(&'a [Piece], &'t str),
 }
 
 impl Pattern {
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
+    pub(crate) fn new(parts: Vec<Piece>) -> Self {
         Self { parts: parts.into() }
     }
 
@@ -58,17 +58,17 @@ impl Pattern {
     fn strip_ends<'t>(&self, text: &'t str) -> Option<Inner<'t, '_>> {
         let mut parts = &*self.parts;
         let mut rest = text;
-        if let [Part::Literal(literal), after @ ..] = parts {
+        if let [Piece::Literal(literal), after @ ..] = parts {
             rest = rest.strip_prefix(&**literal)?;
             parts = after;
         }
-        if let [before @ .., Part::Literal(literal)] = parts {
+        if let [before @ .., Piece::Literal(literal)] = parts {
             rest = rest.strip_suffix(&**literal)?;
             parts = before;
         }
         match parts {
             [] => rest.is_empty().then_some(Inner::Nothing),
-            [Part::Parameter(convertor)] => Some(Inner::One(*convertor, rest)),
+            [Piece::Parameter(convertor)] => Some(Inner::One(*convertor, rest)),
             many => Some(Inner::Many(many, rest)),
         }
     }
@@ -85,7 +85,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(parts: &[Part], text: &str) -> Self {
+    fn of(parts: &[Piece], text: &str) -> Self {
         let width = text.len() + 1;
         let mut flags = vec![false; width * (parts.len() + 1)];
         if let Some(end) = flags.last_mut() {
@@ -95,8 +95,8 @@ impl Ends {
         if let Some(mut after) = rows.next() {
             for (row, part) in rows.zip(parts.iter().rev()) {
                 match part {
-                    Part::Literal(literal) => fill_literal(literal, text, after, row),
-                    Part::Parameter(convertor) => fill_parameter(*convertor, text, after, row),
+                    Piece::Literal(literal) => fill_literal(literal, text, after, row),
+                    Piece::Parameter(convertor) => fill_parameter(*convertor, text, after, row),
                 }
                 // Nothing leads to the end from here, so nothing before does.
                 if !row.contains(&true) {
@@ -113,15 +113,15 @@ impl Ends {
     }
 
     /// Takes, part by part, the longest text that lets the others match: what a greedy group captures.
-    fn capture<'p>(&self, parts: &[Part], text: &'p str, captures: &mut Captures<'p>) -> bool {
+    fn capture<'p>(&self, parts: &[Piece], text: &'p str, captures: &mut Captures<'p>) -> bool {
         if !self.is_reachable() {
             return false;
         }
         let mut rest = text;
         for (part, after) in parts.iter().zip(self.flags.chunks_exact(self.width).skip(1)) {
             let length = match part {
-                Part::Literal(literal) => literal.len(),
-                Part::Parameter(convertor) => {
+                Piece::Literal(literal) => literal.len(),
+                Piece::Parameter(convertor) => {
                     let start = text.len() - rest.len();
                     longest(*convertor, rest.as_bytes(), after.get(start..).unwrap_or_default())
                 }
@@ -129,7 +129,7 @@ impl Ends {
             let Some((taken, left)) = rest.split_at_checked(length) else {
                 return false;
             };
-            if matches!(part, Part::Parameter(_)) {
+            if matches!(part, Piece::Parameter(_)) {
                 captures.push(taken);
             }
             rest = left;

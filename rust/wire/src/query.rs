@@ -12,7 +12,7 @@ pub type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
 /// Source: Starlette's `QueryParams`, which is `urllib.parse.parse_qsl(raw.decode("latin-1"), keep_blank_values=True)`: parts are
 /// divided by `&` only, empty parts are skipped, a part without `=` is a name with an empty value.
 pub fn pairs(raw: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    parts(raw).map(Part::decode)
+    parts(raw).map(QuotedPair::decode)
 }
 
 /// The pairs, to be decoded by whoever wants them.
@@ -21,16 +21,16 @@ pub fn parts(raw: &[u8]) -> Parts<'_> {
     Parts { rest: Some(raw) }
 }
 
-/// A name and a value.
+/// A name and a value as they are sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'q> {
+pub struct QuotedPair<'q> {
     /// The name; empty in `=value`.
     pub name: Quoted<'q>,
     /// The value; empty where there is no `=`.
     pub value: Quoted<'q>,
 }
 
-impl<'q> Part<'q> {
+impl<'q> QuotedPair<'q> {
     /// The texts of both.
     #[must_use]
     pub fn decode(self) -> Pair<'q> {
@@ -73,7 +73,7 @@ pub struct Parts<'q> {
 }
 
 impl<'q> Iterator for Parts<'q> {
-    type Item = Part<'q>;
+    type Item = QuotedPair<'q>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -106,7 +106,7 @@ impl<'q> Iterator for Parts<'q> {
             };
             let is_plain_name = if equals.is_none() { is_plain } else { is_plain_name };
             let value = Quoted { raw: value, is_plain: is_plain || value.is_empty() };
-            return Some(Part { name: Quoted { raw: name, is_plain: is_plain_name }, value });
+            return Some(QuotedPair { name: Quoted { raw: name, is_plain: is_plain_name }, value });
         }
     }
 }

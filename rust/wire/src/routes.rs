@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::ops::Range;
 
 use crate::captures::Captures;
-use crate::node::{Node, Search, WordHasher};
+use crate::node::{Search, TreeNode, WordHasher};
 use crate::template::Template;
 
 /// What a search found.
@@ -39,7 +39,7 @@ pub struct Routes<T> {
     /// The routes without parameters, by path.
     fixed: HashMap<Box<str>, Fixed, BuildHasherDefault<WordHasher>>,
     /// The routes with parameters.
-    tree: Node,
+    tree: TreeNode,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ struct Fixed {
 
 impl<T> Default for Routes<T> {
     fn default() -> Self {
-        Self { list: Vec::new(), fixed: HashMap::default(), tree: Node::default() }
+        Self { list: Vec::new(), fixed: HashMap::default(), tree: TreeNode::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Above convertors, below the tree; knows neither methods nor other routes.
 use crate::captures::Captures;
 use crate::convertor::Convertor;
-use crate::pattern::{Part, Pattern};
+use crate::pattern::{Pattern, Piece};
 
 /// A route's path, ready to match.
 ///
@@ -178,7 +178,7 @@ fn split_identifier(text: &str) -> Option<(&str, &str)> {
 struct Builder {
     parameters: Vec<Parameter>,
     segments: Vec<Segment>,
-    open: Vec<Part>,
+    open: Vec<Piece>,
     in_tail: bool,
 }
 
@@ -197,13 +197,13 @@ impl Builder {
 
     fn parameter(&mut self, name: &str, convertor: Convertor) {
         self.parameters.push(Parameter { name: name.into(), convertor });
-        self.open.push(Part::Parameter(convertor));
+        self.open.push(Piece::Parameter(convertor));
         self.in_tail |= convertor == Convertor::Path;
     }
 
     fn extend_open(&mut self, text: &str) {
         if !text.is_empty() {
-            self.open.push(Part::Literal(text.into()));
+            self.open.push(Piece::Literal(text.into()));
         }
     }
 
@@ -211,8 +211,8 @@ impl Builder {
         let parts = std::mem::take(&mut self.open);
         let segment = match parts.as_slice() {
             [] => Segment::Literal("".into()),
-            [Part::Literal(literal)] => Segment::Literal(literal.clone()),
-            [Part::Parameter(convertor)] => Segment::Parameter(*convertor),
+            [Piece::Literal(literal)] => Segment::Literal(literal.clone()),
+            [Piece::Parameter(convertor)] => Segment::Parameter(*convertor),
             _ => Segment::Mixed(Pattern::new(parts)),
         };
         self.segments.push(segment);

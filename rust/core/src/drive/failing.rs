@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::{Driver, Ending, Stage};
-use crate::answer::{Answer, object_answer};
+use crate::answer::{Rendered, object_answer};
 use crate::awaitable::{Next, exception};
 use crate::names;
 use crate::solve::no_yield;
@@ -134,7 +134,7 @@ impl Driver {
     }
 
     /// The response of FastAPI's own exception handlers, when they are the ones that would be called.
-    fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Answer>> {
+    fn default_answer(&self, py: Python<'_>, error: &PyErr) -> PyResult<Option<Rendered>> {
         let arguments = (exception(py, error), self.handlers(py)?, self.channels.scope(py)?);
         let response = names::default_answer(py)?.call1(arguments)?;
         if response.is_none() { Ok(None) } else { object_answer(&response, true).map(Some) }

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::{Driver, Stage};
-use crate::answer::Answer;
+use crate::answer::Rendered;
 use crate::awaitable::Next;
 use crate::error::Error;
 use crate::names;
@@ -20,7 +20,7 @@ impl Driver {
             return Ok(closing);
         }
         match self.answer.take() {
-            Some(Answer::Ready(ready)) => {
+            Some(Rendered::Ready(ready)) => {
                 self.stage = Stage::Starting;
                 if self.channels.write(py, &ready)? {
                     self.stage = Stage::Sending;
@@ -30,8 +30,8 @@ impl Driver {
                 self.ready = Some(ready);
                 self.deliver(py, &message)
             }
-            Some(Answer::Object(response)) => self.call_response(py, &response),
-            Some(Answer::Build(_)) | None => Err(Error::Resumed.into()),
+            Some(Rendered::Object(response)) => self.call_response(py, &response),
+            Some(Rendered::Build(_)) | None => Err(Error::Resumed.into()),
         }
     }
 

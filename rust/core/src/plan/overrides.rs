@@ -27,7 +27,7 @@ pub(crate) struct Lookup {
 }
 
 /// What came of a lookup.
-pub(crate) enum Answer {
+pub(crate) enum LookedUp {
     /// What the plan calls.
     Expected,
     /// Another callable.
@@ -150,7 +150,7 @@ impl Plan {
     ///
     /// # Errors
     /// Whatever the mapping raises: `TypeError` for a dependency that is not hashable.
-    pub(crate) fn look_up(&self, py: Python<'_>, lookup: &Lookup, on_loop: bool) -> PyResult<Answer> {
+    pub(crate) fn look_up(&self, py: Python<'_>, lookup: &Lookup, on_loop: bool) -> PyResult<LookedUp> {
         let declared = lookup.declared.bind(py);
         let call = match self.given_overrides(py)? {
             None => declared.clone(),
@@ -159,15 +159,15 @@ impl Plan {
                     overrides.get_item(declared)?.unwrap_or_else(|| declared.clone())
                 }
                 Err(_) if on_loop => overrides.call_method1(intern!(py, "get"), (declared, declared))?,
-                _ => return Ok(Answer::OnLoop),
+                _ => return Ok(LookedUp::OnLoop),
             },
         };
         Ok(if is_same(lookup.expected.bind(py), &call)? {
-            Answer::Expected
+            LookedUp::Expected
         } else if on_loop {
-            Answer::Other(call.unbind())
+            LookedUp::Other(call.unbind())
         } else {
-            Answer::OnLoop
+            LookedUp::OnLoop
         })
     }
 }

@@ -11,41 +11,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::exchange::{Exchange, Receive, Send};
-use super::protocol::HTTPProtocol;
+use super::channels::{Exchanges, Receive, Send};
 use super::settings::Settings;
+use super::state::{ApplicationCall, CallStage, Exchange, HTTPProtocol};
 use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
+use crate::connection::Channels;
 use crate::entrance::Begun;
 use crate::error::{Error, guarded};
 use crate::ffi::Sent;
 use crate::locked::Locked;
 use crate::{ffi, names};
-
-pub(super) enum CallStage {
-    /// The application is not called yet, or this one in its place.
-    Fresh(Option<Py<PyAny>>),
-    /// What it returned is being run.
-    Running(Py<PyAny>),
-    /// The same; it was stepped by hand, and waits for this object since.
-    #[cfg_attr(Py_3_12, expect(dead_code, reason = "there are eager tasks"))]
-    Stepped {
-        running: Py<PyAny>,
-        pending: Py<PyAny>,
-    },
-    Over,
-    /// It is over, and the task waits for another request.
-    #[cfg_attr(Py_3_12, expect(dead_code, reason = "a task serves one request"))]
-    Idle,
-}
-
-/// One call of the application.
-#[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct ApplicationCall {
-    pub(super) exchange: Locked<Option<Py<Exchange>>>,
-    pub(super) stage: Locked<CallStage>,
-    /// The future that the task waits for while it is idle.
-    pub(super) parked: Locked<Option<Py<PyAny>>>,
-}
 
 impl ApplicationCall {
     /// Call the application for an exchange, or `other` in its place, in a task of its own.
@@ -209,7 +184,8 @@ fn begin_call<'py>(
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let settings = &exchange.get().protocol.get().settings;
     if let (Some(entrance), None) = (&settings.entrance, other) {
-        match entrance.begin(py, exchange)? {
+        let channels = Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges };
+        match entrance.begin(py, channels)? {
             Begun::Refused => {}
             Begun::Over => return Ok(None),
             Begun::Suspended(rest) => return Ok(Some(Bound::new(py, rest)?.into_any())),

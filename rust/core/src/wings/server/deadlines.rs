@@ -5,24 +5,7 @@ use std::time::{Duration, Instant};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::protocol::HTTPProtocol;
-
-/// Until when something has to happen, else the connection is closed.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Deadline {
-    /// The next request.
-    KeepAlive(Instant),
-    /// The rest of a head.
-    Head(Instant),
-}
-
-impl Deadline {
-    pub(super) fn at(self) -> Instant {
-        match self {
-            Self::KeepAlive(at) | Self::Head(at) => at,
-        }
-    }
-}
+use super::state::{Deadline, HTTPProtocol};
 
 impl HTTPProtocol {
     /// Nothing is to be done before more arrives: set the time for that.

@@ -4,64 +4,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Answer, Head, RequestHead};
-use pyo3::exceptions::PyRuntimeError;
+use http::{Head, RequestHead};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::protocol::HTTPProtocol;
-use super::resolved::Resolved;
-use super::responding;
-use super::waiting::Waiting;
+use super::state::{Exchange, HTTPProtocol, Watched};
 use crate::connection::{Arrival, method};
 use crate::entry::Selection;
-use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
-use crate::response::{Content, Ready};
-
-/// The body of the request as far as it has arrived and nobody has taken it.
-#[derive(Default)]
-struct Incoming {
-    bytes: Vec<u8>,
-    has_ended: bool,
-    is_end_taken: bool,
-    /// The futures of those who wait for more.
-    waiters: Vec<Py<PyAny>>,
-}
-
-/// The scope, once somebody has asked for it, or what is still to be put into it.
-#[derive(Default)]
-struct Made {
-    scope: Option<Py<PyDict>>,
-    selection: Option<Selection>,
-}
-
-/// A task that is cancelled when the client leaves.
-struct Watched {
-    task: Py<PyAny>,
-    has_left: bool,
-}
-
-/// One request and its response.
-#[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct Exchange {
-    pub(super) protocol: Py<HTTPProtocol>,
-    pub(super) head: RequestHead,
-    /// The application's state as it was when the request began; none if nothing was in it.
-    state: Option<Py<PyAny>>,
-    made: Locked<Made>,
-    incoming: Locked<Incoming>,
-    answer: Locked<Option<Answer>>,
-    watched: Locked<Option<Watched>>,
-    awaits_continue: AtomicBool,
-    pub(super) has_started: AtomicBool,
-    pub(super) is_complete: AtomicBool,
-    pub(super) is_disconnected: AtomicBool,
-    pub(super) must_close: AtomicBool,
-}
 
 impl Exchange {
     pub(super) fn new(protocol: Py<HTTPProtocol>, head: &Head<'_>, state: Option<Py<PyAny>>) -> Self {
@@ -196,85 +149,6 @@ impl Exchange {
         Ok(Some(message))
     }
 
-    /// Write what the application sends.
-    ///
-    /// # Errors
-    /// `RuntimeError`: the message is not the one that may come now, or must not be written.
-    pub(super) fn deliver(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        if self.is_disconnected.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let message = match message.cast::<PyDict>() {
-            Ok(message) => message,
-            Err(_) => &py.get_type::<PyDict>().call1((message,))?.cast_into::<PyDict>()?,
-        };
-        let protocol = self.protocol.bind(py);
-        if !self.has_started.load(Ordering::Relaxed) {
-            let mut out = HTTPProtocol::take_output(protocol);
-            let started = responding::start(self, message, &mut out);
-            self.awaits_continue.store(false, Ordering::Relaxed);
-            HTTPProtocol::put_output(protocol, out);
-            self.answer.replace(Some(started?));
-            return HTTPProtocol::flush_unless_stepping(protocol);
-        }
-        if self.is_complete.load(Ordering::Relaxed) {
-            let kind = responding::kind(message)?;
-            return Err(PyRuntimeError::new_err(format!(
-                "Unexpected ASGI message '{kind}' sent, after response already completed."
-            )));
-        }
-        let Some(mut answer) = self.answer.replace(None) else {
-            return Err(PyRuntimeError::new_err("Unexpected ASGI message: the response could not be started."));
-        };
-        let mut out = HTTPProtocol::take_output(protocol);
-        let is_last = responding::body(&mut answer, message, &mut out);
-        HTTPProtocol::put_output(protocol, out);
-        let is_persistent = answer.is_persistent();
-        self.answer.replace(Some(answer));
-        if is_last? { self.complete(py, is_persistent) } else { HTTPProtocol::flush_unless_stepping(protocol) }
-    }
-
-    /// Write a whole response; tell whether that was possible at once.
-    ///
-    /// # Errors
-    /// `RuntimeError`: it must not be written.
-    pub(super) fn write(&self, py: Python<'_>, ready: &Ready) -> PyResult<bool> {
-        if self.is_disconnected.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
-        let protocol = self.protocol.bind(py);
-        // What has been sent in messages ends, or is refused, in messages; so does what waits for the client.
-        if self.has_started.load(Ordering::Relaxed) || protocol.get().is_write_paused() {
-            return Ok(false);
-        }
-        let object;
-        let body = match &ready.body {
-            Content::Written(bytes) => bytes.as_slice(),
-            Content::Object(body) => {
-                let body = body.bind(py);
-                object = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
-                object.as_bytes()
-            }
-        };
-        let mut out = HTTPProtocol::take_output(protocol);
-        let started = responding::start_ready(self, py, ready, body.len(), &mut out);
-        self.awaits_continue.store(false, Ordering::Relaxed);
-        let written = started.and_then(|mut answer| {
-            responding::write(&mut answer, body, true, &mut out)?;
-            Ok(answer.is_persistent())
-        });
-        HTTPProtocol::put_output(protocol, out);
-        self.complete(py, written?)?;
-        Ok(true)
-    }
-
-    fn complete(&self, py: Python<'_>, is_persistent: bool) -> PyResult<()> {
-        self.is_complete.store(true, Ordering::Relaxed);
-        self.wake(py)?;
-        let is_persistent = is_persistent && !self.must_close.load(Ordering::Relaxed);
-        HTTPProtocol::response_complete(self.protocol.bind(py), is_persistent)
-    }
-
     /// The client has gone.
     pub(super) fn disconnect(&self, py: Python<'_>) -> PyResult<()> {
         if !self.is_complete.load(Ordering::Relaxed) {
@@ -330,49 +204,5 @@ impl Exchange {
         })?;
         self.watched.visit(|watched| visit.call(watched.as_ref().map(|watched| &watched.task)))?;
         self.incoming.visit(|incoming| incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)))
-    }
-}
-
-/// The `receive` of one request.
-#[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct Receive {
-    pub(super) exchange: Py<Exchange>,
-}
-
-#[pymethods]
-impl Receive {
-    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.exchange.get().received(py)? {
-            Some(message) => Resolved::with(py, message.into_any().unbind()),
-            None => Waiting::awaitable(py, self.exchange.clone_ref(py), None),
-        }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.exchange)
-    }
-}
-
-/// The `send` of one request.
-#[pyclass(frozen, module = "ferroapi._core")]
-pub(crate) struct Send {
-    pub(super) exchange: Py<Exchange>,
-}
-
-#[pymethods]
-impl Send {
-    fn __call__(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        guarded(|| {
-            let exchange = self.exchange.get();
-            if exchange.protocol.get().is_write_paused() && !exchange.is_disconnected.load(Ordering::Relaxed) {
-                return Waiting::awaitable(py, self.exchange.clone_ref(py), Some(message.clone().unbind()));
-            }
-            exchange.deliver(py, message)?;
-            Resolved::nothing(py)
-        })
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.exchange)
     }
 }

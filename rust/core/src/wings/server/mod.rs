@@ -1,6 +1,7 @@
 //! uvicorn's HTTP protocol, by `rust/http`: in the order in which bytes, and then the application's messages, pass.
 
 mod application_call;
+mod channels;
 mod deadlines;
 mod direct;
 mod exchange;
@@ -13,6 +14,7 @@ mod scope;
 mod settings;
 #[cfg(not(Py_3_12))]
 mod spare;
+mod state;
 mod waiting;
 
-pub(crate) use protocol::HTTPProtocol;
+pub(crate) use state::HTTPProtocol;

@@ -4,8 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::processing::Processing;
-use super::protocol::{HIGH_WATER, HTTPProtocol, State};
+use super::state::{HIGH_WATER, HTTPProtocol, Processing, State};
 
 impl HTTPProtocol {
     pub(super) fn take_output(slf: &Bound<'_, Self>) -> Vec<u8> {

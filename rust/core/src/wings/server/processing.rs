@@ -7,23 +7,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use super::application_call::ApplicationCall;
-use super::exchange::Exchange;
-use super::protocol::{HIGH_WATER, HTTPProtocol, State};
+use super::state::{ApplicationCall, Exchange, HIGH_WATER, HTTPProtocol, Processing, State};
 use crate::names;
 
 /// Requests that are answered in one callback of the event loop before others have their turn.
 const MOST_AT_ONCE: usize = 64;
-
-/// Whether bytes are being read, and requests begun.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Processing {
-    Nothing,
-    /// Nothing has arrived behind the request that begins.
-    Last,
-    /// Another request has: their answers may be written together.
-    More,
-}
 
 enum Read {
     /// More bytes are needed.

@@ -11,65 +11,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::deadlines::Deadline;
-use super::exchange::Exchange;
-use super::processing::Processing;
 use super::scope;
 use super::settings::Settings;
-#[cfg(not(Py_3_12))]
-use super::spare::Spare;
+use super::state::{Deadline, HTTPProtocol, Processing, State};
 use crate::error::guarded;
 use crate::locked::Locked;
 use crate::names;
-
-/// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
-pub(super) const HIGH_WATER: usize = 65_536;
-
-pub(super) struct State {
-    pub(super) transport: Option<Py<PyAny>>,
-    pub(super) template: Option<Py<PyDict>>,
-    /// The hosts whose proxy headers are believed, if the client is one of them.
-    pub(super) trusted_hosts: Option<Py<PyAny>>,
-    /// The context of the connection, of which each request gets a copy.
-    pub(super) context: Option<Py<PyAny>>,
-    pub(super) ws_protocol_class: Py<PyAny>,
-    pub(super) reader: Connection,
-    /// Bytes that are not read yet.
-    pub(super) pending: Vec<u8>,
-    pub(super) current: Option<Py<Exchange>>,
-    pub(super) output: Vec<u8>,
-    /// How many steps are being made, at whose end the output is written.
-    pub(super) steps: usize,
-    pub(super) is_reading_paused: bool,
-    pub(super) processing: Processing,
-    pub(super) is_closing: bool,
-    /// Resolved when the client has read enough.
-    pub(super) drained: Option<Py<PyAny>>,
-    pub(super) deadline: Option<Deadline>,
-    /// The loop's timer, and the deadline that it was made for.
-    pub(super) timer: Option<(Py<PyAny>, Deadline)>,
-}
-
-impl State {
-    /// Take note that nothing more is read; tell whether that was so before.
-    pub(super) fn close(&mut self) -> bool {
-        self.deadline = None;
-        std::mem::replace(&mut self.is_closing, true)
-    }
-}
-
-/// An HTTP/1.1 connection of uvicorn's.
-#[pyclass(frozen, subclass, module = "ferroapi._core")]
-pub(crate) struct HTTPProtocol {
-    pub(super) settings: Settings,
-    pub(super) event_loop: Py<PyAny>,
-    pub(super) head_seconds: f64,
-    pub(super) state: Locked<State>,
-    is_write_paused: AtomicBool,
-    /// A task that can serve the next request.
-    #[cfg(not(Py_3_12))]
-    pub(super) spare: Locked<Option<Spare>>,
-}
 
 impl HTTPProtocol {
     /// Whether a task that was made without the event loop's debug mode can serve the next request.

@@ -4,18 +4,17 @@
 
 use std::sync::atomic::Ordering;
 
-use http::{Answer, ResponseHead};
+use http::{ResponseBody, ResponseHead};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-use pyo3::{PyTraverseError, PyVisit};
 
-use super::exchange::Exchange;
-use crate::ffi::kept::Items;
+use super::settings::DefaultLines;
+use super::state::{Exchange, HTTPProtocol};
 use crate::names;
-use crate::response::{Headers, Ready};
+use crate::response::{Content, Headers, Ready};
 
 /// The status lines from 100 to 599, with the phrases of this Python.
 fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {
@@ -33,11 +32,92 @@ fn status_line(py: Python<'_>, status: u16) -> PyResult<&[u8]> {
     line.map(Vec::as_slice).ok_or_else(|| PyKeyError::new_err(status))
 }
 
+impl Exchange {
+    /// Write what the application sends.
+    ///
+    /// # Errors
+    /// `RuntimeError`: the message is not the one that may come now, or must not be written.
+    pub(super) fn deliver(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.is_disconnected.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let message = match message.cast::<PyDict>() {
+            Ok(message) => message,
+            Err(_) => &py.get_type::<PyDict>().call1((message,))?.cast_into::<PyDict>()?,
+        };
+        let protocol = self.protocol.bind(py);
+        if !self.has_started.load(Ordering::Relaxed) {
+            let mut out = HTTPProtocol::take_output(protocol);
+            let started = start(self, message, &mut out);
+            self.awaits_continue.store(false, Ordering::Relaxed);
+            HTTPProtocol::put_output(protocol, out);
+            self.answer.replace(Some(started?));
+            return HTTPProtocol::flush_unless_stepping(protocol);
+        }
+        if self.is_complete.load(Ordering::Relaxed) {
+            let kind = kind(message)?;
+            return Err(PyRuntimeError::new_err(format!(
+                "Unexpected ASGI message '{kind}' sent, after response already completed."
+            )));
+        }
+        let Some(mut answer) = self.answer.replace(None) else {
+            return Err(PyRuntimeError::new_err("Unexpected ASGI message: the response could not be started."));
+        };
+        let mut out = HTTPProtocol::take_output(protocol);
+        let is_last = body(&mut answer, message, &mut out);
+        HTTPProtocol::put_output(protocol, out);
+        let is_persistent = answer.is_persistent();
+        self.answer.replace(Some(answer));
+        if is_last? { self.complete(py, is_persistent) } else { HTTPProtocol::flush_unless_stepping(protocol) }
+    }
+
+    /// Write a whole response; tell whether that was possible at once.
+    ///
+    /// # Errors
+    /// `RuntimeError`: it must not be written.
+    pub(super) fn write(&self, py: Python<'_>, ready: &Ready) -> PyResult<bool> {
+        if self.is_disconnected.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let protocol = self.protocol.bind(py);
+        // What has been sent in messages ends, or is refused, in messages; so does what waits for the client.
+        if self.has_started.load(Ordering::Relaxed) || protocol.get().is_write_paused() {
+            return Ok(false);
+        }
+        let object;
+        let body = match &ready.body {
+            Content::Written(bytes) => bytes.as_slice(),
+            Content::Object(body) => {
+                let body = body.bind(py);
+                object = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
+                object.as_bytes()
+            }
+        };
+        let mut out = HTTPProtocol::take_output(protocol);
+        let started = start_ready(self, py, ready, body.len(), &mut out);
+        self.awaits_continue.store(false, Ordering::Relaxed);
+        let written = started.and_then(|mut answer| {
+            write(&mut answer, body, true, &mut out)?;
+            Ok(answer.is_persistent())
+        });
+        HTTPProtocol::put_output(protocol, out);
+        self.complete(py, written?)?;
+        Ok(true)
+    }
+
+    fn complete(&self, py: Python<'_>, is_persistent: bool) -> PyResult<()> {
+        self.is_complete.store(true, Ordering::Relaxed);
+        self.wake(py)?;
+        let is_persistent = is_persistent && !self.must_close.load(Ordering::Relaxed);
+        HTTPProtocol::response_complete(self.protocol.bind(py), is_persistent)
+    }
+}
+
 /// Write the head that a message of type `http.response.start` means to `out`.
 ///
 /// # Errors
 /// `RuntimeError`: another message, or a header that must not be written; nothing is written then.
-pub(super) fn start(exchange: &Exchange, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<Answer> {
+fn start(exchange: &Exchange, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<ResponseBody> {
     let py = message.py();
     let kind = kind(message)?;
     if kind != "http.response.start" {
@@ -56,13 +136,13 @@ pub(super) fn start(exchange: &Exchange, message: &Bound<'_, PyDict>, out: &mut 
 ///
 /// # Errors
 /// The same.
-pub(super) fn start_ready(
+fn start_ready(
     exchange: &Exchange,
     py: Python<'_>,
     ready: &Ready,
     size: usize,
     out: &mut Vec<u8>,
-) -> PyResult<Answer> {
+) -> PyResult<ResponseBody> {
     exchange.has_started.store(true, Ordering::Relaxed);
     let status = ready.status.extract::<u16>(py)?;
     write_head(exchange, py, status, out, |head| match &ready.headers {
@@ -86,7 +166,7 @@ fn write_head(
     status: u16,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut ResponseHead<'_>) -> PyResult<()>,
-) -> PyResult<Answer> {
+) -> PyResult<ResponseBody> {
     let settings = &exchange.protocol.get().settings;
     if let Some(logger) = &settings.access_logger {
         names::log_access(py)?.call1((logger, exchange.scope(py)?, status))?;
@@ -107,7 +187,7 @@ fn write_head(
 ///
 /// # Errors
 /// `RuntimeError`: another message, or a body that is longer or shorter than the head says.
-pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<bool> {
+fn body(answer: &mut ResponseBody, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<bool> {
     let py = message.py();
     let kind = kind(message)?;
     if kind != "http.response.body" {
@@ -131,38 +211,12 @@ pub(super) fn body(answer: &mut Answer, message: &Bound<'_, PyDict>, out: &mut V
 ///
 /// # Errors
 /// `RuntimeError`: the body is longer or shorter than the head says.
-pub(super) fn write(answer: &mut Answer, part: &[u8], is_last: bool, out: &mut Vec<u8>) -> PyResult<()> {
+fn write(answer: &mut ResponseBody, part: &[u8], is_last: bool, out: &mut Vec<u8>) -> PyResult<()> {
     answer.write(out, part, is_last).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
-/// The default headers as they were written last; uvicorn has a new list of them each second.
-pub(super) struct DefaultLines {
-    headers: Items,
-    lines: Vec<u8>,
-}
-
-impl DefaultLines {
-    /// What was written of these headers; none if they say something of the body or the connection.
-    fn of(headers: &Bound<'_, PyList>, head: &ResponseHead<'_>) -> Option<Self> {
-        Some(Self { lines: head.plain_lines()?.to_vec(), headers: Items::of(headers) })
-    }
-
-    /// Write them, if the headers are the same.
-    fn write(&self, headers: &Bound<'_, PyAny>, head: &mut ResponseHead<'_>) -> bool {
-        let is_same = self.headers.is_of(headers) && self.headers.are_unchanged(headers.py());
-        if is_same {
-            head.lines(&self.lines);
-        }
-        is_same
-    }
-
-    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.headers.visit(visit)
-    }
-}
-
 /// The type of an ASGI message.
-pub(super) fn kind<'py>(message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyString>> {
+fn kind<'py>(message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyString>> {
     let kind = message.get_item(intern!(message.py(), "type"))?.ok_or(PyKeyError::new_err("type"))?;
     kind.cast_into::<PyString>().or_else(|kind| kind.into_inner().str())
 }

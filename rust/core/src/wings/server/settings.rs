@@ -1,12 +1,13 @@
 //! What the server says once for all of its connections, read when a connection is made.
 
+use http::ResponseHead;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::direct::DirectEntrance;
-use super::responding::DefaultLines;
+use crate::ffi::kept::Items;
 use crate::locked::Locked;
 use crate::names;
 
@@ -122,5 +123,31 @@ impl Settings {
         self.default_lines.visit(|known| known.as_ref().map_or(Ok(()), |known| known.visit(visit)))?;
         visit.call(&self.logger)?;
         visit.call(&self.access_logger)
+    }
+}
+
+/// The default headers as they were written last; uvicorn has a new list of them each second.
+pub(super) struct DefaultLines {
+    headers: Items,
+    lines: Vec<u8>,
+}
+
+impl DefaultLines {
+    /// What was written of these headers; none if they say something of the body or the connection.
+    pub(super) fn of(headers: &Bound<'_, PyList>, head: &ResponseHead<'_>) -> Option<Self> {
+        Some(Self { lines: head.plain_lines()?.to_vec(), headers: Items::of(headers) })
+    }
+
+    /// Write them, if the headers are the same.
+    pub(super) fn write(&self, headers: &Bound<'_, PyAny>, head: &mut ResponseHead<'_>) -> bool {
+        let is_same = self.headers.is_of(headers) && self.headers.are_unchanged(headers.py());
+        if is_same {
+            head.lines(&self.lines);
+        }
+        is_same
+    }
+
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.headers.visit(visit)
     }
 }

@@ -7,25 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyDictMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::application_call::{ApplicationCall, CallStage};
-use super::exchange::Exchange;
-use super::protocol::HTTPProtocol;
 use super::settings::Settings;
+use super::state::{ApplicationCall, CallStage, Exchange, HTTPProtocol, Spare};
 use crate::awaitable::{Input, iterator, mark_awaited};
 use crate::ffi::Sent;
 use crate::{ffi, names};
-
-/// A task, and what it was like when it was new.
-pub(super) struct Spare {
-    task: Py<PyAny>,
-    call: Py<ApplicationCall>,
-    /// What it runs in, and a copy of that.
-    context: Py<PyAny>,
-    pristine: Py<PyAny>,
-    name: Py<PyAny>,
-    /// Whether it may be pending at the end of the event loop without a word of that.
-    is_quiet: bool,
-}
 
 /// References to a task of which nobody knows: here, and what the event loop or a future calls to make its next step.
 const OWN_REFERENCES: isize = 2;

@@ -3,8 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::HTTPProtocol;
-use super::exchange::Exchange;
+use super::state::{Exchange, HTTPProtocol};
 use crate::awaitable::{Awaitable, Next, Run};
 
 /// A call of `receive`, or of `send` with the message that waits for the client to read.
