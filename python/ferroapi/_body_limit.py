@@ -120,13 +120,67 @@ def unlimited(scope: Scope) -> Iterator[None]:
         scope.update(taken)
 
 
+def _answers_problems(scope: Scope) -> bool:
+    """Tell whether the application at hand answers errors with problem details."""
+    return scope["type"] == "http" and getattr(scope.get("app"), "problem_details", False) is True
+
+
+async def _refuse(error: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a limit's error as the application at hand answers errors by default."""
+    if _answers_problems(scope):
+        from ferroapi._beyond.problem_details import http_problem
+
+        response = http_problem(error, scope)
+    else:
+        response = await http_exception_handler(Request(scope, receive), error)
+    await response(scope, receive, send)
+
+
 class _BodyLimitExceptionMiddleware:
-    """Takes the limit's error out of an exception group, so that Starlette's middleware around it sees it."""
+    """Takes the limit's error out of an exception group, so that Starlette's middleware around it sees it.
+
+    Where errors are answered with problem details, it answers in the place of that middleware.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        responder = scope.get(_responder_key) if _responder_key and _answers_problems(scope) else None
+        if responder is None or not _response_sent:
+            await self._call(scope, receive, send)
+        else:
+            await self._answer_problems(responder, scope, receive, send)
+
+    async def _answer_problems(self, responder: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what Starlette's middleware would refuse, at the same moments.
+
+        Source: `starlette.middleware.body_limit.RequestBodyLimitResponder`.
+        """
+
+        def is_announced() -> bool:
+            return responder.content_length is not None and responder.content_length > responder.max_body_size
+
+        async def refuse() -> None:
+            # A length that was announced is refused whatever the application answers, past what checks its answer.
+            past = responder._send if is_announced() else send
+            responder.response_started = True
+            await _refuse(HTTPException(413, "Content Too Large"), scope, receive, past)
+
+        async def send_or_refuse(message: Message) -> None:
+            if message["type"] == "http.response.start" and is_announced():
+                await refuse()
+                raise _response_sent[0]
+            await send(message)
+
+        try:
+            await self._call(scope, receive, send_or_refuse)
+        except Exception as error:
+            if responder.response_started or not isinstance(error, _body_limit_errors):
+                raise
+            await refuse()
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         except ExceptionGroup as group:
@@ -167,5 +221,4 @@ class AppBodyLimitMiddleware:
             error = get_body_limit_error(exc)
             if response_started or not isinstance(error, HTTPException):
                 raise
-            response = await http_exception_handler(Request(scope, receive), error)
-            await response(scope, receive, send)
+            await _refuse(error, scope, receive, send)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ferroapi import FastAPI, HTTPException, Request
+from ferroapi import APIRouter, FastAPI, HTTPException, Request
 from ferroapi.errors import DeclaredHTTPException
 from ferroapi.responses import JSONResponse
 from ferroapi.routing import APIRoute
@@ -237,3 +237,86 @@ def test_the_example_answers_what_its_page_shows() -> None:
 def test_without_the_option_nothing_is_another() -> None:
     answer = TestClient(application()).get("/raised/plain")
     assert (answer.headers["content-type"], answer.json()) == ("application/json", {"detail": "no"})
+
+
+# Bodies that are too long.
+
+
+class Reader:
+    """A layer of the application's own that reads the body before anything else does."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await Request(scope, receive).body()
+        await self.app(scope, receive, send)
+
+
+def limited(place: str, **options: Any) -> FastAPI:
+    """Return an application with a limit of ten bytes on itself, on a router, on its routes, or on itself and these."""
+    limit: dict[str, Any] = {"max_body_size": 10}
+    app = FastAPI(**options, **(limit if "application" in place else {}))
+    router = APIRouter(**(limit if place == "router" else {}))
+    route = limit if "route" in place.split() else {}
+
+    @router.post("/model", **route)
+    async def model(value: Balance) -> Balance:
+        return value
+
+    @router.post("/unread", **route)
+    async def unread() -> int:
+        return 1
+
+    @router.post("/request", **route)
+    async def request(request: Request) -> int:
+        return len(await request.body())
+
+    app.include_router(router)
+    if place == "application and middleware":
+        app.add_middleware(Reader)
+    return app
+
+
+PLACES = ("application", "application and route", "application and middleware", "router", "route")
+LONG = b'{"balance": 123456789}'
+TOO_LONG = {"type": "about:blank", "title": "Content Too Large", "status": 413, "detail": "Content Too Large"}
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+@pytest.mark.parametrize("path", ["/model", "/unread", "/request"])
+@pytest.mark.parametrize("place", PLACES)
+def test_bodies_that_are_too_long_are_refused_with_problem_details(place: str, path: str, is_announced: bool) -> None:
+    def send(**options: Any) -> Any:
+        content = LONG if is_announced else iter([LONG])
+        return TestClient(limited(place, **options)).post(path, content=content)
+
+    found, plain = send(problem_details=True), send()
+    assert found.status_code == plain.status_code
+    assert plain.headers["content-type"] != MEDIA_TYPE
+    if plain.status_code == 413:
+        assert found.headers["content-type"] == MEDIA_TYPE
+        assert found.headers["content-length"] == str(len(found.content))
+        assert found.json() == TOO_LONG | {"instance": path}
+    else:
+        assert path == "/unread" and not is_announced and found.content == plain.content
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "application and middleware"])
+def test_bodies_within_the_limit_are_taken(place: str) -> None:
+    client = TestClient(limited(place, problem_details=True))
+    assert client.post("/request", content=b"1" * 10).json() == 10
+    assert client.post("/request", content=iter([b"1"] * 10)).json() == 10
+
+
+def test_phrases_are_those_of_the_present_standard() -> None:
+    app = FastAPI(problem_details=True)
+
+    @app.get("/{status}")
+    async def fail(status: int) -> None:
+        raise HTTPException(status)
+
+    titles = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+    client = TestClient(app)
+    assert {status: client.get(f"/{status}").json()["title"] for status in titles} == titles

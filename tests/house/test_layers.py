@@ -134,6 +134,7 @@ PYTHON_DEFERRED = {
     ("_options", "*"): "the quoted annotations of the options are resolved for inspect.signature only",
     ("_engine.rare", "routing"): "the patch points are looked up in routing's globals at the time of use",
     ("applications", "_beyond.resolve"): "what FastAPI has not is loaded where it is used",
+    ("_body_limit", "_beyond.problem_details"): "what FastAPI has not is loaded where it is used",
     ("applications", "_beyond.documentation_pages"): "what FastAPI has not is loaded where it is used",
     ("dependencies._analyze", "_beyond.lifespan_scope"): "likewise",
     ("applications", "telemetry._runtime"): "telemetry is imported only where it is configured",

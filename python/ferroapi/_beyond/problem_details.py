@@ -27,6 +27,14 @@ _VALIDATION_TYPE = _TYPE_PREFIX + "request-validation-error"
 _REFERENCE = "#/components/schemas/"
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
+_PHRASES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Phrases of RFC 9110 that Python has since 3.13 only."""
+
 _PROBLEM: Mapping[str, Any] = {
     "title": "Problem",
     "type": "object",
@@ -67,7 +75,7 @@ def _instance(scope: Mapping[str, Any]) -> str:
 
 def _phrase(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return _PHRASES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Error"
 
@@ -78,7 +86,8 @@ def members(cls: type[Exception], status: int, detail: Any) -> dict[str, Any]:
     A detail that is an object gives members of its own, and may say another `type` or `title`.
     """
     problem: dict[str, Any] = {"type": "about:blank", "title": _phrase(status), "status": status}
-    if cls not in (HTTPException, OwnHTTPException):
+    # What Starlette raises of its own has a class that is nobody's to know.
+    if cls is not OwnHTTPException and not cls.__module__.startswith("starlette."):
         problem["type"] = _TYPE_PREFIX + _WORD_START.sub("-", cls.__name__).lower()
         if document := vars(cls).get("__doc__"):
             problem["title"] = document.strip().partition("\n")[0]
