@@ -144,7 +144,7 @@ PYTHON_DEFERRED = {
 
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.
 RUST_CORE = (
-    ("error", "locked"),
+    ("error",),
     ("names", "ffi"),
     ("awaitable", "class_dicts", "place", "snapshot", "watched"),
     ("witness",),

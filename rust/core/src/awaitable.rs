@@ -7,8 +7,8 @@ use pyo3::types::{PyType, PyTypeMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, caught, guarded};
+use crate::ffi::locked::Locked;
 use crate::ffi::{self, Sent};
-use crate::locked::Locked;
 use crate::names;
 
 /// What is awaited: what it does between one thing that it waits for and the next.
@@ -181,7 +181,7 @@ impl Awaitable {
     }
 
     fn resume<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
-        let state = self.0.with(|state| match state {
+        let state = self.0.with(py, |state| match state {
             State::Suspended(_) => std::mem::replace(state, State::Running),
             State::Running => State::Running,
             State::Over => State::Over,
@@ -197,7 +197,7 @@ impl Awaitable {
         };
         let is_over = !matches!(outcome, Ok(Outcome::Yielded(_)));
         let state = if is_over { State::Over } else { State::Suspended(suspended) };
-        drop(self.0.replace(state));
+        drop(self.0.replace(py, state));
         outcome
     }
 }
@@ -205,7 +205,7 @@ impl Awaitable {
 #[pymethods]
 impl Awaitable {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.visit(|state| match state {
+        self.0.visit(&visit, |state| match state {
             State::Suspended(Suspended { run, awaiting, pending }) => {
                 visit.call(awaiting)?;
                 visit.call(pending)?;
@@ -215,8 +215,8 @@ impl Awaitable {
         })
     }
 
-    fn __clear__(&self) {
-        drop(self.0.replace(State::Over));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.0.replace(py, State::Over));
     }
 
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -253,7 +253,7 @@ impl Awaitable {
 
     /// Give up what it waits for, and all that it holds.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let state = self.0.with(|state| match state {
+        let state = self.0.with(py, |state| match state {
             State::Running => State::Running,
             state => std::mem::replace(state, State::Over),
         });

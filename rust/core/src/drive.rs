@@ -190,7 +190,7 @@ impl Driver {
             Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
             Stage::Offloading => {
-                let progress = self.take_back()?;
+                let progress = self.take_back(py)?;
                 self.meet(py, progress)
             }
             Stage::Building => {
@@ -269,7 +269,7 @@ impl Driver {
                 Need::Loop => Progress::Need(self.run(py)?),
                 Need::Thread => match self.offload(py)? {
                     Called::Awaiting(awaitable) => return Ok(Next::Await(awaitable)),
-                    Called::Returned(_) => self.take_back()?,
+                    Called::Returned(_) => self.take_back(py)?,
                 },
                 Need::Result(result) => return self.render(py, &result, None),
                 Need::Invalid => return self.refuse(py),
@@ -296,9 +296,9 @@ impl Driver {
         worker_thread::call(offloaded.bind(py).as_any(), Limiter::Shared, &plan.get().short_calls)
     }
 
-    fn take_back(&mut self) -> PyResult<Progress> {
+    fn take_back(&mut self, py: Python<'_>) -> PyResult<Progress> {
         let Some(offloaded) = self.offloaded.take() else { return Err(Error::Resumed.into()) };
-        let (solver, progress) = offloaded.get().take_back()?;
+        let (solver, progress) = offloaded.get().take_back(py)?;
         self.solver = Some(solver);
         Ok(progress)
     }

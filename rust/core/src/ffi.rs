@@ -21,6 +21,7 @@ use crate::error::{Error, caught};
 
 pub(crate) mod entries;
 pub(crate) mod kept;
+pub(crate) mod locked;
 
 /// What an awaitable answered when it was resumed.
 pub(crate) enum Sent<'py> {

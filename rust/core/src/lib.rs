@@ -14,7 +14,6 @@ mod error;
 mod extract;
 mod ffi;
 mod grouped;
-mod locked;
 mod names;
 mod observer;
 mod offload;

@@ -7,7 +7,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::answer::{Received, receive_in_thread};
 use crate::error::{Error, guarded};
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::plan::Plan;
 use crate::solve::{Need, Place, Solver};
 
@@ -39,8 +39,8 @@ impl Offloaded {
         Self { plan, work: Locked::new(Some(Work { solver, progress: None })), is_abandoned: AtomicBool::new(false) }
     }
 
-    fn take(&self) -> Option<Work> {
-        self.work.with(Option::take)
+    fn take(&self, py: Python<'_>) -> Option<Work> {
+        self.work.with(py, Option::take)
     }
 
     /// The request has failed: nothing more is called for it.
@@ -49,8 +49,8 @@ impl Offloaded {
     }
 
     /// The solver, and what came of the offloaded.
-    pub(crate) fn take_back(&self) -> PyResult<(Box<Solver>, Progress)> {
-        match self.take() {
+    pub(crate) fn take_back(&self, py: Python<'_>) -> PyResult<(Box<Solver>, Progress)> {
+        match self.take(py) {
             Some(Work { solver, progress: Some(progress) }) => Ok((solver, progress)),
             _ => Err(Error::Resumed.into()),
         }
@@ -71,7 +71,7 @@ impl Offloaded {
 #[pymethods]
 impl Offloaded {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(mut work) = self.take() else { return Err(Error::Resumed.into()) };
+        let Some(mut work) = self.take(py) else { return Err(Error::Resumed.into()) };
         let progress = guarded(|| self.run(py, &mut work.solver));
         let (progress, outcome) = match progress {
             Ok(progress) => (Some(progress), Ok(())),
@@ -79,13 +79,13 @@ impl Offloaded {
         };
         work.progress = progress;
         // Also after an exception: what the request holds is given up on the event loop.
-        drop(self.work.replace(Some(work)));
+        drop(self.work.replace(py, Some(work)));
         outcome
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.plan)?;
-        self.work.visit(|work| {
+        self.work.visit(&visit, |work| {
             let Some(Work { solver, progress }) = work else { return Ok(()) };
             solver.visit(&visit)?;
             match progress {

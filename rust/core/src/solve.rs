@@ -154,10 +154,10 @@ impl Solver {
         let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
             names::open_stacks(py)?.call1((self.connection.channels.scope(py)?, self.is_outermost))?.extract()?;
         if let Some(object) = outermost {
-            self.teardown.push(Entered { object, kind: EnteredKind::Stack, lifetime: Lifetime::Connection });
+            self.teardown.push(py, Entered { object, kind: EnteredKind::Stack, lifetime: Lifetime::Connection });
         }
         for (stack, lifetime) in [(&request, Lifetime::Request), (&function, Lifetime::Function)] {
-            self.teardown.push(Entered { object: stack.clone_ref(py), kind: EnteredKind::Stack, lifetime });
+            self.teardown.push(py, Entered { object: stack.clone_ref(py), kind: EnteredKind::Stack, lifetime });
         }
         self.stacks = Some((request, function));
         Ok(())
@@ -399,11 +399,8 @@ impl Solver {
         if let Some(Step::Call(index)) = plan.steps.get(self.position) {
             if let Some(node) = plan.nodes.get(*index) {
                 if let Some(generator) = self.entering.take() {
-                    self.teardown.push(Entered {
-                        object: generator,
-                        kind: EnteredKind::Async,
-                        lifetime: node.lifetime,
-                    });
+                    self.teardown
+                        .push(py, Entered { object: generator, kind: EnteredKind::Async, lifetime: node.lifetime });
                 }
                 self.keep(py, *index, node, value);
             }

@@ -11,7 +11,7 @@ use pyo3::types::PyList;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::guarded;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 
 /// When an entered generator is closed.
 #[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
@@ -73,22 +73,22 @@ impl Teardown {
         self.0.is_none()
     }
 
-    pub(crate) fn push(&self, entered: Entered) {
+    pub(crate) fn push(&self, py: Python<'_>, entered: Entered) {
         if let Some(all) = &self.0 {
-            all.with(|all| all.push(entered));
+            all.with(py, |all| all.push(entered));
         }
     }
 
     /// The cancel scope, if it is entered.
     pub(crate) fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.0.as_ref()?.with(|all| {
+        self.0.as_ref()?.with(py, |all| {
             all.iter().find(|entered| entered.kind == EnteredKind::Scope).map(|entered| entered.object.clone_ref(py))
         })
     }
 
     /// Take what of this lifetime was entered last.
-    pub(crate) fn pop(&self, lifetime: Lifetime) -> Option<Entered> {
-        self.0.as_ref()?.with(|all| {
+    pub(crate) fn pop(&self, py: Python<'_>, lifetime: Lifetime) -> Option<Entered> {
+        self.0.as_ref()?.with(py, |all| {
             let last = all.iter().rposition(|entered| entered.lifetime == lifetime)?;
             Some(all.remove(last))
         })
@@ -97,7 +97,7 @@ impl Teardown {
     /// Whether nothing has to be left: no generator waits, and nobody used an exit stack.
     pub(crate) fn is_idle(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(all) = &self.0 else { return Ok(true) };
-        let stacks: Option<Vec<Py<PyAny>>> = all.with(|all| {
+        let stacks: Option<Vec<Py<PyAny>>> = all.with(py, |all| {
             all.iter()
                 .map(|entered| (entered.kind == EnteredKind::Stack).then(|| entered.object.clone_ref(py)))
                 .collect()
@@ -113,13 +113,13 @@ impl Teardown {
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(all) = &self.0 else { return Ok(()) };
-        all.visit(|all| all.iter().try_for_each(|entered| visit.call(&entered.object)))
+        all.visit(visit, |all| all.iter().try_for_each(|entered| visit.call(&entered.object)))
     }
 
     /// Take all of this lifetime as a list of `(object, kind)`, in the order of their entry.
     pub(crate) fn drain<'py>(&self, py: Python<'py>, lifetime: Lifetime) -> PyResult<Bound<'py, PyList>> {
         let mut taken = Vec::new();
-        while let Some(entered) = self.pop(lifetime) {
+        while let Some(entered) = self.pop(py, lifetime) {
             taken.push((entered.object, entered.kind.word()));
         }
         taken.reverse();

@@ -39,7 +39,7 @@ impl Driver {
     }
 
     fn close_entered(&mut self, py: Python<'_>, lifetime: Lifetime) -> PyResult<Option<Next>> {
-        while let Some(entered) = self.teardown.pop(lifetime) {
+        while let Some(entered) = self.teardown.pop(py, lifetime) {
             let ending = match entered.kind {
                 EnteredKind::Scope => {
                     let nothing = (py.None(), py.None(), py.None());

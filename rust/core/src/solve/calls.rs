@@ -50,7 +50,7 @@ impl Solver {
     pub(super) fn enter_scope(&self, py: Python<'_>) -> PyResult<()> {
         if self.teardown.scope(py).is_none() {
             let object = names::enter_scope(py)?.call0()?.unbind();
-            self.teardown.push(Entered { object, kind: EnteredKind::Scope, lifetime: Lifetime::Request });
+            self.teardown.push(py, Entered { object, kind: EnteredKind::Scope, lifetime: Lifetime::Request });
         }
         Ok(())
     }
@@ -72,11 +72,10 @@ impl Solver {
         }
         match ffi::vectorcall(&next, &arguments, None) {
             Ok(value) => {
-                self.teardown.push(Entered {
-                    object: generator.unbind(),
-                    kind: EnteredKind::Plain,
-                    lifetime: node.lifetime,
-                });
+                self.teardown.push(
+                    py,
+                    Entered { object: generator.unbind(), kind: EnteredKind::Plain, lifetime: node.lifetime },
+                );
                 Ok(value.unbind())
             }
             Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),

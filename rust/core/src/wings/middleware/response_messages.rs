@@ -15,7 +15,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::names as wing_names;
 use super::stepped_task::{self, SteppedTask};
 use crate::error::guarded;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::names;
 use crate::response::message_type;
 use crate::send::{Pause, has_more};
@@ -113,7 +113,7 @@ impl ResponseMessages {
         visit.call(&self.event_loop)?;
         visit.call(&self.host)?;
         visit.call(&self.outer)?;
-        self.state.visit(|state| {
+        self.state.visit(&visit, |state| {
             state.calls.iter().try_for_each(|call| visit.call(call))?;
             state.finals.iter().try_for_each(|turn| visit.call(turn))?;
             for (message, turn) in &state.waiting {
@@ -128,8 +128,8 @@ impl ResponseMessages {
         })
     }
 
-    fn __clear__(&self) {
-        drop(self.state.replace(State::default()));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.state.replace(py, State::default()));
     }
 
     /// The task of the middleware function.
@@ -142,7 +142,7 @@ impl ResponseMessages {
     /// about to be cancelled. In `AnyIO`'s streams it always does, but then before what is downstream begins.
     #[getter]
     fn is_waiting_interrupted(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.is_escaping() || self.is_host_cancelling(py)?))
+        guarded(|| Ok(self.is_escaping(py) || self.is_host_cancelling(py)?))
     }
 
     /// Whether it has to before another message is taken, or one is sent, as it always does in `AnyIO`'s streams:
@@ -154,56 +154,57 @@ impl ResponseMessages {
 
     /// Whether a call has ended by something else than an `Exception`, of which the task group does not know yet.
     #[getter]
-    fn is_escaping(&self) -> bool {
-        self.state.with(|state| state.escaping > 0)
+    fn is_escaping(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.escaping > 0)
     }
 
     /// Take note that a call has ended by something else than an `Exception`.
-    fn begin_escape(&self) {
-        self.state.with(|state| state.escaping += 1);
+    fn begin_escape(&self, py: Python<'_>) {
+        self.state.with(py, |state| state.escaping += 1);
     }
 
     /// Take note that the task group would know now.
-    fn end_escape(&self) {
-        self.state.with(|state| state.escaping = state.escaping.saturating_sub(1));
+    fn end_escape(&self, py: Python<'_>) {
+        self.state.with(py, |state| state.escaping = state.escaping.saturating_sub(1));
     }
 
     /// The calls of what is downstream.
     #[getter]
     fn calls(&self, py: Python<'_>) -> Vec<Py<SteppedTask>> {
-        self.state.with(|state| state.calls.iter().map(|call| call.clone_ref(py)).collect())
+        self.state.with(py, |state| state.calls.iter().map(|call| call.clone_ref(py)).collect())
     }
 
     /// Whether all of them are over.
     #[getter]
-    fn have_all_ended(&self) -> bool {
-        self.state.with(|state| state.calls.iter().all(|call| call.get().has_ended()))
+    fn have_all_ended(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.calls.iter().all(|call| call.get().has_ended(py)))
     }
 
     /// Whether the response has been sent.
     #[getter]
-    fn is_closed(&self) -> bool {
-        self.state.with(|state| state.closed)
+    fn is_closed(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.closed)
     }
 
     /// Whether a call is over, after which nothing can be sent.
     #[getter]
-    fn is_sending_closed(&self) -> bool {
-        self.state.with(|state| state.sending_closed)
+    fn is_sending_closed(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.sending_closed)
     }
 
     /// Add a call; its messages come after those that wait.
     fn expect(slf: &Bound<'_, Self>, call: &Bound<'_, SteppedTask>) -> PyResult<()> {
+        let py = slf.py();
         let this = slf.get();
         let is_cancelling = guarded(|| this.is_host_cancelling(slf.py()))?;
         if let Some(outer) = &this.outer {
-            outer.get().note_calls(slf.as_any());
+            outer.get().note_calls(py, slf.as_any());
         }
         if is_cancelling {
             // It is cancelled in its turn, with the middleware function.
-            call.get().begin_cancellation();
+            call.get().begin_cancellation(py);
         }
-        drop(this.state.with(|state| {
+        drop(this.state.with(py, |state| {
             state.was_cancelling = is_cancelling;
             state.calls.push(call.clone().unbind());
             let wanted = if state.waiting.is_empty() { Wanted::Stepper } else { Wanted::Nobody };
@@ -226,7 +227,7 @@ impl ResponseMessages {
     /// Those of `take`.
     fn take_first(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         // What has escaped since is known to the task group only after the end of the messages.
-        guarded(|| if self.state.with(|state| state.was_cancelling) { Ok(None) } else { taken(py, self.next(py)?) })
+        guarded(|| if self.state.with(py, |state| state.was_cancelling) { Ok(None) } else { taken(py, self.next(py)?) })
     }
 
     /// Return the next message, `None` if what is downstream has to wait for something before.
@@ -241,32 +242,32 @@ impl ResponseMessages {
     fn want(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let future = guarded(|| self.future(py))?;
         let wanted = Wanted::Future(future.clone_ref(py));
-        drop(self.state.with(|state| std::mem::replace(&mut state.wanted, wanted)));
+        drop(self.state.with(py, |state| std::mem::replace(&mut state.wanted, wanted)));
         Ok(future)
     }
 
     /// Return the message that has resolved that future, `None` if there will be none.
-    fn arrived(&self) -> Option<Py<PyAny>> {
-        let (message, wanted) = self.state.with(|state| (state.message.take(), std::mem::take(&mut state.wanted)));
+    fn arrived(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let (message, wanted) = self.state.with(py, |state| (state.message.take(), std::mem::take(&mut state.wanted)));
         drop(wanted);
         message
     }
 
     /// Want no message any more.
-    fn give_up(&self) {
-        drop(self.state.with(|state| std::mem::take(&mut state.wanted)));
+    fn give_up(&self, py: Python<'_>) {
+        drop(self.state.with(py, |state| std::mem::take(&mut state.wanted)));
     }
 
     /// Return a future for the end of a call.
     fn await_end(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let future = guarded(|| self.future(py))?;
-        drop(self.state.with(|state| state.over.replace(future.clone_ref(py))));
+        drop(self.state.with(py, |state| state.over.replace(future.clone_ref(py))));
         Ok(future)
     }
 
     /// Take note that a call of what is downstream is over: nothing can be sent any more.
     fn note_end(&self, py: Python<'_>) -> PyResult<()> {
-        let (future, over) = self.state.with(|state| {
+        let (future, over) = self.state.with(py, |state| {
             state.sending_closed = true;
             let future = match &state.wanted {
                 Wanted::Future(future) => Some(future.clone_ref(py)),
@@ -278,13 +279,13 @@ impl ResponseMessages {
     }
 
     /// Take note that the response has been sent: no message is needed any more.
-    fn close(&self) {
-        self.state.with(|state| state.closed = true);
+    fn close(&self, py: Python<'_>) {
+        self.state.with(py, |state| state.closed = true);
     }
 
     /// Let those who have sent go on, as far as nothing is in the way.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        let turns: Vec<Py<PyAny>> = self.state.with(|state| {
+        let turns: Vec<Py<PyAny>> = self.state.with(py, |state| {
             state
                 .finals
                 .iter()
@@ -298,10 +299,10 @@ impl ResponseMessages {
     /// Close, release, and make steps of what is downstream until something is in the way; tell whether it is over.
     fn settle(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| {
-            self.close();
+            self.close(py);
             self.release(py)?;
             while self.step(py)? {}
-            Ok(self.have_all_ended())
+            Ok(self.have_all_ended(py))
         })
     }
 }
@@ -313,7 +314,7 @@ impl ResponseMessages {
 
     fn take_in(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let py = message.py();
-        let (sent, not_taken) = self.state.with(|state| match state {
+        let (sent, not_taken) = self.state.with(py, |state| match state {
             State { sending_closed: true, .. } => (Sent::TooLate, None),
             State { closed: true, .. } => (Sent::Unneeded, None),
             state => match std::mem::take(&mut state.wanted) {
@@ -328,7 +329,7 @@ impl ResponseMessages {
             Sent::Early => {
                 let (message, turn) = (message.clone().unbind(), self.future(py)?);
                 let waits = turn.clone_ref(py);
-                self.state.with(|state| state.waiting.push_back((message, waits)));
+                self.state.with(py, |state| state.waiting.push_back((message, waits)));
                 return Ok(Some(turn));
             }
             Sent::Wanted(Wanted::Future(future)) => resolve(future.bind(py))?,
@@ -339,25 +340,25 @@ impl ResponseMessages {
         }
         let turn = self.future(py)?;
         let waits = turn.clone_ref(py);
-        self.state.with(|state| state.finals.push(waits));
+        self.state.with(py, |state| state.finals.push(waits));
         Ok(Some(turn))
     }
 
     /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
     /// given its response, and may have been cancelled.
     pub(crate) fn poll(&self, py: Python<'_>, is_new: bool) -> PyResult<Taken> {
-        let is_interrupted =
-            self.is_escaping() || if is_new { self.is_disturbed(py)? } else { self.disturbed.load(Ordering::Relaxed) };
+        let is_interrupted = self.is_escaping(py)
+            || if is_new { self.is_disturbed(py)? } else { self.disturbed.load(Ordering::Relaxed) };
         if is_interrupted { Ok(Taken::Nothing) } else { self.next(py) }
     }
 
     /// The next message; steps are made until there is one.
     fn next(&self, py: Python<'_>) -> PyResult<Taken> {
-        if self.is_closed() {
+        if self.is_closed(py) {
             return Ok(Taken::Closed);
         }
         loop {
-            let (message, first) = self.state.with(|state| match state.message.take() {
+            let (message, first) = self.state.with(py, |state| match state.message.take() {
                 None => (None, state.waiting.pop_front()),
                 message => (message, None),
             });
@@ -370,15 +371,15 @@ impl ResponseMessages {
                     continue;
                 }
                 if is_last(message.bind(py))? {
-                    self.state.with(|state| state.finals.push(turn));
+                    self.state.with(py, |state| state.finals.push(turn));
                 } else {
                     resolve(turn.bind(py))?;
                 }
                 return Ok(Taken::Message(message));
             }
-            let replaced = self
-                .state
-                .with(|state| (!state.sending_closed).then(|| std::mem::replace(&mut state.wanted, Wanted::Stepper)));
+            let replaced = self.state.with(py, |state| {
+                (!state.sending_closed).then(|| std::mem::replace(&mut state.wanted, Wanted::Stepper))
+            });
             if replaced.is_none() {
                 return Ok(Taken::Ended);
             }
@@ -391,7 +392,7 @@ impl ResponseMessages {
     /// Make a step of what is downstream if nothing is in the way; tell whether one was made.
     fn step(&self, py: Python<'_>) -> PyResult<bool> {
         let mut index = 0;
-        while let Some(call) = self.state.with(|state| state.calls.get(index).map(|call| call.clone_ref(py))) {
+        while let Some(call) = self.state.with(py, |state| state.calls.get(index).map(|call| call.clone_ref(py))) {
             if stepped_task::go_on(call.bind(py))? {
                 return Ok(true);
             }

@@ -10,8 +10,8 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::names as wing_names;
 use crate::awaitable::{exception, mark_awaited};
 use crate::error::{Error, guarded};
+use crate::ffi::locked::Locked;
 use crate::ffi::{self, Sent};
-use crate::locked::Locked;
 use crate::names;
 
 /// One call of an application: not begun, suspended, or over.
@@ -70,7 +70,7 @@ impl SteppedTask {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         visit.call(&self.context)?;
-        self.call.visit(|call| {
+        self.call.visit(&visit, |call| {
             if let Some((application, arguments)) = &call.target {
                 visit.call(application)?;
                 visit.call(arguments)?;
@@ -80,8 +80,8 @@ impl SteppedTask {
         })
     }
 
-    fn __clear__(&self) {
-        drop(self.call.replace(Call::of(None)));
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.call.replace(py, Call::of(None)));
     }
 
     /// The context that the task runs in.
@@ -93,81 +93,81 @@ impl SteppedTask {
     /// The task, once it is known.
     #[getter]
     pub(crate) fn task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.task.as_ref().map(|task| task.clone_ref(py)))
+        self.call.with(py, |call| call.task.as_ref().map(|task| task.clone_ref(py)))
     }
 
     /// What the application returned, to be resumed.
     #[getter]
     fn coroutine(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.coroutine.as_ref().map(|coroutine| coroutine.clone_ref(py)))
+        self.call.with(py, |call| call.coroutine.as_ref().map(|coroutine| coroutine.clone_ref(py)))
     }
 
     /// What it is suspended on, as far as it was stepped by hand.
     #[getter]
     fn pending(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.pending.as_ref().map(|pending| pending.clone_ref(py)))
+        self.call.with(py, |call| call.pending.as_ref().map(|pending| pending.clone_ref(py)))
     }
 
     /// Whoever is told of the end.
     #[getter]
     pub(crate) fn caller(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.caller.as_ref().map(|caller| caller.clone_ref(py)))
+        self.call.with(py, |call| call.caller.as_ref().map(|caller| caller.clone_ref(py)))
     }
 
     #[setter]
-    fn set_caller(&self, caller: Option<Py<PyAny>>) {
-        drop(self.call.with(|call| std::mem::replace(&mut call.caller, caller)));
+    fn set_caller(&self, py: Python<'_>, caller: Option<Py<PyAny>>) {
+        drop(self.call.with(py, |call| std::mem::replace(&mut call.caller, caller)));
     }
 
     /// The cancel scope around the task, if it has one.
     #[getter]
     fn scope(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.call.with(|call| call.scope.as_ref().map(|scope| scope.clone_ref(py)))
+        self.call.with(py, |call| call.scope.as_ref().map(|scope| scope.clone_ref(py)))
     }
 
     #[setter]
-    fn set_scope(&self, scope: Option<Py<PyAny>>) {
-        drop(self.call.with(|call| std::mem::replace(&mut call.scope, scope)));
+    fn set_scope(&self, py: Python<'_>, scope: Option<Py<PyAny>>) {
+        drop(self.call.with(py, |call| std::mem::replace(&mut call.scope, scope)));
     }
 
     /// Whether the task has not made a step itself yet.
     #[getter]
-    fn is_by_hand(&self) -> bool {
-        self.call.with(|call| call.by_hand)
+    fn is_by_hand(&self, py: Python<'_>) -> bool {
+        self.call.with(py, |call| call.by_hand)
     }
 
     /// Whether the call is over.
     #[getter]
-    pub(crate) fn has_ended(&self) -> bool {
-        self.call.with(|call| call.ended)
+    pub(crate) fn has_ended(&self, py: Python<'_>) -> bool {
+        self.call.with(py, |call| call.ended)
     }
 
     /// Whether a cancellation of the task is on its way, of which the task does not know yet.
     #[getter]
-    pub(crate) fn is_to_be_cancelled(&self) -> bool {
-        self.call.with(|call| call.cancellations > 0)
+    pub(crate) fn is_to_be_cancelled(&self, py: Python<'_>) -> bool {
+        self.call.with(py, |call| call.cancellations > 0)
     }
 
     /// Take note that a cancellation of the task is on its way.
-    pub(crate) fn begin_cancellation(&self) {
-        self.call.with(|call| call.cancellations += 1);
+    pub(crate) fn begin_cancellation(&self, py: Python<'_>) {
+        self.call.with(py, |call| call.cancellations += 1);
     }
 
     /// Take note that a cancellation has come.
-    fn end_cancellation(&self) {
-        self.call.with(|call| call.cancellations = call.cancellations.saturating_sub(1));
+    fn end_cancellation(&self, py: Python<'_>) {
+        self.call.with(py, |call| call.cancellations = call.cancellations.saturating_sub(1));
     }
 
     /// Begin as `task`, unless the caller handles an exception: the application would see it as its own.
     fn begin_as(slf: &Bound<'_, Self>, task: Py<PyAny>) -> PyResult<()> {
-        drop(slf.get().call.with(|call| call.task.replace(task)));
+        drop(slf.get().call.with(slf.py(), |call| call.task.replace(task)));
         guarded(|| if names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) })
     }
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
     fn hand_over(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| {
-            let (is_new, pending) = self.call.with(|call| {
+            let (is_new, pending) = self.call.with(py, |call| {
                 let pending = call.pending.as_ref().map(|pending| pending.clone_ref(py));
                 (std::mem::replace(&mut call.by_hand, false), pending)
             });
@@ -180,7 +180,7 @@ impl SteppedTask {
 
     /// Put the task under the cancel scope that a task group would have put it under, unless it is over.
     fn adopt(&self, py: Python<'_>) -> PyResult<()> {
-        let adoptable = self.call.with(|call| match call {
+        let adoptable = self.call.with(py, |call| match call {
             Call { scope: None, caller: Some(caller), task, ended: false, .. } => {
                 Some((task.as_ref().map(|task| task.clone_ref(py)), caller.clone_ref(py)))
             }
@@ -192,9 +192,9 @@ impl SteppedTask {
             let (host, since) = (caller.getattr(intern!(py, "host"))?, caller.getattr(intern!(py, "outer_scope"))?);
             wing_names::adopt_task(py)?.call1((task, host, since))
         })?;
-        self.set_scope(Some(scope.unbind()));
+        self.set_scope(py, Some(scope.unbind()));
         // What it calls itself is cancelled with it, in the same turn of the event loop.
-        let calls = self.call.with(|call| call.calls.as_ref().map(|calls| calls.clone_ref(py)));
+        let calls = self.call.with(py, |call| call.calls.as_ref().map(|calls| calls.clone_ref(py)));
         guarded(|| calls.map_or(Ok(()), |calls| calls.call_method0(py, intern!(py, "adopt_calls")).map(drop)))
     }
 
@@ -206,7 +206,7 @@ impl SteppedTask {
     /// Take note that the application is done, and tell the caller.
     fn note_end(&self, py: Python<'_>) -> PyResult<()> {
         // Once told, none needs the others: what a request leaves behind is freed without a search for cycles.
-        let Call { task, scope, caller, .. } = self.call.with(|call| {
+        let Call { task, scope, caller, .. } = self.call.with(py, |call| {
             let by_hand = call.by_hand;
             std::mem::replace(call, Call { by_hand, ..Call::of(None) })
         });
@@ -221,20 +221,20 @@ impl SteppedTask {
 
 impl SteppedTask {
     /// Take note of the calls that it makes itself, as a middleware function.
-    pub(crate) fn note_calls(&self, calls: &Bound<'_, PyAny>) {
-        drop(self.call.with(|call| call.calls.replace(calls.clone().unbind())));
+    pub(crate) fn note_calls(&self, py: Python<'_>, calls: &Bound<'_, PyAny>) {
+        drop(self.call.with(py, |call| call.calls.replace(calls.clone().unbind())));
     }
 
     /// Call the application: what is to be resumed from then on.
     fn coroutine_of_call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let Some((application, arguments)) = self.call.with(|call| call.target.take()) else {
+        let Some((application, arguments)) = self.call.with(py, |call| call.target.take()) else {
             return Err(Error::Resumed.into());
         };
         let awaitable = application.bind(py).call1(arguments)?;
         let is_resumable = ffi::is_coroutine(&awaitable)
             || (awaitable.hasattr(intern!(py, "send"))? && awaitable.hasattr(intern!(py, "throw"))?);
         let coroutine = if is_resumable { awaitable } else { wing_names::awaited(py)?.call1((awaitable,))? };
-        drop(self.call.with(|call| call.coroutine.replace(coroutine.clone().unbind())));
+        drop(self.call.with(py, |call| call.coroutine.replace(coroutine.clone().unbind())));
         Ok(coroutine)
     }
 }
@@ -242,7 +242,7 @@ impl SteppedTask {
 /// Make a step by hand if nothing is in the way; tell whether one was made.
 pub(crate) fn go_on(slf: &Bound<'_, SteppedTask>) -> PyResult<bool> {
     let py = slf.py();
-    let pending = slf.get().call.with(|call| match call {
+    let pending = slf.get().call.with(slf.py(), |call| match call {
         Call { pending: Some(pending), by_hand: true, ended: false, .. } => Some(pending.clone_ref(py)),
         _ => None,
     });
@@ -258,7 +258,7 @@ pub(crate) fn go_on(slf: &Bound<'_, SteppedTask>) -> PyResult<bool> {
 fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
     let py = slf.py();
     let SteppedTask { event_loop, context, call } = slf.get();
-    let (task, coroutine) = call.with(|call| {
+    let (task, coroutine) = call.with(py, |call| {
         let [task, coroutine] = [&call.task, &call.coroutine].map(|object| object.as_ref().map(|it| it.clone_ref(py)));
         (task, coroutine)
     });
@@ -280,7 +280,7 @@ fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
     match sent {
         Ok(Sent::Yielded(object)) => {
             mark_awaited(&object, false)?;
-            drop(call.with(|call| call.pending.replace(object.unbind())));
+            drop(call.with(py, |call| call.pending.replace(object.unbind())));
             Ok(())
         }
         Ok(Sent::Returned(_)) => slf.get().note_end(py),

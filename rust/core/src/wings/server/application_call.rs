@@ -19,7 +19,7 @@ use crate::connection::Channels;
 use crate::entrance::Begun;
 use crate::error::{Error, guarded};
 use crate::ffi::Sent;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::{ffi, names};
 
 impl ApplicationCall {
@@ -45,7 +45,7 @@ impl ApplicationCall {
     }
 
     fn exchange(&self, py: Python<'_>) -> PyResult<Py<Exchange>> {
-        let exchange = self.exchange.with(|exchange| exchange.as_ref().map(|exchange| exchange.clone_ref(py)));
+        let exchange = self.exchange.with(py, |exchange| exchange.as_ref().map(|exchange| exchange.clone_ref(py)));
         exchange.ok_or_else(|| Error::Resumed.into())
     }
 
@@ -65,7 +65,7 @@ impl ApplicationCall {
         let is_alone = names::current_task(py)?.call1((&protocol.event_loop,))?.is_none();
         options.set_item(intern!(py, "eager_start"), is_alone)?;
         let task = names::task(py)?.call((&call,), Some(&options))?;
-        if call.get().stage.with(|stage| matches!(stage, CallStage::Over)) {
+        if call.get().stage.with(py, |stage| matches!(stage, CallStage::Over)) {
             Ok(())
         } else {
             protocol.settings.keep_task(&task)
@@ -74,7 +74,7 @@ impl ApplicationCall {
 
     /// Run the application to where it waits next, or to its end, which is seen to here.
     pub(super) fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
-        let stage = self.stage.replace(CallStage::Over);
+        let stage = self.stage.replace(py, CallStage::Over);
         if matches!(stage, CallStage::Over) {
             return match input {
                 Input::Value(_) => Ok(Sent::Returned(py.None().into_bound(py))),
@@ -83,17 +83,17 @@ impl ApplicationCall {
         }
         let exchange = self.exchange(py)?;
         let protocol = exchange.get().protocol.bind(py);
-        protocol.get().hold_output();
+        protocol.get().hold_output(py);
         let result = match (stage, input) {
             (CallStage::Fresh(other), Input::Value(value)) => {
                 begin_call(py, &exchange, other.as_ref()).and_then(|running| {
                     let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
-                    drop(self.stage.replace(CallStage::Running(running.clone().unbind())));
+                    drop(self.stage.replace(py, CallStage::Running(running.clone().unbind())));
                     ffi::send(&running, &value)
                 })
             }
             (CallStage::Running(running) | CallStage::Stepped { running, .. }, input) => {
-                drop(self.stage.replace(CallStage::Running(running.clone_ref(py))));
+                drop(self.stage.replace(py, CallStage::Running(running.clone_ref(py))));
                 resume(running.bind(py), input)
             }
             (CallStage::Fresh(_) | CallStage::Over | CallStage::Idle, Input::Error(error)) => Err(error),
@@ -115,8 +115,8 @@ impl ApplicationCall {
         exchange: &Py<Exchange>,
         result: PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Sent<'py>> {
-        drop(self.stage.replace(CallStage::Over));
-        drop(self.exchange.replace(None));
+        drop(self.stage.replace(py, CallStage::Over));
+        drop(self.exchange.replace(py, None));
         let exchange = exchange.get();
         let protocol = exchange.protocol.bind(py);
         let is_disconnected = exchange.is_disconnected.load(Ordering::Relaxed);
@@ -149,15 +149,15 @@ impl ApplicationCall {
 
     fn advance<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         #[cfg(not(Py_3_12))]
-        if let (Input::Value(_), true) = (&input, self.stage.with(|stage| matches!(stage, CallStage::Idle))) {
+        if let (Input::Value(_), true) = (&input, self.stage.with(py, |stage| matches!(stage, CallStage::Idle))) {
             return self.park(py);
         }
-        let stepped = self.stage.with(|stage| match stage {
+        let stepped = self.stage.with(py, |stage| match stage {
             CallStage::Stepped { running, pending } => Some((running.clone_ref(py), pending.clone_ref(py))),
             _ => None,
         });
         let Some((running, pending)) = stepped else { return self.step(py, input) };
-        drop(self.stage.replace(CallStage::Running(running)));
+        drop(self.stage.replace(py, CallStage::Running(running)));
         let pending = pending.into_bound(py);
         if pending.is_none() {
             // A bare yield lets those have their turn that the application has scheduled: they come after this step.
@@ -227,7 +227,7 @@ fn may_step(py: Python<'_>, protocol: &HTTPProtocol) -> PyResult<bool> {
     let event_loop = protocol.event_loop.bind(py);
     Ok(names::running_loop(py)?.call0()?.is(event_loop)
         && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none()
-        && (protocol.has_spare() || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
+        && (protocol.has_spare(py) || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
 }
 
 #[pymethods]
@@ -275,7 +275,7 @@ impl ApplicationCall {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         guarded(|| {
-            let stage = self.stage.replace(CallStage::Over);
+            let stage = self.stage.replace(py, CallStage::Over);
             match stage {
                 CallStage::Running(running) | CallStage::Stepped { running, .. } => close(running.bind(py)),
                 CallStage::Fresh(_) | CallStage::Over | CallStage::Idle => Ok(()),
@@ -284,9 +284,9 @@ impl ApplicationCall {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.exchange.visit(|exchange| visit.call(exchange))?;
-        self.parked.visit(|parked| visit.call(parked))?;
-        self.stage.visit(|stage| match stage {
+        self.exchange.visit(&visit, |exchange| visit.call(exchange))?;
+        self.parked.visit(&visit, |parked| visit.call(parked))?;
+        self.stage.visit(&visit, |stage| match stage {
             CallStage::Fresh(other) => visit.call(other),
             CallStage::Running(running) => visit.call(running),
             CallStage::Stepped { running, pending } => {

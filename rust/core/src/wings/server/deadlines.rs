@@ -10,17 +10,18 @@ use super::state::{Deadline, HTTPProtocol};
 impl HTTPProtocol {
     /// Nothing is to be done before more arrives: set the time for that.
     pub(super) fn rest(slf: &Bound<'_, Self>, is_reading_head: bool) -> PyResult<()> {
+        let py = slf.py();
         let this = slf.get();
-        if this.is_busy() || !this.is_open() {
+        if this.is_busy(py) || !this.is_open(py) {
             return Ok(());
         }
         let seconds = if is_reading_head { this.head_seconds } else { this.settings.keep_alive_seconds };
-        let has_served = this.state.with(|state| state.current.is_some());
+        let has_served = this.state.with(py, |state| state.current.is_some());
         if !is_reading_head && !has_served {
             return Ok(());
         }
         let at = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600));
-        let (deadline, is_armed) = this.state.with(|state| {
+        let (deadline, is_armed) = this.state.with(py, |state| {
             let deadline = match state.deadline {
                 // A slow sender gets no more time by sending.
                 Some(Deadline::Head(at)) if is_reading_head => Deadline::Head(at),
@@ -41,13 +42,13 @@ impl HTTPProtocol {
         let py = slf.py();
         let expire = slf.getattr(intern!(py, "expire"))?;
         let timer = slf.get().event_loop.bind(py).call_method1(intern!(py, "call_later"), (seconds, expire))?;
-        let before = slf.get().state.with(|state| state.timer.replace((timer.unbind(), deadline)));
+        let before = slf.get().state.with(slf.py(), |state| state.timer.replace((timer.unbind(), deadline)));
         drop(before);
         Ok(())
     }
 
     pub(super) fn cancel_timer(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let timer = slf.get().state.with(|state| state.timer.take());
+        let timer = slf.get().state.with(slf.py(), |state| state.timer.take());
         timer.map_or(Ok(()), |(timer, _)| timer.call_method0(slf.py(), intern!(slf.py(), "cancel")).map(drop))
     }
 }

@@ -13,7 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::state::{Exchange, HTTPProtocol, Watched};
 use crate::connection::{Arrival, method};
 use crate::entry::Selection;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::names;
 
 impl Exchange {
@@ -40,15 +40,15 @@ impl Exchange {
     /// # Errors
     /// Those of making it.
     pub(super) fn scope<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        if let Some(scope) = self.made.with(|made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
+        if let Some(scope) = self.made.with(py, |made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
             return Ok(scope.into_bound(py));
         }
         let scope = self.protocol.get().make_scope(py, &self.head, self.state.as_ref())?;
-        let selection = self.made.with(|made| made.selection.take());
+        let selection = self.made.with(py, |made| made.selection.take());
         if let Some(selection) = selection {
             selection.apply(&scope)?;
         }
-        let replaced = self.made.with(|made| made.scope.replace(scope.clone().unbind()));
+        let replaced = self.made.with(py, |made| made.scope.replace(scope.clone().unbind()));
         drop(replaced);
         Ok(scope)
     }
@@ -58,33 +58,33 @@ impl Exchange {
     /// # Errors
     /// Those of changing it.
     pub(super) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
-        if let Some(scope) = self.made.with(|made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
+        if let Some(scope) = self.made.with(py, |made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
             return selection.apply(scope.bind(py));
         }
-        let replaced = self.made.with(|made| made.selection.replace(selection));
+        let replaced = self.made.with(py, |made| made.selection.replace(selection));
         drop(replaced);
         Ok(())
     }
 
     /// Take bytes of the body; return how many wait to be taken.
-    pub(super) fn push(&self, data: &[u8]) -> usize {
+    pub(super) fn push(&self, py: Python<'_>, data: &[u8]) -> usize {
         if self.is_complete.load(Ordering::Relaxed) {
             return 0;
         }
-        self.incoming.with(|incoming| {
+        self.incoming.with(py, |incoming| {
             incoming.bytes.extend_from_slice(data);
             incoming.bytes.len()
         })
     }
 
     /// The body is over.
-    pub(super) fn end_body(&self) {
-        self.incoming.with(|incoming| incoming.has_ended = true);
+    pub(super) fn end_body(&self, py: Python<'_>) {
+        self.incoming.with(py, |incoming| incoming.has_ended = true);
     }
 
     /// Let whoever waits in `receive` look again.
     pub(super) fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        let waiters = self.incoming.with(|incoming| std::mem::take(&mut incoming.waiters));
+        let waiters = self.incoming.with(py, |incoming| std::mem::take(&mut incoming.waiters));
         for waiter in waiters {
             let waiter = waiter.bind(py);
             if !waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -98,7 +98,7 @@ impl Exchange {
     pub(super) fn waiter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let waiter = self.protocol.borrow(py).event_loop.call_method0(py, intern!(py, "create_future"))?;
         let kept = waiter.clone_ref(py);
-        self.incoming.with(|incoming| incoming.waiters.push(kept));
+        self.incoming.with(py, |incoming| incoming.waiters.push(kept));
         Ok(waiter)
     }
 
@@ -117,7 +117,7 @@ impl Exchange {
         if self.is_over() {
             return Ok(Arrival::Gone);
         }
-        let taken = self.incoming.with(|incoming| {
+        let taken = self.incoming.with(py, |incoming| {
             if incoming.is_end_taken || (incoming.bytes.is_empty() && !incoming.has_ended) {
                 return None;
             }
@@ -164,14 +164,14 @@ impl Exchange {
     /// Those of the cancellation.
     pub(super) fn watch(&self, py: Python<'_>) -> PyResult<()> {
         let task = names::current_task(py)?.call1((&self.protocol.get().event_loop,))?.unbind();
-        let before = self.watched.replace(Some(Watched { task, has_left: false }));
+        let before = self.watched.replace(py, Some(Watched { task, has_left: false }));
         drop(before);
         if self.is_disconnected.load(Ordering::Relaxed) { self.cancel_watched(py) } else { Ok(()) }
     }
 
     #[cold]
     fn cancel_watched(&self, py: Python<'_>) -> PyResult<()> {
-        let task = self.watched.with(|watched| {
+        let task = self.watched.with(py, |watched| {
             let watched = watched.as_mut().filter(|watched| !watched.has_left)?;
             watched.has_left = true;
             Some(watched.task.clone_ref(py))
@@ -186,7 +186,7 @@ impl Exchange {
     /// # Errors
     /// Those of the task.
     pub(super) fn unwatch(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.watched.replace(None) {
+        match self.watched.replace(py, None) {
             Some(Watched { task, has_left: true }) => names::uncancel(py)?.call1((task,))?.is_truthy(),
             _ => Ok(false),
         }
@@ -198,11 +198,11 @@ impl Exchange {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.protocol)?;
         visit.call(&self.state)?;
-        self.made.visit(|made| {
+        self.made.visit(&visit, |made| {
             visit.call(&made.scope)?;
             made.selection.as_ref().map_or(Ok(()), |selection| selection.visit(&visit))
         })?;
-        self.watched.visit(|watched| visit.call(watched.as_ref().map(|watched| &watched.task)))?;
-        self.incoming.visit(|incoming| incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)))
+        self.watched.visit(&visit, |watched| visit.call(watched.as_ref().map(|watched| &watched.task)))?;
+        self.incoming.visit(&visit, |incoming| incoming.waiters.iter().try_for_each(|waiter| visit.call(waiter)))
     }
 }

@@ -8,11 +8,11 @@ use super::state::{HIGH_WATER, HTTPProtocol, Processing, State};
 
 impl HTTPProtocol {
     pub(super) fn take_output(slf: &Bound<'_, Self>) -> Vec<u8> {
-        slf.get().state.with(|state| std::mem::take(&mut state.output))
+        slf.get().state.with(slf.py(), |state| std::mem::take(&mut state.output))
     }
 
     pub(super) fn put_output(slf: &Bound<'_, Self>, mut output: Vec<u8>) {
-        slf.get().state.with(|state| {
+        slf.get().state.with(slf.py(), |state| {
             // Whatever an iterator of headers may have written meanwhile comes after.
             output.append(&mut state.output);
             state.output = output;
@@ -20,20 +20,20 @@ impl HTTPProtocol {
     }
 
     pub(super) fn write(slf: &Bound<'_, Self>, bytes: &[u8]) {
-        slf.get().state.with(|state| state.output.extend_from_slice(bytes));
+        slf.get().state.with(slf.py(), |state| state.output.extend_from_slice(bytes));
     }
 
-    pub(super) fn hold_output(&self) {
-        self.state.with(|state| state.steps += 1);
+    pub(super) fn hold_output(&self, py: Python<'_>) {
+        self.state.with(py, |state| state.steps += 1);
     }
 
     pub(super) fn release_output(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().state.with(|state| state.steps -= 1);
+        slf.get().state.with(slf.py(), |state| state.steps -= 1);
         Self::flush_unless_stepping(slf)
     }
 
     pub(super) fn flush_unless_stepping(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let is_due = slf.get().state.with(|state| {
+        let is_due = slf.get().state.with(slf.py(), |state| {
             (state.steps == 0 && state.processing == Processing::Nothing) || state.output.len() > HIGH_WATER
         });
         if is_due { Self::flush(slf) } else { Ok(()) }
@@ -41,7 +41,7 @@ impl HTTPProtocol {
 
     pub(super) fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let output = slf.get().state.with(|state| {
+        let output = slf.get().state.with(slf.py(), |state| {
             let output = (!state.output.is_empty()).then(|| PyBytes::new(py, &state.output));
             state.output.clear();
             output
@@ -55,7 +55,7 @@ impl HTTPProtocol {
     /// Write what there is, and close the connection.
     pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::flush(slf)?;
-        if slf.get().state.with(State::close) {
+        if slf.get().state.with(slf.py(), State::close) {
             return Ok(());
         }
         let transport = slf.get().transport(slf.py());
@@ -63,7 +63,8 @@ impl HTTPProtocol {
     }
 
     pub(super) fn say_continue(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !slf.get().is_open() {
+        let py = slf.py();
+        if !slf.get().is_open(py) {
             return Ok(());
         }
         Self::write(slf, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -76,11 +77,12 @@ impl HTTPProtocol {
         if !this.is_write_paused() {
             return Ok(None);
         }
-        if let Some(drained) = this.state.with(|state| state.drained.as_ref().map(|drained| drained.clone_ref(py))) {
+        if let Some(drained) = this.state.with(py, |state| state.drained.as_ref().map(|drained| drained.clone_ref(py)))
+        {
             return Ok(Some(drained.into_bound(py)));
         }
         let drained = this.event_loop.bind(py).call_method0(intern!(py, "create_future"))?;
-        let before = this.state.with(|state| state.drained.replace(drained.clone().unbind()));
+        let before = this.state.with(py, |state| state.drained.replace(drained.clone().unbind()));
         drop(before);
         Ok(Some(drained))
     }

@@ -34,7 +34,8 @@ impl HTTPProtocol {
     }
 
     fn pause(slf: &Bound<'_, Self>, paused: bool, method: &Bound<'_, PyString>) -> PyResult<()> {
-        let was_paused = slf.get().state.with(|state| std::mem::replace(&mut state.is_reading_paused, paused));
+        let was_paused =
+            slf.get().state.with(slf.py(), |state| std::mem::replace(&mut state.is_reading_paused, paused));
         if was_paused == paused {
             return Ok(());
         }
@@ -43,7 +44,7 @@ impl HTTPProtocol {
 
     /// Read what has arrived, beginning requests, up to one that has to wait for the answer before it.
     pub(super) fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
-        let begun = slf.get().state.with(|state| {
+        let begun = slf.get().state.with(slf.py(), |state| {
             if state.processing != Processing::Nothing || state.is_closing {
                 state.pending.extend_from_slice(data);
                 return None;
@@ -61,7 +62,7 @@ impl HTTPProtocol {
         let read = Self::read(slf, &mut reader, &mut rest);
         let left = rest.to_vec();
         let is_reading_head = reader.is_between_requests() && !left.is_empty();
-        slf.get().state.with(|state| {
+        slf.get().state.with(slf.py(), |state| {
             state.processing = Processing::Nothing;
             state.reader = reader;
             let later = std::mem::replace(&mut state.pending, left);
@@ -86,10 +87,10 @@ impl HTTPProtocol {
         let mut fresh: Option<Py<Exchange>> = None;
         let mut begun = 0;
         loop {
-            if !slf.get().is_open() {
+            if !slf.get().is_open(py) {
                 return Ok(Read::Busy);
             }
-            if reader.is_between_requests() && slf.get().is_busy() {
+            if reader.is_between_requests() && slf.get().is_busy(py) {
                 // The next request is read when this one is answered.
                 if rest.len() > HIGH_WATER {
                     Self::pause_reading(slf)?;
@@ -104,7 +105,7 @@ impl HTTPProtocol {
                 Err(refusal) => return Ok(Read::Refused(refusal)),
                 Ok(Event::Head(head)) => {
                     begun += 1;
-                    slf.get().state.with(|state| state.deadline = None);
+                    slf.get().state.with(slf.py(), |state| state.deadline = None);
                     if head.upgrade.is_some() && Self::upgrade(slf, &head, whole)? {
                         *rest = &[];
                         return Ok(Read::Upgraded);
@@ -113,7 +114,7 @@ impl HTTPProtocol {
                 }
                 Ok(Event::Data(data)) => {
                     let Some(exchange) = slf.get().current(py) else { continue };
-                    if exchange.get().push(data) > HIGH_WATER {
+                    if exchange.get().push(py, data) > HIGH_WATER {
                         Self::pause_reading(slf)?;
                     }
                     if fresh.is_none() {
@@ -122,17 +123,17 @@ impl HTTPProtocol {
                 }
                 Ok(Event::End) => {
                     let processing = if rest.is_empty() { Processing::Last } else { Processing::More };
-                    slf.get().state.with(|state| state.processing = processing);
+                    slf.get().state.with(slf.py(), |state| state.processing = processing);
                     if let Some(exchange) = fresh.take() {
-                        exchange.get().end_body();
+                        exchange.get().end_body(py);
                         Self::start(slf, exchange)?;
                     } else if let Some(exchange) = slf.get().current(py) {
-                        exchange.get().end_body();
+                        exchange.get().end_body(py);
                         exchange.get().wake(py)?;
                     }
                 }
                 Ok(Event::More) => {
-                    slf.get().state.with(|state| state.processing = Processing::Last);
+                    slf.get().state.with(slf.py(), |state| state.processing = Processing::Last);
                     if let Some(exchange) = fresh.take() {
                         Self::start(slf, exchange)?;
                     }
@@ -143,12 +144,12 @@ impl HTTPProtocol {
     }
 
     pub(super) fn current(&self, py: Python<'_>) -> Option<Py<Exchange>> {
-        self.state.with(|state| state.current.as_ref().map(|exchange| exchange.clone_ref(py)))
+        self.state.with(py, |state| state.current.as_ref().map(|exchange| exchange.clone_ref(py)))
     }
 
     /// Whether a request is not answered yet.
-    pub(super) fn is_busy(&self) -> bool {
-        self.state.with(|state| {
+    pub(super) fn is_busy(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| {
             state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
         })
     }
@@ -158,7 +159,7 @@ impl HTTPProtocol {
         let py = slf.py();
         let state = slf.get().settings.copy_state(py)?;
         let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
-        let before = slf.get().state.with(|state| state.current.replace(exchange.clone_ref(py)));
+        let before = slf.get().state.with(slf.py(), |state| state.current.replace(exchange.clone_ref(py)));
         drop(before);
         Ok(exchange)
     }
@@ -180,7 +181,7 @@ impl HTTPProtocol {
     #[cold]
     fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8]) -> PyResult<bool> {
         let py = slf.py();
-        let class = slf.get().state.with(|state| state.ws_protocol_class.clone_ref(py));
+        let class = slf.get().state.with(slf.py(), |state| state.ws_protocol_class.clone_ref(py));
         let wanted = head.upgrade.unwrap_or_default();
         let settings = &slf.get().settings;
         if class.is_none(py) || !wanted.eq_ignore_ascii_case(b"websocket") {
@@ -200,7 +201,7 @@ impl HTTPProtocol {
         }
         replayed.extend_from_slice(b"\r\n");
         replayed.extend_from_slice(whole.get(head.length..).unwrap_or_default());
-        slf.get().state.with(State::close);
+        slf.get().state.with(slf.py(), State::close);
         Self::cancel_timer(slf)?;
         settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
         let arguments = (
@@ -235,11 +236,11 @@ impl HTTPProtocol {
         if !is_persistent {
             return Self::close(slf);
         }
-        if !this.is_open() {
+        if !this.is_open(py) {
             return Ok(());
         }
         Self::resume_reading(slf)?;
-        let (processing, is_idle) = this.state.with(|state| (state.processing, state.pending.is_empty()));
+        let (processing, is_idle) = this.state.with(py, |state| (state.processing, state.pending.is_empty()));
         if processing != Processing::More {
             // What the application does after its answer does not hold that up.
             Self::flush(slf)?;
@@ -254,7 +255,8 @@ impl HTTPProtocol {
     fn process_soon(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let options = PyDict::new(py);
-        let context = slf.get().state.with(|state| state.context.as_ref().map(|context| context.clone_ref(py)));
+        let context =
+            slf.get().state.with(slf.py(), |state| state.context.as_ref().map(|context| context.clone_ref(py)));
         if let (Some(context), true) = (context, names::running_loop(py)?.call0()?.is(&slf.get().event_loop)) {
             options.set_item(intern!(py, "context"), context)?;
             let process = slf.getattr(intern!(py, "process_pending"))?;

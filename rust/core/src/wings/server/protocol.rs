@@ -15,26 +15,29 @@ use super::scope;
 use super::settings::Settings;
 use super::state::{Deadline, HTTPProtocol, Processing, State};
 use crate::error::guarded;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::names;
 
 impl HTTPProtocol {
     /// Whether a task that was made without the event loop's debug mode can serve the next request.
     #[cfg_attr(Py_3_12, expect(clippy::unused_self, reason = "no connection keeps a task there"))]
-    pub(super) fn has_spare(&self) -> bool {
+    pub(super) fn has_spare(&self, py: Python<'_>) -> bool {
         #[cfg(Py_3_12)]
-        return false;
+        {
+            let _ = py;
+            false
+        }
         #[cfg(not(Py_3_12))]
-        self.spare.with(|spare| spare.is_some())
+        self.spare.with(py, |spare| spare.is_some())
     }
 
     /// Whether more requests may come.
-    pub(super) fn is_open(&self) -> bool {
-        self.state.with(|state| !state.is_closing)
+    pub(super) fn is_open(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| !state.is_closing)
     }
 
     pub(super) fn transport<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.state.with(|state| state.transport.as_ref().map(|transport| transport.bind(py).clone()))
+        self.state.with(py, |state| state.transport.as_ref().map(|transport| transport.bind(py).clone()))
     }
 
     pub(super) fn is_write_paused(&self) -> bool {
@@ -46,7 +49,7 @@ impl HTTPProtocol {
         if self.settings.resets_context {
             return names::context(py)?.call0();
         }
-        let context = self.state.with(|state| state.context.as_ref().map(|context| context.clone_ref(py)));
+        let context = self.state.with(py, |state| state.context.as_ref().map(|context| context.clone_ref(py)));
         match context {
             Some(context) => context.into_bound(py).call_method0(intern!(py, "copy")),
             None => names::copy_context(py)?.call0(),
@@ -63,7 +66,7 @@ impl HTTPProtocol {
         head: &RequestHead,
         state: Option<&Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let (template, trusted_hosts) = self.state.with(|state| {
+        let (template, trusted_hosts) = self.state.with(py, |state| {
             let template = state.template.as_ref().map(|template| template.clone_ref(py));
             (template, state.trusted_hosts.as_ref().map(|hosts| hosts.clone_ref(py)))
         });
@@ -143,7 +146,7 @@ impl HTTPProtocol {
             };
             let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
             let context = names::copy_context(py)?.call0()?;
-            let before = this.state.with(|state| {
+            let before = this.state.with(py, |state| {
                 (
                     state.transport.replace(transport.clone().unbind()),
                     state.template.replace(template.unbind()),
@@ -158,7 +161,7 @@ impl HTTPProtocol {
 
     fn data_received(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         guarded(|| {
-            slf.get().state.with(|state| {
+            slf.get().state.with(slf.py(), |state| {
                 if matches!(state.deadline, Some(Deadline::KeepAlive(_))) {
                     state.deadline = None;
                 }
@@ -172,7 +175,8 @@ impl HTTPProtocol {
 
     /// Go on with what has arrived while a request was being answered.
     fn process_pending(slf: &Bound<'_, Self>) -> PyResult<()> {
-        guarded(|| if slf.get().is_busy() { Ok(()) } else { Self::process(slf, b"") })
+        let py = slf.py();
+        guarded(|| if slf.get().is_busy(py) { Ok(()) } else { Self::process(slf, b"") })
     }
 
     #[expect(clippy::unused_self, reason = "asyncio's interface; the answer keeps the connection half open")]
@@ -182,16 +186,16 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
-            let template = this.state.with(|state| state.template.as_ref().map(|template| template.clone_ref(py)));
+            let template = this.state.with(py, |state| state.template.as_ref().map(|template| template.clone_ref(py)));
             names::connection_lost(py)?.call1((&this.settings.logger, template))?;
             if let Some(exchange) = this.current(py) {
                 exchange.get().disconnect(py)?;
             }
             #[cfg(not(Py_3_12))]
-            this.spare.replace(None).map_or(Ok(()), |spare| spare.release(py))?;
+            this.spare.replace(py, None).map_or(Ok(()), |spare| spare.release(py))?;
             Self::resume_writing(slf)?;
             Self::cancel_timer(slf)?;
-            let was_closing = this.state.with(|state| {
+            let was_closing = this.state.with(py, |state| {
                 state.output.clear();
                 state.pending.clear();
                 state.close()
@@ -224,7 +228,7 @@ impl HTTPProtocol {
         guarded(|| {
             let (py, this) = (slf.py(), slf.get());
             this.is_write_paused.store(false, Ordering::Relaxed);
-            let drained = this.state.with(|state| state.drained.take());
+            let drained = this.state.with(py, |state| state.drained.take());
             match drained {
                 Some(drained) if !drained.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
                     drained.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
@@ -237,7 +241,7 @@ impl HTTPProtocol {
     /// The timer's end: close the connection if its time is over, else wait for the rest.
     fn expire(slf: &Bound<'_, Self>) -> PyResult<()> {
         guarded(|| {
-            let (deadline, timer) = slf.get().state.with(|state| (state.deadline, state.timer.take()));
+            let (deadline, timer) = slf.get().state.with(slf.py(), |state| (state.deadline, state.timer.take()));
             let armed = timer.map(|(_, armed)| armed);
             let Some(deadline) = deadline else { return Ok(()) };
             let left = deadline.at().saturating_duration_since(Instant::now());
@@ -267,7 +271,7 @@ impl HTTPProtocol {
 
     #[getter]
     fn timeout_keep_alive_task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(|state| {
+        self.state.with(py, |state| {
             let is_idle = matches!(state.deadline, Some(Deadline::KeepAlive(_)));
             state.timer.as_ref().filter(|_| is_idle).map(|(timer, _)| timer.clone_ref(py))
         })
@@ -275,12 +279,12 @@ impl HTTPProtocol {
 
     #[getter]
     fn get_ws_protocol_class(&self, py: Python<'_>) -> Py<PyAny> {
-        self.state.with(|state| state.ws_protocol_class.clone_ref(py))
+        self.state.with(py, |state| state.ws_protocol_class.clone_ref(py))
     }
 
     #[setter]
-    fn set_ws_protocol_class(&self, class: Py<PyAny>) {
-        let before = self.state.with(|state| std::mem::replace(&mut state.ws_protocol_class, class));
+    fn set_ws_protocol_class(&self, py: Python<'_>, class: Py<PyAny>) {
+        let before = self.state.with(py, |state| std::mem::replace(&mut state.ws_protocol_class, class));
         drop(before);
     }
 
@@ -288,8 +292,8 @@ impl HTTPProtocol {
         self.settings.visit(&visit)?;
         visit.call(&self.event_loop)?;
         #[cfg(not(Py_3_12))]
-        self.spare.visit(|spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
-        self.state.visit(|state| {
+        self.spare.visit(&visit, |spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
+        self.state.visit(&visit, |state| {
             visit.call(&state.template)?;
             visit.call(&state.ws_protocol_class)?;
             visit.call(&state.current)?;
@@ -299,10 +303,10 @@ impl HTTPProtocol {
         })
     }
 
-    fn __clear__(&self) {
-        let held = self.state.with(|state| (state.transport.take(), state.current.take(), state.timer.take()));
+    fn __clear__(&self, py: Python<'_>) {
+        let held = self.state.with(py, |state| (state.transport.take(), state.current.take(), state.timer.take()));
         drop(held);
         #[cfg(not(Py_3_12))]
-        drop(self.spare.replace(None));
+        drop(self.spare.replace(py, None));
     }
 }

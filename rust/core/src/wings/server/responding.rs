@@ -51,7 +51,7 @@ impl Exchange {
             let started = start(self, message, &mut out);
             self.awaits_continue.store(false, Ordering::Relaxed);
             HTTPProtocol::put_output(protocol, out);
-            self.answer.replace(Some(started?));
+            self.answer.replace(py, Some(started?));
             return HTTPProtocol::flush_unless_stepping(protocol);
         }
         if self.is_complete.load(Ordering::Relaxed) {
@@ -60,14 +60,14 @@ impl Exchange {
                 "Unexpected ASGI message '{kind}' sent, after response already completed."
             )));
         }
-        let Some(mut answer) = self.answer.replace(None) else {
+        let Some(mut answer) = self.answer.replace(py, None) else {
             return Err(PyRuntimeError::new_err("Unexpected ASGI message: the response could not be started."));
         };
         let mut out = HTTPProtocol::take_output(protocol);
         let is_last = body(&mut answer, message, &mut out);
         HTTPProtocol::put_output(protocol, out);
         let is_persistent = answer.is_persistent();
-        self.answer.replace(Some(answer));
+        self.answer.replace(py, Some(answer));
         if is_last? { self.complete(py, is_persistent) } else { HTTPProtocol::flush_unless_stepping(protocol) }
     }
 
@@ -173,10 +173,10 @@ fn write_head(
     }
     let mut head = ResponseHead::new(out, status_line(py, status)?);
     let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
-    if !settings.default_lines.with(|known| known.as_ref().is_some_and(|known| known.write(&defaults, &mut head))) {
+    if !settings.default_lines.with(py, |known| known.as_ref().is_some_and(|known| known.write(&defaults, &mut head))) {
         let defaults = as_list(&defaults)?;
         defaults.iter().try_for_each(|header| write_header(&mut head, &header))?;
-        let replaced = settings.default_lines.replace(DefaultLines::of(&defaults, &head));
+        let replaced = settings.default_lines.replace(py, DefaultLines::of(&defaults, &head));
         drop(replaced);
     }
     write(&mut head)?;

@@ -8,7 +8,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use super::direct::DirectEntrance;
 use crate::ffi::kept::Items;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 use crate::names;
 
 /// The server's configuration and state, as far as a connection looks at them.
@@ -120,7 +120,7 @@ impl Settings {
         visit.call(&self.asgi_version)?;
         visit.call(&self.connections)?;
         visit.call(&self.tasks)?;
-        self.default_lines.visit(|known| known.as_ref().map_or(Ok(()), |known| known.visit(visit)))?;
+        self.default_lines.visit(visit, |known| known.as_ref().map_or(Ok(()), |known| known.visit(visit)))?;
         visit.call(&self.logger)?;
         visit.call(&self.access_logger)
     }

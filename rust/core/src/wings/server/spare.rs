@@ -47,7 +47,7 @@ impl Spare {
             && task.call_method0(intern!(py, "get_name"))?.is(&self.name)
             && !task.call_method0(intern!(py, "cancelling"))?.is_truthy()?
             // One that waits for a future has this cancelled instead, which is seen before it serves again.
-            && (self.call.get().parked.with(|parked| parked.is_some()) || !is(intern!(py, "_must_cancel"))?)
+            && (self.call.get().parked.with(py, |parked| parked.is_some()) || !is(intern!(py, "_must_cancel"))?)
             && task.getattr(intern!(py, "_callbacks"))?.is_none()
             && ffi::instance_dict(task)?.cast::<PyDict>()?.is_empty())
     }
@@ -56,7 +56,7 @@ impl Spare {
     fn is_unknown(&self, py: Python<'_>) -> PyResult<bool> {
         let call = self.call.get();
         Ok(ffi::reference_count(self.task.bind(py)) == OWN_REFERENCES
-            && call.stage.with(|stage| matches!(stage, CallStage::Idle))
+            && call.stage.with(py, |stage| matches!(stage, CallStage::Idle))
             && call.is_waiting(py)?)
     }
 
@@ -70,7 +70,7 @@ impl Spare {
 
     /// Let the task go on with what its call has come to.
     fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        match self.call.get().parked.replace(None) {
+        match self.call.get().parked.replace(py, None) {
             Some(parked) if !parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => {
                 parked.call_method1(py, intern!(py, "set_result"), (py.None(),)).map(drop)
             }
@@ -90,7 +90,7 @@ impl Spare {
     /// # Errors
     /// Those of waking it.
     pub(super) fn release(&self, py: Python<'_>) -> PyResult<()> {
-        drop(self.call.get().stage.replace(CallStage::Over));
+        drop(self.call.get().stage.replace(py, CallStage::Over));
         self.wake(py)
     }
 
@@ -110,10 +110,10 @@ impl ApplicationCall {
         other: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let this = protocol.get();
-        let mut spare = match this.spare.replace(None) {
+        let mut spare = match this.spare.replace(py, None) {
             Some(spare) if spare.is_unknown(py)? => {
-                drop(spare.call.get().exchange.replace(Some(exchange)));
-                drop(spare.call.get().stage.replace(CallStage::Fresh(other)));
+                drop(spare.call.get().exchange.replace(py, Some(exchange)));
+                drop(spare.call.get().stage.replace(py, CallStage::Fresh(other)));
                 spare
             }
             unfit => {
@@ -138,10 +138,10 @@ impl ApplicationCall {
                 call.note_pending(py, pending.unbind());
                 spare.hand_over(py, &this.settings)
             }
-            Sent::Returned(_) if this.is_open() && spare.is_as_new(py)? => {
-                drop(call.stage.replace(CallStage::Idle));
+            Sent::Returned(_) if this.is_open(py) && spare.is_as_new(py)? => {
+                drop(call.stage.replace(py, CallStage::Idle));
                 spare.be_quiet(py, true)?;
-                match this.spare.replace(Some(spare)) {
+                match this.spare.replace(py, Some(spare)) {
                     None => Ok(()),
                     Some(other) => other.release(py),
                 }
@@ -152,7 +152,7 @@ impl ApplicationCall {
 
     /// Whether nothing has ended the task's wait.
     fn is_waiting(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.parked.with(|parked| parked.as_ref().map(|parked| parked.clone_ref(py))) {
+        match self.parked.with(py, |parked| parked.as_ref().map(|parked| parked.clone_ref(py))) {
             None => Ok(true),
             Some(parked) => Ok(!parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)?),
         }
@@ -160,19 +160,19 @@ impl ApplicationCall {
 
     /// Note what the call waits for after the step by hand.
     fn note_pending(&self, py: Python<'_>, pending: Py<PyAny>) {
-        let running = self.stage.with(|stage| match stage {
+        let running = self.stage.with(py, |stage| match stage {
             CallStage::Running(running) => Some(running.clone_ref(py)),
             _ => None,
         });
         if let Some(running) = running {
-            drop(self.stage.replace(CallStage::Stepped { running, pending }));
+            drop(self.stage.replace(py, CallStage::Stepped { running, pending }));
         }
     }
 
     /// Wait for another request.
     pub(super) fn park<'py>(&self, py: Python<'py>) -> PyResult<Sent<'py>> {
         let future = names::running_loop(py)?.call0()?.call_method0(intern!(py, "create_future"))?;
-        drop(self.parked.replace(Some(future.clone().unbind())));
+        drop(self.parked.replace(py, Some(future.clone().unbind())));
         ffi::send(&iterator(future)?, py.None().bind(py))
     }
 }

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use super::settings::Settings;
 use crate::entry::Selection;
-use crate::locked::Locked;
+use crate::ffi::locked::Locked;
 
 /// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
 pub(super) const HIGH_WATER: usize = 65_536;

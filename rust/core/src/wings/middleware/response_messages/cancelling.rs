@@ -30,16 +30,16 @@ impl ResponseMessages {
 
     /// Whether the middleware function is about to be cancelled.
     pub(super) fn is_host_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_known = self.outer.as_ref().is_some_and(|outer| outer.get().is_to_be_cancelled());
+        let is_known = self.outer.as_ref().is_some_and(|outer| outer.get().is_to_be_cancelled(py));
         Ok(is_known || is_cancelling(self.host.bind(py))?)
     }
 
     /// Whether a call of what is downstream is about to be cancelled.
     fn is_run_cancelling(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut is_cancelled = self.is_run_to_be_cancelled();
+        let mut is_cancelled = self.is_run_to_be_cancelled(py);
         let mut index = 0;
         while let (false, Some(task)) =
-            (is_cancelled, self.state.with(|state| state.calls.get(index).map(|call| call.get().task(py))))
+            (is_cancelled, self.state.with(py, |state| state.calls.get(index).map(|call| call.get().task(py))))
         {
             is_cancelled = task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))?;
             index += 1;
@@ -49,16 +49,16 @@ impl ResponseMessages {
     }
 
     /// Whether it is known that a cancellation of a call is on its way.
-    fn is_run_to_be_cancelled(&self) -> bool {
-        self.state.with(|state| state.calls.iter().any(|call| call.get().is_to_be_cancelled()))
+    fn is_run_to_be_cancelled(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |state| state.calls.iter().any(|call| call.get().is_to_be_cancelled(py)))
     }
 
     /// Whether a message waits for its turn.
     pub(super) fn is_late(&self, py: Python<'_>, pause: Pause) -> PyResult<bool> {
         Ok(match pause {
             Pause::Always => true,
-            Pause::IfAnyIsCancelled => self.is_escaping() || self.is_disturbed(py)? || self.is_run_cancelling(py)?,
-            Pause::IfKnown => self.disturbed.load(Ordering::Relaxed) || self.is_run_to_be_cancelled(),
+            Pause::IfAnyIsCancelled => self.is_escaping(py) || self.is_disturbed(py)? || self.is_run_cancelling(py)?,
+            Pause::IfKnown => self.disturbed.load(Ordering::Relaxed) || self.is_run_to_be_cancelled(py),
         })
     }
 }
