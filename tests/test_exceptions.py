@@ -6,6 +6,7 @@ from typing import Any
 import fastapi.exception_handlers
 import fastapi.exceptions
 import pytest
+import starlette.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
@@ -191,3 +192,19 @@ async def test_websocket_validation_closes_with_a_short_reason(errors: list[Any]
     await exception_handlers.websocket_request_validation_exception_handler(socket, error)
     assert closed == [{"code": 1008, "reason": reason}]
     assert len(reason.encode()) <= exception_handlers.MAXIMUM_CLOSE_REASON
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("HTTPException", (404, "detail", {"x": "y"})), ("WebSocketException", (1000, "reason"))]
+)
+def test_constructor_of_starlette_is_given_names(
+    name: str, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put in its place may take them in another order."""
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        getattr(starlette.exceptions, name), "__init__", lambda self, **keywords: given.append(keywords)
+    )
+    for module in (fastapi.exceptions, exceptions):
+        getattr(module, name)(*arguments)
+    assert given[0] == given[1] != {}

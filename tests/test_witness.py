@@ -55,6 +55,8 @@ NOT_COUNTED = {
     ("fastapi.encoders", "dataclasses"),
     # How far a stream of events has come when its client leaves.
     ("fastapi.routing", "anyio"),
+    # The annotation of a body is looked at once more.
+    ("fastapi._compat.shared", "get_origin"),
     # The media type of a form is looked at once more, and so is the form.
     ("starlette.requests:HTTPConnection", "headers"),
     *(("starlette.datastructures:Headers", name) for name in ("__init__", "__getitem__")),
@@ -146,7 +148,10 @@ LAYERS = [
     ("starlette.middleware.gzip:GZipResponder", "__call__ send_with_compression apply_compression"),
     ("starlette.middleware.trustedhost:TrustedHostMiddleware", "__call__"),
     ("starlette.middleware.base:BaseHTTPMiddleware", "__call__"),
-    ("starlette.middleware.base", "_CachedRequest _StreamingResponse"),
+    ("starlette.middleware.base", "_CachedRequest _StreamingResponse anyio create_collapsing_task_group"),
+    ("starlette.middleware.cors", "functools Headers MutableHeaders"),
+    ("starlette.middleware.gzip", "Headers GZipResponder IdentityResponder"),
+    ("starlette.middleware.trustedhost", "Headers parse_host_header"),
     ("starlette.middleware.base:_CachedRequest", "wrapped_receive"),
     ("starlette.middleware.base:_StreamingResponse", "__call__"),
     ("starlette.middleware.errors:ServerErrorMiddleware", "__call__"),

@@ -4,12 +4,14 @@ A row is an owner, a name, and the parts of the engine that do in its place what
 looks at the rows when a module or a class of them was modified, and `_core.is_replaced` answers for a part.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntFlag
 from functools import lru_cache, partial
 from importlib import import_module
 from inspect import getattr_static
-from types import FunctionType, ModuleType
+from json import JSONDecoder
+from operator import eq
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from ferroapi import _core
@@ -129,7 +131,8 @@ REQUEST = (
     Names(
         "ferroapi._compat.shared",
         Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation",
+        "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation get_origin "
+        "_annotation_is_sequence",
     ),
     Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "ValidationError"),
     Names(
@@ -143,7 +146,7 @@ REQUEST = (
         "_is_gen_callable _is_gen_callable_cached _is_async_gen_callable _is_async_gen_callable_cached",
     ),
     Names("ferroapi.dependencies.models", Part.OPERATION | Part.SOCKET, "_is_coroutine_callable_cached _CallIdentity"),
-    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "dataclasses"),
+    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "dataclasses BaseModel Enum PurePath"),
     Names("ferroapi.exceptions:ValidationException", Part.ERROR, "__init__ errors"),
     Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET, "default"),
     Names("ferroapi.dependencies.utils", Part.FORM, "ImmutableMultiDict FormData"),
@@ -161,7 +164,7 @@ REQUEST = (
     Names("ferroapi.exception_handlers", Part.ERROR, "jsonable_encoder JSONResponse Response"),
     Names("ferroapi.exception_handlers", Part.ERROR, "is_body_allowed_for_status_code"),
     Names("starlette.responses", Part.JSON | Part.ERROR, "json"),
-    Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions"),
+    Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions Request WebSocket"),
     Names("ferroapi.middleware.asyncexitstack", Part.ENTRANCE, "AsyncExitStack"),
     Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle _get_routes_version"),
     Names("ferroapi.routing:APIRouter", Part.ROUTE, "_iter_low_priority_routes _match_low_priority"),
@@ -174,6 +177,10 @@ REQUEST = (
     Names("ferroapi.routing:APIWebSocketRoute", Part.ROUTE, "matches handle"),
     Names("starlette.routing:Route", Part.ROUTE, "matches handle"),
     Names("starlette.routing:WebSocketRoute", Part.ROUTE, "matches handle"),
+    *(
+        Names(f"starlette.convertors:{kind}Convertor", Part.ROUTE, "convert")
+        for kind in ("String", "Path", "Integer", "Float", "UUID")
+    ),
     Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate get_default"),
     Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
     Names(
@@ -183,10 +190,15 @@ REQUEST = (
     ),
     Names("starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET | Part.ENTRANCE, "__init__"),
     Names("starlette.requests:Request", Part.OPERATION | Part.ENTRANCE, "__init__"),
+    Names("starlette.requests:Request", Part.OPERATION, "method"),
     Names("starlette.requests", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "Headers QueryParams cookie_parser"),
-    Names("starlette.requests", Part.FORM | Part.MULTIPART, "FormParser"),
+    Names("starlette.requests", Part.FORM | Part.MULTIPART, "FormParser parse_options_header"),
+    Names("starlette.formparsers:FormParser", Part.FORM, "__init__ parse"),
+    Names("starlette.formparsers:FormParser", Part.FORM, "on_field_start on_field_name on_field_data on_field_end"),
     Names("starlette.formparsers", Part.FORM, "FormData unquote_plus"),
-    Names("starlette.formparsers", Part.MULTIPART, "Headers MultipartPart"),
+    Names("starlette.formparsers", Part.FORM | Part.MULTIPART, "multipart"),
+    Names("starlette.formparsers", Part.MULTIPART, "Headers MultipartPart parse_options_header _user_safe_decode"),
+    Names("starlette.datastructures:FormData", Part.FORM | Part.MULTIPART, "__init__ close"),
     Names("starlette._exception_handler", Part.ERROR, "_lookup_exception_handler is_async_callable"),
     Names("starlette.responses", Part.STREAM, "create_collapsing_task_group"),
     Names("starlette.datastructures", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "parse_qsl"),
@@ -207,7 +219,7 @@ REQUEST = (
     Names("starlette.requests", Part.FORM | Part.MULTIPART, "AwaitableOrContextManagerWrapper"),
     Names("starlette.routing", Part.ROUTE, "get_route_path HTTPException"),
     Names("starlette._utils:AwaitableOrContextManagerWrapper", Part.FORM | Part.MULTIPART, "__init__ __await__"),
-    Names("starlette.datastructures:UploadFile", Part.MULTIPART, "__init__ write seek"),
+    Names("starlette.datastructures:UploadFile", Part.MULTIPART, "__init__ write seek _will_roll"),
     Names("ferroapi.exceptions:RequestValidationError", Part.ERROR, "__init__ errors"),
     Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
     Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
@@ -217,16 +229,28 @@ REQUEST = (
     Names(
         "starlette.formparsers:MultiPartParser",
         Part.MULTIPART,
-        "__init__ parse on_part_begin on_part_data on_part_end on_headers_finished on_end",
+        "__init__ parse on_part_begin on_part_data on_part_end on_header_field on_header_value on_header_end "
+        "on_headers_finished on_end",
     ),
-    Names("json", Part.BODY, "loads"),
+    Names("starlette.requests", Part.BODY, "json"),
+    Names("json", Part.BODY, "loads detect_encoding _default_decoder"),
+    Names("json.decoder:JSONDecoder", Part.BODY, "decode raw_decode"),
     Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "__init__ init_headers render"),
     Names("starlette.responses:Response", Part.OPERATION | Part.ERROR, "__call__"),
+    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "headers"),
+    Names("starlette.responses", Part.OPERATION | Part.SOCKET, "MutableHeaders"),
+    Names("starlette.datastructures:MutableHeaders", Part.OPERATION | Part.SOCKET, "raw __delitem__"),
     Names("starlette.responses:JSONResponse", Part.OPERATION | Part.ERROR, "init_headers __call__"),
     Names("starlette.responses:PlainTextResponse", Part.OPERATION, "__call__"),
     Names("starlette.responses:HTMLResponse", Part.OPERATION, "__call__"),
     Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "__init__ render"),
-    Names("json", Part.JSON | Part.ERROR, "dumps"),
+    Names("json", Part.JSON | Part.ERROR, "dumps JSONEncoder"),
+    Names("json.encoder:JSONEncoder", Part.JSON | Part.ERROR, "__init__ encode iterencode"),
+    Names("json.encoder", Part.JSON | Part.ERROR, "encode_basestring c_make_encoder float"),
+    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "media_type charset"),
+    Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "media_type charset"),
+    Names("starlette.responses:PlainTextResponse", Part.TEXT, "media_type charset"),
+    Names("starlette.responses:HTMLResponse", Part.TEXT, "media_type charset"),
     Names("starlette.responses:PlainTextResponse", Part.TEXT, "__init__ render init_headers"),
     Names("starlette.responses:HTMLResponse", Part.TEXT, "__init__ render init_headers"),
     Names("starlette.responses:RedirectResponse", Part.OPERATION, "__call__"),
@@ -253,6 +277,16 @@ REQUEST = (
 """What is looked at in each request."""
 
 
+PUBLISHED = {
+    "Response.media_type": None,
+    "Response.charset": "utf-8",
+    "JSONResponse.media_type": "application/json",
+    "PlainTextResponse.media_type": "text/plain",
+    "HTMLResponse.media_type": "text/html",
+}
+"""The attributes of Starlette's classes that are values, as it publishes them."""
+
+
 _Remembering = type(lru_cache(str))
 
 _DEFINING = frozenset(
@@ -271,7 +305,11 @@ _DEFINING = frozenset(
         "inspect",
         "contextlib",
         "tempfile",
+        "typing",
+        "enum",
+        "pathlib",
         "urllib",
+        "python_multipart",
     }
 )
 """The packages whose definitions are originals, whatever else stands under their names."""
@@ -292,6 +330,11 @@ def is_defined(found: Any, qualified: str) -> bool:
             return is_defined(found.__dict__["__wrapped__"], qualified)
         return found.__code__.co_qualname == qualified and home.partition(".")[0] in _DEFINING
     # Not by `isinstance`, which asks the object itself.
+    if type(found) in (BuiltinFunctionType, type) and found.__module__ == "_json":
+        return True
+    if type(found) is JSONDecoder:
+        # What scans is another object in each.
+        return vars(found) | {"scan_once": None} == vars(JSONDecoder()) | {"scan_once": None}
     if issubclass(type(found), type):
         return found.__qualname__ == qualified and found.__module__.partition(".")[0] in _DEFINING
     return type(found) is ModuleType and found.__name__.partition(".")[0] in _DEFINING
@@ -336,10 +379,13 @@ def _row(owner: Any, name: str, parts: int, *, may_lack: bool) -> Row:
     qualified = f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name
     found = vars(owner).get(name)
     if found is None and not isinstance(owner, type):
-        # It is found in another way, as long as nobody sets it; or another version of a package has no such name.
+        # It is found in another way, as long as nobody sets it, is a name of Python's own, or
+        # none of this version of the package.
         found = getattr(owner, name, None)
-    check = None
-    if found is not None and not is_defined(found, qualified):
+    check: Callable[[Any], bool] | None = None
+    if qualified in PUBLISHED:
+        found, check = None, partial(eq, PUBLISHED[qualified])
+    elif found is not None and not is_defined(found, qualified):
         found, check = None, partial(is_defined, qualified=qualified)
     module = owner.__module__ if isinstance(owner, type) else owner.__name__
     return Row(

@@ -28,14 +28,14 @@ class HTTPException(StarletteHTTPException):
     """Raised by application code to answer with an error status; `detail` may be anything JSON can express."""
 
     def __init__(self, status_code: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status_code, detail, headers)
+        super().__init__(status_code=status_code, detail=detail, headers=headers)
 
 
 class WebSocketException(StarletteWebSocketException):
     """Raised by application code to close a WebSocket with a close code (RFC 6455, section 7.4) and a reason."""
 
     def __init__(self, code: int, reason: str | None = None) -> None:
-        super().__init__(code, reason)
+        super().__init__(code=code, reason=reason)
 
 
 class FastAPIError(RuntimeError):

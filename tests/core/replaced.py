@@ -1,9 +1,11 @@
 """A service that makes use of every part of the engine, and what it does while a name is replaced."""
 
 import asyncio
+import builtins
 import datetime
 import importlib
 import inspect
+import json
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -286,15 +288,15 @@ def _scopes() -> Iterator[tuple[str, dict[str, Any], bytes]]:
     yield "/key given", http_scope("/key", headers=[(b"x-key", b"k")]), b""
     for scheme, value in (("bearer", b"Bearer b"), ("token", b"Bearer t"), ("basic", b"Basic dTpw")):
         yield f"/{scheme} given", http_scope(f"/{scheme}", headers=[(b"authorization", value)]), b""
-    json = (b"content-type", b"application/json")
+    is_json = (b"content-type", b"application/json")
     for content in (b'{"name": "n"}', b'{"nam": "n"}', b"{"):
-        yield f"/body {content.decode()}", http_scope("/body", "POST", headers=[*given, json]), content
+        yield f"/body {content.decode()}", http_scope("/body", "POST", headers=[*given, is_json]), content
     form = (b"content-type", b"application/x-www-form-urlencoded")
     several = [*given, (b"words", b"a"), (b"words", b"b"), (b"x-token", b"t")]
     yield "/headers", http_scope("/headers", headers=several), b""
     yield "/lists given", http_scope("/lists", query=b"words=a&words=b&data=[1]"), b""
     for content in (b'{"item": {"name": "n"}}', b"[]"):
-        yield f"/embedded {content.decode()}", http_scope("/embedded", "POST", headers=[json]), content
+        yield f"/embedded {content.decode()}", http_scope("/embedded", "POST", headers=[is_json]), content
     yield "/form", http_scope("/form", "POST", headers=[form]), b"word=a&words=b&words=c"
     for path, content in (("model", b"x_token=a&words=b&words=c&other=d"), ("model", b""), ("union", b"nine=9&size=2")):
         scope = http_scope(f"/form-{path}", "POST", headers=[form])
@@ -330,7 +332,15 @@ class Notes:
 
 
 def replacement(original: Any, notes: Notes) -> Any:
-    """Return what does the same as the original, and notes each call."""
+    """Return what does the same as the original and notes each call, or another value."""
+    if original is None or isinstance(original, str):
+        return "latin-1" if original == "utf-8" else "text/other"
+    if original is json.encoder.c_make_encoder:  # type: ignore[attr-defined]
+        return None
+    if isinstance(original, json.JSONDecoder):
+        decoder: Any = json.JSONDecoder()
+        decoder.decode = replacement(original.decode, notes)
+        return decoder
     if isinstance(original, staticmethod | classmethod):
         return type(original)(replacement(original.__func__, notes))
     if isinstance(original, property):
@@ -388,7 +398,8 @@ def replaced(owner: Any, name: str, notes: Notes, way: Way = "setattr") -> Itera
     """Put something in the place of a name of a module or a class, and put the name back at the end."""
     is_own = name in vars(owner)
     static = vars(owner)[name] if is_own else inspect.getattr_static(owner, name, None)
-    original = getattr(owner, name) if static is None else static
+    # A name of Python's own can be given to a module, too.
+    original = getattr(owner, name, getattr(builtins, name, None)) if static is None else static
     instead = replacement(original, notes)
     if way == "dictionary":
         with mock.patch.dict(vars(owner), {name: instead}):

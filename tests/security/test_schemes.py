@@ -151,3 +151,19 @@ def test_password_form_document_equals_reference(form: str) -> None:
 
     ours = document(ferroapi, getattr(ferroapi.security, form))
     assert ours == document(fastapi, getattr(fastapi.security, form))
+
+
+@pytest.mark.parametrize("name", ["http.HTTPBase", "HTTPBasic", "HTTPBearer", "HTTPDigest", "OAuth2PasswordBearer"])
+def test_nothing_that_takes_the_header_apart_gives_credentials_without_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replacement of `get_authorization_scheme_param` may find credentials in no header at all."""
+    found = []
+    for package in (reference, security):
+        for module in (package.http, package.oauth2):
+            monkeypatch.setattr(module, "get_authorization_scheme_param", lambda header: (name[4:].lower(), "dTpw"))
+        options = next(given for each, given in SCHEMES if each == name)
+        scheme: Any = package.http.HTTPBase if name == "http.HTTPBase" else getattr(package, name)
+        request = HTTPConnection({"type": "http", "headers": []})
+        found.append(anyio.run(scheme(**options, auto_error=False), request))
+    assert found == [None, None]

@@ -22,7 +22,7 @@ from ferroapi._engine.graph import Graph, is_plain_field, parts_of
 from ferroapi._engine.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.source import source_of
-from ferroapi._witness import Part
+from ferroapi._witness import PUBLISHED, Part
 from ferroapi.dependencies._signature import get_typed_return_annotation
 from ferroapi.dependencies.models import (
     Dependant,
@@ -31,7 +31,11 @@ from ferroapi.dependencies.models import (
     _is_gen_callable,
 )
 
-_TEXT_RESPONSES = (PlainTextResponse, HTMLResponse)
+_TEXT_RESPONSES: dict[type[Response], bytes] = {
+    response_class: f"{PUBLISHED[f'{response_class.__name__}.media_type']}; charset=utf-8".encode()
+    for response_class in (PlainTextResponse, HTMLResponse)
+}
+"""The media types that are sent while nobody has set others, which the witness sees."""
 _MADE_ON_USE = ("_kept", "_serializers")
 
 
@@ -286,13 +290,6 @@ def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
         return model, Part.MODEL
     if recipe.field is None and recipe.response_class is JSONResponse:
         return Answer.json(status=status), Part.JSON
-    if recipe.field is None and recipe.response_class in _TEXT_RESPONSES and _renders_text(recipe.response_class):
-        media_type = f"{recipe.response_class.media_type}; charset=utf-8".encode("latin-1")
-        return Answer.text(media_type=media_type, status=status), Part.TEXT
+    if recipe.field is None and recipe.response_class in _TEXT_RESPONSES:
+        return Answer.text(media_type=_TEXT_RESPONSES[recipe.response_class], status=status), Part.TEXT
     return Answer.general(status=status), Part(0)
-
-
-def _renders_text(response_class: type[Response]) -> bool:
-    """Tell whether a text response is what Starlette makes of it: UTF-8, and the two headers that say so."""
-    media_type = response_class.media_type or ""
-    return response_class.charset == "utf-8" and media_type.startswith("text/") and "charset=" not in media_type.lower()

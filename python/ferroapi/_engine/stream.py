@@ -21,8 +21,6 @@ from ferroapi.exceptions import EndpointContext
 if TYPE_CHECKING:
     from ferroapi._engine.compile import PathOperation
 
-_EVENT_STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
 
 def _start(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
     """Call the endpoint; return its generator and whether that is an asynchronous one."""
@@ -72,7 +70,9 @@ async def _event_stream(
     response = StreamingResponse(
         events, media_type="text/event-stream", **response_arguments(recipe.status_code, solved)
     )
-    response.headers.update(_EVENT_STREAM_HEADERS)
+    response.headers["Cache-Control"] = "no-cache"
+    # nginx would collect the events.
+    response.headers["X-Accel-Buffering"] = "no"
     return add_solved_headers(response, solved)
 
 

@@ -11,7 +11,7 @@ from inspect import getattr_static
 from typing import Any, NamedTuple
 
 from starlette import _utils
-from starlette.middleware import base, gzip
+from starlette.middleware import base, cors, gzip, trustedhost
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
@@ -114,6 +114,8 @@ _KNOWN: dict[type, _Known] = {
     BaseHTTPMiddleware: _Known(
         _serve_function,
         others=(
+            (base, "anyio"),
+            (base, "create_collapsing_task_group"),
             (base, "_CachedRequest"),
             (base, "_StreamingResponse"),
             (base._CachedRequest, "wrapped_receive"),
@@ -123,9 +125,14 @@ _KNOWN: dict[type, _Known] = {
     CORSMiddleware: _Known(
         _serve_cross_origin,
         ("__call__", "is_allowed_origin", "simple_response", "send", "allow_explicit_origin"),
+        others=((cors, "functools"), (cors, "Headers"), (cors, "MutableHeaders")),
     ),
-    GZipMiddleware: _Known(_serve_compressed, others=((gzip, "GZipResponder"), (gzip, "IdentityResponder"))),
-    TrustedHostMiddleware: _Known(_serve_trusted),
+    GZipMiddleware: _Known(
+        _serve_compressed, others=tuple((gzip, name) for name in ("Headers", "GZipResponder", "IdentityResponder"))
+    ),
+    TrustedHostMiddleware: _Known(
+        _serve_trusted, others=((trustedhost, "Headers"), (trustedhost, "parse_host_header"))
+    ),
     HTTPSRedirectMiddleware: _Known(_serve_secure),
 }
 """How each of Starlette's classes is run."""

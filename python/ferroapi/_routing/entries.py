@@ -5,14 +5,7 @@ from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from starlette.convertors import (
-    FloatConvertor,
-    IntegerConvertor,
-    PathConvertor,
-    StringConvertor,
-    UUIDConvertor,
-)
-from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRoute, compile_path
+from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRoute
 from starlette.types import Scope
 
 from ferroapi import _core
@@ -28,13 +21,11 @@ from ferroapi._routing.scope import (
     _FASTAPI_FORM_LIMITS_KEY,
     _FASTAPI_INCLUDED_ROUTER_KEY,
 )
-from ferroapi._routing.state import RouteState
+from ferroapi._routing.state import PathTemplate, RouteState
 from ferroapi._routing.views import _EffectiveAPIRouteContext, _EffectiveRouteContext
 
 if TYPE_CHECKING:
     from ferroapi.routing import APIRoute
-
-_CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 
 
 class _ViewMatcher(NamedTuple):
@@ -231,8 +222,11 @@ def _template(route: Any) -> str | None:
         return None
     if isinstance(route, Mount):
         path += "/{path:path}"
-    is_builtin = all(type(convertor) in _CONVERTORS for convertor in route.param_convertors.values())
-    return path if is_builtin and compile_path(path)[0].pattern == regex.pattern else None
+    template = PathTemplate.of(path)
+    if template is None or template.regex().pattern != regex.pattern:
+        return None
+    kinds = {name: type(convertor) for name, convertor in route.param_convertors.items()}
+    return path if kinds == {name: type(convertor) for name, convertor in template.convertors.items()} else None
 
 
 _known_methods: dict[str, set[Any]] = {"matches": set(), "handle": set()}

@@ -52,7 +52,15 @@ from ferroapi.sse import EventSourceResponse, ServerSentEvent
 from ferroapi.types import IncEx
 from ferroapi.utils import create_model_field, is_body_allowed_for_status_code
 
-BUILTIN_CONVERTORS = (StringConvertor, PathConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
+_UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
+_PUBLISHED_CONVERTORS: dict[str, tuple[type[Convertor[Any]], str]] = {
+    "str": (StringConvertor, "[^/]+"),
+    "path": (PathConvertor, ".*"),
+    "int": (IntegerConvertor, "[0-9]+"),
+    "float": (FloatConvertor, r"[0-9]+(\.[0-9]+)?"),
+    "uuid": (UUIDConvertor, _UUID),
+}
+"""What Starlette publishes under each name; an application may put something else there."""
 
 KEPT_OPTIONS = (
     "summary",
@@ -134,8 +142,11 @@ class PathTemplate(NamedTuple):
         end = 0
         for found in PARAM_REGEX.finditer(path):
             name, kind = found.groups("str")
-            convertor = CONVERTOR_TYPES.get(kind.lstrip(":"))
-            if convertor is None or type(convertor) not in BUILTIN_CONVERTORS or name in convertors:
+            kind = kind.lstrip(":")
+            convertor = CONVERTOR_TYPES.get(kind)
+            if convertor is None or name in convertors:
+                return None
+            if (type(convertor), convertor.regex) != _PUBLISHED_CONVERTORS.get(kind):
                 return None
             convertors[name] = convertor
             parts += (path[end : found.start()], f"{{{name}}}")

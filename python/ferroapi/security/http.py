@@ -67,8 +67,9 @@ class HTTPBase(_Scheme):
 
     def _credentials(self, request: HTTPConnection, demanded: str | None) -> HTTPAuthorizationCredentials | None:
         """Return the credentials of a scheme, in lower case, or of any."""
-        scheme, credentials = get_authorization_scheme_param(request.headers.get("Authorization"))
-        if scheme and credentials and demanded in (None, scheme.lower()):
+        authorization = request.headers.get("Authorization")
+        scheme, credentials = get_authorization_scheme_param(authorization)
+        if authorization and scheme and credentials and demanded in (None, scheme.lower()):
             return HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
         self._refuse()
         return None
@@ -99,8 +100,9 @@ class HTTPBasic(HTTPBase):
     async def __call__(  # type: ignore[override]
         self, request: HTTPConnection
     ) -> HTTPBasicCredentials | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        scheme, encoded = get_authorization_scheme_param(request.headers.get("Authorization"))
-        if scheme.lower() != "basic":
+        authorization = request.headers.get("Authorization")
+        scheme, encoded = get_authorization_scheme_param(authorization)
+        if not authorization or scheme.lower() != "basic":
             self._refuse()
             return None
         try:

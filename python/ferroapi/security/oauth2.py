@@ -99,8 +99,9 @@ class _OAuth2Bearer(OAuth2):
     """A flow whose token comes as `Authorization: Bearer`."""
 
     async def __call__(self, request: HTTPConnection) -> str | None:
-        scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
-        if scheme.lower() == "bearer":
+        authorization = request.headers.get("Authorization")
+        scheme, token = get_authorization_scheme_param(authorization)
+        if authorization and scheme.lower() == "bearer":
             return token
         self._refuse()
         return None
