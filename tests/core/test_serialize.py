@@ -651,10 +651,12 @@ def test_encode_json_survives_keys_that_are_traded_while_it_reads() -> None:
     assert encode_json(value) == b'{"a":{"x":1},"b":1,"d":2}'
 
 
-def test_encode_json_refuses_a_key_more_after_the_last_one() -> None:
+@pytest.mark.parametrize("later", [{}, {"c": 3}, {"c": {}}])
+def test_encode_json_refuses_a_key_more_after_the_last_one(later: dict[str, Any]) -> None:
     # FastAPI looks at a copy of the keys and leaves out the new one; here the dict has one entry too many.
     mapping: dict[str, Any] = {"b": 1}
     mapping["a"] = Meddler(lambda: (mapping.pop("b"), mapping.update(d=2)))
+    mapping |= later
     with pytest.raises(RuntimeError, match="dictionary keys changed during iteration"):
         encode_json(mapping)
 

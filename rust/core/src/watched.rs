@@ -51,7 +51,7 @@ impl Watched {
     #[inline]
     pub(crate) fn version(&self, py: Python<'_>) -> u64 {
         // Each modification gives a dict a number that is greater than all before, so that the sum is greater too.
-        self.dicts.iter().map(|dict| ffi::dict_version(dict.bind(py)).map_or(0, u64::from)).fold(0, u64::wrapping_add)
+        self.dicts.iter().map(|dict| ffi::dict_version(dict.bind(py))).fold(0, u64::wrapping_add)
     }
 
     /// A number that was never returned before the last modification, and is not 0.

@@ -68,6 +68,17 @@ pub(crate) fn next_entry<'py>(
     })
 }
 
+/// Whether a dict has an entry at a position, or behind it.
+#[inline]
+pub(crate) fn has_next(dict: &Bound<'_, PyDict>, mut position: isize) -> bool {
+    let nothing = std::ptr::null_mut();
+    with_critical_section(dict, || {
+        // SAFETY: the dict is live; a position that is out of date finds another entry or none, and neither a key nor a
+        // value is asked for.
+        unsafe { pyo3::ffi::PyDict_Next(dict.as_ptr(), &raw mut position, nothing, nothing) != 0 }
+    })
+}
+
 /// The value of a dict's next entry, if its key is this very object.
 ///
 /// `position` is 0 for the first entry, and otherwise what the call before left there.

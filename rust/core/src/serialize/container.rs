@@ -110,9 +110,7 @@ pub(super) struct DictFrame<'py> {
 /// Where the writing of entries stopped.
 #[derive(Clone, Copy)]
 enum Stop {
-    /// After what should be the last entry.
-    Last,
-    /// There is no other entry.
+    /// After the last entry, or where there is none.
     End,
     /// At a key that is not known.
     Key,
@@ -132,14 +130,9 @@ impl<'py> DictFrame<'py> {
     #[expect(clippy::inline_always, reason = "the loop that writes nearly everything")]
     #[inline(always)]
     pub(super) fn advance(&mut self, sink: &mut Sink) -> PyResult<Progress<'py>> {
-        while !self.items.is_over() {
-            self.items.check_size()?;
+        while !self.items.is_over()? {
+            let is_as_counted = self.items.is_as_counted();
             let mut left = self.items.left;
-            if left == 0 {
-                // Looked at while another thread changed it, or a dict without versions.
-                self.items.next()?;
-                break;
-            }
             let mut stop = Stop::End;
             let entry = ffi::entries::visit_entries(&self.items.dict, &mut self.items.position, |key, value| {
                 left = left.wrapping_sub(1);
@@ -149,10 +142,7 @@ impl<'py> DictFrame<'py> {
                 }
                 match sink.leaf(value) {
                     Leaf::Written if left > 0 => return Visit::Next,
-                    Leaf::Written => {
-                        stop = Stop::Last;
-                        return Visit::Leave;
-                    }
+                    Leaf::Written => return Visit::Leave,
                     Leaf::Rare => stop = Stop::Rare,
                     Leaf::Other => stop = Stop::Value,
                 }
@@ -160,13 +150,13 @@ impl<'py> DictFrame<'py> {
             });
             self.items.left = left;
             let Some((key, value)) = entry else {
-                if let Stop::Last = stop {
-                    continue;
+                if left > 0 || is_as_counted {
+                    break;
                 }
-                break;
+                continue;
             };
             match stop {
-                Stop::Last | Stop::End => {}
+                Stop::End => {}
                 Stop::Rare => {
                     sink.rare(&value);
                     if sink.is_given_up() {

@@ -1,7 +1,5 @@
 //! The entries of an object that is written, one at a time, and what their keys are.
 
-use std::num::NonZeroU64;
-
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -17,41 +15,55 @@ pub(super) struct Items<'py> {
     size: usize,
     /// How many entries are to come.
     pub(super) left: usize,
-    version: Option<NonZeroU64>,
 }
 
 impl<'py> Items<'py> {
     pub(super) fn new(dict: Bound<'py, PyDict>) -> Self {
-        Items { position: 0, size: dict.len(), left: dict.len(), version: ffi::dict_version(&dict), dict }
+        Items { position: 0, size: dict.len(), left: dict.len(), dict }
     }
 
     pub(super) fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         self.check_size()?;
         let item = ffi::entries::next_entry(&self.dict, &mut self.position);
         if item.is_some() {
-            let Some(left) = self.left.checked_sub(1) else {
-                return Err(changed("dictionary keys changed during iteration"));
-            };
-            self.left = left;
+            self.left = self.left.checked_sub(1).ok_or_else(keys_changed)?;
         }
         Ok(item)
     }
 
-    /// Whether there is no entry more, for which the dict must be as it was.
+    /// Whether there is no entry more.
+    ///
+    /// # Errors
+    /// `RuntimeError`: the dict has changed, and so has the number of its entries, or there is one more than it had.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
-        self.left == 0 && self.version.is_some() && self.version == ffi::dict_version(&self.dict)
+    pub(super) fn is_over(&self) -> PyResult<bool> {
+        self.check_size()?;
+        if self.left > 0 {
+            return Ok(false);
+        }
+        if ffi::entries::has_next(&self.dict, self.position) { Err(keys_changed()) } else { Ok(true) }
+    }
+
+    /// Whether no other code has run since the entries were counted, so that there is none behind the last.
+    #[inline]
+    pub(super) fn is_as_counted(&self) -> bool {
+        self.left == self.size
     }
 
     #[inline]
-    pub(super) fn check_size(&self) -> PyResult<()> {
-        if self.dict.len() == self.size { Ok(()) } else { Err(changed("dictionary changed size during iteration")) }
+    fn check_size(&self) -> PyResult<()> {
+        if self.dict.len() == self.size { Ok(()) } else { Err(size_changed()) }
     }
 }
 
 #[cold]
-fn changed(message: &'static str) -> PyErr {
-    PyRuntimeError::new_err(message)
+fn size_changed() -> PyErr {
+    PyRuntimeError::new_err("dictionary changed size during iteration")
+}
+
+#[cold]
+fn keys_changed() -> PyErr {
+    PyRuntimeError::new_err("dictionary keys changed during iteration")
 }
 
 /// Where the entries of an object come from.
