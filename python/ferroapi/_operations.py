@@ -23,46 +23,46 @@ class PathOperations:
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP GET at `path`."""
-        return self._add_operation("GET", path, options)
+        return self._add_operation("GET", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP PUT at `path`."""
-        return self._add_operation("PUT", path, options)
+        return self._add_operation("PUT", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP POST at `path`."""
-        return self._add_operation("POST", path, options)
+        return self._add_operation("POST", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def delete(
         self, path: str, **options: Unpack[OperationOptions]
     ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP DELETE at `path`."""
-        return self._add_operation("DELETE", path, options)
+        return self._add_operation("DELETE", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def options(
         self, path: str, **options: Unpack[OperationOptions]
     ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP OPTIONS at `path`."""
-        return self._add_operation("OPTIONS", path, options)
+        return self._add_operation("OPTIONS", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def head(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP HEAD at `path`."""
-        return self._add_operation("HEAD", path, options)
+        return self._add_operation("HEAD", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP PATCH at `path`."""
-        return self._add_operation("PATCH", path, options)
+        return self._add_operation("PATCH", path, OperationOptions(**options))
 
     @expands(OperationOptions, OPERATION_DEFAULTS)
     def trace(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Add a *path operation* for HTTP TRACE at `path`."""
-        return self._add_operation("TRACE", path, options)
+        return self._add_operation("TRACE", path, OperationOptions(**options))
 
     def websocket(
         self, path: str, name: str | None = None, *, dependencies: Sequence[Depends] | None = None

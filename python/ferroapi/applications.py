@@ -220,10 +220,11 @@ class FastAPI(ForwardedOperations, Starlette):
 
     @expands(ApplicationOptions, APPLICATION_DEFAULTS)
     def __init__(self, **options: Unpack[ApplicationOptions]) -> None:
+        """Make an application with these options."""
         if version_info >= (3, 13):
             # An instance keeps its attributes without a dict there, and nobody is told when they are set.
             self.__dict__ = dict(vars(self))
-        settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **options}
+        settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **ApplicationOptions(**options)}
         warn_of_tracers()
         for name in _KEPT_OPTIONS:
             setattr(self, name, settings[name])
@@ -559,7 +560,9 @@ class FastAPI(ForwardedOperations, Starlette):
         self, path: str, endpoint: Callable[..., Any], **options: Unpack[ApplicationRouteOptions]
     ) -> None:
         """Add a *path operation*; see `APIRouter.add_api_route`."""
-        self.router.add_api_route(path, endpoint=endpoint, **(APPLICATION_ROUTE_DEFAULTS | options))
+        self.router.add_api_route(
+            path, endpoint=endpoint, **(APPLICATION_ROUTE_DEFAULTS | ApplicationRouteOptions(**options))
+        )
 
     @expands(ApplicationRouteOptions, APPLICATION_ROUTE_DEFAULTS)
     def api_route(
@@ -568,7 +571,7 @@ class FastAPI(ForwardedOperations, Starlette):
         """Decorate a *path operation* that answers the given methods."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:
-            self.router.add_api_route(path, func, **(APPLICATION_ROUTE_DEFAULTS | options))
+            self.router.add_api_route(path, func, **(APPLICATION_ROUTE_DEFAULTS | ApplicationRouteOptions(**options)))
             return func
 
         return decorator
@@ -596,7 +599,7 @@ class FastAPI(ForwardedOperations, Starlette):
     @expands(IncludeOptions, APPLICATION_INCLUDE_DEFAULTS)
     def include_router(self, router: routing.APIRouter, **options: Unpack[IncludeOptions]) -> None:
         """Serve a router's routes, those added to it later as well; see `APIRouter.include_router`."""
-        self.router.include_router(router, **(APPLICATION_INCLUDE_DEFAULTS | options))
+        self.router.include_router(router, **(APPLICATION_INCLUDE_DEFAULTS | IncludeOptions(**options)))
 
     def frontend(
         self,

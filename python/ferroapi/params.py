@@ -83,7 +83,7 @@ class Param(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTy
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[ParamOptions]
     ) -> None:
-        _initialize(self, default, annotation, {**PARAM_DEFAULTS, **options})
+        _initialize(self, default, annotation, {**PARAM_DEFAULTS, **ParamOptions(**options)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.default})"
@@ -121,7 +121,7 @@ class Header(Param):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[HeaderOptions]
     ) -> None:
-        merged: dict[str, Any] = {**HEADER_DEFAULTS, **options}
+        merged: dict[str, Any] = {**HEADER_DEFAULTS, **HeaderOptions(**options)}
         self.convert_underscores = merged.pop("convert_underscores")
         super().__init__(default, annotation=annotation, **merged)
 
@@ -152,7 +152,7 @@ class Body(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTyp
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[BodyOptions]
     ) -> None:
-        merged: dict[str, Any] = {**BODY_DEFAULTS, **options}
+        merged: dict[str, Any] = {**BODY_DEFAULTS, **BodyOptions(**options)}
         self.embed = merged["embed"]
         self.media_type = merged["media_type"]
         _initialize(self, default, annotation, merged)
@@ -168,7 +168,7 @@ class Form(Body):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[FormOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **(FORM_DEFAULTS | options))
+        super().__init__(default, annotation=annotation, **(FORM_DEFAULTS | FormOptions(**options)))
 
 
 class File(Form):  # type: ignore[misc]
@@ -178,7 +178,7 @@ class File(Form):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[FormOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **(FILE_DEFAULTS | options))
+        super().__init__(default, annotation=annotation, **(FILE_DEFAULTS | FormOptions(**options)))
 
 
 @dataclass(frozen=True)

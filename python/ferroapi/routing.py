@@ -315,7 +315,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
 
     @expands(RouteOptions, ROUTE_DEFAULTS, **_ROUTE_TYPES)
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Unpack[RouteOptions]) -> None:
-        settings: dict[str, Any] = {**ROUTE_DEFAULTS, **options}
+        settings: dict[str, Any] = {**ROUTE_DEFAULTS, **RouteOptions(**options)}
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self._declare(path, endpoint, settings)
         self._compile(settings["response_model"])
@@ -456,23 +456,23 @@ class APIRouter(PathOperations, Dispatch):
 
     @expands(RouterOptions, ROUTER_DEFAULTS)
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
-        settings: dict[str, Any] = {**ROUTER_DEFAULTS, **options}
+        settings: dict[str, Any] = {**ROUTER_DEFAULTS, **RouterOptions(**options)}
         refuse_foreign_options(settings)
-        max_body_size = settings["max_body_size"]
-        validate_max_body_size(max_body_size)
+        size = settings["max_body_size"]
+        validate_max_body_size(size)
         self.lifespan_context = resolve_lifespan(self, settings["lifespan"])
         self.layers = layers_of(settings)
-        limit = Middleware(wrap_app_with_body_limit, max_body_size=max_body_size)
+        limit = Middleware(wrap_app_with_body_limit, max_body_size=size)
         super().__init__(
             routes=settings["routes"],
             redirect_slashes=settings["redirect_slashes"],
             default=settings["default"],
             lifespan=self.lifespan_context,
-            middleware=None if max_body_size is None else [limit],
+            middleware=None if size is None else [limit],
         )
         if self.layers is not None:
             # Where the router is served as an application.
-            around = wrap_app_with_body_limit(partial(self.layers, self.app), max_body_size)
+            around = wrap_app_with_body_limit(partial(self.layers, self.app), size)
             self.middleware_stack = cast(Any, around)
         if settings["prefix"]:
             _assert_prefix(settings["prefix"])
@@ -491,7 +491,7 @@ class APIRouter(PathOperations, Dispatch):
         self.generate_unique_id_function = settings["generate_unique_id_function"]
         self.form_limits = _validate_form_limits(settings["form_limits"])
         self.strict_content_type = settings["strict_content_type"]
-        self.max_body_size = max_body_size
+        self.max_body_size = size
         self.cancel_on_disconnect = settings.get("cancel_on_disconnect")
         self.raises = settings.get("raises", ())
         check_errors(self.raises)
@@ -580,7 +580,7 @@ class APIRouter(PathOperations, Dispatch):
         Raises:
             AssertionError, ValueError, FastAPIError: for an endpoint or options that cannot be served.
         """
-        settings: dict[str, Any] = {**OWN_OPTIONS, **ADD_ROUTE_DEFAULTS, **options}
+        settings: dict[str, Any] = {**OWN_OPTIONS, **ADD_ROUTE_DEFAULTS, **AddRouteOptions(**options)}
         settings |= inherit_all(SHARED_SETTINGS, self, settings)
         settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
@@ -600,7 +600,7 @@ class APIRouter(PathOperations, Dispatch):
         """Decorate a *path operation* that answers the given methods."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:
-            self.add_api_route(path, func, **(ROUTER_ROUTE_DEFAULTS | options))
+            self.add_api_route(path, func, **(ROUTER_ROUTE_DEFAULTS | RouterRouteOptions(**options)))
             return func
 
         return decorator
@@ -668,13 +668,15 @@ class APIRouter(PathOperations, Dispatch):
             "Cannot include an APIRouter instance that already includes this router. "
             "Did you mean to include a different router?"
         )
-        if prefix := options.get("prefix"):
-            _assert_prefix(prefix)
+        if before := options.get("prefix"):
+            _assert_prefix(before)
         else:
             for path, name in effective_path_and_name(router.routes):
                 if path == "":
                     raise FastAPIError(f"Prefix and path cannot be both empty (path operation: {name})")
-        include_context = _RouterIncludeContext.for_include(parent_router=self, included_router=router, **options)
+        include_context = _RouterIncludeContext.for_include(
+            parent_router=self, included_router=router, **IncludeOptions(**options)
+        )
         self.routes.append(_IncludedRouter(original_router=router, include_context=include_context))
         self._mark_routes_changed()
         for event_type, handlers in zip(_EVENT_TYPES, (router.on_startup, router.on_shutdown), strict=True):
