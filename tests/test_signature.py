@@ -131,4 +131,5 @@ def test_websocket_registers_and_returns_the_function() -> None:
 
 def test_every_option_of_operations_has_a_default() -> None:
     # What FastAPI has not is passed on only where it is given.
-    assert OperationOptions.__annotations__.keys() - {"cancel_on_disconnect", "raises"} == OPERATION_DEFAULTS.keys()
+    ours = {"cancel_on_disconnect", "raises", "wait_for_first_item"}
+    assert OperationOptions.__annotations__.keys() - ours == OPERATION_DEFAULTS.keys()

@@ -74,6 +74,9 @@ class _SharedOptions(TypedDict, total=False):
     """The longest request body accepted, in bytes; a longer one is answered 413. None leaves it to the level above."""
     cancel_on_disconnect: bool | None
     """Whether the endpoint is cancelled when its client leaves. None leaves it to the level above."""
+    wait_for_first_item: bool | None
+    """Whether the response of a generator begins with its first item: an exception in its place is answered with its
+    status. None leaves it to the level above."""
     raises: "Sequence[type[HTTPException]]"
     """Errors that are raised, or returned: they are documented. Added to those of the level above."""
     form_limits: "_FormLimits | None"

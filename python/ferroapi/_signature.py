@@ -12,7 +12,15 @@ from ferroapi._tracebacks import without_own_frames
 from ferroapi.exceptions import FastAPIDeprecationWarning
 
 _OWN_OPTIONS = frozenset(
-    {"cancel_on_disconnect", "docs_assets", "exception_handlers", "middleware", "problem_details", "raises"}
+    {
+        "cancel_on_disconnect",
+        "docs_assets",
+        "exception_handlers",
+        "middleware",
+        "problem_details",
+        "raises",
+        "wait_for_first_item",
+    }
 )
 """Options that FastAPI has not. They are passed on only where they are given: an override may not know them."""
 

@@ -100,6 +100,7 @@ _ROUTER_OPTIONS = (
     "max_body_size",
     "form_limits",
     "cancel_on_disconnect",
+    "wait_for_first_item",
     "raises",
 )
 """Options that the application's own router takes."""

@@ -134,6 +134,8 @@ def get_request_handler(
     stream_item_field: ModelField | None = None,
     is_json_stream: bool = False,
     form_limits: _FormLimits | None = None,
+    *,
+    wait_for_first_item: bool | None = None,
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """Return the `Request -> Response` coroutine function of a path operation.
 
@@ -155,6 +157,7 @@ def get_request_handler(
         exclude_unset=response_model_exclude_unset,
         exclude_defaults=response_model_exclude_defaults,
         exclude_none=response_model_exclude_none,
+        waits_for_first_item=bool(wait_for_first_item),
     )
     operation = PathOperation(
         dependant, body_recipe, recipe, embed_body_fields, is_json_stream, dependency_overrides_provider
@@ -350,6 +353,8 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
             form_limits=self.form_limits,
             stream_item_field=state.stream_item_field,
             is_json_stream=state.is_json_stream,
+            # What may stand in the function's place knows FastAPI's parameters.
+            **({"wait_for_first_item": True} if state.wait_for_first_item else {}),
         )
 
     def _view(self, scope: Scope) -> _EffectiveRouteContext | None:
@@ -452,6 +457,7 @@ class APIRouter(PathOperations, Dispatch):
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
     cancel_on_disconnect: bool | None
+    wait_for_first_item: bool | None
     raises: Sequence[type[HTTPException]]
 
     @expands(RouterOptions, ROUTER_DEFAULTS)
@@ -493,6 +499,7 @@ class APIRouter(PathOperations, Dispatch):
         self.strict_content_type = settings["strict_content_type"]
         self.max_body_size = size
         self.cancel_on_disconnect = settings.get("cancel_on_disconnect")
+        self.wait_for_first_item = settings.get("wait_for_first_item")
         self.raises = settings.get("raises", ())
         check_errors(self.raises)
         self._routes_version = 0

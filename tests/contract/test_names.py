@@ -33,6 +33,7 @@ OWN_OPTIONS = frozenset(
         "middleware",
         "problem_details",
         "raises",
+        "wait_for_first_item",
     }
 )
 """Options that FastAPI has not."""

@@ -72,7 +72,7 @@ PYTHON = {
     "_threads.anyio_pool": "_core",
     "_models": "_models.* _engine.stand_ins",
     "_models.*": f"_core _models.* _engine.known_values {FIELDS}",
-    "_engine.*": "_beyond.upload_stream _beyond.declared_errors _beyond _beyond.problem_details "
+    "_engine.*": "_beyond.first_item _beyond.upload_stream _beyond.declared_errors _beyond _beyond.problem_details "
     f"_engine.* _tracebacks _received _shown_errors {DEPENDENCIES} security.* exception_handlers "
     f"_routing.scope _witness _body_limit _form_limits telemetry._* sse encoders responses _core "
     f"{FIELDS} {SMALL}",
@@ -123,6 +123,8 @@ PYTHON = {
     "_beyond.upload_stream": "_engine.whole_form _compat datastructures dependencies._field "
     "dependencies.models exceptions",
     "uploads": "_beyond.upload_stream",
+    "_beyond.first_item": "",
+    "streams": "_beyond.first_item",
     "*": "",
 }
 

@@ -87,6 +87,8 @@ class ResponseRecipe:
     exclude_unset: bool
     exclude_defaults: bool
     exclude_none: bool
+    waits_for_first_item: bool = False
+    """Whether the response of a stream is made when its first item is there."""
 
     @property
     def response_class(self) -> type[Response]:

@@ -5,12 +5,14 @@ Chosen by the route's response class; each producer starts the generator and lea
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ferroapi._beyond.first_item import started_with_first_item, with_first_item
 from ferroapi._engine.events import checkpoint, start_events, with_checkpoints
 from ferroapi._engine.items import ItemSerializer
 from ferroapi._engine.response import ResponseRecipe, add_solved_headers, response_arguments
@@ -44,8 +46,12 @@ async def stream_response(
             request, dependant, solved, recipe, context, serialize_event=serialize_event, ping_interval=ping_interval
         )
     if operation.is_json_stream:
-        return _json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
-    return _raw_stream(dependant, solved, recipe)
+        response = _json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
+    else:
+        response = _raw_stream(dependant, solved, recipe)
+    if recipe.waits_for_first_item and isinstance(response, StreamingResponse):
+        return with_first_item(response)
+    return response
 
 
 async def _event_stream(
@@ -61,12 +67,14 @@ async def _event_stream(
     """Return a `text/event-stream` response. `ping_interval` is in seconds; the tasks end with the request's stack."""
     items, is_async = _start(dependant, solved)
     exit_stack: AsyncExitStack = request.scope["fastapi_inner_astack"]
-    events = await start_events(
-        exit_stack,
-        aiter(items) if is_async else iterate_in_threadpool(items),
-        lambda item: serialize_event(item, lambda: context),
-        ping_interval,
+    iterator: AsyncIterator[Any] = aiter(items) if is_async else iterate_in_threadpool(items)
+    start = partial(
+        start_events, serialize=lambda item: serialize_event(item, lambda: context), ping_interval=ping_interval
     )
+    if recipe.waits_for_first_item:
+        events = await started_with_first_item(exit_stack, iterator, start)
+    else:
+        events = await start(exit_stack, iterator)
     response = StreamingResponse(
         events, media_type="text/event-stream", **response_arguments(recipe.status_code, solved)
     )

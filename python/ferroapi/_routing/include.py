@@ -72,6 +72,7 @@ class _RouterIncludeContext:
     dependency_overrides_provider: Any | None = None
     max_body_size: int | None = None
     cancel_on_disconnect: bool | None = None
+    wait_for_first_item: bool | None = None
     raises: Sequence[type[HTTPException]] = ()
     form_limits: _FormLimits = field(default_factory=_FormLimits)
 
@@ -93,7 +94,7 @@ class _RouterIncludeContext:
         }
         validate_max_body_size(options["max_body_size"])
         check_errors(options["raises"])
-        own = inherit_all(("max_body_size", "cancel_on_disconnect"), included_router, options)
+        own = inherit_all(("max_body_size", "cancel_on_disconnect", "wait_for_first_item"), included_router, options)
         merged = inherit_all(_MERGED_SETTINGS, parent_router, options | own)
         return cls(
             included_router=included_router,

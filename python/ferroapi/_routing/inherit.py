@@ -37,6 +37,7 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "strict_content_type": _inner_unless_default,
     "max_body_size": lambda outer, inner: get_body_size_limit(inner, outer),
     "cancel_on_disconnect": lambda outer, inner: outer if inner is None else inner,
+    "wait_for_first_item": lambda outer, inner: outer if inner is None else inner,
 }
 
 SHARED_SETTINGS = (
@@ -50,6 +51,7 @@ SHARED_SETTINGS = (
     "strict_content_type",
     "max_body_size",
     "cancel_on_disconnect",
+    "wait_for_first_item",
     "raises",
 )
 """The settings that a router, an include and a route all have under the same name."""

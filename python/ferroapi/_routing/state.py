@@ -84,7 +84,7 @@ KEPT_OPTIONS = (
 )
 """Options that become attributes exactly as they were given."""
 
-OWN_OPTIONS: Mapping[str, Any] = {"cancel_on_disconnect": None, "raises": ()}
+OWN_OPTIONS: Mapping[str, Any] = {"cancel_on_disconnect": None, "wait_for_first_item": None, "raises": ()}
 """Options that FastAPI has not, with their defaults: attributes where they are given, since packages copy `vars`."""
 
 COMPILED_ATTRIBUTES = frozenset(
@@ -287,6 +287,7 @@ class RouteState(ObservedRoute):
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
     cancel_on_disconnect: bool | None = None
+    wait_for_first_item: bool | None = None
     raises: Sequence[ErrorClass] = ()
     stream_item_type: Any | None
     response_field: ModelField | None
