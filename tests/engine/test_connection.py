@@ -16,7 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ferroapi._routing import table
+from ferroapi._routing import entries
 
 from ..core.asgi import ask, http_scope, websocket_scope
 
@@ -230,7 +230,7 @@ def logs(scope: dict[str, Any], prepare: Prepare | None = None, *, backend: str 
         app = application(framework, log, **options)
         with pytest.MonkeyPatch.context() as patch:
             if falls_back:
-                patch.setattr(table, "plan_of", lambda state: (None, "the test says so"))
+                patch.setattr(entries, "plan_of", lambda state: (None, "the test says so"))
             if prepare is not None:
                 prepare(framework, app, log, patch)
             runner = "asyncio" if backend == "cancelled" else backend
