@@ -301,6 +301,18 @@ pub(crate) fn holds_all_attributes(_dict: &Bound<'_, PyDict>) -> bool {
     true
 }
 
+/// Set a key of a dict if it has it not; tell whether that was so.
+///
+/// # Errors
+/// Those of hashing and comparing keys.
+#[cfg(not(Py_3_12))]
+#[inline]
+pub(crate) fn insert(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // SAFETY: three live borrowed references; the result is borrowed too, or null with an exception set.
+    let kept = unsafe { pyo3::ffi::PyDict_SetDefault(dict.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    if kept.is_null() { Err(PyErr::fetch(dict.py())) } else { Ok(kept == value.as_ptr()) }
+}
+
 /// Set a key of a dict that has it not.
 ///
 /// Measured: a look and a write cost 290 instructions, this 190.

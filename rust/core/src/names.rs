@@ -260,7 +260,6 @@ imported!(current_task, "asyncio", "current_task");
 imported!(current_tasks, "asyncio.tasks", "_current_tasks");
 #[cfg(not(Py_3_12))]
 imported!(weak_reference_count, "weakref", "getweakrefcount");
-#[cfg(Py_3_12)]
 imported_type!(task, "asyncio", "Task");
 imported!(running_loop, "asyncio.events", "_get_running_loop");
 imported!(

@@ -12,7 +12,6 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// What the next bytes are.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an allocation for each request costs more than the move")]
 pub enum Event<'a> {
     /// A request begins.
     Head(Head<'a>),

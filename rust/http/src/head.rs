@@ -5,14 +5,10 @@
 use std::mem::MaybeUninit;
 
 use memchr::{memchr, memchr_iter};
-use smallvec::SmallVec;
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::target::Target;
-
-/// As many headers as are read without an allocation.
-pub(crate) const USUAL_HEADERS: usize = 16;
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +29,7 @@ pub struct Head<'a> {
     /// The minor version: 0 or 1.
     pub minor_version: u8,
     /// Names as they were sent, values without the spaces around them.
-    pub headers: SmallVec<[(&'a [u8], &'a [u8]); USUAL_HEADERS]>,
+    pub headers: Vec<(&'a [u8], &'a [u8])>,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the connection serves another request after this.
@@ -89,7 +85,7 @@ fn parse_into<'a>(
         method,
         target: Target::parse(target.as_bytes())?,
         minor_version,
-        headers: SmallVec::new(),
+        headers: Vec::with_capacity(request.headers.len()),
         framing: Framing::Length(0),
         is_persistent: minor_version == 1,
         expects_continue: false,

@@ -2,8 +2,11 @@
 
 use smallvec::SmallVec;
 
-use crate::head::{Head, USUAL_HEADERS};
+use crate::head::Head;
 use crate::response::RequestFacts;
+
+/// As many headers as are kept without an allocation.
+const USUAL_HEADERS: usize = 8;
 
 /// A request head in memory of its own; the names of its headers are in lower case.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl RequestHead {
         };
         let (method_end, path_end) = (keep(head.method.as_bytes()), keep(head.target.path));
         let query_end = keep(head.target.query);
-        let mut header_ends = SmallVec::new();
+        let mut header_ends = SmallVec::with_capacity(head.headers.len());
         for (name, value) in &head.headers {
             text.extend(name.iter().map(u8::to_ascii_lowercase));
             let name_end = text.len();

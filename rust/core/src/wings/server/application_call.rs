@@ -225,8 +225,12 @@ fn answer_500(py: Python<'_>, exchange: &Exchange) -> PyResult<()> {
 /// each step.
 fn may_step(py: Python<'_>, protocol: &HTTPProtocol) -> PyResult<bool> {
     let event_loop = protocol.event_loop.bind(py);
+    let has_task_factory = || -> PyResult<bool> {
+        let Some(get) = &protocol.get_task_factory else { return Ok(true) };
+        Ok(!get.call0(py)?.is_none(py))
+    };
     Ok(names::running_loop(py)?.call0()?.is(event_loop)
-        && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none()
+        && !has_task_factory()?
         && (protocol.has_spare(py) || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
 }
 

@@ -1,6 +1,6 @@
 //! Until when a client has to send its next request, or the rest of one, before its connection is closed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,30 +12,25 @@ impl HTTPProtocol {
     pub(super) fn rest(slf: &Bound<'_, Self>, is_reading_head: bool) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        if this.is_busy(py) || !this.is_open(py) {
-            return Ok(());
-        }
-        let seconds = if is_reading_head { this.head_seconds } else { this.settings.keep_alive_seconds };
-        let has_served = this.state.with(py, |state| state.current.is_some());
-        if !is_reading_head && !has_served {
-            return Ok(());
-        }
-        let at = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600));
-        let (deadline, is_armed) = this.state.with(py, |state| {
+        let time = if is_reading_head { this.head_time } else { this.settings.keep_alive_time };
+        let unarmed = this.state.with(py, |state| {
+            let has_served = state.current.is_some();
+            if state.is_busy() || state.is_closing || !(is_reading_head || has_served) {
+                return None;
+            }
             let deadline = match state.deadline {
                 // A slow sender gets no more time by sending.
                 Some(Deadline::Head(at)) if is_reading_head => Deadline::Head(at),
-                _ if is_reading_head => Deadline::Head(at),
-                _ => Deadline::KeepAlive(at),
+                _ if is_reading_head => Deadline::Head(Instant::now() + time),
+                _ => Deadline::KeepAlive(Instant::now() + time),
             };
             state.deadline = Some(deadline);
-            (deadline, state.timer.as_ref().is_some_and(|(_, armed)| armed.at() <= deadline.at()))
+            let is_armed = state.timer.as_ref().is_some_and(|(_, armed)| armed.at() <= deadline.at());
+            (!is_armed).then_some(deadline)
         });
-        if is_armed {
-            return Ok(());
-        }
+        let Some(deadline) = unarmed else { return Ok(()) };
         Self::cancel_timer(slf)?;
-        Self::arm(slf, deadline, seconds)
+        Self::arm(slf, deadline, time.as_secs_f64())
     }
 
     pub(super) fn arm(slf: &Bound<'_, Self>, deadline: Deadline, seconds: f64) -> PyResult<()> {

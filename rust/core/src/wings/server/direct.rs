@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::connection::Channels;
@@ -48,7 +49,10 @@ impl DirectEntrance {
         if !self.is_as_written(py)? {
             return Ok(Begun::Refused);
         }
-        let entrance = self.application.bind(py).getattr(intern!(py, "_entrance"))?;
+        let attributes = ffi::instance_dict(self.application.bind(py))?;
+        let Some(entrance) = attributes.cast::<PyDict>()?.get_item(intern!(py, "_entrance"))? else {
+            return Ok(Begun::Refused);
+        };
         let Ok(entrance) = entrance.cast_exact::<Entrance>() else { return Ok(Begun::Refused) };
         entrance.get().begin(py, channels)
     }

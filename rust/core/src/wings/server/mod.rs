@@ -11,6 +11,7 @@ mod protocol;
 mod resolved;
 mod responding;
 mod scope;
+mod server_state;
 mod settings;
 #[cfg(not(Py_3_12))]
 mod spare;

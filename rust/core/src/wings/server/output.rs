@@ -41,15 +41,12 @@ impl HTTPProtocol {
 
     pub(super) fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let output = slf.get().state.with(slf.py(), |state| {
+        let pending = slf.get().state.with(py, |state| {
             let output = (!state.output.is_empty()).then(|| PyBytes::new(py, &state.output));
             state.output.clear();
-            output
+            output.zip(state.write.as_ref().map(|write| write.clone_ref(py)))
         });
-        match (output, slf.get().transport(py)) {
-            (Some(output), Some(transport)) => transport.call_method1(intern!(py, "write"), (output,)).map(drop),
-            _ => Ok(()),
-        }
+        pending.map_or(Ok(()), |(output, write)| write.call1(py, (output,)).map(drop))
     }
 
     /// Write what there is, and close the connection.

@@ -1,7 +1,5 @@
 //! What arrives on a connection: requests begin, one after the other, and their bodies are handed on.
 
-use std::sync::atomic::Ordering;
-
 use http::{Connection, Event, Head, Limits, Refusal};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -87,10 +85,11 @@ impl HTTPProtocol {
         let mut fresh: Option<Py<Exchange>> = None;
         let mut begun = 0;
         loop {
-            if !slf.get().is_open(py) {
+            let (is_closing, is_busy) = slf.get().state.with(py, |state| (state.is_closing, state.is_busy()));
+            if is_closing {
                 return Ok(Read::Busy);
             }
-            if reader.is_between_requests() && slf.get().is_busy(py) {
+            if reader.is_between_requests() && is_busy {
                 // The next request is read when this one is answered.
                 if rest.len() > HIGH_WATER {
                     Self::pause_reading(slf)?;
@@ -149,9 +148,7 @@ impl HTTPProtocol {
 
     /// Whether a request is not answered yet.
     pub(super) fn is_busy(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| {
-            state.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
-        })
+        self.state.with(py, |state| state.is_busy())
     }
 
     /// A request whose head is read.
@@ -207,7 +204,7 @@ impl HTTPProtocol {
         let arguments = (
             &class,
             &settings.config,
-            &settings.server_state,
+            &settings.server_state.object,
             &settings.application_state,
             slf.get().transport(py),
             PyBytes::new(py, &replayed),
@@ -221,7 +218,7 @@ impl HTTPProtocol {
         let (py, settings) = (slf.py(), &slf.get().settings);
         let text = refusal.text();
         settings.logger.bind(py).call_method1(intern!(py, "warning"), (text,))?;
-        let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
+        let defaults = settings.server_state.default_headers(py)?;
         let answer = names::refusal(py)?.call1((refusal.status(), text, defaults))?.cast_into::<PyBytes>()?;
         Self::write(slf, answer.as_bytes());
         Self::close(slf)
@@ -230,9 +227,7 @@ impl HTTPProtocol {
     /// An answer is whole.
     pub(super) fn response_complete(slf: &Bound<'_, Self>, is_persistent: bool) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let state = this.settings.server_state.bind(py);
-        let total = intern!(py, "total_requests");
-        state.setattr(total, state.getattr(total)?.add(1)?)?;
+        this.settings.server_state.count_request(py)?;
         if !is_persistent {
             return Self::close(slf);
         }

@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::scope;
-use super::settings::Settings;
+use super::settings::{Settings, time};
 use super::state::{Deadline, HTTPProtocol, Processing, State};
 use crate::error::guarded;
 use crate::ffi::locked::Locked;
@@ -105,10 +105,12 @@ impl HTTPProtocol {
             headers: class.getattr(intern!(py, "header_limit"))?.extract()?,
         };
         Ok(Self {
-            head_seconds: class.getattr(intern!(py, "head_timeout"))?.extract()?,
+            head_time: time(class.getattr(intern!(py, "head_timeout"))?.extract()?),
+            get_task_factory: event_loop.bind(py).getattr_opt(intern!(py, "get_task_factory"))?.map(Bound::unbind),
             event_loop,
             state: Locked::new(State {
                 transport: None,
+                write: None,
                 template: None,
                 trusted_hosts: None,
                 context: None,
@@ -146,9 +148,11 @@ impl HTTPProtocol {
             };
             let template = scope::template(py, &this.settings, &scope::Peers { server, client, scheme })?;
             let context = names::copy_context(py)?.call0()?;
+            let write = transport.getattr(intern!(py, "write"))?;
             let before = this.state.with(py, |state| {
                 (
                     state.transport.replace(transport.clone().unbind()),
+                    state.write.replace(write.unbind()),
                     state.template.replace(template.unbind()),
                     std::mem::replace(&mut state.trusted_hosts, trusted_hosts),
                     state.context.replace(context.unbind()),
@@ -291,20 +295,25 @@ impl HTTPProtocol {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.settings.visit(&visit)?;
         visit.call(&self.event_loop)?;
+        visit.call(&self.get_task_factory)?;
         #[cfg(not(Py_3_12))]
         self.spare.visit(&visit, |spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
         self.state.visit(&visit, |state| {
             visit.call(&state.template)?;
             visit.call(&state.ws_protocol_class)?;
             visit.call(&state.current)?;
-            let State { transport, trusted_hosts, context, drained, timer, .. } = state;
-            [transport, trusted_hosts, context, drained].into_iter().try_for_each(|object| visit.call(object))?;
+            let State { transport, write, trusted_hosts, context, drained, timer, .. } = state;
+            [transport, write, trusted_hosts, context, drained]
+                .into_iter()
+                .try_for_each(|object| visit.call(object))?;
             timer.as_ref().map_or(Ok(()), |(timer, _)| visit.call(timer))
         })
     }
 
     fn __clear__(&self, py: Python<'_>) {
-        let held = self.state.with(py, |state| (state.transport.take(), state.current.take(), state.timer.take()));
+        let held = self
+            .state
+            .with(py, |state| (state.transport.take(), state.write.take(), state.current.take(), state.timer.take()));
         drop(held);
         #[cfg(not(Py_3_12))]
         drop(self.spare.replace(py, None));

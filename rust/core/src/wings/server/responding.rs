@@ -172,7 +172,7 @@ fn write_head(
         names::log_access(py)?.call1((logger, exchange.scope(py)?, status))?;
     }
     let mut head = ResponseHead::new(out, status_line(py, status)?);
-    let defaults = settings.server_state.bind(py).getattr(intern!(py, "default_headers"))?;
+    let defaults = settings.server_state.default_headers(py)?;
     if !settings.default_lines.with(py, |known| known.as_ref().is_some_and(|known| known.write(&defaults, &mut head))) {
         let defaults = as_list(&defaults)?;
         defaults.iter().try_for_each(|header| write_header(&mut head, &header))?;

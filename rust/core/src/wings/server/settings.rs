@@ -1,5 +1,7 @@
 //! What the server says once for all of its connections, read when a connection is made.
 
+use std::time::Duration;
+
 use http::ResponseHead;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -7,14 +9,20 @@ use pyo3::types::{PyDict, PyList, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::direct::DirectEntrance;
+use super::server_state::ServerState;
 use crate::ffi::kept::Items;
 use crate::ffi::locked::Locked;
 use crate::names;
 
+/// A time that a setting gives in seconds; one that has no room is as good as none.
+pub(super) fn time(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600))
+}
+
 /// The server's configuration and state, as far as a connection looks at them.
 pub(super) struct Settings {
     pub(super) config: Py<PyAny>,
-    pub(super) server_state: Py<PyAny>,
+    pub(super) server_state: ServerState,
     pub(super) application: Py<PyAny>,
     /// How the application is entered without being called, if it can be.
     pub(super) entrance: Option<DirectEntrance>,
@@ -27,8 +35,8 @@ pub(super) struct Settings {
     pub(super) tasks: Py<PyAny>,
     /// Connections and tasks at which requests are answered 503.
     pub(super) limit_concurrency: Option<usize>,
-    /// Seconds that a connection may be idle between two requests.
-    pub(super) keep_alive_seconds: f64,
+    /// How long a connection may be idle between two requests.
+    pub(super) keep_alive_time: Duration,
     /// Whether a request begins with an empty context.
     pub(super) resets_context: bool,
     pub(super) default_lines: Locked<Option<DefaultLines>>,
@@ -70,13 +78,13 @@ impl Settings {
             connections: server_state.getattr(intern!(py, "connections"))?.unbind(),
             tasks: server_state.getattr(intern!(py, "tasks"))?.unbind(),
             limit_concurrency: config.getattr(intern!(py, "limit_concurrency"))?.extract()?,
-            keep_alive_seconds: config.getattr(intern!(py, "timeout_keep_alive"))?.extract()?,
+            keep_alive_time: time(config.getattr(intern!(py, "timeout_keep_alive"))?.extract()?),
             resets_context: resets_context.map_or(Ok(false), |setting| setting.is_truthy())?,
             logger: get_logger.call1((intern!(py, "uvicorn.error"),))?.unbind(),
             access_logger: is_logged.then(|| access_logger.unbind()),
             default_lines: Locked::default(),
             config: config.clone().unbind(),
-            server_state: server_state.clone().unbind(),
+            server_state: ServerState::of(server_state)?,
         })
     }
 
@@ -112,7 +120,7 @@ impl Settings {
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.config)?;
-        visit.call(&self.server_state)?;
+        self.server_state.visit(visit)?;
         visit.call(&self.application)?;
         self.entrance.as_ref().map_or(Ok(()), |entrance| entrance.visit(visit))?;
         visit.call(&self.trusted_hosts)?;

@@ -4,7 +4,8 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyDictMethods};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyDictMethods, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::settings::Settings;
@@ -12,6 +13,27 @@ use super::state::{ApplicationCall, CallStage, Exchange, HTTPProtocol, Spare};
 use crate::awaitable::{Input, iterator, mark_awaited};
 use crate::ffi::Sent;
 use crate::{ffi, names};
+
+/// What the class of tasks has: called so, no task is asked whether it has something else by these names.
+struct Methods {
+    class: Py<PyType>,
+    get_name: Py<PyAny>,
+    cancelling: Py<PyAny>,
+}
+
+impl Methods {
+    fn of_tasks(py: Python<'_>) -> PyResult<&Self> {
+        static METHODS: PyOnceLock<Methods> = PyOnceLock::new();
+        METHODS.get_or_try_init(py, || {
+            let class = names::task(py)?;
+            Ok(Self {
+                get_name: class.getattr(intern!(py, "get_name"))?.unbind(),
+                cancelling: class.getattr(intern!(py, "cancelling"))?.unbind(),
+                class: class.clone().unbind(),
+            })
+        })
+    }
+}
 
 /// References to a task of which nobody knows: here, and what the event loop or a future calls to make its next step.
 const OWN_REFERENCES: isize = 2;
@@ -39,13 +61,15 @@ impl Spare {
 
     /// Whether nothing is known of the task that was not known when it was new.
     fn is_as_new(&self, py: Python<'_>) -> PyResult<bool> {
-        let task = self.task.bind(py);
+        let (task, methods) = (self.task.bind(py), Methods::of_tasks(py)?);
+        let own = std::slice::from_ref(&self.task);
         let is = |name| -> PyResult<bool> { task.getattr(name)?.is_truthy() };
         Ok(ffi::reference_count(task) == OWN_REFERENCES
+            && task.get_type().is(&methods.class)
             && ffi::has_same_variables(self.context.bind(py), self.pristine.bind(py))
             && names::weak_reference_count(py)?.call1((task,))?.extract::<usize>()? == OWN_WEAK_REFERENCES
-            && task.call_method0(intern!(py, "get_name"))?.is(&self.name)
-            && !task.call_method0(intern!(py, "cancelling"))?.is_truthy()?
+            && ffi::vectorcall(methods.get_name.bind(py), own, None)?.is(&self.name)
+            && !ffi::vectorcall(methods.cancelling.bind(py), own, None)?.is_truthy()?
             // One that waits for a future has this cancelled instead, which is seen before it serves again.
             && (self.call.get().parked.with(py, |parked| parked.is_some()) || !is(intern!(py, "_must_cancel"))?)
             && task.getattr(intern!(py, "_callbacks"))?.is_none()
@@ -124,11 +148,10 @@ impl ApplicationCall {
         let (event_loop, call) = (this.event_loop.bind(py), spare.call.get());
         // What `asyncio.tasks._enter_task` and `_leave_task` do, at a third of their cost.
         let tasks = names::current_tasks(py)?.cast_exact::<PyDict>()?;
-        if tasks.contains(event_loop)? {
+        if !ffi::insert(tasks, event_loop, spare.task.bind(py))? {
             // Another task runs: this one makes its first step itself.
             return spare.hand_over(py, &this.settings);
         }
-        tasks.set_item(event_loop, &spare.task)?;
         let none = || py.None().into_bound(py);
         let stepped = ffi::in_context(spare.context.bind(py), || call.step(py, Input::Value(none())));
         tasks.del_item(event_loop)?;

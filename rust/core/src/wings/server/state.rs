@@ -2,8 +2,8 @@
 //!
 //! Only the data; the other files of this folder say what is done with it.
 
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use http::{Connection, RequestHead, ResponseBody};
 use pyo3::prelude::*;
@@ -19,6 +19,8 @@ pub(super) const HIGH_WATER: usize = 65_536;
 /// What of a connection changes.
 pub(super) struct State {
     pub(super) transport: Option<Py<PyAny>>,
+    /// The transport's method.
+    pub(super) write: Option<Py<PyAny>>,
     pub(super) template: Option<Py<PyDict>>,
     /// The hosts whose proxy headers are believed, if the client is one of them.
     pub(super) trusted_hosts: Option<Py<PyAny>>,
@@ -43,6 +45,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Whether a request is not answered yet.
+    pub(super) fn is_busy(&self) -> bool {
+        self.current.as_ref().is_some_and(|exchange| !exchange.get().is_complete.load(Ordering::Relaxed))
+    }
+
     /// Take note that nothing more is read; tell whether that was so before.
     pub(super) fn close(&mut self) -> bool {
         self.deadline = None;
@@ -55,7 +62,10 @@ impl State {
 pub(crate) struct HTTPProtocol {
     pub(super) settings: Settings,
     pub(super) event_loop: Py<PyAny>,
-    pub(super) head_seconds: f64,
+    /// The loop's method of this name, if it has one.
+    pub(super) get_task_factory: Option<Py<PyAny>>,
+    /// How long a head may take from its first byte to its last.
+    pub(super) head_time: Duration,
     pub(super) state: Locked<State>,
     pub(super) is_write_paused: AtomicBool,
     /// A task that can serve the next request.
