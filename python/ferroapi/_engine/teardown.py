@@ -56,9 +56,23 @@ class Unscoped:
         """Tell whether the task has left all that it has entered inside."""
         return stand_ins.is_unscoped(self._task)
 
-    def __exit__(self, *exception: Any) -> None:
+    def leave(self) -> bool:
+        """Leave it, unless the task has not left what it has entered inside; tell whether it is left.
+
+        Raises:
+            RuntimeError: another task leaves it.
+        """
+        is_left = self.is_left()
+        if is_left:
+            self._check_task()
+        return is_left
+
+    def _check_task(self) -> None:
         if asyncio.current_task() is not self._task:
             raise RuntimeError("Attempted to exit cancel scope in a different task than it was entered in")
+
+    def __exit__(self, *exception: Any) -> None:
+        self._check_task()
         if not self.is_left():
             raise RuntimeError("Attempted to exit a cancel scope that isn't the current tasks's current cancel scope")
 

@@ -267,7 +267,8 @@ fn check_headers(headers: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn has_control_byte(text: &[u8]) -> bool {
-    text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+    // Without a way out of the loop, many bytes are looked at in one step.
+    text.iter().fold(false, |found, byte| found | (byte.is_ascii_control() && *byte != b'\t'))
 }
 
 /// Whether a response of this status carries the body that was rendered for it, with its length.

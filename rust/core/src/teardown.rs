@@ -86,6 +86,11 @@ impl Teardown {
         })
     }
 
+    /// Whether one thing is still to be left.
+    pub(crate) fn has_one(&self, py: Python<'_>) -> bool {
+        self.0.as_ref().is_some_and(|all| all.with(py, |all| all.len() == 1))
+    }
+
     /// Take what of this lifetime was entered last.
     pub(crate) fn pop(&self, py: Python<'_>, lifetime: Lifetime) -> Option<Entered> {
         self.0.as_ref()?.with(py, |all| {

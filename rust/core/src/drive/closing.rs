@@ -84,7 +84,14 @@ impl Driver {
     /// An async generator has ended that no cancel scope was around when it was entered.
     pub(super) fn ended(&mut self, py: Python<'_>) -> PyResult<Next> {
         if let Some(scope) = self.teardown.scope(py) {
-            if !scope.bind(py).call_method0(intern!(py, "is_left"))?.is_truthy()? {
+            // Nothing is run between this and the end of the scope if nothing else is left to end.
+            let is_last = self.stage == Stage::ClosingRequest && self.teardown.has_one(py);
+            let ask = if is_last { intern!(py, "leave") } else { intern!(py, "is_left") };
+            let is_left = scope.bind(py).call_method0(ask)?.is_truthy()?;
+            if is_left && is_last {
+                drop(self.teardown.pop(py, Lifetime::Request));
+            }
+            if !is_left {
                 self.ending = Some(Ending::Checkpoint);
                 return Ok(Next::Await(names::checkpoint_if_cancelled(py)?.call0()?.unbind()));
             }
