@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from ferroapi import APIRouter, Body, Depends, FastAPI, File, Form, Header, Path, Query, Security
-from ferroapi.responses import HTMLResponse
+from ferroapi.responses import HTMLResponse, StreamingResponse
+from ferroapi.streams import with_first_item
 from ferroapi.types import DecoratedCallable
+from ferroapi.uploads import UploadStream
 
-app = FastAPI(title="Items", version="2.0", docs_url=None)
+app = FastAPI(title="Items", version="2.0", docs_url=None, docs_assets="bundled")
 router = APIRouter(prefix="/items", tags=["items"], dependencies=[Depends(print)])
 
 
@@ -30,6 +32,13 @@ async def write(
 
 @router.api_route("/both", methods=["GET", "POST"], name="both")
 def both() -> None: ...
+
+
+@router.post("/streams", wait_for_first_item=True)
+async def stream(file: UploadStream) -> StreamingResponse:
+    names: list[str | None] = [each.filename async for each in file.files()]
+    pieces: list[bytes] = [piece async for piece in file]
+    return with_first_item(StreamingResponse([*pieces, repr(names).encode()]))
 
 
 app.include_router(router, prefix="/v1", deprecated=True)
