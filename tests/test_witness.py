@@ -59,7 +59,7 @@ NOT_COUNTED = {
     ("fastapi._compat.shared", "get_origin"),
     # The media type of a form is looked at once more, and so is the form.
     ("starlette.requests:HTTPConnection", "headers"),
-    *(("starlette.datastructures:Headers", name) for name in ("__init__", "__getitem__")),
+    *(("starlette.datastructures:Headers", name) for name in ("__init__", "__getitem__", "get")),
     ("starlette.datastructures:ImmutableMultiDict", "multi_items"),
 }
 """Names that are asked, but not as often."""

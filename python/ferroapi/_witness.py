@@ -183,6 +183,8 @@ REQUEST = (
     ),
     Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate get_default"),
     Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
+    Names("pydantic.type_adapter:TypeAdapter", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate_python"),
+    Names("pydantic.type_adapter:TypeAdapter", Part.MODEL | Part.ITEM, "dump_python dump_json"),
     Names(
         "starlette.requests:HTTPConnection",
         Part.OPERATION | Part.SOCKET | Part.RECEIVED,
@@ -205,13 +207,13 @@ REQUEST = (
     Names(
         "starlette.datastructures:Headers",
         Part.OPERATION | Part.SOCKET | Part.RECEIVED,
-        "__init__ __getitem__ __contains__ getlist items",
+        "__init__ __getitem__ __contains__ getlist items get",
     ),
     Names("starlette.datastructures:QueryParams", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "__init__"),
     Names(
         "starlette.datastructures:ImmutableMultiDict",
         Part.OPERATION | Part.SOCKET | Part.RECEIVED,
-        "__init__ __getitem__ __contains__ getlist multi_items",
+        "__init__ __getitem__ __contains__ getlist multi_items get",
     ),
     Names("starlette._utils", Part.STREAM, "anyio"),
     Names("starlette.responses", Part.STREAM, "partial"),
@@ -306,6 +308,7 @@ _DEFINING = frozenset(
         "contextlib",
         "tempfile",
         "typing",
+        "collections",
         "enum",
         "pathlib",
         "urllib",

@@ -983,6 +983,43 @@ def json_response_renders_otherwise(f: Framework, when: str) -> Any:
     return [*outcome, get(app, "/any", *URLS)]
 
 
+@variants(
+    *((name, when) for name in ("routing.Request", "routing.serialize_response") for when in ("before", "served")),
+    *((name, "served") for name in ("routing.solve_dependencies", "dependencies.utils.run_in_threadpool")),
+)
+def name_is_wrapped_by_a_mock(f: Framework, how: tuple[str, str]) -> Any:
+    """What is in the place of a class is no class then."""
+    name, when = how
+    app = build(f)
+    outcome: list[Any] = [get(app, *URLS), add_item(app)] if when == "served" else []
+    module, _, attribute = name.rpartition(".")
+    owner = f.module(module)
+    with mock.patch.object(owner, attribute, wraps=getattr(owner, attribute)) as wrapped:
+        outcome += [get(app, *URLS), add_item(app), wrapped.call_count]
+    return [*outcome, get(app, *URLS), add_item(app)]
+
+
+@variants("404", "405", "HTTPException")
+def exception_handler_raises_another_exception(f: Framework, handled: str) -> Any:
+    """Handlers are around a route and around all routes: where no route is, only the latter meet it."""
+    app = build(f)
+    app.add_exception_handler(418, lambda request, error: PlainTextResponse(f"418 for {error.detail}"))
+    met: list[Any] = []
+
+    def handle(request: Request, error: Any) -> Response:
+        met.append([request.url.path, error.status_code])
+        raise f.HTTPException(418, "another")
+
+    app.add_exception_handler(int(handled) if handled.isdecimal() else f.HTTPException, handle)
+
+    @app.get("/refused/{status_code}")
+    def refuse(status_code: int) -> None:
+        raise f.HTTPException(status_code)
+
+    urls = (*URLS, "/refused/404", "/refused/405", "/refused/400")
+    return [get(app, *urls), get(app, *urls, method="DELETE"), met]
+
+
 @scenario
 def background_task_is_patched_after_serving(f: Framework) -> Any:
     app = build(f)

@@ -28,6 +28,7 @@ NOT_COUNTED = {
     "starlette.requests:HTTPConnection.headers",
     "starlette.datastructures:Headers.__init__",
     "starlette.datastructures:Headers.__getitem__",
+    "starlette.datastructures:Headers.get",
     "starlette.datastructures:ImmutableMultiDict.multi_items",
 }
 """Names that are asked, but by forms once more or once less than by FastAPI."""

@@ -6,7 +6,7 @@ Used by handler mode and by the native driver when something is wrong; a request
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
@@ -63,7 +63,8 @@ def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> Endpoi
     context = _extract_endpoint_context(dependant.call) if dependant.call else EndpointContext()
     if dependant.path:
         mount_path = connection.scope.get("root_path", "").rstrip("/")
-        method = connection.method if isinstance(connection, Request) else "WS"
+        # The class of the request may be anything that was put in its place.
+        method = "WS" if connection.scope["type"] == "websocket" else cast(Request, connection).method
         context["path"] = f"{method} {mount_path}{dependant.path}"
     return context
 

@@ -35,18 +35,19 @@ def _failing(failure: Failure) -> ASGIApp:
 
 
 async def answer_failure(
-    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, application: Any
+    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, place: tuple[Any, bool]
 ) -> None:
     """Let the exception handlers answer for a native request that failed.
 
-    With `application` the request had come past the application's own middleware: it enters that now, which meets the
-    exception where it would have met it, and closes `connection_teardown`, which it would have opened. Otherwise the
-    middleware is around this call already.
+    `place` is the application that the request had come to, and whether it had come to a route. With an application it
+    had come past the middleware of that: it enters it now, which meets the exception where it would have met it, and
+    closes `connection_teardown`, which it would have opened. Otherwise the middleware is around this call already.
 
     Raises:
         Exception: what no handler took.
     """
     scope, receive, send = channels
+    application, has_route = place
 
     async def send_once(message: Message) -> None:
         if message is not _REPLAYED_START:
@@ -57,7 +58,8 @@ async def answer_failure(
         if application is None:
             await answer_as(failing, scope, receive, send_once)
         else:
-            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown)
+            # What a handler raises is met by the handlers again where they are around the route, too.
+            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown) if has_route else failing
             with unlimited(scope):
                 await application._downstream(scope, receive, send_once)
     except Exception as error:

@@ -66,7 +66,7 @@ def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: st
         if isinstance(values, FormData):
             value = [item for item in value if not _is_empty_file_input(item)]
     else:
-        value = values.get(alias)
+        value = values.get(alias, None)
     # Browsers send an empty text or a nameless file for a form input that was left blank.
     if value is None or (isinstance(values, FormData) and (_is_empty_text(value) or _is_empty_file_input(value))):
         return Undefined

@@ -117,7 +117,9 @@ impl Driver {
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         // A generator may turn a cancellation into an exception, which has an answer.
         let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);
-        let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, &self.application))?;
+        // Without a plan no route was selected.
+        let place = (&self.application, self.plan.is_some());
+        let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place))?;
         let failing = match self.files.take() {
             None => failing,
             Some(files) => names::close_files_after(py)?.call1((failing, files))?,
