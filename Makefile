@@ -160,6 +160,22 @@ conformance-server: build ## Run uvicorn's own tests of an HTTP protocol on the 
 conformance-cadwyn: build ## Run cadwyn's own tests under the alias (about 6 minutes; ARGS= for a part)
 	$(BIN)/python tests/conformance/cadwyn.py $(ARGS)
 
+# Ray is no dependency of the project: it gets an environment of its own, which is kept. Two replicas, Ray's own processes
+# and the test share one machine, which takes about 2 GB of memory.
+RAY_VENV := target/venv-ray
+
+$(RAY_VENV)/packages: tests/ray_serve/requirements.txt
+	test -x $(RAY_VENV)/bin/python || $(BIN)/python -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(RAY_VENV)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --requirement $<
+	touch $@
+
+.PHONY: test-ray
+test-ray: build $(RAY_VENV)/packages ## Run the example of Ray Serve on two replicas, under the alias (about 2 minutes; ARGS= for pytest)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(RAY_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	FERROAPI_ALIAS=1 RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 PYTHONPATH=examples/ray_serve \
+		$(RAY_VENV)/bin/python -m pytest -c tests/ray_serve/pytest.ini --rootdir . tests/ray_serve $(ARGS)
+
 .PHONY: upstream
 upstream: build ## Report what another FastAPI release changes (VERSION=, default the newest; SINCE=, default ours; ARGS= for pytest)
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group upstream
@@ -191,7 +207,7 @@ docs: $(VENV)/packages ## Build the site of docs/ into target/site; a warning is
 
 # What is written for the free-threaded Python is compiled without one: the file says what PyO3 would ask it.
 .PHONY: lint
-lint: build ## Check formatting, lints and types, and the extension's stub
+lint: build ## Check formatting, lints, types, the extension's stub and the licences of its crates
 	cargo fmt --all --check
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml --check
 	cargo clippy --locked --quiet --workspace --all-targets -- --deny warnings
@@ -203,6 +219,7 @@ lint: build ## Check formatting, lints and types, and the extension's stub
 	$(BIN)/mypy
 	$(BIN)/pyright
 	MYPYPATH=python $(BIN)/stubtest ferroapi._core --mypy-config-file pyproject.toml --allowlist tests/house/stubtest-allowlist.txt
+	$(BIN)/python tests/packaging/third_party_licenses.py --check
 
 .PHONY: format
 format: $(VENV)/packages ## Format the sources and apply the safe fixes
@@ -210,6 +227,10 @@ format: $(VENV)/packages ## Format the sources and apply the safe fixes
 	cargo fmt --manifest-path rust/fuzz/Cargo.toml
 	$(BIN)/ruff check --fix --quiet $(LINTED) || true
 	$(BIN)/ruff format $(LINTED)
+
+.PHONY: licenses
+licenses: $(VENV)/packages ## Write the licences of the crates in the extension, into THIRD-PARTY-LICENSES.txt
+	$(BIN)/python tests/packaging/third_party_licenses.py
 
 .PHONY: wheel
 wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust
@@ -220,12 +241,16 @@ wheel: build ## Build a manylinux wheel into dist/ and try it in an empty enviro
 .PHONY: wheels
 wheels: build ## Build a wheel into dist/ for each CPython that this machine has, and try each in an empty environment
 	rm -f dist/*.whl
-	@for name in python3.11 python3.12 python3.13 python3.14 python3.14t; do \
-		python=$$(command -v "$$name") && "$$python" -c 'import ensurepip' 2>/dev/null || { echo "$$name: not here"; continue; }; \
+	@for version in 3.11 3.12 3.13 3.14 3.14t; do \
+		found=; \
+		for python in "python$$version" "$$HOME/.pyenv/versions/$$version".*/bin/python; do \
+			"$$python" -c 'import ensurepip' 2>/dev/null && { found=$$("$$python" -c 'import sys; print(sys.executable)'); break; }; \
+		done; \
+		if test -z "$$found"; then echo "Python $$version: not here"; continue; fi; \
 		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --quiet --release --zig --compatibility manylinux_2_17 \
-			--interpreter "$$python" --out dist/"$$name" && \
-		"$$python" tests/packaging/check_distribution.py dist/"$$name"/*.whl && \
-		mv dist/"$$name"/*.whl dist/ && rmdir dist/"$$name" || exit 1; \
+			--interpreter "$$found" --out dist/"$$version" && \
+		"$$found" tests/packaging/check_distribution.py dist/"$$version"/*.whl && \
+		mv dist/"$$version"/*.whl dist/ && rmdir dist/"$$version" || exit 1; \
 	done
 	@ls dist
 

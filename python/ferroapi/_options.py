@@ -47,7 +47,9 @@ def late_names() -> dict[str, Any]:
 if sys.platform == "jedi":
     # jedi knows no `Unpack`. It follows `SomeOptions(**options)` in a function's body, and would list the fields of a
     # dataclass. Only it takes this branch, because it never decides what `sys.platform` is.
-    from dataclasses import dataclass as listed
+    import dataclasses
+
+    listed = dataclasses.dataclass
 else:
 
     def listed(options: type[_Options]) -> type[_Options]:

@@ -36,6 +36,7 @@ CONTENTS = (
     "ferroapi/.agents/skills/ferroapi/SKILL.md",
     "ferroapi.data/platlib/ferroapi_alias.pth",
 )
+LICENSES = ("LICENSE", "THIRD-PARTY-LICENSES.txt")
 
 
 def free_port() -> int:
@@ -77,13 +78,22 @@ def files(distribution: Path) -> set[str]:
         return {name.partition("/python/")[2] for name in archive.getnames()}
 
 
+def licenses(distribution: Path) -> set[str]:
+    """The names of the licence files, which are at the root of the repository."""
+    if is_wheel(distribution):
+        with zipfile.ZipFile(distribution) as archive:
+            return {name.rpartition("/")[2] for name in archive.namelist() if ".dist-info/licenses/" in name}
+    with tarfile.open(distribution) as archive:
+        return {name.rpartition("/")[2] for name in archive.getnames() if name.count("/") == 1}
+
+
 def check_contents(distribution: Path) -> None:
     """See that files which are no modules are in the distribution too.
 
     Raises:
         SystemExit: one is missing.
     """
-    missing = sorted(set(CONTENTS) - files(distribution))
+    missing = sorted({*CONTENTS} - files(distribution) | {*LICENSES} - licenses(distribution))
     if missing:
         raise SystemExit(f"{distribution.name}: without {', '.join(missing)}")
 
