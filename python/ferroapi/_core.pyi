@@ -313,6 +313,31 @@ class Step:
         """Look a dependency up among the overrides."""
 
 @final
+class Child:
+    """A node that another one depends on."""
+
+    def __new__(cls, *, node: int, is_argument: bool) -> Self:
+        """Name a node by its index, and say whether its result is an argument."""
+
+@final
+class Positional:
+    """How a function takes all its arguments by position."""
+
+    def __new__(cls, *, code: CodeType, places: Sequence[int]) -> Self:
+        """Give each argument its place in the function with this code.
+
+        Raises:
+            ValueError: an argument has not a place of its own.
+        """
+
+@final
+class Lookup:
+    """One dependency that is looked up among the overrides."""
+
+    def __new__(cls, *, declared: Callable[..., Any] | None, expected: Callable[..., Any] | None) -> Self:
+        """Look `declared` up; the plan calls `expected`."""
+
+@final
 class Node:
     """One dependency, or the endpoint."""
 
@@ -331,15 +356,14 @@ class Node:
         body: BodyKind = ...,
         body_fields: Sequence[Parameter] = ...,
         specials: Sequence[Special] = ...,
-        children: Sequence[tuple[int, bool]] = ...,
-        positional: tuple[CodeType, Sequence[int]] | None = None,
+        children: Sequence[Child] = ...,
+        positional: Positional | None = None,
         cache: int = 0,
         use_cache: bool = False,
     ) -> Self:
-        """Make a node; those that it depends on are `children`, each with whether its result is an argument.
+        """Make a node, which depends on `children`.
 
-        `keywords` are the names of all arguments as they are laid out, `positional` the code of a function that may
-        be given them by position, with the place of each. Nodes with the same `cache` share a result.
+        `keywords` are the names of all arguments as they are laid out. Nodes with the same `cache` share a result.
 
         Raises:
             ValueError: the body is a whole, and not of one field.
@@ -405,7 +429,7 @@ class Plan:
         *,
         nodes: Sequence[Node],
         steps: Sequence[Step],
-        lookups: Sequence[tuple[Callable[..., Any], Callable[..., Any]]],
+        lookups: Sequence[Lookup],
         body: Reading,
         answer: Answer,
         parts: int,
@@ -415,10 +439,11 @@ class Plan:
     ) -> Self:
         """Compile dependencies in call order, the endpoint last, and the steps that lead through them.
 
-        `lookups` are the dependencies that are looked up among the overrides, each with what is called in its place.
+        `lookups` are the dependencies that are looked up among the overrides.
 
         Raises:
             IndexError: an index leads out of the graph.
+            ValueError: a node has more names than arguments.
         """
 
     @property

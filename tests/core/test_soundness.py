@@ -10,7 +10,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from pydantic_core import PydanticUndefined
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -379,20 +378,21 @@ def test_plan_with_more_names_than_arguments_is_refused() -> None:
     with mock.patch.object(graph, "Node", side_effect=_core.Node) as make:
         operation.overridden([])
     node = _core.Node(**{**make.call_args.kwargs, "keywords": ("a", "b", "c", "d"), "positional": None})
-    refused = _core.Plan(
-        nodes=[node],
-        steps=[_core.Step.call(0)],
-        lookups=[],
-        body=_core.Reading.UNREAD,
-        answer=_core.Answer.json(status=None),
-        parts=0,
-        overrides_provider=None,
-        source=_core.Snapshot([], []),
-        operation=operation,
-    )
+    with pytest.raises(ValueError, match="4 keyword names for 1 arguments"):
+        _core.Plan(
+            nodes=[node],
+            steps=[_core.Step.call(0)],
+            lookups=[],
+            body=_core.Reading.UNREAD,
+            answer=_core.Answer.json(status=None),
+            parts=0,
+            overrides_provider=None,
+            source=_core.Snapshot([], []),
+            operation=operation,
+        )
 
-    async def receive() -> Any: ...
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "path_params": {}}
-    with pytest.raises(SystemError, match="4 keyword names for 1 arguments"):
-        _core.respond(refused, Request(scope, receive), PydanticUndefined).send(None)
+@pytest.mark.parametrize("places", [[0, 0], [1, 2], [2]])
+def test_arguments_without_places_of_their_own_are_refused(places: list[int]) -> None:
+    with pytest.raises(ValueError, match="a place of its own"):
+        _core.Positional(code=(lambda: None).__code__, places=places)

@@ -6,14 +6,28 @@ from dataclasses import replace
 from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from itertools import chain
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from pydantic import PydanticUserError
 
 from ferroapi import _core, params
 from ferroapi._compat import ModelField
-from ferroapi._core import Absent, BodyKind, CallKind, Credentials, Lifetime, Node, Parameter, Source, Special, Step
+from ferroapi._core import (
+    Absent,
+    BodyKind,
+    CallKind,
+    Child,
+    Credentials,
+    Lifetime,
+    Lookup,
+    Node,
+    Parameter,
+    Positional,
+    Source,
+    Special,
+    Step,
+)
 from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe
 from ferroapi._engine.branch import is_same_branch
@@ -92,7 +106,7 @@ class Graph:
         self.endpoint: Dependant | None = None
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
-        self.lookups: list[tuple[Any, Any]] = []
+        self.lookups: list[Lookup] = []
         self.slots: dict[Any, int] = {}
         self.first_nodes: dict[int, int] = {}
         self.has_been_in_thread = False
@@ -148,7 +162,7 @@ class Graph:
     def _visit_dependency(self, declared: Dependant) -> _Visit:
         number = len(self.lookups)
         call: Any = self.calls[number] if number < len(self.calls) else declared.call
-        self.lookups.append((declared.call, call))
+        self.lookups.append(Lookup(declared=declared.call, expected=call))
         self.steps.append(Step.look_up(number))
         effective = declared if call is declared.call else analyzed_override(declared, call)
         key = _get_cache_key(dependant=declared)
@@ -209,7 +223,7 @@ class Graph:
                 if body != BodyKind.LEAF
             ],
             specials=[special for _, special in specials],
-            children=[(index, name is not None) for name, index in children],
+            children=[Child(node=index, is_argument=name is not None) for name, index in children],
             keywords=keywords,
             positional=_positional(call, keywords),
             cache=cache,
@@ -249,8 +263,8 @@ def kind_of(dependant: Dependant) -> CallKind:
     return CallKind.COROUTINE if _is_coroutine_callable(call) else CallKind.PLAIN
 
 
-def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[int]] | None:
-    """Return a function's code and the place of each argument, if these are all and may be given by position."""
+def _positional(call: Any, keywords: tuple[str, ...]) -> Positional | None:
+    """Return how a function takes these arguments by position, if they are all and may be given so."""
     if type(call) is not FunctionType or not keywords:
         return None
     code = call.__code__
@@ -258,7 +272,7 @@ def _positional(call: Any, keywords: tuple[str, ...]) -> tuple[CodeType, list[in
     by_keyword = code.co_posonlyargcount or code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
     if by_keyword or sorted(names) != sorted(keywords):
         return None
-    return code, [names.index(keyword) for keyword in keywords]
+    return Positional(code=code, places=[names.index(keyword) for keyword in keywords])
 
 
 def _scheme(dependant: Dependant) -> _core.Scheme | None:

@@ -60,7 +60,9 @@ mod _core {
         Absent, Answer, BodyKind, Node, Parameter, Reading, Scalar, Scheme, Source, Special, Step,
     };
     #[pymodule_export]
-    use crate::plan::dependency::{CallKind, Credentials};
+    use crate::plan::dependency::{CallKind, Child, Credentials, Positional};
+    #[pymodule_export]
+    use crate::plan::overrides::Lookup;
     #[pymodule_export]
     use crate::response::check_start;
     #[pymodule_export]

@@ -195,7 +195,7 @@ impl Solver {
         let base = self.base.as_ref().unwrap_or(&self.plan).clone_ref(py);
         let current = self.plan.clone_ref(py);
         let Some(lookup) = current.get().lookups.get(index) else { return Ok(true) };
-        match base.get().look_up(py, lookup, on_loop)? {
+        match base.get().look_up(py, lookup.get(), on_loop)? {
             LookedUp::Expected => {}
             LookedUp::OnLoop => return Ok(false),
             LookedUp::Other(call) => {

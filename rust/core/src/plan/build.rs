@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyIndexError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -10,7 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use super::declared::{self, BodyKind, Reading, Source};
-use super::dependency::{BodyField, BodyShape, CallKind, Child, Node, Positional, Scheme, Special, Step};
+use super::dependency::{BodyField, BodyShape, CallKind, Node, Scheme, Special, Step};
 use super::overrides::{Lookup, Variants};
 use super::param::Parameter;
 use super::{Answer, BodyMode, ContentType, Kept, Key, Keys, Plan, Render, validates_in_thread};
@@ -142,7 +142,6 @@ fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Optio
         }
     };
     let parameters = declared.parameters.iter().map(|each| parameter(py, each.get(), keys)).collect::<PyResult<_>>()?;
-    let positional = declared.positional.as_ref();
     Ok(Node {
         call: declared.call.clone_ref(py),
         kind: declared.kind,
@@ -152,13 +151,9 @@ fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Optio
         leaf: declared.leaf,
         body,
         specials: declared.specials.iter().map(|special| special.get().0.clone_ref(py)).collect(),
-        children: declared
-            .children
-            .iter()
-            .map(|(node, is_argument)| Child { node: *node, is_argument: *is_argument })
-            .collect(),
+        children: declared.children.clone(),
         keywords: declared.keywords.clone_ref(py),
-        positional: positional.and_then(|(code, places)| Positional::new(code.clone_ref(py), places.clone())),
+        positional: declared.positional.as_ref().map(|positional| positional.clone_ref(py)),
         reuses: declared.use_cache && cache.is_some(),
         cache,
         lifetime: declared.lifetime,
@@ -205,6 +200,27 @@ fn overrides_of(provider: &Bound<'_, PyAny>) -> PyResult<Option<Attribute>> {
     (!provider.is_none()).then(|| Attribute::new(provider, name, known)).transpose()
 }
 
+/// Refuse a node with more names than arguments, of which the last are named; how many a leaf gives is not known before.
+///
+/// # Errors
+/// `ValueError`.
+fn check_arguments(py: Python<'_>, node: &Node) -> PyResult<()> {
+    let body = match &node.body {
+        BodyShape::None | BodyShape::Leaf => 0,
+        BodyShape::Whole(_) => 1,
+        BodyShape::Embedded(fields) => fields.len(),
+        BodyShape::Form(fields) => fields.len(),
+    };
+    let children = node.children.iter().filter(|child| child.is_argument).count();
+    let (names, arguments) =
+        (node.keywords.bind(py).len(), children + node.parameters.len() + body + node.specials.len());
+    let has_leaf = node.leaf || matches!(node.body, BodyShape::Leaf);
+    if names <= arguments || has_leaf {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("{names} keyword names for {arguments} arguments")))
+}
+
 /// Refuse a graph with an index that leads out of it.
 ///
 /// # Errors
@@ -227,7 +243,7 @@ fn check_graph(nodes: &[Node], steps: &[Step], lookups: usize) -> PyResult<()> {
 impl Plan {
     /// Compile a path operation: its dependencies in call order, the endpoint last, and the steps that lead through them.
     ///
-    /// `lookups` are the dependencies that are looked up among the overrides, each with what is called in its place.
+    /// `lookups` are the dependencies that are looked up among the overrides.
     #[new]
     #[pyo3(signature = (*, nodes, steps, lookups, body, answer, parts, overrides_provider, source, operation))]
     #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "they are Python's keywords")]
@@ -235,7 +251,7 @@ impl Plan {
         py: Python<'_>,
         nodes: Vec<Py<declared::Node>>,
         steps: Vec<declared::Step>,
-        lookups: Vec<(Py<PyAny>, Py<PyAny>)>,
+        lookups: Vec<Py<Lookup>>,
         body: Reading,
         answer: &Bound<'_, declared::Answer>,
         parts: Parts,
@@ -251,6 +267,7 @@ impl Plan {
             .collect::<PyResult<_>>()?;
         let steps: Vec<Step> = steps.into_iter().map(|step| step.0).collect();
         check_graph(&nodes, &steps, lookups.len())?;
+        nodes.iter().try_for_each(|node| check_arguments(py, node))?;
         let body = match body {
             Reading::Unread => BodyMode::Unread,
             Reading::Json => BodyMode::Json { strict: true },
@@ -284,7 +301,7 @@ impl Plan {
             witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
             // Only dependencies are looked up.
             overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
-            lookups: lookups.into_iter().map(|(declared, expected)| Lookup { declared, expected }).collect(),
+            lookups,
             variants: Variants::default(),
             source,
             returned_errors,

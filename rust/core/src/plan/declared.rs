@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::dependency::{self, CallKind, Credentials};
+use super::dependency::{self, CallKind, Child, Credentials, Positional};
 use super::param;
 use crate::serialize::model::ModelSerializer;
 use crate::teardown::Lifetime;
@@ -274,9 +274,9 @@ pub(crate) struct Node {
     pub(super) body: BodyKind,
     pub(super) body_fields: Vec<Py<Parameter>>,
     pub(super) specials: Vec<Py<Special>>,
-    pub(super) children: Vec<(usize, bool)>,
+    pub(super) children: Vec<Child>,
     pub(super) keywords: Py<PyTuple>,
-    pub(super) positional: Option<(Py<PyAny>, Vec<usize>)>,
+    pub(super) positional: Option<Py<Positional>>,
     pub(super) cache: usize,
     pub(super) use_cache: bool,
     pub(super) lifetime: Lifetime,
@@ -286,10 +286,7 @@ pub(crate) struct Node {
 
 #[pymethods]
 impl Node {
-    /// A node; those that it depends on are in `children`, each with whether its result is an argument.
-    ///
-    /// `keywords` are the names of all arguments as they are laid out, `positional` the code of a function that may be
-    /// given them by position, with the place of each.
+    /// A node, which depends on `children`; `keywords` are the names of all arguments as they are laid out.
     #[new]
     #[pyo3(signature = (
         *, call, kind, dependant, keywords, lifetime, is_silent=false, scheme=None, parameters=Vec::new(), leaf=false,
@@ -310,8 +307,8 @@ impl Node {
         body: BodyKind,
         body_fields: Vec<Py<Parameter>>,
         specials: Vec<Py<Special>>,
-        children: Vec<(usize, bool)>,
-        positional: Option<(Py<PyAny>, Vec<usize>)>,
+        children: Vec<Child>,
+        positional: Option<Py<Positional>>,
         cache: usize,
         use_cache: bool,
     ) -> PyResult<Self> {

@@ -1,7 +1,9 @@
 //! One node of the dependency graph, in call order: its callable, its arguments, its place in the cache.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::param::{Absent, Parameter};
 use crate::ffi;
@@ -133,6 +135,7 @@ pub(crate) enum BodyShape {
 }
 
 /// How a function takes all its arguments by position.
+#[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Positional {
     /// The code of the function; with any other it is called by keyword.
@@ -143,32 +146,53 @@ pub(crate) struct Positional {
     swaps: Vec<(usize, usize)>,
 }
 
+#[pymethods]
 impl Positional {
-    /// The function whose code is `code` takes each argument at its place; nothing if one has not a place of its own.
-    pub(crate) fn new(code: Py<PyAny>, mut places: Vec<usize>) -> Option<Self> {
+    /// The function whose code is `code` takes each argument at its place.
+    ///
+    /// # Errors
+    /// `ValueError`: an argument has not a place of its own.
+    #[new]
+    #[pyo3(signature = (*, code, places))]
+    fn new(code: Py<PyAny>, mut places: Vec<usize>) -> PyResult<Self> {
         let count = places.len();
         let mut swaps = Vec::new();
         for index in 0..count {
             // The argument that is here now has to go elsewhere, and the one in its place comes here.
             while let Some(place) = places.get(index).copied().filter(|place| *place != index) {
                 if place >= count || swaps.len() >= count {
-                    return None;
+                    return Err(PyValueError::new_err("each argument has a place of its own"));
                 }
                 swaps.push((index, place));
                 places.swap(index, place);
             }
         }
-        Some(Self { code, count, swaps })
+        Ok(Self { code, count, swaps })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.code)
     }
 }
 
 /// A node that another one depends on.
+#[pyclass(frozen, from_py_object, module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Child {
     /// Its index.
     pub(crate) node: usize,
     /// Whether its result is an argument.
     pub(crate) is_argument: bool,
+}
+
+#[pymethods]
+impl Child {
+    /// The node at this index.
+    #[new]
+    #[pyo3(signature = (*, node, is_argument))]
+    fn new(node: usize, is_argument: bool) -> Self {
+        Self { node, is_argument }
+    }
 }
 
 /// One node: a dependency, or the endpoint itself.
@@ -195,7 +219,7 @@ pub(crate) struct Node {
     /// The names of all its arguments, in the order they are laid out.
     pub(crate) keywords: Py<PyTuple>,
     /// How it takes them by position, if it can.
-    pub(crate) positional: Option<Positional>,
+    pub(crate) positional: Option<Py<Positional>>,
     /// The place of its result in the dependency cache, if another node has the same.
     pub(crate) cache: Option<usize>,
     /// Whether a cached result may be used.
@@ -213,7 +237,7 @@ impl Node {
     /// Whatever the call raises.
     pub(crate) fn call<'py>(&self, py: Python<'py>, arguments: &mut [Py<PyAny>]) -> PyResult<Bound<'py, PyAny>> {
         let callable = self.call.bind(py);
-        match &self.positional {
+        match self.positional.as_ref().map(Py::get) {
             Some(Positional { code, count, swaps })
                 if *count == arguments.len() && ffi::is_function_of(callable, code) =>
             {

@@ -168,7 +168,7 @@ pub(crate) struct Plan {
     /// The `dependency_overrides` of what holds them.
     pub(crate) overrides: Option<Attribute>,
     /// What is looked up there.
-    pub(crate) lookups: Vec<Lookup>,
+    pub(crate) lookups: Vec<Py<Lookup>>,
     /// The plans for other answers, in the one for no overrides.
     pub(crate) variants: Variants,
     /// The errors that the endpoint may return as its answer, if its annotation names some.

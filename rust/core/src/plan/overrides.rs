@@ -19,11 +19,27 @@ use crate::{names, witness};
 const MOST_KEPT: usize = 8;
 
 /// One dependency that is looked up among the overrides.
+#[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    pub(crate) declared: Py<PyAny>,
+    declared: Py<PyAny>,
     /// What the plan calls in its place.
-    pub(crate) expected: Py<PyAny>,
+    expected: Py<PyAny>,
+}
+
+#[pymethods]
+impl Lookup {
+    /// The lookup of `declared`, for which the plan calls `expected`.
+    #[new]
+    #[pyo3(signature = (*, declared, expected))]
+    fn new(declared: Py<PyAny>, expected: Py<PyAny>) -> Self {
+        Self { declared, expected }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.declared)?;
+        visit.call(&self.expected)
+    }
 }
 
 /// What came of a lookup.
@@ -110,7 +126,7 @@ impl Plan {
     fn is_for(&self, py: Python<'_>, answers: &[Py<PyAny>]) -> PyResult<bool> {
         for (index, answer) in answers.iter().enumerate() {
             let Some(lookup) = self.lookups.get(index) else { return Ok(false) };
-            if !is_same(lookup.expected.bind(py), answer.bind(py))? {
+            if !is_same(lookup.get().expected.bind(py), answer.bind(py))? {
                 return Ok(false);
             }
         }
@@ -128,7 +144,7 @@ impl Plan {
         current: &Self,
         (index, call): (usize, Py<PyAny>),
     ) -> PyResult<Py<Self>> {
-        let known = current.lookups.iter().take(index).map(|lookup| lookup.expected.clone_ref(py));
+        let known = current.lookups.iter().take(index).map(|lookup| lookup.get().expected.clone_ref(py));
         let answers: Vec<_> = known.chain([call]).collect();
         let variants = &base.get().variants;
         let replaced = witness::replaced(py)?;

@@ -46,6 +46,7 @@ impl Node {
     fn visit(&self, visit: &PyVisit<'_>) -> Visited {
         visit.call(&self.call)?;
         visit.call(&self.dependant)?;
+        visit.call(&self.positional)?;
         self.parameters.iter().try_for_each(|parameter| parameter.visit(visit))?;
         self.specials.iter().try_for_each(|special| special.visit(visit))?;
         match &self.body {
@@ -64,10 +65,7 @@ impl Plan {
         visit.call(&self.operation)?;
         visit.call(&self.source)?;
         self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
-        for lookup in &self.lookups {
-            visit.call(&lookup.declared)?;
-            visit.call(&lookup.expected)?;
-        }
+        self.lookups.iter().try_for_each(|lookup| visit.call(lookup))?;
         self.variants.visit(visit)?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))?;
         if let Render::Model { validate, to_json, values, serializer, .. } = &self.answer.render {
