@@ -345,7 +345,8 @@ def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str
 
 
 async def _look_for(key: Any, /, **_values: Any) -> None:
-    hash(key)
+    # From Python 3.14 on, a dict says more of it than `hash`.
+    _ = key in {}
 
 
 def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:

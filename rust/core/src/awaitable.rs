@@ -293,7 +293,11 @@ fn other_iterator<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
         Ok(iterator) => Ok(iterator),
         Err(_) if !object.hasattr(intern!(py, "__await__"))? => {
             let name = object.get_type().name()?;
-            Err(PyTypeError::new_err(format!("object {name} can't be used in 'await' expression")))
+            Err(PyTypeError::new_err(if py.version_info() >= (3, 14) {
+                format!("'{name}' object can't be awaited")
+            } else {
+                format!("object {name} can't be used in 'await' expression")
+            }))
         }
         Err(error) => Err(error),
     }
