@@ -1,3 +1,4 @@
+import importlib
 from typing import Any
 
 import fastapi.responses
@@ -51,3 +52,34 @@ def test_module_has_no_other_late_names() -> None:
 def test_deprecated_responses_are_json_responses() -> None:
     assert issubclass(responses.ORJSONResponse, JSONResponse)
     assert responses.JSONResponse is JSONResponse
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("change", ["raw_headers", "headers"])
+def test_headers_of_the_injected_response_are_those_of_its_attribute_headers(change: str, is_async: bool) -> None:
+    def answer(framework: str) -> Any:
+        api: Any = importlib.import_module(framework)
+        app = api.FastAPI()
+
+        def guard(response: Any) -> None:
+            response.headers["x-first"] = "1"
+            if change == "raw_headers":
+                response.raw_headers = [(b"x-new", b"1"), (b"x-new", b"2")]
+            response.headers.append("x-last", "2")
+
+        async def guard_async(response: Any) -> None:
+            guard(response)
+
+        for function in (guard, guard_async):
+            function.__annotations__["response"] = api.Response
+
+        async def root() -> dict[str, int]:
+            return {"a": 1}
+
+        app.get("/", dependencies=[api.Depends(guard_async if is_async else guard)])(root)
+
+        with importlib.import_module(f"{framework}.testclient").TestClient(app) as client:
+            return client.get("/").headers.multi_items()
+
+    assert ("x-last", "2") in answer("fastapi")
+    assert answer("ferroapi") == answer("fastapi")

@@ -140,7 +140,8 @@ pub(crate) fn answer(
     if carries_body(status) {
         let added = match &solver.response {
             None => None,
-            Some(response) => Some(response.bind(py).getattr(intern!(py, "raw_headers"))?),
+            // The attribute `raw_headers` may be another list by now, which FastAPI does not look at.
+            Some(response) => Some(response.bind(py).getattr(intern!(py, "headers"))?.getattr(intern!(py, "raw"))?),
         };
         let written = |body: Content| -> PyResult<Rendered> {
             let ready = Ready::new(py, recipe, status, body, added.as_ref())?;

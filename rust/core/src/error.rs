@@ -4,7 +4,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PySystemError, PyTypeError, PyValueError};
-use pyo3::{PyErr, PyResult};
+use pyo3::intern;
+use pyo3::prelude::*;
 
 /// What can be wrong with what Python hands to the engine.
 #[derive(Debug)]
@@ -75,4 +76,14 @@ fn panicked(payload: &(dyn Any + Send)) -> PyErr {
     let message = payload.downcast_ref::<&str>().map(ToString::to_string);
     let message = message.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     Error::Panic { message }.into()
+}
+
+/// Say of an exception that it was raised while another one was handled, as `raise` does.
+pub(crate) fn raised_while_handling(raised: &PyErr, handled: &Bound<'_, PyAny>) -> PyResult<()> {
+    let context = intern!(handled.py(), "__context__");
+    let raised = raised.value(handled.py());
+    if raised.getattr(context)?.is_none() && !raised.is(handled) {
+        raised.setattr(context, handled)?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use super::{Driver, Ending, Stage};
 use crate::answer::{Rendered, object_answer};
 use crate::awaitable::{Next, exception};
+use crate::error::raised_while_handling;
 use crate::names;
 use crate::solve::no_yield;
 use crate::teardown::Lifetime;
@@ -77,11 +78,7 @@ impl Driver {
             self.solver = None;
         }
         if let Some(answered) = self.answered.take() {
-            // Raised while that was handled.
-            let raised = error.value(py);
-            if raised.getattr(intern!(py, "__context__"))?.is_none() && !raised.is(&answered) {
-                raised.setattr(intern!(py, "__context__"), answered)?;
-            }
+            raised_while_handling(&error, answered.bind(py))?;
         }
         let is_exception = error.is_instance_of::<PyException>(py);
         if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
@@ -107,7 +104,10 @@ impl Driver {
                     self.answered = Some(exception(py, &error));
                     return self.respond(py, answer);
                 }
-                Err(failure) => error = failure,
+                Err(failure) => {
+                    raised_while_handling(&failure, error.value(py))?;
+                    error = failure;
+                }
             }
         }
         self.stage = Stage::Failing;

@@ -1,5 +1,6 @@
 //! Every value that is not exactly of a JSON type: which question of FastAPI's encoder it answers with yes.
 //! Calls the tables and functions of `ferroapi.encoders` as they are now, so that what applications patch keeps working.
+
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -7,6 +8,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use super::sink::Sink;
 use super::types::{Stock, Types, ValueKind};
+use crate::error::raised_while_handling;
 
 /// What stands in for a value.
 pub(super) enum Replacement<'py> {
@@ -150,7 +152,9 @@ fn read_as_mapping<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Bo
     match types.vars.bind(py).call1((value,)) {
         Err(no_attributes) if no_attributes.is_instance_of::<PyException>(py) => {
             let errors = PyList::new(py, [no_mapping.value(py), no_attributes.value(py)])?;
+            raised_while_handling(&no_attributes, no_mapping.value(py))?;
             let error = PyValueError::new_err(errors.unbind());
+            raised_while_handling(&error, no_attributes.value(py))?;
             error.set_cause(py, Some(no_attributes));
             Err(error)
         }
