@@ -185,7 +185,7 @@ def main() -> int:
             print(f"{name}: {error}", file=sys.stderr)
             unmeasured.append(name)
             continue
-        print(report.section_table(name, section), flush=True)
+        print(report.section_table(name, section), report.goals_of(section), sep="\n\n", flush=True)
         if not (options.quick or options.case):
             results[name] = section
             report.RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
