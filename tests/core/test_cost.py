@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -48,6 +49,10 @@ parser, most of it python-multipart's. The cost is linear all the same.
 """
 
 HANDLED = "handler: "
+
+NEWEST_PARSER = (0, 0, 34)
+OLD_PARSER = 1.6
+"""How much longer than this version of python-multipart the oldest one that is allowed takes, with Starlette 1.6."""
 
 TABLE = {**REQUESTS, **AROUND, **{HANDLED + name: make for name, make in REQUESTS.items()}}
 """Each kind of request, also behind middleware, and to routes that have a handler of their own."""
@@ -126,11 +131,18 @@ def cost(apps: Applications, name: str, size: int, enough: float = 0.0) -> tuple
     return whole, least(alone)
 
 
+def slowness(name: str) -> float:
+    """Return how much slower than a quiet machine of today a request may be, which a handler may have parsed by others."""
+    is_old = tuple(map(int, version("python-multipart").split("."))) < NEWEST_PARSER
+    is_theirs = name.startswith((f"{HANDLED}form", f"{HANDLED}multipart"))
+    return BUSY * OLD_PARSER if is_theirs and is_old else BUSY
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_cost_of_a_request_is_linear_and_little(name: str, applications: Applications) -> None:
     small, small_alone = cost(applications, name, SMALL, enough=NEGLIGIBLE)
     if name not in MESSAGES:
-        assert small - small_alone <= HELD * BUSY
+        assert small - small_alone <= HELD * slowness(name)
     allowed = GROWTH * LARGE / SMALL * max(small, NEGLIGIBLE)
     large, large_alone = cost(applications, name, LARGE, enough=allowed)
     assert large - large_alone <= allowed
@@ -139,7 +151,7 @@ def test_cost_of_a_request_is_linear_and_little(name: str, applications: Applica
 @pytest.mark.parametrize("name", [name for name in TABLE if name not in MESSAGES])
 def test_cost_of_a_megabyte_is_bounded(name: str, applications: Applications) -> None:
     whole, alone = cost(applications, name, MEGABYTE, enough=MEGABYTE_HELD)
-    assert whole - alone <= MEGABYTE_HELD * BUSY
+    assert whole - alone <= MEGABYTE_HELD * slowness(name)
 
 
 def main() -> None:
