@@ -132,7 +132,7 @@ def cost(apps: Applications, name: str, size: int, enough: float = 0.0) -> tuple
 
 
 def slowness(name: str) -> float:
-    """Return how much slower than a quiet machine of today a request may be, which a handler may have parsed by others."""
+    """Return how much slower than a quiet machine of today a request may be; others parse the forms of handlers."""
     is_old = tuple(map(int, version("python-multipart").split("."))) < NEWEST_PARSER
     is_theirs = name.startswith((f"{HANDLED}form", f"{HANDLED}multipart"))
     return BUSY * OLD_PARSER if is_theirs and is_old else BUSY
