@@ -23,6 +23,8 @@ struct Attribute {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     slots: Vec<Slots>,
+    /// The lists that were empty, as most of a dependency's are: to look at the length of each is enough.
+    empty: Vec<Py<PyList>>,
     lists: Vec<Items>,
     attributes: Vec<Attribute>,
 }
@@ -30,6 +32,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.slots.iter().try_for_each(|slots| slots.visit(visit))?;
+        self.empty.iter().try_for_each(|list| visit.call(list))?;
         self.lists.iter().try_for_each(|items| items.visit(visit))?;
         self.attributes.iter().try_for_each(|attribute| {
             visit.call(&attribute.object)?;
@@ -43,7 +46,7 @@ impl Snapshot {
     /// Take a snapshot of these attributes and of these lists.
     #[new]
     fn new(attributes: Vec<(Bound<'_, PyAny>, Vec<Bound<'_, PyString>>)>, lists: &Bound<'_, PyList>) -> PyResult<Self> {
-        let mut snapshot = Self { slots: Vec::new(), lists: Vec::new(), attributes: Vec::new() };
+        let mut snapshot = Self { slots: Vec::new(), empty: Vec::new(), lists: Vec::new(), attributes: Vec::new() };
         for (object, mut names) in attributes {
             snapshot.slots.extend(Slots::of(&object, &mut names)?);
             for name in names {
@@ -51,7 +54,14 @@ impl Snapshot {
                 snapshot.attributes.push(Attribute { object: object.clone().unbind(), name: name.unbind(), value });
             }
         }
-        snapshot.lists = lists.iter().map(|list| Ok(Items::of(list.cast()?))).collect::<PyResult<_>>()?;
+        for list in lists {
+            let list = list.cast_into::<PyList>()?;
+            if list.is_empty() {
+                snapshot.empty.push(list.unbind());
+            } else {
+                snapshot.lists.push(Items::of(&list));
+            }
+        }
         Ok(snapshot)
     }
 
@@ -73,7 +83,10 @@ impl Snapshot {
     /// Those of an attribute that is computed.
     #[inline]
     pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        if !self.slots.iter().all(Slots::are_unchanged) || !self.lists.iter().all(|items| items.are_unchanged(py)) {
+        let are_unchanged = self.slots.iter().all(Slots::are_unchanged)
+            && self.empty.iter().all(|list| list.bind(py).is_empty())
+            && self.lists.iter().all(|items| items.are_unchanged(py));
+        if !are_unchanged {
             return Ok(false);
         }
         for Attribute { object, name, value } in &self.attributes {

@@ -108,15 +108,15 @@ impl Solver {
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         let teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
         let mut solver = Box::new(Self {
-            collected: extract::nothing(plan.get()),
+            collected: Collected::new(),
             is_unusual: false,
             plan,
             base,
             connection,
             observer: None,
             body: Body::Undefined,
-            results: std::iter::repeat_with(|| None).take(nodes).collect(),
-            cache: std::iter::repeat_with(|| None).take(cache).collect(),
+            results: SmallVec::new(),
+            cache: SmallVec::new(),
             errors: validate::Errors::default(),
             response: None,
             background: None,
@@ -130,6 +130,10 @@ impl Solver {
             before_leaf: None,
             leaf: None,
         });
+        // Filled where they stay: they are large.
+        solver.results.resize_with(nodes, || None);
+        solver.cache.resize_with(cache, || None);
+        solver.collected.resize_with(solver.plan.get().keys.count, || None);
         solver.collect_received(py, path_params)?;
         Ok(solver)
     }
