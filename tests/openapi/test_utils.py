@@ -1,5 +1,6 @@
 """The parts of the document that are public on their own, and what a whole document cannot show."""
 
+import importlib
 import inspect
 from typing import Annotated, Any
 
@@ -198,3 +199,37 @@ def test_duplicate_operation_id_is_reported_in_the_module_where_fastapi_reports_
     with pytest.warns(UserWarning, match="Duplicate Operation ID same") as caught:
         app.openapi()
     assert [warning.filename for warning in caught] == [utils.__file__]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "get_openapi_path",
+        "get_openapi_operation_metadata",
+        "get_openapi_operation_request_body",
+        "_get_openapi_operation_parameters",
+        "get_fields_from_routes",
+        "get_schema_from_model_field",
+        "get_definitions",
+    ],
+)
+def test_replaced_name_is_asked_for_the_document(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same keywords and as often as by FastAPI; what it returns counts."""
+    documents = []
+    for framework in ("fastapi", "ferroapi"):
+        f, module = (importlib.import_module(path) for path in (framework, f"{framework}.openapi.utils"))
+        app, calls = f.FastAPI(), []
+
+        @app.post("/items/{number}")
+        async def add(number: int, item: dict[str, int], size: int = 1) -> dict[str, int]:
+            return item
+
+        def replaced(*args: Any, original: Any = getattr(module, name), calls: Any = calls, **keywords: Any) -> Any:
+            calls.append((len(args), sorted(keywords)))
+            made = original(*args, **keywords)
+            return {**made, "x-replaced": True} if isinstance(made, dict) else made
+
+        monkeypatch.setattr(module, name, replaced)
+        documents.append([app.openapi(), calls])
+    assert documents[0] == documents[1]
+    assert documents[0][1]

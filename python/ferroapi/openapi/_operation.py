@@ -153,8 +153,15 @@ def _describe(path: _Path, method: str) -> JsonObject:
         operation["security"] = path.security
     if path.parameters:
         operation["parameters"] = path.parameters
-    if method in METHODS_WITH_BODY and (request_body := _request_body(route.body_field, path.schemas)):
-        operation["requestBody"] = request_body
+    if method in METHODS_WITH_BODY:
+        request_body = get_openapi_operation_request_body(
+            body_field=route.body_field,
+            model_name_map=path.schemas.model_name_map,
+            field_mapping=path.schemas.field_mapping,
+            separate_input_output_schemas=path.schemas.separate_input_output_schemas,
+        )
+        if request_body:
+            operation["requestBody"] = request_body
     if route.callbacks:
         operation["callbacks"] = _callbacks(path)
     operation["responses"] = _responses(path)
@@ -226,13 +233,10 @@ def get_openapi_operation_request_body(
 
     Source: FastAPI behaviour, `openapi.utils.get_openapi_operation_request_body`.
     """
-    return _request_body(body_field, Schemas(model_name_map, field_mapping, separate_input_output_schemas))
-
-
-def _request_body(body_field: ModelField | None, schemas: Schemas) -> JsonObject | None:
     if not body_field:
         return None
     assert isinstance(body_field, ModelField)
+    schemas = Schemas(model_name_map, field_mapping, separate_input_output_schemas)
     info = cast(Body, body_field.field_info)
     content = {info.media_type: {"schema": schemas.of(body_field), **example_entry(info)}}
     return {"required": True, "content": content} if info.is_required() else {"content": content}

@@ -36,7 +36,8 @@ class Schemas:
             model_name_map=self.model_name_map,
             field_mapping=self.field_mapping,
             separate_input_output_schemas=self.separate_input_output_schemas,
-            field_alias=alias,
+            # As by FastAPI: what is put in the place of this function may not know it.
+            **({} if alias is None else {"field_alias": alias}),
         )
 
 
