@@ -101,10 +101,12 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi.exceptions": "EndpointContext RequestValidationError ResponseValidationError "
         "WebSocketRequestValidationError",
         "ferroapi.sse": "KEEPALIVE_COMMENT EventSourceResponse ServerSentEvent format_sse_event",
-        "ferroapi.telemetry._api": "_route_selected _run_sync_endpoint _validation_failed",
+        "ferroapi.dependencies.models": "_is_async_gen_callable _is_gen_callable",
+        "ferroapi.telemetry._api": "_operation _route_selected _run_sync_endpoint _validation_failed",
         "ferroapi.utils": "create_model_field generate_unique_id is_body_allowed_for_status_code",
         "": "anyio json",
         "anyio.abc": "ObjectReceiveStream",
+        "contextlib": "AsyncExitStack",
         "starlette._exception_handler": "wrap_app_handling_exceptions",
         "starlette._utils": "get_route_path",
         "starlette.concurrency": "iterate_in_threadpool run_in_threadpool",
@@ -122,12 +124,14 @@ _SOURCES: dict[str, dict[str, str]] = {
 _SPOKEN_FOR: dict[str, dict[str, str]] = {
     "applications": {"ferroapi": "_operations"},
     "dependencies.utils": {
-        "ferroapi.dependencies": "_analyze _body _body_field _field _multipart _signature _solve _values"
+        "ferroapi.dependencies": "_analyze _body _body_field _field _multipart _signature _values",
+        "ferroapi._engine.reference": "solve",
     },
     "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
     "routing": {
         "ferroapi": "_operations",
         "ferroapi._engine": "body context events items response session stream",
+        "ferroapi._engine.reference": "handler",
         "ferroapi._routing": "dispatch entries frontend include lifespan matching scope state table views",
     },
 }

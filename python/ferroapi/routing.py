@@ -6,7 +6,6 @@ A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_requ
 
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import AsyncExitStack
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
@@ -32,15 +31,14 @@ from ferroapi._compat import ModelField, Undefined
 from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
-from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.context import endpoint_context
 from ferroapi._engine.disconnect import cancelled_on_disconnect
-from ferroapi._engine.rare import answer_returned
-from ferroapi._engine.response import ResponseRecipe, adopt_response, build_response
+from ferroapi._engine.reference.handler import answer, exit_stack_of, serve_websocket
+from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.response import run_endpoint_function as run_endpoint_function
 from ferroapi._engine.response import serialize_response as serialize_response
 from ferroapi._engine.session import request_response as request_response
 from ferroapi._engine.session import websocket_session as websocket_session
-from ferroapi._engine.stream import stream_response
 from ferroapi._foreign import refuse_foreign, refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._imported import imported_names
@@ -75,41 +73,18 @@ from ferroapi._routing.views import _effective_route_context_var, _EffectiveAPIR
 from ferroapi._routing.views import _EffectiveRouteContext as _EffectiveRouteContext
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
-from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_coroutine_callable, _is_gen_callable
+from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
-from ferroapi.exceptions import EndpointContext, FastAPIError
+from ferroapi.exceptions import FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
-from ferroapi.telemetry._api import _operation, get_telemetry_data
+from ferroapi.telemetry._api import get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
 if TYPE_CHECKING:
-    from ferroapi.telemetry._api import TelemetryData
+    pass
 
-# The conductors of handler mode. `solve_dependencies`, `run_endpoint_function`, `serialize_response`,
-# `request_response`, `websocket_session`, `get_request_handler` and `get_websocket_app` are looked up in this module,
-# where packages replace them.
-
-
-def _exit_stack(scope: Scope, key: str) -> AsyncExitStack:
-    stack = scope.get(key)
-    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
-    return stack
-
-
-async def _solve(
-    connection: Request | WebSocket, dependant: Dependant, telemetry: "TelemetryData | None", **keywords: Any
-) -> SolvedDependency:
-    """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
-    exit_stack = _exit_stack(connection.scope, "fastapi_inner_astack")
-    with _operation(name="dependencies", function=dependant.call):
-        solved = await solve_dependencies(
-            request=connection, dependant=dependant, async_exit_stack=exit_stack, **keywords
-        )
-        if telemetry is not None:
-            telemetry.values = solved.values
-            telemetry.errors = solved.errors
-    return solved
+# Handlers. What is replaced in this module is replaced in `_engine.reference`, too, which serves requests then.
 
 
 async def _solve_around_frontend(**keywords: Any) -> SolvedDependency:
@@ -143,7 +118,6 @@ def get_request_handler(
         RequestValidationError, HTTPException, ResponseValidationError: by that function.
     """
     assert dependant.call is not None, "dependant.call must be a function"
-    is_coroutine = _is_coroutine_callable(dependant.call)
     streamed = streamed_of(dependant) if body_field and isinstance(body_field.field_info, params.Form) else None
     body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits, streamed)
     recipe = ResponseRecipe(
@@ -167,7 +141,7 @@ def get_request_handler(
         telemetry = get_telemetry_data()
         if telemetry is not None:
             telemetry.request = request
-        file_stack = _exit_stack(request.scope, "fastapi_middleware_astack")
+        file_stack = exit_stack_of(request.scope, "fastapi_middleware_astack")
         describe = partial(endpoint_context, dependant, request)
         body = Undefined
         if body_recipe.field:
@@ -175,54 +149,10 @@ def get_request_handler(
         if (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body, telemetry is not None)
             return response
-        context = describe()
-        if telemetry is not None:
-            telemetry.body = None if body is Undefined else body
-        solved = await _solve(
-            request,
-            dependant,
-            telemetry,
-            body=body,
-            dependency_overrides_provider=dependency_overrides_provider,
-            embed_body_fields=embed_body_fields,
-        )
-        if solved.errors:
-            raise request_validation_error(solved.errors, body, context, request)
-        # Looked at for each request: a tracing package may put another callable into the dependant.
-        is_stream = recipe.is_event_stream or is_json_stream
-        if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
-            return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
-        return await _call_endpoint(operation, solved, request.scope, context, is_coroutine=is_coroutine)
+        return await answer(operation, request, body, telemetry)
 
     operation.mark(app)
     return app
-
-
-async def _call_endpoint(
-    operation: PathOperation,
-    solved: SolvedDependency,
-    scope: Scope,
-    context: EndpointContext,
-    *,
-    is_coroutine: bool,
-) -> Response:
-    """Call the endpoint and serialize what it returns, both through the patch points."""
-    dependant, recipe = operation.dependant, operation.response
-    result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=is_coroutine)
-    if isinstance(result, Response):
-        return adopt_response(result, solved)
-    if isinstance(result, operation.returned_errors):
-        return adopt_response(await answer_returned(result, scope), solved)
-    with _operation(name="serialization", function=dependant.call):
-        content = await serialize_response(
-            field=recipe.field,
-            response_content=result,
-            **recipe.serialization,
-            is_coroutine=is_coroutine,
-            endpoint_ctx=context,
-            dump_json=recipe.dumps_json,
-        )
-    return build_response(content, recipe, solved)
 
 
 def get_websocket_app(
@@ -236,24 +166,14 @@ def get_websocket_app(
         WebSocketRequestValidationError: by that function, when a parameter does not validate.
     """
 
+    operation = WebSocketOperation(dependant, dependency_overrides_provider, embed_body_fields)
+
     async def app(websocket: WebSocket) -> None:
         if (telemetry := get_telemetry_data()) is not None:
             telemetry.websocket = websocket
-        context = endpoint_context(dependant, websocket)
-        solved = await _solve(
-            websocket,
-            dependant,
-            telemetry,
-            dependency_overrides_provider=dependency_overrides_provider,
-            embed_body_fields=embed_body_fields,
-        )
-        if solved.errors:
-            raise websocket_validation_error(solved.errors, context)
-        assert dependant.call is not None, "dependant.call must be a function"
-        with _operation(name="endpoint", function=dependant.call):
-            await dependant.call(**solved.values)
+        await serve_websocket(operation, websocket, telemetry)
 
-    WebSocketOperation(dependant, dependency_overrides_provider, embed_body_fields).mark(app)
+    operation.mark(app)
     return app
 
 

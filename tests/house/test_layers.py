@@ -38,8 +38,9 @@ PYTHON = {
     "server": "_core _middleware.texts _wings",
     "testclient": "_beyond.testing.client _beyond.testing.async_client",
     "_beyond.testing.*": "_core _beyond.jobs _beyond.testing.*",
-    "_beyond.lifespan_scope": f"_beyond.jobs _routing.include {DEPENDENCIES} exceptions concurrency",
-    "_beyond.resolve": f"_beyond.lifespan_scope params {DEPENDENCIES} exceptions",
+    "_beyond.lifespan_scope": f"_beyond.jobs _engine.reference.solve _routing.include {DEPENDENCIES} "
+    "exceptions concurrency",
+    "_beyond.resolve": f"_engine.reference.solve _beyond.lifespan_scope params {DEPENDENCIES} exceptions",
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_beyond _beyond.problem_details "
@@ -87,6 +88,7 @@ PYTHON = {
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
+    "dependencies.utils": f"_imported _engine.reference.solve {DEPENDENCIES} {FIELDS}",
     "dependencies.*": f"_beyond.unresolved _imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",
     "_received": "_core _witness",

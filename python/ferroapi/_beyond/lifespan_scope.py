@@ -16,10 +16,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ferroapi._engine.reference.solve import _call
 from ferroapi._routing.include import iter_route_contexts
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.dependencies._analyze import get_dependant
-from ferroapi.dependencies._solve import _call
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import DependencyScopeError
 

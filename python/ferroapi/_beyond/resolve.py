@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 
 from ferroapi import params
+from ferroapi._engine.reference.solve import analyzed_override, solve_dependencies
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant
-from ferroapi.dependencies._solve import analyzed_override, solve_dependencies
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import FastAPIError
 

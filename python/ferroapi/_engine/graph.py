@@ -32,10 +32,10 @@ from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe
 from ferroapi._engine.branch import is_same_branch
 from ferroapi._engine.known_values import is_generator_function, is_immutable
+from ferroapi._engine.reference.solve import analyzed_override
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import _is_whole_body
 from ferroapi.dependencies._field import RequestField, request_field
-from ferroapi.dependencies._solve import analyzed_override
 from ferroapi.dependencies.models import (
     Dependant,
     _get_cache_key,

@@ -22,13 +22,13 @@ from ferroapi._compat.v2 import _located
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.reference.solve import SolvedDependency, _call, _shared_response
 from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
 from ferroapi._engine.stream import stream_response
 from ferroapi._received import received
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
-from ferroapi.dependencies._solve import SolvedDependency, _call, _shared_response
 from ferroapi.dependencies._values import request_params_to_args
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exception_handlers import (

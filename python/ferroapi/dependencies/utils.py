@@ -1,7 +1,7 @@
 """FastAPI's names for reading, solving and describing dependencies, under the module where packages import them.
 
 Only re-exports: the work is done in `_signature`, `_analyze`, `_multipart`, `_field`, `_values`, `_body`, `_body_field`
-and `_solve`.
+and in `_engine.reference.solve`.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +14,10 @@ from ferroapi._compat import get_missing_field_error as get_missing_field_error
 from ferroapi._compat import is_scalar_field as is_scalar_field
 from ferroapi._compat import lenient_issubclass as lenient_issubclass
 from ferroapi._compat import value_is_sequence as value_is_sequence
+from ferroapi._engine.reference.solve import SolvedDependency as SolvedDependency
+from ferroapi._engine.reference.solve import _solve_generator as _solve_generator
+from ferroapi._engine.reference.solve import solve_dependencies as solve_dependencies
+from ferroapi._engine.reference.solve import solve_values as solve_values
 from ferroapi._imported import imported_names
 from ferroapi.background import BackgroundTasks as BackgroundTasks
 from ferroapi.concurrency import asynccontextmanager as asynccontextmanager
@@ -50,10 +54,6 @@ from ferroapi.dependencies._signature import get_stream_item_type as get_stream_
 from ferroapi.dependencies._signature import get_typed_annotation as get_typed_annotation
 from ferroapi.dependencies._signature import get_typed_return_annotation as get_typed_return_annotation
 from ferroapi.dependencies._signature import get_typed_signature as get_typed_signature
-from ferroapi.dependencies._solve import SolvedDependency as SolvedDependency
-from ferroapi.dependencies._solve import _solve_generator as _solve_generator
-from ferroapi.dependencies._solve import solve_dependencies as solve_dependencies
-from ferroapi.dependencies._solve import solve_values as solve_values
 from ferroapi.dependencies._values import _get_multidict_extras as _get_multidict_extras
 from ferroapi.dependencies._values import _get_multidict_value as _get_multidict_value
 from ferroapi.dependencies._values import _is_empty_file_input as _is_empty_file_input

@@ -1,6 +1,6 @@
 """The reference solver: walks a `Dependant` tree for one request, calling each dependency and collecting errors.
 
-Called by `routing` before the endpoint; the native driver runs the same steps and calls the same leaves.
+Called by `handler` before the endpoint; the native driver runs the same steps and calls the same leaves.
 """
 
 from collections.abc import Callable

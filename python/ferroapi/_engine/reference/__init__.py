@@ -1,0 +1,1 @@
+"""The conductor in Python: it serves requests only while a name that the engine stands for is replaced."""

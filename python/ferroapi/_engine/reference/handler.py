@@ -1,0 +1,125 @@
+"""From a request to its response, and through a websocket: solve, call, serialize, by the names that may be replaced.
+
+What is set in `routing` is set in this module, too.
+"""
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+from starlette.websockets import WebSocket
+
+from ferroapi._compat import Undefined
+from ferroapi._engine.compile import PathOperation, WebSocketOperation
+from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.rare import answer_returned
+from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function, serialize_response
+from ferroapi._engine.stream import stream_response
+from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
+from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
+from ferroapi.exceptions import EndpointContext
+from ferroapi.sse import _PING_INTERVAL
+from ferroapi.telemetry._api import _operation
+
+if TYPE_CHECKING:
+    from ferroapi.telemetry._api import TelemetryData
+
+
+def exit_stack_of(scope: Scope, key: str) -> AsyncExitStack:
+    """Return an exit stack that a middleware, or a route, has left in a scope."""
+    stack = scope.get(key)
+    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
+    return stack
+
+
+async def _solve(
+    connection: Request | WebSocket, dependant: Dependant, telemetry: "TelemetryData | None", **keywords: Any
+) -> SolvedDependency:
+    """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
+    exit_stack = exit_stack_of(connection.scope, "fastapi_inner_astack")
+    with _operation(name="dependencies", function=dependant.call):
+        solved = await solve_dependencies(
+            request=connection, dependant=dependant, async_exit_stack=exit_stack, **keywords
+        )
+        if telemetry is not None:
+            telemetry.values = solved.values
+            telemetry.errors = solved.errors
+    return solved
+
+
+async def answer(operation: PathOperation, request: Request, body: Any, telemetry: "TelemetryData | None") -> Response:
+    """Return the response of a path operation to a request whose body has been read.
+
+    Raises:
+        RequestValidationError, ResponseValidationError: values are not what they are declared to be.
+    """
+    dependant, recipe = operation.dependant, operation.response
+    context = endpoint_context(dependant, request)
+    if telemetry is not None:
+        telemetry.body = None if body is Undefined else body
+    solved = await _solve(
+        request,
+        dependant,
+        telemetry,
+        body=body,
+        dependency_overrides_provider=operation.dependency_overrides_provider,
+        embed_body_fields=operation.embed_body_fields,
+    )
+    if solved.errors:
+        raise request_validation_error(solved.errors, body, context, request)
+    # Looked at for each request: a tracing package may put another callable into the dependant.
+    is_stream = recipe.is_event_stream or operation.is_json_stream
+    if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+        return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
+    return await _call_endpoint(operation, solved, request.scope, context)
+
+
+async def _call_endpoint(
+    operation: PathOperation,
+    solved: SolvedDependency,
+    scope: Scope,
+    context: EndpointContext,
+) -> Response:
+    """Call the endpoint and serialize what it returns, both through the patch points."""
+    dependant, recipe = operation.dependant, operation.response
+    result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
+    if isinstance(result, Response):
+        return adopt_response(result, solved)
+    if isinstance(result, operation.returned_errors):
+        return adopt_response(await answer_returned(result, scope), solved)
+    with _operation(name="serialization", function=dependant.call):
+        content = await serialize_response(
+            field=recipe.field,
+            response_content=result,
+            **recipe.serialization,
+            is_coroutine=operation.is_coroutine,
+            endpoint_ctx=context,
+            dump_json=recipe.dumps_json,
+        )
+    return build_response(content, recipe, solved)
+
+
+async def serve_websocket(
+    operation: WebSocketOperation, websocket: WebSocket, telemetry: "TelemetryData | None"
+) -> None:
+    """Solve a websocket endpoint's dependencies, and call it.
+
+    Raises:
+        WebSocketRequestValidationError: a parameter does not validate.
+    """
+    dependant = operation.dependant
+    context = endpoint_context(dependant, websocket)
+    solved = await _solve(
+        websocket,
+        dependant,
+        telemetry,
+        dependency_overrides_provider=operation.dependency_overrides_provider,
+        embed_body_fields=operation.embed_body_fields,
+    )
+    if solved.errors:
+        raise websocket_validation_error(solved.errors, context)
+    assert dependant.call is not None, "dependant.call must be a function"
+    with _operation(name="endpoint", function=dependant.call):
+        await dependant.call(**solved.values)
