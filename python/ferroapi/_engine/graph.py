@@ -346,7 +346,7 @@ def _specials(dependant: Dependant, *, is_websocket: bool) -> Iterator[tuple[str
 
 async def _look_for(key: Any, /, **_values: Any) -> None:
     # From Python 3.14 on, a dict says more of it than `hash`.
-    _ = key in {}
+    _ = key in {}  # noqa: RUF060 - for what it raises
 
 
 def _security_scopes(scopes: tuple[str, ...]) -> SecurityScopes:
