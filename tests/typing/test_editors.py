@@ -19,6 +19,9 @@ import pytest
 import ferroapi
 from ferroapi import _options
 
+# Both read the package and its dependencies first, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(240)
+
 SOURCE = Path(ferroapi.__file__).parent
 HEAD = """\
 from typing import Any
@@ -145,7 +148,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
     server.process.communicate()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("call", CALLS)
 def test_pyright_shows_the_text_of_every_option(call: str, server: LanguageServer, texts: dict[str, set[str]]) -> None:
     line, column = HEAD.count("\n") + list(CALLS).index(call), len(call)
@@ -156,7 +158,6 @@ def test_pyright_shows_the_text_of_every_option(call: str, server: LanguageServe
         column += len(f"{name}=anything, ")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("call", CALLS)
 def test_pyright_names_every_option_in_the_signature(call: str, server: LanguageServer) -> None:
     help = server.at("signatureHelp", HEAD.count("\n") + list(CALLS).index(call), len(call))
