@@ -793,6 +793,10 @@ class SteppedTask:
         """Whether the task has not made a step itself yet."""
 
     @property
+    def is_followed(self) -> bool:
+        """Whether the event loop has something to do before the call goes on that is behind its task in the queue."""
+
+    @property
     def has_ended(self) -> bool:
         """Whether the call is over."""
 
@@ -806,8 +810,8 @@ class SteppedTask:
     def end_cancellation(self) -> None:
         """Take note that a cancellation has come."""
 
-    def begin_as(self, task: Any) -> None:
-        """Begin as `task`, unless the caller handles an exception: the application would see it as its own."""
+    def begin_as(self, task: Any, has_its_turn: bool) -> None:
+        """Begin as `task`: by hand, unless it has its turn of the event loop, or the caller handles an exception."""
 
     def hand_over(self) -> bool:
         """Leave the rest to the task; tell whether it has been left to it only now."""
@@ -869,12 +873,31 @@ class ResponseMessages:
     def expect(self, call: SteppedTask) -> None:
         """Add a call; its messages come after those that wait."""
 
-    def pass_on(self, message: Any) -> Any:
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether every message takes the turns of the event loop that it takes in AnyIO's streams."""
+
+    def pass_on(self, message: Any, *, is_exact: bool = False) -> Any:
         """Take a message from below; return the future that its sender has to await first, or None.
+
+        The sender of the last one goes on when the response has been sent; where it `is_exact` when it is taken.
 
         Raises:
             anyio.ClosedResourceError: a call is over.
         """
+
+    def note_task(self) -> bool:
+        """Take note that a call begins, of whose task the loop was told last; tell whether it waits for its turn."""
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether the event loop will call something before what is begun by hand goes on, besides timers."""
+
+    def take_back(self, turn: Any) -> bool:
+        """Take back the message whose sender waits for this future; tell whether it had not been taken."""
+
+    def await_close(self) -> Any:
+        """Return a future for the time when the response has been sent."""
 
     def take_first(self) -> Any:
         """Return the first message of a call, None if something has to be awaited before.

@@ -8,7 +8,7 @@ import importlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,16 +90,27 @@ def described(error: BaseException | None, around: tuple[BaseException, ...] = (
 
 
 class World:
-    """One application of one framework under one stack, and the case that it serves now."""
+    """One application of one framework, the stack that it is under, and the case that it serves now."""
 
-    def __init__(self, framework: str, stack: tuple[str, ...]) -> None:
+    def __init__(self, framework: str) -> None:
         self.log: list[Any] = []
         self.ends: list[Callable[[], Any]] = []
         self.case = Case("plain")
         self.framework = importlib.import_module(framework)
         self.app = _application(self, self.framework)
+        self._stack: tuple[str, ...] | None = None
+
+    def put_under(self, stack: tuple[str, ...]) -> None:
+        """Put the application under a stack of middleware: its routes, which take the time, stay."""
+        if stack == self._stack:
+            return
+        self.app.user_middleware.clear()
+        self.app.exception_handlers.pop(Exception, None)
+        self.app.middleware_stack = None
         for name in stack:
             LAYERS[name](self, self.app)
+        self.app.middleware_stack = self.app.build_middleware_stack()
+        self._stack = stack
 
     describe = staticmethod(described)
 
@@ -544,12 +555,11 @@ async def _ask(world: World, case: Case) -> Answer:
 
 def ask(framework: str, case: Case) -> Answer:
     """Serve one request in a loop of its own."""
-    world = _world(framework, case.stack)
+    world = _world(framework)
+    world.put_under(case.stack)
     return asyncio.run(_ask(world, case))
 
 
-@lru_cache(maxsize=512)
-def _world(framework: str, stack: tuple[str, ...]) -> World:
-    world = World(framework, stack)
-    asyncio.run(_ask(world, Case("plain")))
-    return world
+@cache
+def _world(framework: str) -> World:
+    return World(framework)

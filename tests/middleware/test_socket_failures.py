@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ MOMENTS = (
 SERVER_ERRORS = ("error", "gone", "cancelled", "escaped")
 
 
-@lru_cache(maxsize=512)
-def _world(framework: str, stack: tuple[str, ...]) -> World:
-    world = World(framework, stack)
+@cache
+def _world(framework: str) -> World:
+    world = World(framework)
     meet, log = world.meet, world.log
 
     async def opened() -> AsyncIterator[str]:
@@ -122,10 +122,16 @@ async def _ask(world: World, case: Case) -> tuple[list[Message], Any, list[Any]]
     return messages, raised, list(world.log)
 
 
+def _answer(framework: str, case: Case) -> Any:
+    world = _world(framework)
+    world.put_under(case.stack)
+    return asyncio.run(_ask(world, case))
+
+
 def assert_same(case: Case) -> None:
     # FastAPI keeps where an endpoint is by its address, which may be that of an earlier case's.
     fastapi.routing._endpoint_context_cache.clear()
-    ours, theirs = (asyncio.run(_ask(_world(framework, case.stack), case)) for framework in ("ferroapi", "fastapi"))
+    ours, theirs = (_answer(framework, case) for framework in ("ferroapi", "fastapi"))
     assert ours == theirs
 
 

@@ -47,6 +47,12 @@ def _is_of_a_scope(error: CancelledError) -> bool:
     return True
 
 
+def _is_last(message: Message) -> bool:
+    """Tell whether nothing of a response comes after a message."""
+    kind = message["type"]
+    return kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False))
+
+
 class _Reading:
     """A task of what is downstream that waits for a message, which nobody needs once the response has been sent."""
 
@@ -197,8 +203,16 @@ class CallNext(_core.ResponseMessages):
         """Send a message to the response."""
         if self._is_interruptible(message):
             await _pause()
-        if (turn := self.pass_on(message)) is not None:
-            await turn
+        is_exact = self.is_disturbed and not self.is_closed
+        if (turn := self.pass_on(message, is_exact=is_exact)) is not None:
+            try:
+                await turn
+            finally:
+                is_left = is_exact and self.take_back(turn)
+            if is_left:
+                return
+        if is_exact and _is_last(message):
+            await (_pause() if self.is_closed else self.await_close())
 
     def _is_interruptible(self, message: Message) -> bool:
         """Tell whether the event loop has to go round before a message is sent, as it always does in AnyIO's streams.
@@ -275,8 +289,10 @@ class CallNext(_core.ResponseMessages):
     # The end.
 
     async def rest(self) -> None:
-        """Be cancelled, if code that ran after the response has asked for it: what is downstream is before."""
+        """Be cancelled, if code that ran after the response has asked for it: what is downstream has ended before."""
         if self.host.cancelling():
+            self._call_off()
+            self.settle()
             await _pause()
 
     def is_over(self) -> bool:

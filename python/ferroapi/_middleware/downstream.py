@@ -34,21 +34,26 @@ async def awaited(awaitable: Awaitable[None]) -> None:
 class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
     """One call of the application downstream: the coroutine of a task, stepped by hand until the task itself starts.
 
-    `inspect` sees a coroutine that has started, as AnyIO asks before it cancels a task.
+    `inspect` sees whether it has started, as AnyIO asks before it cancels a task.
     """
 
     __name__ = "coro"
     __qualname__ = TASK_NAME.removeprefix("starlette.middleware.base.")
     cr_running = False
-    cr_suspended = True
     cr_frame = None
     cr_code = None
     cr_await = None
 
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether the application was called, and does not run now."""
+        return self.coroutine is not None
+
     def begin_for(self, call_next: "CallNext") -> None:
         """Begin, as a new task."""
         self.caller = call_next
-        self.begin_as(call_next.loop.create_task(self, name=TASK_NAME, context=self.context))
+        task = call_next.loop.create_task(self, name=TASK_NAME, context=self.context)
+        self.begin_as(task, call_next.note_task())
 
     def note_failure(self, error: BaseException) -> None:
         """Take note of what the application raised, which is its end.
@@ -72,10 +77,13 @@ class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
             raise StopIteration
         if self.hand_over():
             self.adopt()
-            # A bare yield gives those their turn that the application has scheduled: they come after this step.
-            if (pending := self.pending) is not None or self.coroutine is not None:
+            if (pending := self.pending) is not None:
                 return pending
-            return self._resume(lambda _: self.begin(), None)
+            if self.coroutine is None:
+                return self._resume(lambda _: self.begin(), None)
+            # A bare yield gives those their turn that the application has scheduled: they come after this step.
+            if self.is_followed:
+                return None
         return self._resume(self.coroutine.send, value)
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:

@@ -23,11 +23,25 @@ pub(crate) enum Pause {
 /// What takes a message at once: what has to be awaited for it, if anything; `None` where `send` is another or has to wait.
 pub(crate) type Sender = fn(&Bound<'_, PyAny>, &Bound<'_, PyAny>, Pause) -> Option<PyResult<Option<Py<PyAny>>>>;
 
-static SENDER: OnceLock<Sender> = OnceLock::new();
+/// Lets every message from now on wait for its turn, where `send` is one that saves turns.
+type TakeTurns = fn(&Bound<'_, PyAny>) -> PyResult<()>;
+
+static SENDER: OnceLock<(Sender, TakeTurns)> = OnceLock::new();
 
 /// Ask `sender` for each message from now on.
-pub(crate) fn register(sender: Sender) {
-    SENDER.get_or_init(|| sender);
+pub(crate) fn register(sender: Sender, take_turns: TakeTurns) {
+    SENDER.get_or_init(|| (sender, take_turns));
+}
+
+/// Let every message from now on take the turns of the event loop that it takes in `AnyIO`'s streams.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn take_turns(send: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(recorder) = send.cast_exact::<Recorder>() {
+        return take_turns(recorder.get().inner().bind(send.py()));
+    }
+    SENDER.get().map_or(Ok(()), |(_, take_turns)| take_turns(send))
 }
 
 /// Send a message: what has to be awaited for it, `None` if it has been sent already.
@@ -43,7 +57,7 @@ pub(crate) fn deliver(
         let inner = recorder.get().note(message)?;
         return deliver(inner.bind(send.py()), message, pause);
     }
-    if let Some(sent) = SENDER.get().and_then(|sender| sender(send, message, pause)) {
+    if let Some(sent) = SENDER.get().and_then(|(sender, _)| sender(send, message, pause)) {
         return sent;
     }
     send.call1((message,)).map(Bound::unbind).map(Some)

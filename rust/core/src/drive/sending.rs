@@ -9,7 +9,7 @@ use crate::awaitable::Next;
 use crate::error::Error;
 use crate::names;
 use crate::plan::Render;
-use crate::send::{Pause, deliver};
+use crate::send::{Pause, deliver, take_turns};
 use crate::stream::Recorder;
 use crate::teardown::Lifetime;
 
@@ -51,7 +51,10 @@ impl Driver {
                 Render::Response { sends_stream: false } | Render::Stream { is_events: true }
             )
         });
-        if !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
+        if self.teardown.scope(py).is_some() {
+            // A task that was started inside may end it, between any two turns of the event loop.
+            take_turns(&self.channels.send(py)?)?;
+        } else if !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
             return names::send_stream(py)?
                 .call1((response, scope, receive, recorder))
                 .map(Bound::unbind)

@@ -1,6 +1,7 @@
 //! Stands for Starlette's middleware: what its layers do, without what they are surrounded by there.
 
 pub(crate) mod cross_origin;
+mod loop_turn;
 mod names;
 mod passed_response;
 mod response_messages;
@@ -17,5 +18,5 @@ use crate::send;
 /// Let the engine hand its messages to the functions that stand for middleware functions, without awaiting them.
 #[pyfunction]
 pub(crate) fn use_middleware_chain() {
-    send::register(response_messages::send_directly);
+    send::register(response_messages::send_directly, response_messages::cancelling::take_turns);
 }

@@ -21,3 +21,11 @@ imported!(
     /// `(task, scope)`: take away the cancel scope around a task.
     release_scope, "ferroapi._middleware.scopes", "release"
 );
+imported!(
+    /// `(loop) -> deque`: what it calls in its next turn, `None` if it does not let that be seen.
+    ready_calls, "ferroapi._middleware.loops", "ready_calls"
+);
+imported!(
+    /// `(loop) -> bool`: whether the time has come for a call; `None` if it does not let that be seen.
+    has_due_timer, "ferroapi._middleware.loops", "has_due_timer"
+);

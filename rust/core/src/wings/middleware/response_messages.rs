@@ -3,7 +3,8 @@
 //! The base of `ferroapi._middleware.call_next.Exchange`; nothing waits here, the caller awaits what it is given.
 //! Source: Starlette behaviour, the memory stream of `middleware.base.BaseHTTPMiddleware`.
 
-mod cancelling;
+pub(super) mod cancelling;
+mod passing;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::loop_turn::LoopTurn;
 use super::names as wing_names;
-use super::stepped_task::{self, SteppedTask};
+use super::stepped_task::SteppedTask;
 use crate::error::guarded;
 use crate::ffi::locked::Locked;
 use crate::names;
 use crate::response::message_type;
-use crate::send::{Pause, has_more};
+use crate::send::{self, Pause};
 
 /// Who waits for the next message.
 #[derive(Default)]
@@ -64,15 +66,26 @@ pub(crate) struct ResponseMessages {
     outer: Option<Py<SteppedTask>>,
     /// Whether a cancellation was asked for: from then on, every message takes its turns of the event loop.
     disturbed: AtomicBool,
+    /// The turn of the loop that this one has begun in, unless another function is around it.
+    turn: Option<LoopTurn>,
     state: Locked<State>,
+}
+
+/// A message that was sent before somebody waited for it.
+struct Waiting {
+    message: Py<PyAny>,
+    /// The future that its sender waits for.
+    turn: Py<PyAny>,
+    /// Whether the sender goes on when it is taken, even if it is the last one: it waits for the end itself.
+    is_exact: bool,
 }
 
 #[derive(Default)]
 struct State {
     /// The calls of what is downstream.
     calls: Vec<Py<SteppedTask>>,
-    /// What was sent and is not taken, each with the future that its sender waits for.
-    waiting: VecDeque<(Py<PyAny>, Py<PyAny>)>,
+    /// What was sent and is not taken.
+    waiting: VecDeque<Waiting>,
     /// The futures of those whose last message was taken: they go on when the response has been sent.
     finals: Vec<Py<PyAny>>,
     /// What was sent to somebody who waits.
@@ -100,11 +113,14 @@ impl ResponseMessages {
         let _ = (application, channels);
         let host = wing_names::running_task(event_loop.py())?.call1((event_loop,))?;
         let outer = if host.is_none() { None } else { steps_of(&host)? };
+        let is_outermost = outer.as_ref().is_none_or(|outer| outer.get().caller(event_loop.py()).is_none());
+        let turn = is_outermost.then(|| LoopTurn::new(event_loop)).transpose()?;
         Ok(Self {
             event_loop: event_loop.clone().unbind(),
             host: host.unbind(),
             outer,
             disturbed: AtomicBool::new(false),
+            turn,
             state: Locked::default(),
         })
     }
@@ -113,10 +129,11 @@ impl ResponseMessages {
         visit.call(&self.event_loop)?;
         visit.call(&self.host)?;
         visit.call(&self.outer)?;
+        self.turn.as_ref().map_or(Ok(()), |turn| turn.visit(&visit))?;
         self.state.visit(&visit, |state| {
             state.calls.iter().try_for_each(|call| visit.call(call))?;
             state.finals.iter().try_for_each(|turn| visit.call(turn))?;
-            for (message, turn) in &state.waiting {
+            for Waiting { message, turn, .. } in &state.waiting {
                 visit.call(message)?;
                 visit.call(turn)?;
             }
@@ -129,6 +146,9 @@ impl ResponseMessages {
     }
 
     fn __clear__(&self, py: Python<'_>) {
+        if let Some(turn) = &self.turn {
+            turn.clear(py);
+        }
         drop(self.state.replace(py, State::default()));
     }
 
@@ -213,12 +233,53 @@ impl ResponseMessages {
         Ok(())
     }
 
+    /// Whether every message takes the turns of the event loop that it takes in `AnyIO`'s streams.
+    #[getter]
+    fn is_disturbed(&self) -> bool {
+        self.disturbed.load(Ordering::Relaxed)
+    }
+
+    /// Take note that a call begins, of whose task the event loop was told last; tell whether it waits for its turn.
+    fn note_task(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| {
+            self.with_turn(py, |turn| turn.note_task(py))?;
+            self.is_disturbed_now(py)
+        })
+    }
+
+    /// Whether the event loop will call something before what is begun by hand goes on, besides timers: something that it
+    /// was told to call, or a task that is cancelled.
+    #[getter]
+    fn has_more_to_do(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| self.is_loop_behind(py))
+    }
+
     /// Take a message from what is downstream; return the future that its sender has to await first, if any.
+    ///
+    /// The sender of the last message goes on when the response has been sent; where it `is_exact` when it is taken.
     ///
     /// # Errors
     /// `anyio.ClosedResourceError` after the end of a call.
-    fn pass_on(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        guarded(|| self.take_in(message))
+    #[pyo3(signature = (message, *, is_exact=false))]
+    fn pass_on(&self, message: &Bound<'_, PyAny>, is_exact: bool) -> PyResult<Option<Py<PyAny>>> {
+        guarded(|| self.take_in(message, is_exact))
+    }
+
+    /// Take back the message whose sender waits for this future; tell whether it had not been taken.
+    fn take_back(&self, turn: &Bound<'_, PyAny>) -> bool {
+        let left = self.state.with(turn.py(), |state| {
+            let place = state.waiting.iter().position(|waiting| waiting.turn.is(turn))?;
+            state.waiting.remove(place)
+        });
+        left.is_some()
+    }
+
+    /// Return a future for the time when the response has been sent.
+    fn await_close(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let future = guarded(|| self.future(py))?;
+        let waits = future.clone_ref(py);
+        self.state.with(py, |state| state.finals.push(waits));
+        Ok(future)
     }
 
     /// Return the first message of a call, `None` if something has to be awaited before.
@@ -289,7 +350,7 @@ impl ResponseMessages {
             state
                 .finals
                 .iter()
-                .chain(state.waiting.iter().map(|(_, turn)| turn))
+                .chain(state.waiting.iter().map(|waiting| &waiting.turn))
                 .map(|turn| turn.clone_ref(py))
                 .collect()
         });
@@ -304,101 +365,6 @@ impl ResponseMessages {
             while self.step(py)? {}
             Ok(self.have_all_ended(py))
         })
-    }
-}
-
-impl ResponseMessages {
-    fn future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.event_loop.call_method0(py, intern!(py, "create_future"))
-    }
-
-    fn take_in(&self, message: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let py = message.py();
-        let (sent, not_taken) = self.state.with(py, |state| match state {
-            State { sending_closed: true, .. } => (Sent::TooLate, None),
-            State { closed: true, .. } => (Sent::Unneeded, None),
-            state => match std::mem::take(&mut state.wanted) {
-                Wanted::Nobody => (Sent::Early, None),
-                wanted => (Sent::Wanted(wanted), state.message.replace(message.clone().unbind())),
-            },
-        });
-        drop(not_taken);
-        match sent {
-            Sent::TooLate => return Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
-            Sent::Unneeded => return Ok(None),
-            Sent::Early => {
-                let (message, turn) = (message.clone().unbind(), self.future(py)?);
-                let waits = turn.clone_ref(py);
-                self.state.with(py, |state| state.waiting.push_back((message, waits)));
-                return Ok(Some(turn));
-            }
-            Sent::Wanted(Wanted::Future(future)) => resolve(future.bind(py))?,
-            Sent::Wanted(_) => {}
-        }
-        if !is_last(message)? {
-            return Ok(None);
-        }
-        let turn = self.future(py)?;
-        let waits = turn.clone_ref(py);
-        self.state.with(py, |state| state.finals.push(waits));
-        Ok(Some(turn))
-    }
-
-    /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
-    /// given its response, and may have been cancelled.
-    pub(crate) fn poll(&self, py: Python<'_>, is_new: bool) -> PyResult<Taken> {
-        let is_interrupted = self.is_escaping(py)
-            || if is_new { self.is_disturbed(py)? } else { self.disturbed.load(Ordering::Relaxed) };
-        if is_interrupted { Ok(Taken::Nothing) } else { self.next(py) }
-    }
-
-    /// The next message; steps are made until there is one.
-    fn next(&self, py: Python<'_>) -> PyResult<Taken> {
-        if self.is_closed(py) {
-            return Ok(Taken::Closed);
-        }
-        loop {
-            let (message, first) = self.state.with(py, |state| match state.message.take() {
-                None => (None, state.waiting.pop_front()),
-                message => (message, None),
-            });
-            if let Some(message) = message {
-                return Ok(Taken::Message(message));
-            }
-            if let Some((message, turn)) = first {
-                // Its sender was cancelled while it waited.
-                if turn.bind(py).call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-                    continue;
-                }
-                if is_last(message.bind(py))? {
-                    self.state.with(py, |state| state.finals.push(turn));
-                } else {
-                    resolve(turn.bind(py))?;
-                }
-                return Ok(Taken::Message(message));
-            }
-            let replaced = self.state.with(py, |state| {
-                (!state.sending_closed).then(|| std::mem::replace(&mut state.wanted, Wanted::Stepper))
-            });
-            if replaced.is_none() {
-                return Ok(Taken::Ended);
-            }
-            if !self.step(py)? {
-                return Ok(Taken::Nothing);
-            }
-        }
-    }
-
-    /// Make a step of what is downstream if nothing is in the way; tell whether one was made.
-    fn step(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut index = 0;
-        while let Some(call) = self.state.with(py, |state| state.calls.get(index).map(|call| call.clone_ref(py))) {
-            if stepped_task::go_on(call.bind(py))? {
-                return Ok(true);
-            }
-            index += 1;
-        }
-        Ok(false)
     }
 }
 
@@ -429,7 +395,7 @@ fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
 /// Whether nothing of a response comes after a message.
 fn is_last(message: &Bound<'_, PyAny>) -> PyResult<bool> {
     let kind = message_type(message)?;
-    Ok(kind == "http.response.pathsend" || (kind == "http.response.body" && !has_more(message)?))
+    Ok(kind == "http.response.pathsend" || (kind == "http.response.body" && !send::has_more(message)?))
 }
 
 /// Send a message to `send`, if it is one of these: what has to be awaited for it, `None` if it has been sent already.
@@ -441,7 +407,7 @@ pub(super) fn send_directly(
     let messages = send.cast::<ResponseMessages>().ok()?.get();
     match messages.is_late(send.py(), pause) {
         Ok(true) => None,
-        Ok(false) => Some(messages.take_in(message)),
+        Ok(false) => Some(messages.take_in(message, false)),
         Err(error) => Some(Err(error)),
     }
 }

@@ -35,6 +35,8 @@ struct Call {
     coroutine: Option<Py<PyAny>>,
     pending: Option<Py<PyAny>>,
     by_hand: bool,
+    /// Whether the event loop calls something after this call's task that the application has told it to call before.
+    followed: bool,
     ended: bool,
     /// How many cancellations of the task are on their way.
     cancellations: usize,
@@ -52,6 +54,7 @@ impl Call {
             coroutine: None,
             pending: None,
             by_hand: true,
+            followed: false,
             ended,
             cancellations: 0,
         }
@@ -136,6 +139,12 @@ impl SteppedTask {
         self.call.with(py, |call| call.by_hand)
     }
 
+    /// Whether the event loop has something to do before the call goes on that is behind its task in the queue.
+    #[getter]
+    fn is_followed(&self, py: Python<'_>) -> bool {
+        self.call.with(py, |call| call.followed)
+    }
+
     /// Whether the call is over.
     #[getter]
     pub(crate) fn has_ended(&self, py: Python<'_>) -> bool {
@@ -158,10 +167,11 @@ impl SteppedTask {
         self.call.with(py, |call| call.cancellations = call.cancellations.saturating_sub(1));
     }
 
-    /// Begin as `task`, unless the caller handles an exception: the application would see it as its own.
-    fn begin_as(slf: &Bound<'_, Self>, task: Py<PyAny>) -> PyResult<()> {
+    /// Begin as `task`: by hand, unless it `has_its_turn` of the event loop, or the caller handles an exception, which the
+    /// application would see as its own.
+    fn begin_as(slf: &Bound<'_, Self>, task: Py<PyAny>, has_its_turn: bool) -> PyResult<()> {
         drop(slf.get().call.with(slf.py(), |call| call.task.replace(task)));
-        guarded(|| if names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) })
+        guarded(|| if !has_its_turn && names::exception(slf.py())?.call0()?.is_none() { step(slf) } else { Ok(()) })
     }
 
     /// Leave the rest to the task; tell whether it has been left to it only now.
@@ -280,7 +290,14 @@ fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
     match sent {
         Ok(Sent::Yielded(object)) => {
             mark_awaited(&object, false)?;
-            drop(call.with(py, |call| call.pending.replace(object.unbind())));
+            let caller = if object.is_none() { slf.get().caller(py) } else { None };
+            let followed =
+                caller.map_or(Ok(false), |caller| caller.getattr(py, intern!(py, "has_more_to_do"))?.is_truthy(py))?;
+            let before = call.with(py, |call| {
+                call.followed = followed;
+                call.pending.replace(object.unbind())
+            });
+            drop(before);
             Ok(())
         }
         Ok(Sent::Returned(_)) => slf.get().note_end(py),

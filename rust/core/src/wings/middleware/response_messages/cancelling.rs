@@ -7,20 +7,63 @@ use pyo3::prelude::*;
 use super::ResponseMessages;
 use crate::awaitable::is_cancelling;
 use crate::send::Pause;
+use crate::wings::middleware::loop_turn::LoopTurn;
 
 impl ResponseMessages {
-    /// Whether the middleware function, or one around it, is about to be cancelled, or was.
-    pub(super) fn is_disturbed(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.disturbed.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
-        let is_disturbed = self.is_host_cancelling(py)?
+    /// Whether the middleware function, or one around it, is about to be cancelled, or was, or whether the event loop
+    /// was given something to do.
+    pub(super) fn is_disturbed_now(&self, py: Python<'_>) -> PyResult<bool> {
+        let is_disturbed = self.is_disturbed()
+            || self.is_disturbed_around(py)?
+            || self.is_cancelling_around(py)?
+            || self.with_turn(py, |turn| turn.is_wanted(py))?;
+        if is_disturbed { self.disturb(py) } else { Ok(false) }
+    }
+
+    /// Whether a middleware function around this one is disturbed.
+    fn is_disturbed_around(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(surrounding) = self.surrounding(py) else { return Ok(false) };
+        let surrounding = surrounding.bind(py).cast::<Self>()?.get();
+        Ok(surrounding.is_disturbed() || surrounding.is_disturbed_around(py)?)
+    }
+
+    /// Whether the middleware function, or one around it, is about to be cancelled.
+    fn is_cancelling_around(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.is_host_cancelling(py)?
             || match self.surrounding(py) {
-                Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed(py)?,
+                Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().is_cancelling_around(py)?,
                 None => false,
-            };
-        self.disturbed.fetch_or(is_disturbed, Ordering::Relaxed);
-        Ok(is_disturbed)
+            })
+    }
+
+    /// Let every message from now on take its turns of the event loop: here, and further out.
+    fn disturb(&self, py: Python<'_>) -> PyResult<bool> {
+        if !self.disturbed.swap(true, Ordering::Relaxed) {
+            if let Some(surrounding) = self.surrounding(py) {
+                surrounding.bind(py).cast::<Self>()?.get().disturb(py)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the event loop will call something before what is begun by hand goes on, besides timers.
+    pub(super) fn is_loop_behind(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.is_cancelling_around(py)?
+            || self.is_run_cancelling(py)?
+            || self.with_turn(py, |turn| turn.has_more(py))?)
+    }
+
+    /// Look at the turn of the loop that the outermost middleware function around has begun in.
+    pub(super) fn with_turn<R: Default>(
+        &self,
+        py: Python<'_>,
+        look: impl FnOnce(&LoopTurn) -> PyResult<R>,
+    ) -> PyResult<R> {
+        match (&self.turn, self.surrounding(py)) {
+            (Some(turn), _) => look(turn),
+            (None, Some(surrounding)) => surrounding.bind(py).cast::<Self>()?.get().with_turn(py, look),
+            (None, None) => Ok(R::default()),
+        }
     }
 
     /// The messages of the middleware function around this one.
@@ -44,8 +87,7 @@ impl ResponseMessages {
             is_cancelled = task.map_or(Ok(false), |task| is_cancelling(task.bind(py)))?;
             index += 1;
         }
-        self.disturbed.fetch_or(is_cancelled, Ordering::Relaxed);
-        Ok(is_cancelled)
+        if is_cancelled { self.disturb(py) } else { Ok(false) }
     }
 
     /// Whether it is known that a cancellation of a call is on its way.
@@ -56,9 +98,16 @@ impl ResponseMessages {
     /// Whether a message waits for its turn.
     pub(super) fn is_late(&self, py: Python<'_>, pause: Pause) -> PyResult<bool> {
         Ok(match pause {
-            Pause::Always => true,
-            Pause::IfAnyIsCancelled => self.is_escaping(py) || self.is_disturbed(py)? || self.is_run_cancelling(py)?,
-            Pause::IfKnown => self.disturbed.load(Ordering::Relaxed) || self.is_run_to_be_cancelled(py),
+            Pause::Always => self.disturb(py)?,
+            Pause::IfAnyIsCancelled => {
+                self.is_escaping(py) || self.is_disturbed_now(py)? || self.is_run_cancelling(py)?
+            }
+            Pause::IfKnown => self.is_disturbed() || self.is_run_to_be_cancelled(py),
         })
     }
+}
+
+/// Let every message to `send` from now on take its turns of the event loop, if it is one of these.
+pub(in crate::wings::middleware) fn take_turns(send: &Bound<'_, PyAny>) -> PyResult<()> {
+    send.cast::<ResponseMessages>().map_or(Ok(()), |messages| messages.get().disturb(send.py()).map(drop))
 }
