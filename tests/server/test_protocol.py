@@ -76,6 +76,17 @@ async def fail(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b"x"})
 
 
+async def receive_at_once(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with what calls of `receive` that wait beside each other return, round after round."""
+    answer = b""
+    for calls in scope["path"][1:]:
+        for message in await asyncio.gather(*(receive() for _ in range(int(calls)))):
+            answer += b"%b %d|" % (message.get("body", b"gone"), message.get("more_body", False))
+    headers = [(b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
 FAILURES = ["raise", "return", "body-first", "name", "value", "short", "long", "start-only", "twice", "raise-late"]
 FAILURES += ["after"]
 
@@ -155,6 +166,22 @@ def test_protocol_answers_as_httptools_does(pieces: list[bytes]) -> None:
     assert [list(each) for each in our_seen if "path" in each] == [list(each) for each in seen if "path" in each]
     assert our_answers == answers
     assert our_closed == closed
+
+
+@compared
+@given(
+    rounds=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    parts=st.lists(st.sampled_from([b"hello", b"a", b"bc"]), min_size=1, max_size=3),
+    is_head_apart=st.booleans(),
+)
+def test_protocol_wakes_each_call_of_receive_as_httptools_does(
+    rounds: list[int], parts: list[bytes], is_head_apart: bool
+) -> None:
+    path = "".join(map(str, rounds)).encode()
+    head = b"POST /%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, len(b"".join(parts)))
+    pieces = [head, *parts] if is_head_apart else [head + parts[0], *parts[1:]]
+    theirs, ours = (converse(protocol, receive_at_once, pieces) for protocol in PROTOCOLS)
+    assert ours[1:] == theirs[1:]
 
 
 @compared

@@ -136,17 +136,26 @@ impl Exchange {
     /// # Errors
     /// Those of the transport.
     pub(super) fn received<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let message = PyDict::new(py);
         match self.arrived(py)? {
-            Arrival::Later => return Ok(None),
-            Arrival::Gone => message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?,
-            Arrival::Body { chunk, is_last } => {
-                message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-                message.set_item(intern!(py, "body"), chunk.unwrap_or_else(|| PyBytes::new(py, b"")))?;
-                message.set_item(intern!(py, "more_body"), !is_last)?;
+            Arrival::Later => Ok(None),
+            Arrival::Gone => {
+                let message = PyDict::new(py);
+                message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
+                Ok(Some(message))
             }
+            Arrival::Body { chunk, is_last } => body_message(py, chunk, is_last).map(Some),
         }
-        Ok(Some(message))
+    }
+
+    /// The message for a call of `receive` that was woken for what another call has taken.
+    ///
+    /// # Errors
+    /// Those of making it.
+    ///
+    /// Source: `RequestResponseCycle.receive` in uvicorn, where every call that is woken returns.
+    #[cold]
+    pub(super) fn nothing_more<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        body_message(py, None, self.incoming.with(py, |incoming| incoming.has_ended))
     }
 
     /// The client has gone.
@@ -191,6 +200,19 @@ impl Exchange {
             _ => Ok(false),
         }
     }
+}
+
+/// A message with a piece of the body.
+fn body_message<'py>(
+    py: Python<'py>,
+    chunk: Option<Bound<'py, PyBytes>>,
+    is_last: bool,
+) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+    message.set_item(intern!(py, "body"), chunk.unwrap_or_else(|| PyBytes::new(py, b"")))?;
+    message.set_item(intern!(py, "more_body"), !is_last)?;
+    Ok(message)
 }
 
 #[pymethods]

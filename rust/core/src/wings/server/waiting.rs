@@ -10,12 +10,13 @@ use crate::awaitable::{Awaitable, Next, Run};
 pub(super) struct Waiting {
     exchange: Py<Exchange>,
     message: Option<Py<PyAny>>,
+    has_waited: bool,
 }
 
 impl Waiting {
     /// What a call is to return.
     pub(super) fn awaitable(py: Python<'_>, exchange: Py<Exchange>, message: Option<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Awaitable::new(Self { exchange, message }))?.into_any())
+        Ok(Py::new(py, Awaitable::new(Self { exchange, message, has_waited: false }))?.into_any())
     }
 }
 
@@ -24,10 +25,15 @@ impl Run for Waiting {
     fn proceed<'py>(&mut self, py: Python<'py>, _value: Bound<'py, PyAny>) -> PyResult<Next> {
         let exchange = self.exchange.get();
         let Some(message) = &self.message else {
-            return Ok(match exchange.received(py)? {
-                Some(message) => Next::Done(message.into_any().unbind()),
-                None => Next::Await(exchange.waiter(py)?),
-            });
+            let received = match exchange.received(py)? {
+                None if self.has_waited => exchange.nothing_more(py)?,
+                Some(message) => message,
+                None => {
+                    self.has_waited = true;
+                    return Ok(Next::Await(exchange.waiter(py)?));
+                }
+            };
+            return Ok(Next::Done(received.into_any().unbind()));
         };
         if let Some(drained) = HTTPProtocol::drained(exchange.protocol.bind(py))? {
             return Ok(Next::Await(drained.unbind()));
