@@ -105,7 +105,7 @@ test-bounds:
 	target/venv-$(BOUND)/bin/python tests/conformance/run.py --versions target/$(BOUND).txt
 
 .PHONY: test-deep
-test-deep: build ## Run the properties with many more examples, at random (about 20 minutes; ARGS= for pytest)
+test-deep: build ## Run the properties with many more examples, at random (more than half an hour; ARGS= for pytest)
 	PROPTEST_CASES=20000 cargo test --locked --release --workspace --exclude ferroapi-core
 	PROPTEST_CASES=20000 cargo test --locked --release $(FUZZ)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m hypothesis $(PARALLEL) --timeout 3000 $(ARGS)

@@ -34,9 +34,13 @@ FASTAPI_VERSION = "0.165.0"
 # FastAPI has one module where we have a folder of private ones: what the module exports is named after it.
 _SPEAKS_FOR: dict[str, tuple[str, ...]] = {
     "fastapi.applications": ("fastapi._operations",),
-    "fastapi.dependencies.utils": ("fastapi.dependencies._",),
+    "fastapi.dependencies.utils": ("fastapi.dependencies._", "fastapi._engine.reference.solve"),
     "fastapi.openapi.utils": ("fastapi.openapi._",),
-    "fastapi.routing": ("fastapi._routing.", "fastapi._engine.", "fastapi._operations"),
+    "fastapi.routing": (
+        "fastapi._routing.",
+        *map("fastapi._engine.".__add__, "body context events items response session stream reference.handler".split()),
+        "fastapi._operations",
+    ),
 }
 
 # Attributes that the face keeps for itself; every other one is read from, and written to, ferroapi.

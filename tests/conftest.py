@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 _UNHURRIED = (HealthCheck.too_slow,)
 
 settings.register_profile("default", deadline=None, derandomize=True, suppress_health_check=_UNHURRIED)
-settings.register_profile("deep", deadline=None, max_examples=3_000, suppress_health_check=_UNHURRIED)
+settings.register_profile("deep", deadline=None, max_examples=5_000, suppress_health_check=_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6}|\bid='\d{9}")

@@ -3,18 +3,38 @@
 The cases are the table of `ferroapi._witness` itself: a row that is added there is tested here.
 """
 
+import asyncio
+import importlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferroapi._witness import REQUEST, Part, replaced_names
 
-from .core.replaced import Moment, Notes, Way, layered, observed, overridden, owner_of, replaced, service
+from .core.replaced import (
+    REQUESTS,
+    Moment,
+    Notes,
+    Way,
+    layered,
+    observed,
+    overridden,
+    owner_of,
+    replaced,
+    serve,
+    served,
+    service,
+)
 
 NOT_IN_THE_OLDEST = {("starlette.requests", "aclosing")}
 """Names that came with a later version than the oldest one that `pyproject.toml` allows."""
@@ -124,6 +144,81 @@ def test_name_that_is_replaced_otherwise_is_asked_as_by_fastapi(
         if not is_declared:
             different = differing(expected, found, is_counted=(owner, name) not in NOT_COUNTED)
         assert different == set()
+
+
+Step = tuple[str, Any]
+"""What is done: a name is replaced or put back, or a request is made."""
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[Step]:
+    """Draw names that are replaced and put back in any order, some at once, and requests between."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    labels = draw(st.lists(st.sampled_from([label for label, *_ in REQUESTS]), min_size=1, max_size=3))
+    taken: list[Step] = []
+    instead: set[tuple[str, str]] = set()
+    for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=8)):
+        taken.append(("put back" if name in instead else "replace", name))
+        instead ^= {name}
+        taken += [("request", label) for label in draw(st.lists(st.sampled_from(labels), max_size=2))]
+    return [*taken, *(("put back", name) for name in sorted(instead)), *(("request", label) for label in labels)]
+
+
+@cache
+def used(framework: str) -> Any:
+    """Return a service that has answered each request."""
+    app = service(importlib.import_module(framework))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        asyncio.run(serve(app, Notes()))
+    return app
+
+
+def followed(framework: str, taken: list[Step], *, is_used: bool) -> list[Any]:
+    """Return the answer to each request, and the calls of each name that is replaced meanwhile."""
+    app = used(framework) if is_used else service(importlib.import_module(framework))
+    notes = {name: Notes() for kind, name in taken if kind == "replace"}
+    instead: dict[tuple[str, str], ExitStack] = {}
+    requested = {label for label, *_ in REQUESTS} if is_used else set()
+
+    async def run() -> list[Any]:
+        seen = []
+        for kind, what in taken:
+            if kind == "replace":
+                instead[what] = ExitStack()
+                instead[what].enter_context(replaced(owner_of(framework, what[0]), what[1], notes[what]))
+            elif kind == "put back":
+                instead.pop(what).close()
+            else:
+                for each in notes.values():
+                    each.calls = []
+                answer = await served(app, what)
+                # What is declared late is declared by the first request.
+                counted = {
+                    name: bool(each.calls) if name in NOT_COUNTED else each.calls
+                    for name, each in notes.items()
+                    if what in requested or name not in instead
+                }
+                requested.add(what)
+                seen.append((what, sorted(instead), answer, counted))
+        return seen
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return asyncio.run(run())
+        finally:
+            for each in instead.values():
+                each.close()
+
+
+@given(steps(), st.booleans())
+def test_names_that_are_replaced_together_are_asked_as_by_fastapi(taken: list[Step], is_used: bool) -> None:
+    """Whatever is replaced beside each other, put back in whichever order, before the first request and after it."""
+    theirs, ours = (followed(framework, taken, is_used=is_used) for framework in ("fastapi", "ferroapi"))
+    for (label, instead, expected, calls), (*_, found, our_calls) in zip(theirs, ours, strict=True):
+        if not any(label in DECIDED.get(name, ()) for name in instead):
+            assert (label, instead, found, our_calls) == (label, instead, expected, calls)
 
 
 OF_APPLICATIONS = """

@@ -422,16 +422,25 @@ def replaced(owner: Any, name: str, notes: Notes, way: Way = "setattr") -> Itera
 async def serve(app: Any, notes: Notes) -> dict[str, Any]:
     """Return the calls that are noted and the answer, by request."""
     seen: dict[str, Any] = {}
-    for label, scope, content in REQUESTS:
+    for label, *_ in REQUESTS:
         notes.calls = []
-        answer = await ask(app, {**scope, "headers": list(scope["headers"])}, content)
-        # Behind its first line an error says where the endpoint is, which FastAPI looks up by its address.
-        for message in answer.websocket:
-            # It is a text, and a short one, on purpose.
-            message.pop("reason", None)
-        shown = (answer.status, answer.headers, answer.body, answer.websocket, str(answer.raised).partition("\n")[0])
-        seen[label] = (notes.calls, *shown)
+        answer = await served(app, label)
+        seen[label] = (notes.calls, *answer)
     return seen
+
+
+_BY_LABEL = {label: (scope, content) for label, scope, content in REQUESTS}
+
+
+async def served(app: Any, label: str) -> tuple[Any, ...]:
+    """Return the answer to one of the requests."""
+    scope, content = _BY_LABEL[label]
+    answer = await ask(app, {**scope, "headers": list(scope["headers"])}, content)
+    for message in answer.websocket:
+        # It is a text, and a short one, on purpose.
+        message.pop("reason", None)
+    # Behind its first line an error says where the endpoint is, which FastAPI looks up by its address.
+    return (answer.status, answer.headers, answer.body, answer.websocket, str(answer.raised).partition("\n")[0])
 
 
 def observed(
