@@ -58,7 +58,8 @@ impl LoopTurn {
             return Ok(());
         };
         let ready = ready.bind(py);
-        let known = if self.is_going_on(ready)? {
+        let length = ready.len()?;
+        let known = if self.is_going_on(ready, length)? {
             let (known, is_first) = self.stretch.with(py, |stretch| {
                 stretch.known += 1;
                 (stretch.known, stretch.begun.is_none())
@@ -71,7 +72,7 @@ impl LoopTurn {
             // The loop had a turn meanwhile: what it is about to do may be for this request.
             1
         };
-        let last = ready.len()?.saturating_sub(1);
+        let last = length.saturating_sub(1);
         let mark = (ready.get_item(last)?.unbind(), last);
         let before = self.stretch.with(py, |stretch| {
             if stretch.begun.is_some() {
@@ -89,7 +90,8 @@ impl LoopTurn {
     pub(super) fn has_more(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(ready) = &self.ready else { return Ok(true) };
         let ready = ready.bind(py);
-        Ok(!self.is_going_on(ready)? || ready.len()? > self.stretch.with(py, |stretch| stretch.known))
+        let length = ready.len()?;
+        Ok(!self.is_going_on(ready, length)? || length > self.stretch.with(py, |stretch| stretch.known))
     }
 
     /// Whether the loop would do something now, before what has begun by hand goes on.
@@ -98,10 +100,11 @@ impl LoopTurn {
         let Some(begun) = begun else { return Ok(false) };
         if let Some(ready) = &self.ready {
             let ready = ready.bind(py);
-            if !self.is_going_on(ready)? {
+            let length = ready.len()?;
+            if !self.is_going_on(ready, length)? {
                 return Ok(false);
             }
-            if ready.len()? > known {
+            if length > known {
                 return Ok(true);
             }
         }
@@ -109,16 +112,24 @@ impl LoopTurn {
             return Ok(false);
         }
         let is_due = wing_names::has_due_timer(py)?.call1((&self.event_loop,))?;
-        if is_due.is_none() { Ok(begun.elapsed() >= PRECISION) } else { is_due.is_truthy() }
+        if is_due.is_none() {
+            return Ok(begun.elapsed() >= PRECISION);
+        }
+        if is_due.is_truthy()? {
+            return Ok(true);
+        }
+        // None is due before this moment: the next look is for those from here on.
+        self.stretch.with(py, |stretch| stretch.since = Instant::now());
+        Ok(false)
     }
 
     /// Whether the loop had no turn since the stretch began.
-    fn is_going_on(&self, ready: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn is_going_on(&self, ready: &Bound<'_, PyAny>, length: usize) -> PyResult<bool> {
         let py = ready.py();
         let mark =
             self.stretch.with(py, |stretch| stretch.mark.as_ref().map(|(call, place)| (call.clone_ref(py), *place)));
         match mark {
-            Some((call, place)) => Ok(ready.len()? > place && ready.get_item(place)?.is(&call)),
+            Some((call, place)) => Ok(length > place && ready.get_item(place)?.is(&call)),
             // Nothing was to be done, of which nothing is known to be left.
             None => Ok(true),
         }

@@ -13,18 +13,22 @@ impl ResponseMessages {
     /// Whether the middleware function, or one around it, is about to be cancelled, or was, or whether the event loop
     /// was given something to do.
     pub(super) fn is_disturbed_now(&self, py: Python<'_>) -> PyResult<bool> {
-        let is_disturbed = self.is_disturbed()
-            || self.is_disturbed_around(py)?
-            || self.is_cancelling_around(py)?
-            || self.with_turn(py, |turn| turn.is_wanted(py))?;
-        if is_disturbed { self.disturb(py) } else { Ok(false) }
+        if self.is_disturbed() {
+            return Ok(true);
+        }
+        if self.is_disturbed_outwards(py)? { self.disturb(py) } else { Ok(false) }
     }
 
-    /// Whether a middleware function around this one is disturbed.
-    fn is_disturbed_around(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(surrounding) = self.surrounding(py) else { return Ok(false) };
-        let surrounding = surrounding.bind(py).cast::<Self>()?.get();
-        Ok(surrounding.is_disturbed() || surrounding.is_disturbed_around(py)?)
+    /// Ask this middleware function, then those around it, and the turn of the loop that the outermost has begun in.
+    fn is_disturbed_outwards(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.is_disturbed() || self.is_host_cancelling(py)? {
+            return Ok(true);
+        }
+        match (&self.turn, self.surrounding(py)) {
+            (Some(turn), _) => turn.is_wanted(py),
+            (None, Some(surrounding)) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed_outwards(py),
+            (None, None) => Ok(false),
+        }
     }
 
     /// Whether the middleware function, or one around it, is about to be cancelled.
