@@ -38,7 +38,14 @@ _SPEAKS_FOR: dict[str, tuple[str, ...]] = {
     "fastapi.openapi.utils": ("fastapi.openapi._",),
     "fastapi.routing": (
         "fastapi._routing.",
-        *map("fastapi._engine.".__add__, "body context events items response session stream reference.handler".split()),
+        "fastapi._engine.body",
+        "fastapi._engine.context",
+        "fastapi._engine.events",
+        "fastapi._engine.items",
+        "fastapi._engine.reference.handler",
+        "fastapi._engine.response",
+        "fastapi._engine.session",
+        "fastapi._engine.stream",
         "fastapi._operations",
     ),
 }
