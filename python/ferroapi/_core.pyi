@@ -893,6 +893,10 @@ class ResponseMessages:
     def has_more_to_do(self) -> bool:
         """Whether the event loop will call something before what is begun by hand goes on, besides timers."""
 
+    @staticmethod
+    def is_last(message: Any) -> bool:
+        """Tell whether nothing of a response comes after a message."""
+
     def take_back(self, turn: Any) -> bool:
         """Take back the message whose sender waits for this future; tell whether it had not been taken."""
 

@@ -46,7 +46,12 @@ from ferroapi.exception_handlers import (
 )
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from ferroapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from ferroapi.openapi.docs import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
+from ferroapi.openapi.docs import (
+    _root_path,
+    get_redoc_html,
+    get_swagger_ui_html,
+    get_swagger_ui_oauth2_redirect_html,
+)
 from ferroapi.openapi.utils import get_openapi
 from ferroapi.params import Depends
 from ferroapi.telemetry._api import SCOPE_KEY, observes_without_import
@@ -180,11 +185,6 @@ def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
         "exclude": None,
     }
     return {**config, **(given or {})}
-
-
-def _root_path(request: Request) -> str:
-    root_path: str = request.scope.get("root_path", "").rstrip("/")
-    return root_path
 
 
 class FastAPI(ForwardedOperations, Starlette):

@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import FastAPIError
-from ferroapi.openapi.docs import get_swagger_ui_oauth2_redirect_html, swagger_ui_default_parameters
+from ferroapi.openapi.docs import _root_path, get_swagger_ui_oauth2_redirect_html, swagger_ui_default_parameters
 
 Source = Literal["bundled", "cdn"]
 
@@ -191,11 +191,6 @@ def _content(name: str) -> bytes:
     folder = _package_folder()
     assert folder is not None, "pages are added where the package is installed only"
     return (folder / _FILES[name][0]).read_bytes().replace(_REDOC_LOGO, _NO_IMAGE)
-
-
-def _root_path(request: Request) -> str:
-    root_path: str = request.scope.get("root_path", "").rstrip("/")
-    return root_path
 
 
 def _urls(request: Request, folder: str) -> Mapping[str, str]:

@@ -47,12 +47,6 @@ def _is_of_a_scope(error: CancelledError) -> bool:
     return True
 
 
-def _is_last(message: Message) -> bool:
-    """Tell whether nothing of a response comes after a message."""
-    kind = message["type"]
-    return kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body", False))
-
-
 class _Reading:
     """A task of what is downstream that waits for a message, which nobody needs once the response has been sent."""
 
@@ -211,7 +205,7 @@ class CallNext(_core.ResponseMessages):
                 is_left = is_exact and self.take_back(turn)
             if is_left:
                 return
-        if is_exact and _is_last(message):
+        if is_exact and self.is_last(message):
             await (_pause() if self.is_closed else self.await_close())
 
     def _is_interruptible(self, message: Message) -> bool:

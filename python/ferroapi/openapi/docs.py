@@ -9,6 +9,7 @@ import textwrap
 from string import Template
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from ferroapi.encoders import jsonable_encoder
@@ -181,6 +182,12 @@ _OAUTH2_REDIRECT_PAGE = """\
 def _html_safe_json(value: Any) -> str:
     """The value as JSON that may stand inside a `<script>` element."""
     return json.dumps(value).translate(_SCRIPT_ESCAPES)
+
+
+def _root_path(request: Request) -> str:
+    """Return the path under which the application is served, without a slash at its end."""
+    root_path: str = request.scope.get("root_path", "").rstrip("/")
+    return root_path
 
 
 def get_swagger_ui_html(

@@ -265,6 +265,13 @@ impl ResponseMessages {
         guarded(|| self.take_in(message, is_exact))
     }
 
+    /// Tell whether nothing of a response comes after a message.
+    #[staticmethod]
+    #[pyo3(name = "is_last")]
+    fn is_last_message(message: &Bound<'_, PyAny>) -> PyResult<bool> {
+        guarded(|| is_last(message))
+    }
+
     /// Take back the message whose sender waits for this future; tell whether it had not been taken.
     fn take_back(&self, turn: &Bound<'_, PyAny>) -> bool {
         let left = self.state.with(turn.py(), |state| {
