@@ -51,11 +51,12 @@ MARKS: dict[str, Callable[[], Any]] = {
     "cancellation": lambda: running().cancel(),
     "cancellation taken back": cancel_and_take_back,
     "scope": in_scope,
+    "weak reference with a call": lambda: kept.append(weakref.ref(running(), kept.append)),
 }
 
 
-def serve(mark: Callable[[], Any], pieces: list[bytes]) -> list[Any]:
-    """Return what each request finds on its task before it makes its mark."""
+def serve(mark: Callable[[], Any], pieces: list[bytes], clean: int = 0) -> list[Any]:
+    """Return what each request finds on its task before it makes its mark; the first ones make none."""
     seen: list[Any] = []
     kept.clear()
 
@@ -69,7 +70,7 @@ def serve(mark: Callable[[], Any], pieces: list[bytes]) -> list[Any]:
             seen.append((len(marked), by_task.get(task, 0), task.get_name() == "mine", hasattr(task, "mine"),
                          variable.get(), task.cancelling()))  # fmt: skip
             del task
-            if (awaitable := mark()) is not None and asyncio.iscoroutine(awaitable):
+            if len(seen) > clean and (awaitable := mark()) is not None and asyncio.iscoroutine(awaitable):
                 await awaitable
 
         connected, _ = await connect(HTTPProtocol, app)
@@ -87,11 +88,12 @@ def serve(mark: Callable[[], Any], pieces: list[bytes]) -> list[Any]:
 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("pieces", [[GET] * 6, [GET * 6], [GET, GET * 3, GET]], ids=["apart", "together", "mixed"])
-def test_spare_shows_nothing_of_the_request_before(mark: str, pieces: list[bytes]) -> None:
-    seen = serve(MARKS[mark], pieces)
+@pytest.mark.parametrize("clean", [0, 3])
+def test_spare_shows_nothing_of_the_request_before(mark: str, pieces: list[bytes], clean: int) -> None:
+    seen = serve(MARKS[mark], pieces, clean)
     assert seen == [(0, 0, False, False, 0, 0)] * sum(piece.count(GET) for piece in pieces)
     if mark == "callback":
-        assert kept == ["called"] * len(seen)
+        assert kept == ["called"] * (len(seen) - clean)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="eager tasks are cheap: each request has its own")

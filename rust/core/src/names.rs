@@ -259,7 +259,9 @@ imported!(current_task, "asyncio", "current_task");
 #[cfg(not(Py_3_12))]
 imported!(current_tasks, "asyncio.tasks", "_current_tasks");
 #[cfg(not(Py_3_12))]
-imported!(weak_reference_count, "weakref", "getweakrefcount");
+imported!(weak_references, "weakref", "getweakrefs");
+#[cfg(not(Py_3_12))]
+imported_type!(future, "asyncio", "Future");
 imported_type!(task, "asyncio", "Task");
 imported!(running_loop, "asyncio.events", "_get_running_loop");
 imported!(

@@ -37,8 +37,10 @@ impl RequestHead {
         let query_end = keep(head.target.query);
         let mut header_ends = SmallVec::with_capacity(head.headers.len());
         for (name, value) in &head.headers {
-            text.extend(name.iter().map(u8::to_ascii_lowercase));
+            let name_start = text.len();
+            text.extend_from_slice(name);
             let name_end = text.len();
+            text.get_mut(name_start..).unwrap_or_default().make_ascii_lowercase();
             text.extend_from_slice(value);
             header_ends.push((name_end, text.len()));
         }

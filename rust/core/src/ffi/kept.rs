@@ -130,6 +130,46 @@ fn slot_value(object: &Bound<'_, PyAny>, offset: usize) -> Option<Py<PyAny>> {
     })
 }
 
+/// The memory of an object of a class that is written in C, as it was: its count of references, its type and its fields.
+///
+/// Objects that fields point to may have changed while the fields have not: whoever compares keeps and asks them.
+/// Measured: to ask a task for six of its properties takes 650 instructions, to compare its 25 words 60.
+#[cfg(not(Py_3_12))]
+#[derive(Debug)]
+pub(crate) struct Fields(Box<[usize]>);
+
+#[cfg(not(Py_3_12))]
+impl Fields {
+    /// What it holds now; none of an object that may keep something elsewhere.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
+        Self::words(object).map(|words| Self(words.into()))
+    }
+
+    #[inline]
+    fn words<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a [usize]> {
+        // SAFETY: the class of a live object is alive, and written to only by who holds the lock of the interpreter.
+        let class = unsafe { object.get_type_ptr().as_ref() }?;
+        let address = |allocate: pyo3::ffi::allocfunc| allocate as *const ();
+        let is_zeroed = class.tp_alloc.map(address) == Some(address(pyo3::ffi::PyType_GenericAlloc));
+        let is_whole = class.tp_flags & pyo3::ffi::Py_TPFLAGS_HEAPTYPE == 0 && class.tp_itemsize == 0;
+        let size = usize::try_from(class.tp_basicsize).ok()?;
+        if !is_zeroed || !is_whole || size % size_of::<usize>() != 0 {
+            return None;
+        }
+        let first = object.as_ptr().cast::<usize>();
+        // SAFETY: an object has as many bytes as its class says, aligned as pointers are. By the check of `tp_alloc` they
+        // were zeroed when it was made, so that all are initialized. Nobody writes while they are compared or copied: the
+        // reference keeps the object alive, and the lock of the interpreter keeps others out.
+        Some(unsafe { std::slice::from_raw_parts(first, size / size_of::<usize>()) })
+    }
+
+    /// Whether all of it is as it was.
+    #[inline]
+    pub(crate) fn are_unchanged(&self, object: &Bound<'_, PyAny>) -> bool {
+        Self::words(object).is_some_and(|words| *words == *self.0)
+    }
+}
+
 /// Whether two stretches of memory hold the same; of a few words the call of `memcmp` costs more than they do.
 #[cfg(not(Py_GIL_DISABLED))]
 #[inline]

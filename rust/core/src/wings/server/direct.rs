@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::connection::Channels;
 use crate::entrance::{Begun, Entrance};
+use crate::place::Place;
 use crate::{ffi, names};
 
 /// The entrance of an application of ours whose `__call__` does what is done here.
@@ -16,6 +17,8 @@ pub(super) struct DirectEntrance {
     application: Py<PyAny>,
     /// The version of its class in which `__call__` was found as it is written.
     version: AtomicU32,
+    /// Where its attributes have the entrance.
+    place: Place,
 }
 
 impl DirectEntrance {
@@ -24,7 +27,8 @@ impl DirectEntrance {
     /// # Errors
     /// Those of looking a class up.
     pub(super) fn of(application: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        let entrance = Self { application: application.clone().unbind(), version: AtomicU32::new(0) };
+        let entrance =
+            Self { application: application.clone().unbind(), version: AtomicU32::new(0), place: Place::new() };
         Ok(entrance.is_as_written(application.py())?.then_some(entrance))
     }
 
@@ -50,7 +54,7 @@ impl DirectEntrance {
             return Ok(Begun::Refused);
         }
         let attributes = ffi::instance_dict(self.application.bind(py))?;
-        let Some(entrance) = attributes.cast::<PyDict>()?.get_item(intern!(py, "_entrance"))? else {
+        let Some(entrance) = self.place.get(attributes.cast::<PyDict>()?, intern!(py, "_entrance"))? else {
             return Ok(Begun::Refused);
         };
         let Ok(entrance) = entrance.cast_exact::<Entrance>() else { return Ok(Begun::Refused) };

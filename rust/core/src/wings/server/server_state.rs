@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::ffi;
+use crate::place::Place;
 
 /// The state of the server, which all of its connections share.
 pub(super) struct ServerState {
@@ -45,8 +46,9 @@ impl ServerState {
     /// # Errors
     /// `AttributeError`: there are none.
     pub(super) fn default_headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static PLACE: Place = Place::new();
         let name = intern!(py, "default_headers");
-        match self.attributes(py)?.map_or(Ok(None), |attributes| attributes.get_item(name))? {
+        match self.attributes(py)?.map_or(Ok(None), |attributes| PLACE.get(&attributes, name))? {
             Some(headers) => Ok(headers),
             None => self.object.bind(py).getattr(name),
         }
@@ -57,9 +59,10 @@ impl ServerState {
     /// # Errors
     /// `AttributeError`: requests are not counted.
     pub(super) fn count_request(&self, py: Python<'_>) -> PyResult<()> {
+        static PLACE: Place = Place::new();
         let (object, name) = (self.object.bind(py), intern!(py, "total_requests"));
         if let Some(attributes) = self.attributes(py)? {
-            if let Some(total) = attributes.get_item(name)? {
+            if let Some(total) = PLACE.get(&attributes, name)? {
                 return attributes.set_item(name, total.add(1)?);
             }
         }

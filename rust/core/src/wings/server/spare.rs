@@ -9,9 +9,10 @@ use pyo3::types::{PyDict, PyDictMethods, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::settings::Settings;
-use super::state::{ApplicationCall, CallStage, Exchange, HTTPProtocol, Spare};
+use super::state::{ApplicationCall, CallStage, Exchange, Found, HTTPProtocol, Spare};
 use crate::awaitable::{Input, iterator, mark_awaited};
 use crate::ffi::Sent;
+use crate::ffi::kept::Fields;
 use crate::{ffi, names};
 
 /// What the class of tasks has: called so, no task is asked whether it has something else by these names.
@@ -19,14 +20,18 @@ struct Methods {
     class: Py<PyType>,
     get_name: Py<PyAny>,
     cancelling: Py<PyAny>,
+    future: Py<PyType>,
+    is_done: Py<PyAny>,
 }
 
 impl Methods {
     fn of_tasks(py: Python<'_>) -> PyResult<&Self> {
         static METHODS: PyOnceLock<Methods> = PyOnceLock::new();
         METHODS.get_or_try_init(py, || {
-            let class = names::task(py)?;
+            let (class, future) = (names::task(py)?, names::future(py)?);
             Ok(Self {
+                is_done: future.getattr(intern!(py, "done"))?.unbind(),
+                future: future.clone().unbind(),
                 get_name: class.getattr(intern!(py, "get_name"))?.unbind(),
                 cancelling: class.getattr(intern!(py, "cancelling"))?.unbind(),
                 class: class.clone().unbind(),
@@ -51,6 +56,8 @@ impl Spare {
         let task = event_loop.call_method(intern!(py, "create_task"), (&call,), Some(&options))?;
         Ok(Self {
             name: task.call_method0(intern!(py, "get_name"))?.unbind(),
+            attributes: ffi::instance_dict(&task)?.cast_into::<PyDict>()?.unbind(),
+            found: None,
             task: task.unbind(),
             call,
             pristine: context.call_method0(intern!(py, "copy"))?.unbind(),
@@ -60,20 +67,43 @@ impl Spare {
     }
 
     /// Whether nothing is known of the task that was not known when it was new.
-    fn is_as_new(&self, py: Python<'_>) -> PyResult<bool> {
+    fn is_as_new(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let task = self.task.bind(py);
+        if !ffi::has_same_variables(self.context.bind(py), self.pristine.bind(py))
+            || !self.attributes.bind(py).is_empty()
+        {
+            return Ok(false);
+        }
+        // The name, the weak references and the attributes that it was found to have are kept, so that no others can be at
+        // their addresses.
+        if self.found.as_ref().is_some_and(|found| found.fields.are_unchanged(task)) {
+            return Ok(true);
+        }
+        self.found = None;
+        let Some(reference) = self.only_weak_reference(py)? else { return Ok(false) };
+        self.found = Fields::of(task).map(|fields| Found { fields, _reference: reference });
+        Ok(true)
+    }
+
+    /// The one weak reference to the task, if nothing is known of it by what it says itself.
+    fn only_weak_reference(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let (task, methods) = (self.task.bind(py), Methods::of_tasks(py)?);
         let own = std::slice::from_ref(&self.task);
         let is = |name| -> PyResult<bool> { task.getattr(name)?.is_truthy() };
-        Ok(ffi::reference_count(task) == OWN_REFERENCES
+        let is_as_new = ffi::reference_count(task) == OWN_REFERENCES
             && task.get_type().is(&methods.class)
-            && ffi::has_same_variables(self.context.bind(py), self.pristine.bind(py))
-            && names::weak_reference_count(py)?.call1((task,))?.extract::<usize>()? == OWN_WEAK_REFERENCES
+            && ffi::instance_dict(task)?.is(&self.attributes)
             && ffi::vectorcall(methods.get_name.bind(py), own, None)?.is(&self.name)
             && !ffi::vectorcall(methods.cancelling.bind(py), own, None)?.is_truthy()?
             // One that waits for a future has this cancelled instead, which is seen before it serves again.
             && (self.call.get().parked.with(py, |parked| parked.is_some()) || !is(intern!(py, "_must_cancel"))?)
-            && task.getattr(intern!(py, "_callbacks"))?.is_none()
-            && ffi::instance_dict(task)?.cast::<PyDict>()?.is_empty())
+            && task.getattr(intern!(py, "_callbacks"))?.is_none();
+        if !is_as_new {
+            return Ok(None);
+        }
+        // Another one is that of somebody who may see the next request: the list of them is in the task's fields.
+        let mut references = names::weak_references(py)?.call1((task,))?.extract::<Vec<Py<PyAny>>>()?;
+        Ok(references.pop().filter(|_| references.len() + 1 == OWN_WEAK_REFERENCES))
     }
 
     /// Whether the task is still idle, and nobody has got hold of it since it was found to be as new.
@@ -119,8 +149,9 @@ impl Spare {
     }
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Self { task, call, context, pristine, name, .. } = self;
+        let Self { task, call, context, pristine, name, attributes, .. } = self;
         visit.call(call)?;
+        visit.call(attributes)?;
         [task, context, pristine, name].into_iter().try_for_each(|object| visit.call(object))
     }
 }
@@ -162,7 +193,7 @@ impl ApplicationCall {
                 spare.hand_over(py, &this.settings)
             }
             Sent::Returned(_) if this.is_open(py) && spare.is_as_new(py)? => {
-                drop(call.stage.replace(py, CallStage::Idle));
+                drop(spare.call.get().stage.replace(py, CallStage::Idle));
                 spare.be_quiet(py, true)?;
                 match this.spare.replace(py, Some(spare)) {
                     None => Ok(()),
@@ -177,7 +208,14 @@ impl ApplicationCall {
     fn is_waiting(&self, py: Python<'_>) -> PyResult<bool> {
         match self.parked.with(py, |parked| parked.as_ref().map(|parked| parked.clone_ref(py))) {
             None => Ok(true),
-            Some(parked) => Ok(!parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)?),
+            Some(parked) => {
+                let methods = Methods::of_tasks(py)?;
+                if !parked.bind(py).get_type().is(&methods.future) {
+                    return Ok(!parked.call_method0(py, intern!(py, "done"))?.is_truthy(py)?);
+                }
+                let is_done = ffi::vectorcall(methods.is_done.bind(py), &[parked], None)?;
+                Ok(!is_done.is_truthy()?)
+            }
         }
     }
 

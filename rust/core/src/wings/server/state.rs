@@ -11,6 +11,8 @@ use pyo3::types::PyDict;
 
 use super::settings::Settings;
 use crate::entry::Selection;
+#[cfg(not(Py_3_12))]
+use crate::ffi::kept::Fields;
 use crate::ffi::locked::Locked;
 
 /// Bytes of a body, of requests that wait, or of an answer, at which the other side is held up.
@@ -177,6 +179,17 @@ pub(super) struct Spare {
     pub(super) context: Py<PyAny>,
     pub(super) pristine: Py<PyAny>,
     pub(super) name: Py<PyAny>,
+    /// The dict in which code may put something on it.
+    pub(super) attributes: Py<PyDict>,
+    /// How it was when it was found to be as if it were new.
+    pub(super) found: Option<Found>,
     /// Whether it may be pending at the end of the event loop without a word of that.
     pub(super) is_quiet: bool,
+}
+
+/// The fields of a task, and the weak reference to it that one of them leads to.
+#[cfg(not(Py_3_12))]
+pub(super) struct Found {
+    pub(super) fields: Fields,
+    pub(super) _reference: Py<PyAny>,
 }
