@@ -51,6 +51,7 @@ from ferroapi._option_defaults import (
     ROUTER_ROUTE_DEFAULTS,
 )
 from ferroapi._options import AddRouteOptions, IncludeOptions, RouteOptions, RouterOptions, RouterRouteOptions
+from ferroapi._routing import include
 from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.entries import know
@@ -639,6 +640,9 @@ class APIRouter(PathOperations, Dispatch):
 
 
 know(APIRoute, APIWebSocketRoute)
+
+# Annotations there name it, and are evaluated with the names of that module.
+vars(include)["APIRouter"] = APIRouter
 
 
 if not TYPE_CHECKING:

@@ -7,9 +7,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import fastapi
 import pytest
@@ -331,3 +332,31 @@ def test_package_exports_the_same_names_in_the_same_order() -> None:
     ours = importlib.import_module("ferroapi")
     exported = declared_names("fastapi")
     assert [name for name in vars(ours) if name in exported] == exported
+
+
+def annotated(framework: str) -> Iterator[tuple[str, Any]]:
+    """Yield each function, method and class that a module of FastAPI defines, as a framework has it."""
+    for name in held_names():
+        value = resolve(name.replace("fastapi", framework, 1)) if name not in NOT_IMPORTABLE else None
+        if isinstance(value, type | FunctionType) and str(value.__module__).startswith(framework):
+            yield name, value
+            for attribute, method in vars(value).items() if isinstance(value, type) else ():
+                if isinstance(method, FunctionType):
+                    yield f"{name}.{attribute}", method
+
+
+def with_hints(framework: str) -> set[str]:
+    """Return the names whose annotations can be evaluated, as containers and documentation tools do."""
+    found = set()
+    for name, value in annotated(framework):
+        with suppress(NameError):
+            get_type_hints(value)
+            found.add(name)
+    return found
+
+
+def test_annotations_can_be_evaluated_where_those_of_fastapi_can() -> None:
+    ours = {name for name, _ in annotated("ferroapi")}
+    theirs = with_hints("fastapi") & ours
+    assert {"fastapi.openapi.utils.get_openapi", "fastapi.telemetry.TelemetryConfig"} < theirs
+    assert theirs - with_hints("ferroapi") == set()

@@ -83,7 +83,7 @@ PYTHON = {
     "openapi.docs": "encoders",
     "openapi.models": "logger",
     "openapi.constants": "",
-    "openapi.*": "_beyond.declared_errors "
+    "openapi.*": "_beyond.declared_errors _routing.include _routing.state "
     "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",

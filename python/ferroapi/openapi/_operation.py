@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from starlette.responses import JSONResponse, Response
 
 from ferroapi._beyond.declared_errors import MEDIA_TYPE_KEY
 from ferroapi._compat import ModelField, lenient_issubclass
+from ferroapi._routing.state import RouteState
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.utils import _get_flat_fields_from_params
 from ferroapi.exceptions import FastAPIDeprecationWarning
@@ -34,9 +35,6 @@ from ferroapi.params import Body
 from ferroapi.sse import _SSE_EVENT_SCHEMA
 from ferroapi.types import ModelNameMap
 from ferroapi.utils import deep_dict_update, generate_operation_id_for_path, is_body_allowed_for_status_code
-
-if TYPE_CHECKING:
-    from ferroapi._routing.state import RouteState
 
 JsonObject = dict[str, Any]
 
@@ -82,7 +80,7 @@ _STATUSES_FOR_INVALID_INPUT = (_VALIDATION_ERROR_STATUS, "4XX", "default")
 class _Path:
     """A route on its way into the document: what its methods share, and what they need in `components`."""
 
-    route: "RouteState"
+    route: RouteState
     operation_ids: set[str]
     schemas: Schemas
     response_class: type[Response]
@@ -95,7 +93,7 @@ class _Path:
 
 def get_openapi_path(
     *,
-    route: "RouteState",
+    route: RouteState,
     operation_ids: set[str],
     model_name_map: ModelNameMap,
     field_mapping: FieldMapping,
@@ -170,7 +168,7 @@ def _describe(path: _Path, method: str) -> JsonObject:
     return operation
 
 
-def get_openapi_operation_metadata(*, route: "RouteState", method: str, operation_ids: set[str]) -> JsonObject:
+def get_openapi_operation_metadata(*, route: RouteState, method: str, operation_ids: set[str]) -> JsonObject:
     """Tags, summary, description, id and deprecation of an operation.
 
     A `UserWarning` says where an operation id is used for the second time.
@@ -198,7 +196,7 @@ def _duplicate_id_message(operation_id: str, endpoint: Callable[..., Any]) -> st
     return f"Duplicate Operation ID {operation_id} for function {name}" + (f" at {file}" if file else "")
 
 
-def generate_operation_summary(*, route: "RouteState", method: str) -> str:
+def generate_operation_summary(*, route: RouteState, method: str) -> str:
     """The summary given, or the route's name in title case.
 
     Source: FastAPI behaviour, `openapi.utils.generate_operation_summary`.
@@ -206,7 +204,7 @@ def generate_operation_summary(*, route: "RouteState", method: str) -> str:
     return route.summary or route.name.replace("_", " ").title()
 
 
-def generate_operation_id(*, route: "RouteState", method: str) -> str:
+def generate_operation_id(*, route: RouteState, method: str) -> str:
     """The operation id given, or one made of name, path and method; deprecated, and used by nothing here.
 
     Source: FastAPI behaviour, `openapi.utils.generate_operation_id`.

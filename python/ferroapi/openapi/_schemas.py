@@ -6,17 +6,15 @@ for `_parameters` and `_operation`. Nothing here knows what an operation looks l
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from starlette.routing import BaseRoute
 
 from ferroapi._compat import ModelField, get_schema_from_model_field
+from ferroapi._routing.include import RouteContext
+from ferroapi._routing.state import RouteState
 from ferroapi.dependencies.utils import get_flat_params
 from ferroapi.types import ModelNameMap
-
-if TYPE_CHECKING:
-    from ferroapi._routing.state import RouteState
-    from ferroapi.routing import RouteContext
 
 FieldMapping = dict[tuple[ModelField, Literal["validation", "serialization"]], dict[str, Any]]
 
@@ -41,7 +39,7 @@ class Schemas:
         )
 
 
-def api_route_contexts(routes: "Sequence[BaseRoute | RouteContext]") -> "list[RouteContext]":
+def api_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> list[RouteContext]:
     """The path operations among `routes`, those of included routers too; plain routes and mounts are left out."""
     # The package's arrows point from routing to here; only at run time are its classes looked up.
     from ferroapi.routing import APIRoute, iter_route_contexts
@@ -49,7 +47,7 @@ def api_route_contexts(routes: "Sequence[BaseRoute | RouteContext]") -> "list[Ro
     return [context for context in iter_route_contexts(routes) if isinstance(context.original_route, APIRoute)]
 
 
-def get_fields_from_routes(routes: "Sequence[BaseRoute | RouteContext]") -> list[ModelField]:
+def get_fields_from_routes(routes: Sequence[BaseRoute | RouteContext]) -> list[ModelField]:
     """Every field whose schema the document of `routes` may need: callbacks', then bodies, responses, parameters.
 
     The order decides which of two models of the same name gets the short one.
@@ -77,7 +75,7 @@ def get_fields_from_routes(routes: "Sequence[BaseRoute | RouteContext]") -> list
     return callbacks + bodies + responses + parameters
 
 
-def _response_fields(route: "RouteState") -> Iterator[ModelField]:
+def _response_fields(route: RouteState) -> Iterator[ModelField]:
     if route.response_field:
         yield route.response_field
     yield from route.response_fields.values()

@@ -14,6 +14,8 @@ from starlette.routing import BaseRoute
 from ferroapi._compat import get_definitions, get_model_name_map
 from ferroapi._compat.plain_annotations import get_reached_models
 from ferroapi._imported import imported_names
+from ferroapi._routing.include import RouteContext
+from ferroapi._routing.state import RouteState
 from ferroapi.openapi._operation import (
     generate_operation_id,
     generate_operation_summary,
@@ -32,10 +34,6 @@ from ferroapi.openapi._parameters import (
 from ferroapi.openapi._schemas import api_route_contexts, get_fields_from_routes
 from ferroapi.openapi._security import _get_openapi_security_definitions
 from ferroapi.openapi.models import OpenAPI
-
-if TYPE_CHECKING:
-    from ferroapi._routing.state import RouteState
-    from ferroapi.routing import RouteContext
 
 __all__ = [
     "_OpenAPIDependencyData",
@@ -62,8 +60,8 @@ def get_openapi(
     openapi_version: str = "3.1.0",
     summary: str | None = None,
     description: str | None = None,
-    routes: "Sequence[BaseRoute | RouteContext]",
-    webhooks: "Sequence[BaseRoute | RouteContext] | None" = None,
+    routes: Sequence[BaseRoute | RouteContext],
+    webhooks: Sequence[BaseRoute | RouteContext] | None = None,
     tags: list[dict[str, Any]] | None = None,
     servers: list[dict[str, str | Any]] | None = None,
     terms_of_service: str | None = None,
@@ -105,7 +103,7 @@ def get_openapi(
     security_schemes: dict[str, Any] = {}
     operation_ids: set[str] = set()
 
-    def paths_of(contexts: "Iterable[RouteContext]") -> dict[str, dict[str, Any]]:
+    def paths_of(contexts: Iterable[RouteContext]) -> dict[str, dict[str, Any]]:
         """The paths of some routes; what they refer to is added to the components above."""
         paths: dict[str, dict[str, Any]] = {}
         for context in contexts:

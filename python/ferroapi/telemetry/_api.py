@@ -23,10 +23,23 @@ from ferroapi import _core
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import Logger, LoggerProvider
-    from opentelemetry.context import Context
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Span, Tracer, TracerProvider
+    from opentelemetry import _logs as otel_logs
+    from opentelemetry import context as otel_context
+    from opentelemetry import metrics as otel_metrics
+    from opentelemetry import trace as otel_trace
+else:
+
+    class _LateModule:
+        """A module of opentelemetry that is imported when somebody evaluates an annotation with a name of it."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module(f"opentelemetry.{self._name}"), name)
+
+    otel_logs, otel_context = _LateModule("_logs"), _LateModule("context")
+    otel_metrics, otel_trace = _LateModule("metrics"), _LateModule("trace")
 
 INSTRUMENTATION_NAME = "fastapi"
 INSTRUMENTATION_VERSION = "0.165.0"
@@ -46,11 +59,11 @@ _NO_OPERATION = nullcontext()
 class TelemetryConfig(TypedDict, total=False):
     """The `telemetry` option of an application; what is absent has its default."""
 
-    tracer_provider: "TracerProvider | None"
+    tracer_provider: "otel_trace.TracerProvider | None"
     """Where spans go; the global provider by default."""
-    meter_provider: "MeterProvider | None"
+    meter_provider: "otel_metrics.MeterProvider | None"
     """Where metrics go; the global provider by default."""
-    logger_provider: "LoggerProvider | None"
+    logger_provider: "otel_logs.LoggerProvider | None"
     """Where log records go; the global provider by default."""
     tracing: bool
     """Whether spans are made; True by default."""
@@ -81,10 +94,10 @@ class TelemetryData:
 class _RequestTelemetry:
     """The telemetry of one request or connection, in its scope and in its context."""
 
-    span: "Span | None"
+    span: "otel_trace.Span | None"
     span_method: str
-    tracer: "Tracer | None" = None
-    logger: "Logger | None" = None
+    tracer: "otel_trace.Tracer | None" = None
+    logger: "otel_logs.Logger | None" = None
     route: str | None = None
     status_code: int | None = None
     data: TelemetryData | None = field(default_factory=TelemetryData)
@@ -218,14 +231,14 @@ def observes_without_import(config: TelemetryConfig) -> bool:
 # --- The telemetry of the running request ---
 
 
-def _get_request_telemetry(context: "Context | None" = None) -> _RequestTelemetry | None:
+def _get_request_telemetry(context: "otel_context.Context | None" = None) -> _RequestTelemetry | None:
     # Where the module is not imported, nothing was ever attached to a context.
     otel_context = sys.modules.get("opentelemetry.context")
     value = otel_context and otel_context.get_value(_REQUEST_TELEMETRY_KEY, context)
     return value if isinstance(value, _RequestTelemetry) else None
 
 
-def get_telemetry_data(context: "Context | None" = None) -> TelemetryData | None:
+def get_telemetry_data(context: "otel_context.Context | None" = None) -> TelemetryData | None:
     """Return what is known of the request being served in `context`, by default the current one.
 
     None outside of a request, and for a request that is excluded or not observed.
@@ -331,7 +344,7 @@ class _TracedOperation:
 
     __slots__ = ("_name", "_open", "_span")
 
-    def __init__(self, tracer: "Tracer", name: str, function: Callable[..., Any] | None) -> None:
+    def __init__(self, tracer: "otel_trace.Tracer", name: str, function: Callable[..., Any] | None) -> None:
         self._name = name
         self._open = tracer.start_as_current_span(
             f"fastapi.{name}",
