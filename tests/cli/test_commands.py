@@ -84,29 +84,109 @@ def test_discovery_prefers_app_then_api_then_any(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Could not find a default file to run, please provide an explicit path"),
+        ((), "it has none of main.py, app.py, api.py,"),
         (("missing.py",), "Path does not exist missing.py"),
-        (("-e", "module"), "Import string must be in the format module.submodule:app_name"),
-        (("-e", "nowhere:app"), "Could not import nowhere"),
+        (("folder",), "folder is a folder without __init__.py"),
+        (("notes.md",), "notes.md is no Python file"),
+        (("-e", "module"), '"module" names no application: write package.module:name'),
+        (("nowhere:",), '"nowhere:" names no application: write package.module:name'),
+        (("-e", "nowhere:app"), "There is no module nowhere in "),
+        (("nowhere.inside",), "There is no module nowhere in "),
         (("-e", "a:b", "--app", "c"), "Cannot use --entrypoint together with path or --app arguments"),
-        (("empty.py",), "Could not find FastAPI app in module, try using --app"),
-        (("empty.py", "--app", "nothing"), "Could not find app name nothing in empty"),
-        (("empty.py", "--app", "number"), "The app name number in empty doesn't seem to be a FastAPI app"),
+        (("empty.py",), "empty has no application: nothing in it is a FastAPI()"),
+        (("empty.py", "--app", "nothing"), "empty has no nothing, and no application"),
+        (("two.py", "--app", "nothing"), "two has no nothing; its applications are one, other"),
+        (("empty.py", "--app", "number"), "number in empty is no application, but of the type int"),
+        (("two.py", "--app", "one.router"), "one.router in two is no application, but of the type APIRouter"),
         (("theirs.py",), "The application in theirs is FastAPI's: import it from ferroapi, or use --alias"),
     ],
 )
 def test_cli_says_what_is_wrong_and_ends_with_one(arguments: tuple[str, ...], message: str) -> None:
+    Path("folder").mkdir()
+    Path("notes.md").touch()
     Path("empty.py").write_text("number = 1\n")
+    Path("two.py").write_text("from ferroapi import FastAPI\none = FastAPI()\nother = FastAPI()\n")
     Path("theirs.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
     result = invoke("run", *arguments)
     assert result.exit_code == 1
     assert message in result.output
 
 
-def test_cli_keeps_an_import_error_of_the_application() -> None:
-    Path("broken.py").write_text("import a_module_that_is_not_there\n")
+@pytest.mark.parametrize(
+    ("source", "printed"),
+    [
+        (
+            "import a_module_that_is_not_there\n",
+            'Traceback (most recent call last):\n  File "{file}", line 1, in <module>\n'
+            "    import a_module_that_is_not_there\n"
+            "ModuleNotFoundError: No module named 'a_module_that_is_not_there'\n\n"
+            "broken could not be imported, since a_module_that_is_not_there was not found: it is not installed for "
+            f"{sys.executable}\n",
+        ),
+        ("x = (\n", '  File "{file}", line 1\n'),
+        ("raise ValueError('no database')\n", "ValueError: no database\n\nbroken could not be imported"),
+    ],
+)
+def test_cli_shows_where_the_code_of_an_application_fails(tmp_path: Path, source: str, printed: str) -> None:
+    Path("broken.py").write_text(source)
     result = invoke("run", "broken.py")
-    assert isinstance(result.exception, ModuleNotFoundError)
+    assert result.exit_code == 1
+    assert printed.format(file=tmp_path / "broken.py") in result.output
+    assert "importlib" not in result.output, "frames before the application's code say nothing to its author"
+
+
+def test_cli_says_how_to_name_an_application_whose_imports_begin_further_up(tmp_path: Path) -> None:
+    Path("shopping").mkdir()
+    Path("shopping/stock.py").touch()
+    Path("shopping/service.py").write_text("import shopping.stock\n")
+    result = invoke("run", "shopping/service.py")
+    assert f"For imports that begin at {tmp_path}, name it as package.module:name" in result.output
+
+
+def test_cli_takes_a_name_with_dots() -> None:
+    Path("holding.py").write_text(
+        "from types import SimpleNamespace\nfrom ferroapi import FastAPI\nheld = SimpleNamespace(app=FastAPI())\n"
+    )
+    assert "routes native" in invoke("explain", "holding:held.app").output
+
+
+def test_cli_prints_errors_beside_what_another_program_reads() -> None:
+    Path("broken_json.py").write_text("raise ValueError\n")
+    for command in ("explain", "doctor"):
+        assert invoke(command, "missing.py", "--json").stdout == ""
+    assert invoke("explain", "broken_json.py", "--json").stdout == ""
+    findings = json.loads(invoke("doctor", "broken_json.py", "--json").stdout)
+    assert {"topic": "application", "level": "problem", "text": "ValueError: "} in findings
+
+
+def test_cli_doctor_examines_the_environment_of_a_broken_application() -> None:
+    Path("broken_examined.py").write_text("raise ValueError('no database')\n")
+    result = invoke("doctor", "broken_examined.py")
+    assert result.exit_code == 1
+    assert re.search(r"^versions +ok +starlette ", result.stdout, re.M)
+    assert re.search(r"^application +problem +ValueError: no database$", result.stdout, re.M)
+    assert 'broken_examined.py", line 1' in result.stderr
+
+
+def test_cli_prints_its_help_without_a_command() -> None:
+    assert "explain" in invoke().output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--http", "nonsense"], "nonsense cannot be imported"),
+        (["--http", "no_such_module:Protocol"], "no_such_module:Protocol cannot be imported"),
+        (["--reload", "--reload-dir", "missing"], "'missing' does not exist"),
+    ],
+)
+def test_cli_run_refuses_what_a_server_would_stumble_over(
+    served: dict[str, object], options: list[str], message: str
+) -> None:
+    write("refused.py")
+    result = invoke("run", "refused.py", *options)
+    assert result.exit_code == 2 and not served
+    assert message in " ".join(result.output.replace("│", "").split())
 
 
 def test_cli_run_passes_its_options_to_uvicorn(served: dict[str, object]) -> None:
@@ -160,9 +240,23 @@ def test_cli_reads_entrypoint_from_pyproject(served: dict[str, object]) -> None:
     assert served["app"] == "package:service"
 
 
-def test_cli_refuses_an_entrypoint_that_is_no_string() -> None:
-    Path("pyproject.toml").write_text("[tool.fastapi]\nentrypoint = 1\n")
-    assert "entrypoint must be a string" in invoke("run").output
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool.fastapi]\nentrypoint = 1\n", 'entrypoint must be a string, such as "main:app"'),
+        ("[tool]\nfastapi = 1\n", "[tool.fastapi] must be a table"),
+        ("tool = 1\n", "[tool.fastapi] must be a table"),
+        ("no toml", "cannot be read: Expected"),
+        ("# \xff", "cannot be read: 'utf-8' codec"),
+        ('[tool.fastapi]\nentrypoint = "main"\n', '"main", the entrypoint of pyproject.toml, names no application'),
+        ('[tool.fastapi]\nentrypoint = "nowhere.app:x"\n', "no module nowhere (the entrypoint of pyproject.toml) in"),
+    ],
+)
+def test_cli_says_what_is_wrong_in_pyproject(text: str, message: str) -> None:
+    Path("pyproject.toml").write_bytes(text.encode("latin-1"))
+    result = invoke("run")
+    assert result.exit_code == 1
+    assert message in result.output
 
 
 EXPLAINED = """
@@ -208,7 +302,7 @@ def test_cli_explains_each_route() -> None:
     lines = invoke("explain", "explained:app").output.splitlines()
     assert lines[0].split() == ["path", "methods", "mode", "reason"]
     assert lines[1].split() == ["/items", "GET", "native"]
-    assert lines[2].split(None, 3) == ["/plain", "GET,HEAD", "python", "it is a Route"]
+    assert lines[2].split(None, 3) == ["/plain", "GET,HEAD", "python", "it is a Route, not a path operation"]
     assert lines[-1] == "1 of 2 routes native"
 
 
@@ -223,7 +317,10 @@ def test_cli_doctor_says_what_is_worth_a_look() -> None:
     Path("examined.py").write_text(EXPLAINED + "app.debug = True\n")
     result = invoke("doctor", "examined:app", "--json")
     findings = {(each["topic"], each["level"]): each["text"] for each in json.loads(result.output)}
-    assert findings["routes", "note"] == "GET,HEAD /plain costs what it does in FastAPI: it is a Route"
+    assert (
+        findings["routes", "note"]
+        == "GET,HEAD /plain costs what it does in FastAPI: it is a Route, not a path operation"
+    )
     assert "debug=True" in invoke("doctor", "examined:app").output
     assert any(each["text"].startswith("pydantic 2.") for each in json.loads(result.output))
     # The tests themselves import the real FastAPI.

@@ -80,6 +80,10 @@ class Mode:
     tests: str
     most_workers: int
 
+    def entries(self) -> list[ledger.Entry]:
+        """What may fail, of all its lists."""
+        return [entry for path in self.expected for entry in ledger.read(path)]
+
 
 def aliased(cache: Cache) -> Mode:
     """The suite as it is, all of it, under the alias."""
@@ -250,8 +254,7 @@ def main() -> int:
     # Not resolved: the link in a virtual environment is what makes it one.
     python = options.python.absolute() if options.python else cache.python
     document = run_suite(cache, mode, python, selection, options.workers)
-    entries = [entry for path in mode.expected for entry in ledger.read(path)]
-    change = ledger.compare(document["outcomes"], entries, whole_suite=not selection)
+    change = ledger.compare(document["outcomes"], mode.entries(), whole_suite=not selection)
 
     text = json.dumps({"suite": SUITE, "python": sys.version.split()[0], "selection": selection, **document}, indent=1)
     for path in (cache.results / "latest.json", options.result):

@@ -10,11 +10,12 @@ import typer
 
 from ferroapi import alias
 from ferroapi._cli import report, serving
-from ferroapi._cli.discovery import DEFAULT_PATHS
+from ferroapi._cli.discovery import DEFAULT_PATHS, BrokenApplicationError, DiscoveryError
 from ferroapi._cli.target import Target, or_exit
 
 commands = typer.Typer(
     help="Run applications on ferroapi.",
+    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -28,7 +29,10 @@ PathArgument = Annotated[
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT", min=0, max=65535)]
 Reload = Annotated[bool, typer.Option(help="Restart when files change; for development.")]
-ReloadDir = Annotated[list[Path] | None, typer.Option(help="Folder to watch, instead of the current one.")]
+ReloadDir = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder to watch, instead of the current one.", exists=True, file_okay=False),
+]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; not together with --reload.", min=1)]
 RootPath = Annotated[str, typer.Option(help="Path prefix that a proxy in front strips.")]
 App = Annotated[str | None, typer.Option(help="Name of the application in its module; default: app, api, or any.")]
@@ -133,7 +137,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print how each route is run, natively or as a handler, and why."""
-    rows = report.rows_of(or_exit(Target(path, app, entrypoint, use_alias).load))
+    rows = report.rows_of(or_exit(Target(path, app, entrypoint, use_alias).load, to_stderr=True))
     typer.echo(report.as_json([row._asdict() for row in rows]) if as_json else report.explanation(rows))
 
 
@@ -148,12 +152,21 @@ def doctor(
 ) -> None:
     """Examine an application and its environment: versions, alias, agents, server, routes, settings.
 
-    It ends with code 1 if something is a problem.
+    It ends with code 1 if something is a problem. What surrounds an application is examined even if that is broken.
     """
     from ferroapi._cli import doctor as doctors
 
     already_imported = frozenset(sys.modules)
-    findings = doctors.examine(or_exit(Target(path, app, entrypoint, use_alias).load), already_imported)
+    try:
+        loaded = Target(path, app, entrypoint, use_alias).load()
+    except BrokenApplicationError as error:
+        typer.echo(error.shown_cause(), err=True)
+        findings = doctors.examine_without(error, already_imported)
+    except DiscoveryError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(code=1) from None
+    else:
+        findings = doctors.examine(loaded, already_imported)
     if as_json:
         typer.echo(report.as_json([finding._asdict() for finding in findings]))
     else:

@@ -41,7 +41,18 @@ class Finding(NamedTuple):
 def examine(app: Any, already_imported: frozenset[str]) -> list[Finding]:
     """All findings about an application, which was imported after the modules `already_imported`."""
     rows = rows_of(app)
-    return [*_versions(), *_alias(already_imported), *_agents(), *_server(), *_routes(rows), *_settings(app)]
+    debug = [Finding("settings", NOTE, "debug=True: errors show their tracebacks to the client")] if app.debug else []
+    return [*_environment(already_imported), *_server(), *_routes(rows), *debug, *_settings()]
+
+
+def examine_without(error: Exception, already_imported: frozenset[str]) -> list[Finding]:
+    """The findings about what surrounds an application that raised `error` when it was imported."""
+    broken = Finding("application", PROBLEM, f"{type(error.__cause__).__name__}: {error.__cause__}")
+    return [*_environment(already_imported), *_server(), broken, *_settings()]
+
+
+def _environment(already_imported: frozenset[str]) -> list[Finding]:
+    return [*_versions(), *_alias(already_imported), *_agents()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -114,9 +125,8 @@ def _cost_of(row: Row) -> str:
     return "costs about a fifth of what it does in FastAPI" if is_engine_below else "costs what it does in FastAPI"
 
 
-def _settings(app: Any) -> Iterator[Finding]:
+def _settings() -> Iterator[Finding]:
     for is_set, text in (
-        (app.debug, "debug=True: errors show their tracebacks to the client"),
         (sys.flags.dev_mode, "Python runs in development mode (-X dev), which makes asyncio several times slower"),
         (
             bool(os.environ.get("PYTHONASYNCIODEBUG")),

@@ -25,8 +25,9 @@ def serve(target: Target, **options: Any) -> None:
     if options["reload"] and (options.get("workers") or 1) > 1:
         raise typer.BadParameter("a reloading server has one process", param_hint="'--workers' with '--reload'")
     started = time.perf_counter()
-    found = or_exit(target.find)
     uvicorn = or_exit(_uvicorn)
+    _check_protocol(uvicorn, options["http"])
+    found = or_exit(target.find)
     typer.echo(_greeting(found, started, options))
     if alias.is_installed():
         os.environ[_SERVED] = found
@@ -68,3 +69,13 @@ def _uvicorn() -> Any:
         return importlib.import_module("uvicorn")
     except ImportError:
         raise DiscoveryError("Could not import Uvicorn, try running 'pip install uvicorn'") from None
+
+
+def _check_protocol(uvicorn: Any, name: str) -> None:
+    """Refuse a protocol that cannot be imported: uvicorn would start worker processes for it without end."""
+    known: dict[str, str] = uvicorn.config.HTTP_PROTOCOLS
+    try:
+        uvicorn.importer.import_from_string(known.get(name, name))
+    except (ImportError, uvicorn.importer.ImportFromStringError) as error:
+        message = f"{name} cannot be imported ({error}); give {', '.join(known)}, or a module:class"
+        raise typer.BadParameter(message, param_hint="'--http'") from error

@@ -12,8 +12,10 @@ import typer
 
 from ferroapi import alias
 from ferroapi._cli.discovery import (
+    BrokenApplicationError,
     DiscoveryError,
     ImportPoint,
+    attribute,
     configured_entrypoint,
     find_application,
     locate,
@@ -64,7 +66,7 @@ class Target:
                 raise DiscoveryError("Cannot use --entrypoint together with path or --app arguments")
             return parse_import_string(self.entrypoint)
         if self.path is None and self.app is None and (configured := configured_entrypoint(Path.cwd())) is not None:
-            return parse_import_string(configured)
+            return parse_import_string(configured, "the entrypoint of pyproject.toml")
         if self.path is None or Path(self.path).exists():
             return locate(None if self.path is None else Path(self.path), self.app)
         if ":" in self.path:
@@ -79,18 +81,20 @@ class Target:
 def load(import_string: str) -> Any:
     """The object that `module:name` stands for; the name may have dots."""
     module, _, name = import_string.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    return attribute(importlib.import_module(module), name)
 
 
-def or_exit(action: Callable[[], Result]) -> Result:
-    """What `action` returns; its discovery error is printed, and ends the process with code 1."""
+def or_exit(action: Callable[[], Result], *, to_stderr: bool = False) -> Result:
+    """What `action` returns; its discovery error is printed, and ends the process with code 1.
+
+    `run` and `dev` print it to standard output. Source: fastapi-cli behaviour.
+    """
     try:
         return action()
     except DiscoveryError as error:
-        typer.echo(str(error))
+        if isinstance(error, BrokenApplicationError):
+            typer.echo(error.shown_cause(), err=to_stderr)
+        typer.echo(str(error), err=to_stderr)
         raise typer.Exit(code=1) from None
 
 
