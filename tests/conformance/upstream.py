@@ -6,6 +6,7 @@ changed, and runs the other release's own test suite on ferroapi. It changes not
 
 import argparse
 import ast
+import collections
 import difflib
 import hashlib
 import subprocess
@@ -119,8 +120,12 @@ def failing_tests(cache: Cache, release: Release, selection: list[str], workers:
     document = run_suite(cache, mode, cache.python, selection, workers)
     outcomes = document["outcomes"]
     change = ledger.compare(outcomes, mode.entries(), whole_suite=False)
-    passed = sum(outcome == "passed" for outcome in outcomes.values())
-    counts = f"{passed} of {len(outcomes)} passed in {time.monotonic() - started:.0f} s"
+    found = collections.Counter(outcomes.values())
+    failed = sum(found[outcome] for outcome in ledger.FAILING)
+    counts = (
+        f"{found['passed']} passed, {failed} failed ({failed - len(change.unlisted)} of them expected), "
+        f"{found['skipped']} skipped, in {time.monotonic() - started:.0f} s"
+    )
     return counts, [f"{test}: {document['messages'].get(test, '')[:160]}" for test in sorted(change.unlisted)]
 
 

@@ -79,7 +79,7 @@ def test_upstream_report_says_what_differs_and_what_fails(
     text = report.read_text()
     assert text == capsys.readouterr().out.removesuffix("\n")
     assert text.startswith("# FastAPI 1.1, seen from 1.0\n")
-    assert "The suite of 1.1 on it: 1 of 2 passed" in text
+    assert "The suite of 1.1 on it: 1 passed, 1 failed (0 of them expected), 0 skipped, in " in text
     assert "- new parameter of `fastapi.encoders.encode`: `deep`\n" in text
     assert "| `fastapi/encoders.py` | +1 -1 | `python/ferroapi/encoders.py`" in text
     assert "| `fastapi/new.py` | +1 -0 | nothing yet |" in text
