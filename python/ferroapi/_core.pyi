@@ -759,6 +759,13 @@ class WorkQueue:
     def get(self) -> Any:
         """Run the engine's calls until there is another item, and return that."""
 
+    def call(self, context: Context, callable: Callable[[], Any]) -> Any:
+        """Make a call in the thread that reads from here, which must be alive and idle, and wait for it.
+
+        Raises:
+            BaseException: what the call raises.
+        """
+
     def task_done(self) -> None:
         """Do nothing: nobody joins this queue."""
 

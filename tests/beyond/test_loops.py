@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ferroapi._beyond.testing import client as test_client
-from ferroapi._beyond.testing import loops
+from ferroapi._beyond.testing import loops, thread_state
 from ferroapi.testclient import TestClient
 
 pytestmark = pytest.mark.skipif(
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 Work = Callable[[], Awaitable[None]]
 only_where_threads_are_kept = pytest.mark.skipif(
-    not loops._MAY_KEEP, reason="since Python 3.13 the values of a thread cannot be counted, and no thread is kept"
+    not thread_state.CAN_COUNT, reason="without the lock of the interpreter, no thread is kept"
 )
 
 

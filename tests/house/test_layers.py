@@ -37,7 +37,7 @@ PYTHON = {
     "_cli.discovery": "alias",
     "server": "_core _middleware.texts _wings",
     "testclient": "_beyond.testing.client _beyond.testing.async_client",
-    "_beyond.testing.*": "_core _beyond.jobs _beyond.testing.*",
+    "_beyond.testing.*": "_core _beyond.jobs _beyond.testing.* _threads.anyio_pool",
     "_beyond.lifespan_scope": f"_beyond.jobs _engine.reference.solve _routing.include {DEPENDENCIES} "
     "exceptions concurrency",
     "_beyond.resolve": f"_engine.reference.solve _beyond.lifespan_scope params {DEPENDENCIES} exceptions",

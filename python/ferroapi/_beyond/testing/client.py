@@ -25,6 +25,8 @@ _CAN_REPLACE = (
     and "_open_requests" in _replaced.__init__.__code__.co_names
 )
 
+_MOST_URLS = 256
+
 
 class TestClient(testclient.TestClient):
     """A client of an ASGI application, with the interface and the rules of Starlette's.
@@ -36,6 +38,7 @@ class TestClient(testclient.TestClient):
     __test__ = False
     __module__ = "ferroapi.testclient"
     _portal: BlockingPortal | None = None
+    _merged: "tuple[httpx.URL, dict[str, httpx.URL]] | None" = None
 
     def __init__(
         self,
@@ -89,6 +92,19 @@ class TestClient(testclient.TestClient):
         if portal is None and isinstance(self._transport, Transport) and self._transport.requests is not None:
             self._transport.requests.close()
             self._transport.requests = None
+
+    # Measured: it parses the path of each request twice, which is a tenth of what a request costs.
+    def _merge_url(self, url: "httpx._types.URLTypes") -> httpx.URL:
+        if type(url) is not str:
+            return super()._merge_url(url)
+        if self._merged is None or self._merged[0] is not self._base_url:
+            self._merged = self._base_url, {}
+        merged = self._merged[1]
+        if (found := merged.get(url)) is None:
+            if len(merged) == _MOST_URLS:
+                merged.clear()
+            found = merged[url] = super()._merge_url(url)
+        return found
 
     def send(
         self,

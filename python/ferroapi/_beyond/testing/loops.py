@@ -15,14 +15,9 @@ from collections import deque
 from collections.abc import Sized
 from typing import Any
 
-from ..._core import count_thread_values
 from .exchange import Exchange, let_others_run
-
-sniffio: Any
-try:
-    import sniffio
-except ImportError:
-    sniffio = None
+from .thread_state import CAN_COUNT, sniffio, thread_hooks, thread_state
+from .worker_threads import WorkerThreads
 
 _idle: deque["_Worker"] = deque()
 _abandoned: list["_Worker"] = []
@@ -107,6 +102,9 @@ class _Loop:
             asyncio.set_event_loop(self.loop)
         if (debug := options.get("debug")) is not None:
             self.loop.set_debug(debug)
+        self._workers = WorkerThreads(self.loop)
+        if not options:
+            self.loop.run_until_complete(self._workers.open())
         # A loop that is made with options ends with its request; so does one whose attributes cannot be read (uvloop).
         self._attributes = None if options else getattr(self.loop, "__dict__", {}).copy() or None
         self._sizes = [len(value) for value in (self._attributes or {}).values() if isinstance(value, Sized)]
@@ -131,7 +129,10 @@ class _Loop:
 
     def is_as_new(self) -> bool:
         before = self._attributes
-        if before is None or self._count_references() != self._references:
+        if before is None or (of_workers := self._workers.count_references()) is None:
+            return False
+        strong, weak = self._references
+        if self._count_references() != (strong + of_workers, weak):
             return False
         now = vars(self.loop)
         return (
@@ -151,7 +152,9 @@ class _Loop:
 
 
 def _how_loops_are_made() -> tuple[object, object]:
-    return asyncio.new_event_loop, asyncio.get_event_loop_policy() if _MAY_KEEP else None
+    # Since Python 3.14, the public function warns.
+    find_policy = getattr(asyncio.events, "_get_event_loop_policy", None) or asyncio.get_event_loop_policy
+    return asyncio.new_event_loop, find_policy()
 
 
 class _Worker:
@@ -164,7 +167,7 @@ class _Worker:
         self._loop: _Loop | None = None
         self._before: tuple[object, ...] | None = None
         # A thread that starts later may have other ones: debuggers and coverage set them.
-        self._hooks = _thread_hooks()
+        self._hooks = thread_hooks()
         keywords: dict[str, Any] = {"context": contextvars.Context()} if sys.version_info >= (3, 14) else {}
         name = f"asyncio-portal-{id(self):x}"
         self.thread = threading.Thread(target=self._run, name=name, daemon=True, **keywords)
@@ -206,13 +209,12 @@ class _Worker:
             loop = None
         if loop is None:
             loop = self._loop = _Loop(work.options)
-        if self._before is None and _MAY_KEEP:
-            loop.loop.run_until_complete(_make_thread_values())
+        if self._before is None:
             self._before = self._thread_state()
         may_keep = False
         try:
             loop.run(work)
-            may_keep = _MAY_KEEP and loop.is_as_new() and self._thread_state() == self._before
+            may_keep = CAN_COUNT and loop.is_as_new() and self._thread_state() == self._before
         finally:
             if not may_keep:
                 self._loop = None
@@ -221,41 +223,7 @@ class _Worker:
 
     def _thread_state(self) -> tuple[object, ...]:
         """What a thread that starts now would find otherwise."""
-        thread = self.thread
-        return (
-            count_thread_values(),
-            sys.getrefcount(thread),
-            weakref.getweakrefcount(thread),
-            thread.name,
-            len(vars(thread)),
-            sys.gettrace(),
-            sys.getprofile(),
-            self._hooks == _thread_hooks(),
-        )
-
-
-async def _make_thread_values() -> None:
-    """Do what almost every application does, so that its values of the thread are there before they are counted."""
-    repr([None])
-    if sniffio is not None:
-        sniffio.current_async_library()
-
-
-def _thread_hooks() -> tuple[object, object]:
-    return threading.gettrace(), threading.getprofile()
-
-
-def _can_count_thread_values() -> bool:
-    probe = threading.local()
-    probe.value = None
-    before = count_thread_values()
-    another = threading.local()
-    another.value = None
-    return before is not None and count_thread_values() == before + 1
-
-
-# Without the interpreter's lock, the number of references says less.
-_MAY_KEEP = _can_count_thread_values() and getattr(sys, "_is_gil_enabled", lambda: True)()
+        return (*thread_state(), sys.gettrace(), sys.getprofile(), self._hooks == thread_hooks())
 
 
 @atexit.register
