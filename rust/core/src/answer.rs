@@ -84,7 +84,7 @@ pub(crate) fn receive_in_thread(
     {
         return Ok(None);
     }
-    receive(&plan.answer.render, object, |validate| {
+    receive(&plan.answer.get().render, object, |validate| {
         names::check_cancelled(py)?.call0()?;
         let run = names::copy_context(py)?.call0()?.getattr(intern!(py, "run"))?;
         validate::call_validator_in(&run, validate, result.clone_ref(py))
@@ -124,7 +124,7 @@ pub(crate) fn answer(
     native: bool,
 ) -> PyResult<Rendered> {
     let object = result.bind(py);
-    let recipe = &plan.get().answer;
+    let recipe = plan.get().answer.get();
     match recipe.render {
         Render::Response { .. } => return object_answer(object, native),
         Render::Stream { .. } => return build(names::start_stream(py)?, plan, solver, result),
@@ -190,7 +190,7 @@ fn model_answer<T>(
     written: impl FnOnce(Content) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = result.py();
-    let render = &plan.get().answer.render;
+    let render = &plan.get().answer.get().render;
     let received = match received {
         None => receive(render, result, |validate| validate::call_validator(validate, result.clone().unbind()))?,
         given => given,
@@ -282,7 +282,7 @@ fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>,
 /// # Errors
 /// `RuntimeError`: it is none.
 fn status(py: Python<'_>, plan: &Plan, solver: &Solver) -> PyResult<u16> {
-    let declared = plan.answer.status;
+    let declared = plan.answer.get().status;
     let status = match &solver.response {
         None => declared,
         Some(response) => {

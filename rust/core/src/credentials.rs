@@ -9,7 +9,8 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use wire::authorization;
 
 use crate::extract::{Collected, Found};
-use crate::plan::dependency::{Credentials, Scheme};
+use crate::plan::dependency::Credentials;
+use crate::plan::node::Scheme;
 use crate::{ffi, names};
 
 impl Scheme {

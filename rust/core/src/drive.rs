@@ -23,7 +23,7 @@ use crate::error::{Error, guarded};
 use crate::names;
 use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
-use crate::plan::{BodyMode, Plan, Render};
+use crate::plan::{Plan, Render};
 use crate::response::Ready;
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
@@ -163,7 +163,7 @@ impl Driver {
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
         let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
         let mut solver = Solver::new(py, plan, connection, path_params(&scope)?.as_ref())?;
-        if matches!(plan.get().body, BodyMode::Form { .. }) {
+        if plan.get().body.is_form() {
             // Whoever has read it closes the files.
             solver.take_multipart(&body, true)?;
         } else if !body.is(names::undefined(py)?) {
@@ -305,7 +305,7 @@ impl Driver {
 
     fn render(&mut self, py: Python<'_>, result: &Py<PyAny>, received: Option<Received>) -> PyResult<Next> {
         let (plan, is_native) = (self.plan(py)?, self.is_native);
-        if matches!(plan.get().answer.render, Render::Nothing) {
+        if matches!(plan.get().answer.get().render, Render::Nothing) {
             return Ok(Next::Done(py.None()));
         }
         let answer = answer(py, plan.as_unbound(), self.solver()?, result, received, is_native)?;

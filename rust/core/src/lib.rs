@@ -56,9 +56,9 @@ mod _core {
     #[pymodule_export]
     use crate::plan::Plan;
     #[pymodule_export]
-    use crate::plan::declared::{
-        Absent, Answer, BodyKind, Node, Parameter, Reading, Scalar, Scheme, Source, Special, Step,
-    };
+    use crate::plan::answer::Answer;
+    #[pymodule_export]
+    use crate::plan::declared::{Absent, BodyKind, Node, Parameter, Reading, Scalar, Scheme, Source, Special, Step};
     #[pymodule_export]
     use crate::plan::dependency::{CallKind, Child, Credentials, Positional};
     #[pymodule_export]
@@ -80,7 +80,7 @@ mod _core {
     #[pymodule_export]
     use crate::wings::middleware::{ResponseMessages, SteppedTask, pass_response_on, use_middleware_chain};
     #[pymodule_export]
-    use crate::wings::models::{Container, JsonField, JsonType, Plain, plain_model};
+    use crate::wings::models::{ContainerType, JsonField, JsonType, PlainType, plain_model};
     #[pymodule_export]
     use crate::wings::server::HTTPProtocol;
     #[pymodule_export]

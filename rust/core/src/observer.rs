@@ -38,7 +38,7 @@ impl Observer {
     /// Those of reading the context.
     #[cold]
     pub(crate) fn of(py: Python<'_>, plan: &Plan) -> PyResult<Option<Self>> {
-        if matches!(plan.answer.render, Render::Response { .. }) {
+        if matches!(plan.answer.get().render, Render::Response { .. }) {
             return Ok(None);
         }
         let observer = names::observe(py)?.call1((&plan.operation,))?;

@@ -21,7 +21,7 @@ use crate::connection::{self, Channels};
 use crate::drive::{Client, Driver};
 use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
-use crate::plan::{BodyMode, Plan};
+use crate::plan::{Plan, Reading};
 use crate::scope::{Scope, route_path};
 use crate::witness::{self, Parts};
 use crate::{body, ffi, names, observer};
@@ -194,7 +194,7 @@ impl RouteTable {
             return Ok(None);
         }
         let is_around = bound.contains(intern!(py, "starlette._body_limit_responder"))?;
-        if !is_around && plan.body == BodyMode::Unread && !plan.opens_stacks && !plan.has_overrides(py)? {
+        if !is_around && plan.body == Reading::Unread && !plan.opens_stacks && !plan.has_overrides(py)? {
             return Ok(Some(channels.clone_ref(py)));
         }
         let limited = names::limited_receive(py)?.call1((application, scope, receive, send, limit))?;

@@ -8,6 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::plan::declared::Parameter;
 use crate::plan::param::Absent;
 use crate::{ffi, names};
 
@@ -68,31 +69,23 @@ pub(crate) fn call_validator_in<'py>(
 /// Validate a received value.
 pub(crate) fn received(
     py: Python<'_>,
-    validator: &Py<PyAny>,
+    parameter: &Parameter,
     value: &Py<PyAny>,
-    field: &Py<PyAny>,
     location: &Py<PyTuple>,
     errors: &mut Errors,
 ) -> Validated {
-    match call_validator(validator.bind(py), value.clone_ref(py)) {
+    match call_validator(parameter.validate.bind(py), value.clone_ref(py)) {
         Ok(value) => Ok(Some(value.unbind())),
-        Err(error) => refused(py, error, field, location, errors),
+        Err(error) => refused(py, error, &parameter.field, location, errors),
     }
 }
 
 /// What an absent value is.
-pub(crate) fn absent(
-    py: Python<'_>,
-    absent: &Absent,
-    validator: &Py<PyAny>,
-    field: &Py<PyAny>,
-    location: &Py<PyTuple>,
-    errors: &mut Errors,
-) -> Validated {
-    match absent {
+pub(crate) fn absent(py: Python<'_>, parameter: &Parameter, location: &Py<PyTuple>, errors: &mut Errors) -> Validated {
+    match &parameter.absent.get().0 {
         Absent::Constant(value) => Ok(Some(value.clone_ref(py))),
         Absent::Made(make) => make.call0(py).map(Some),
-        Absent::MadeThenValidated(make) => received(py, validator, &make.call0(py)?, field, location, errors),
+        Absent::MadeThenValidated(make) => received(py, parameter, &make.call0(py)?, location, errors),
         Absent::Missing => {
             errors.extend(names::missing_error(py)?.call1((location,))?.as_any())?;
             Ok(None)

@@ -8,7 +8,7 @@ use super::{Driver, Stage};
 use crate::awaitable::Next;
 use crate::connection::Arrival;
 use crate::error::Error;
-use crate::plan::BodyMode;
+use crate::plan::Reading;
 use crate::scope::Scope;
 use crate::solve::Body;
 use crate::{body, names};
@@ -17,10 +17,10 @@ impl Driver {
     /// Read the body, if the plan wants one.
     pub(super) fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self.plan(py)?.get().body {
-            BodyMode::Unread => self.begin_solving(py),
-            BodyMode::Json { .. } => self.receive(py),
-            BodyMode::Form { is_limited } => {
-                if !is_limited && body::is_readable_form(Scope(&self.channels.scope(py)?))? {
+            Reading::Unread => self.begin_solving(py),
+            Reading::Json | Reading::LenientJson => self.receive(py),
+            reading @ (Reading::Form | Reading::LimitedForm) => {
+                if reading == Reading::Form && body::is_readable_form(Scope(&self.channels.scope(py)?))? {
                     return self.receive(py);
                 }
                 self.stage = Stage::Parsing;
@@ -87,7 +87,7 @@ impl Driver {
     }
 
     fn is_form(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(matches!(self.plan(py)?.get().body, BodyMode::Form { .. }))
+        Ok(self.plan(py)?.get().body.is_form())
     }
 
     fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
@@ -121,9 +121,10 @@ impl Driver {
     fn parse(&mut self, py: Python<'_>, bytes: Bound<'_, PyBytes>) -> PyResult<()> {
         self.solver()?.connection.body_size = bytes.as_bytes().len();
         let strict = match self.plan(py)?.get().body {
-            BodyMode::Json { strict } => strict,
-            BodyMode::Form { .. } => return self.solver()?.take_form(py, bytes.as_bytes()),
-            BodyMode::Unread => return Ok(()),
+            Reading::Json => true,
+            Reading::LenientJson => false,
+            Reading::Form | Reading::LimitedForm => return self.solver()?.take_form(py, bytes.as_bytes()),
+            Reading::Unread => return Ok(()),
         };
         let is_empty = bytes.as_bytes().is_empty();
         let is_json = !is_empty && body::is_json(self.channels.header(py, b"content-type")?.as_ref(), strict);

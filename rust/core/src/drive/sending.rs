@@ -47,7 +47,7 @@ impl Driver {
         let class = response.bind(py).get_type();
         let is_taken_as_it_is = self.plan.as_ref().is_some_and(|plan| {
             matches!(
-                plan.get().answer.render,
+                plan.get().answer.get().render,
                 Render::Response { sends_stream: false } | Render::Stream { is_events: true }
             )
         });

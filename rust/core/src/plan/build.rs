@@ -1,19 +1,17 @@
 //! Python's description of a path operation (`ferroapi._engine.compile`) becomes a `Plan`: every check of the build is here.
 
-use std::sync::Arc;
-
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::declared::{self, BodyKind, Reading, Source};
-use super::dependency::{BodyField, BodyShape, CallKind, Node, Scheme, Special, Step};
+use super::dependency::{CallKind, Special, Step};
+use super::node::{BodyShape, Node, Parameter, Scheme};
 use super::overrides::{Lookup, Variants};
-use super::param::Parameter;
-use super::{Answer, BodyMode, ContentType, Kept, Key, Keys, Plan, Render, validates_in_thread};
+use super::{Answer, Kept, Key, Keys, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
 use crate::error::guarded;
 use crate::snapshot::Snapshot;
@@ -61,42 +59,31 @@ fn latin_1_lower(name: &str) -> Vec<u8> {
     name.to_lowercase().chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b' ')).collect()
 }
 
-fn parameter(py: Python<'_>, declared: &declared::Parameter, keys: &mut Keys) -> PyResult<Parameter> {
-    let kept = match declared.scalar {
-        _ if declared.many => Kept::All,
+fn parameter(py: Python<'_>, declared: &Py<declared::Parameter>, keys: &mut Keys) -> PyResult<Parameter> {
+    let described = declared.get();
+    let kept = match described.scalar {
+        _ if described.many => Kept::All,
         Some(scalar) => Kept::Scalar(scalar.0),
         None => Kept::One,
     };
     let mut slots = SmallVec::new();
     let mut locations = SmallVec::new();
-    for alias in &declared.aliases {
+    for alias in &described.aliases {
         let alias = alias.bind(py);
-        slots.push(keys.slot(declared.source, alias, kept)?);
-        locations.push(location(py, declared.source, alias)?);
+        slots.push(keys.slot(described.source, alias, kept)?);
+        locations.push(location(py, described.source, alias)?);
     }
-    Ok(Parameter {
-        slots,
-        locations,
-        absent: declared.absent.get().0.clone_ref(py),
-        validator: declared.validate.clone_ref(py),
-        field: declared.field.clone_ref(py),
-    })
+    Ok(Parameter { slots, locations, declared: declared.clone_ref(py) })
 }
 
-fn body_field(py: Python<'_>, declared: &declared::Parameter, whole: bool) -> PyResult<BodyField> {
-    let aliases = &declared.aliases;
+fn body_field(py: Python<'_>, declared: &Py<declared::Parameter>, whole: bool) -> PyResult<Parameter> {
     let locations = if whole {
-        vec![PyTuple::new(py, [Source::Body.name()])?.unbind()]
+        smallvec![PyTuple::new(py, [Source::Body.name()])?.unbind()]
     } else {
-        aliases.iter().map(|alias| location(py, Source::Body, alias.bind(py))).collect::<PyResult<_>>()?
+        let aliases = declared.get().aliases.iter();
+        aliases.map(|alias| location(py, Source::Body, alias.bind(py))).collect::<PyResult<_>>()?
     };
-    Ok(BodyField {
-        aliases: aliases.iter().map(|alias| alias.clone_ref(py)).collect(),
-        locations,
-        absent: declared.absent.get().0.clone_ref(py),
-        validator: declared.validate.clone_ref(py),
-        field: declared.field.clone_ref(py),
-    })
+    Ok(Parameter { slots: SmallVec::new(), locations, declared: declared.clone_ref(py) })
 }
 
 /// Where results are kept that more than one node may take.
@@ -120,16 +107,17 @@ impl Cache {
     }
 }
 
-fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Option<usize>) -> PyResult<Node> {
-    let scheme = match &declared.scheme {
+fn node(py: Python<'_>, declared: &Py<declared::Node>, keys: &mut Keys, cache: Option<usize>) -> PyResult<Node> {
+    let described = declared.get();
+    let scheme = match &described.scheme {
         None => None,
         Some(scheme) => {
             let scheme = scheme.get();
             Some(Scheme { slot: keys.slot(scheme.source, scheme.alias.bind(py), Kept::One)?, form: scheme.form })
         }
     };
-    let mut fields = declared.body_fields.iter().map(Py::get);
-    let body = match declared.body {
+    let mut fields = described.body_fields.iter();
+    let body = match described.body {
         BodyKind::Nothing => BodyShape::None,
         BodyKind::Leaf => BodyShape::Leaf,
         BodyKind::Whole => match fields.next() {
@@ -141,51 +129,14 @@ fn node(py: Python<'_>, declared: &declared::Node, keys: &mut Keys, cache: Optio
             BodyShape::Embedded(fields.map(|field| body_field(py, field, false)).collect::<PyResult<_>>()?)
         }
     };
-    let parameters = declared.parameters.iter().map(|each| parameter(py, each.get(), keys)).collect::<PyResult<_>>()?;
     Ok(Node {
-        call: declared.call.clone_ref(py),
-        kind: declared.kind,
-        is_silent: declared.is_silent && declared.kind != CallKind::WrappedGenerator,
         scheme,
-        parameters,
-        leaf: declared.leaf,
+        parameters: described.parameters.iter().map(|each| parameter(py, each, keys)).collect::<PyResult<_>>()?,
         body,
-        specials: declared.specials.iter().map(|special| special.get().0.clone_ref(py)).collect(),
-        children: declared.children.clone(),
-        keywords: declared.keywords.clone_ref(py),
-        positional: declared.positional.as_ref().map(|positional| positional.clone_ref(py)),
-        reuses: declared.use_cache && cache.is_some(),
+        reuses: described.use_cache && cache.is_some(),
         cache,
-        lifetime: declared.lifetime,
-        dependant: declared.dependant.clone_ref(py),
+        declared: declared.clone_ref(py),
     })
-}
-
-fn answer(py: Python<'_>, declared: &declared::Answer) -> PyResult<Answer> {
-    let mut media_type = b"application/json".as_slice();
-    let render = match &declared.render {
-        declared::Render::Json => Render::Json,
-        declared::Render::General => Render::General,
-        declared::Render::Response { sends_stream } => Render::Response { sends_stream: *sends_stream },
-        declared::Render::Stream { is_events } => Render::Stream { is_events: *is_events },
-        declared::Render::Nothing => Render::Nothing,
-        declared::Render::Text { media_type: text } => {
-            media_type = text;
-            Render::Text
-        }
-        declared::Render::Model { validate, to_json, options, serializer } => {
-            let options = options.bind(py);
-            Render::Model {
-                validate: validate.clone_ref(py),
-                to_json: to_json.clone_ref(py),
-                options: PyTuple::new(py, options.keys())?.unbind(),
-                values: options.values().iter().map(Bound::unbind).collect(),
-                serializer: serializer.as_ref().map(|serializer| serializer.clone_ref(py)),
-            }
-        }
-    };
-    let content_type = Arc::new(ContentType::new(py, media_type)?);
-    Ok(Answer { render, status: declared.status, content_type })
 }
 
 /// The overrides of `provider`, or nothing if there is none to ask.
@@ -208,8 +159,7 @@ fn check_arguments(py: Python<'_>, node: &Node) -> PyResult<()> {
     let body = match &node.body {
         BodyShape::None | BodyShape::Leaf => 0,
         BodyShape::Whole(_) => 1,
-        BodyShape::Embedded(fields) => fields.len(),
-        BodyShape::Form(fields) => fields.len(),
+        BodyShape::Embedded(fields) | BodyShape::Form(fields) => fields.len(),
     };
     let children = node.children.iter().filter(|child| child.is_argument).count();
     let (names, arguments) =
@@ -253,7 +203,7 @@ impl Plan {
         steps: Vec<declared::Step>,
         lookups: Vec<Py<Lookup>>,
         body: Reading,
-        answer: &Bound<'_, declared::Answer>,
+        answer: Py<Answer>,
         parts: Parts,
         overrides_provider: &Bound<'_, PyAny>,
         source: Py<Snapshot>,
@@ -263,22 +213,14 @@ impl Plan {
         let cache = Cache::of(&nodes);
         let nodes: Vec<Node> = nodes
             .iter()
-            .map(|declared| node(py, declared.get(), &mut keys, cache.place(declared.get().cache)))
+            .map(|declared| node(py, declared, &mut keys, cache.place(declared.get().cache)))
             .collect::<PyResult<_>>()?;
         let steps: Vec<Step> = steps.into_iter().map(|step| step.0).collect();
         check_graph(&nodes, &steps, lookups.len())?;
         nodes.iter().try_for_each(|node| check_arguments(py, node))?;
-        let body = match body {
-            Reading::Unread => BodyMode::Unread,
-            Reading::Json => BodyMode::Json { strict: true },
-            Reading::LenientJson => BodyMode::Json { strict: false },
-            Reading::Form => BodyMode::Form { is_limited: false },
-            Reading::LimitedForm => BodyMode::Form { is_limited: true },
-        };
         let shows_request = |node: &Node| {
-            node.scheme.is_none() && node.specials.iter().any(|special| matches!(special, Special::Request))
+            node.scheme.is_none() && node.specials.iter().any(|special| matches!(special.get().0, Special::Request))
         };
-        let answer = self::answer(py, answer.get())?;
         let returned_errors = operation.bind(py).getattr_opt(intern!(py, "returned_errors"))?;
         let returned_errors = match returned_errors {
             Some(classes) if classes.is_truthy()? => Some(classes.unbind()),
@@ -287,10 +229,10 @@ impl Plan {
         let in_threads = nodes.iter().filter(|node| node.kind.is_for_thread()).count();
         Ok(Self {
             body,
-            opens_stacks: matches!(answer.render, Render::Stream { is_events: true })
+            opens_stacks: matches!(answer.get().render, Render::Stream { is_events: true })
                 || nodes.iter().any(|node| shows_request(node) || node.kind == CallKind::GeneratorByPython),
             has_generators: nodes.iter().any(|node| node.kind.is_generator()),
-            shares_thread: in_threads > 1 || validates_in_thread(&nodes, &answer),
+            shares_thread: in_threads > 1 || validates_in_thread(&nodes, answer.get()),
             keys,
             steps,
             cache_size: cache.keys.len(),

@@ -4,12 +4,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::dependency::{self, CallKind, Child, Credentials, Positional};
 use super::param;
-use crate::serialize::model::ModelSerializer;
 use crate::teardown::Lifetime;
 
 /// Where a value is read from.
@@ -68,6 +67,12 @@ pub(crate) enum Reading {
     LimitedForm,
 }
 
+impl Reading {
+    pub(crate) fn is_form(self) -> bool {
+        matches!(self, Self::Form | Self::LimitedForm)
+    }
+}
+
 /// What pydantic makes of most texts, where that is known without asking it.
 #[pyclass(frozen, eq, from_py_object, module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,7 +108,7 @@ impl Scalar {
 /// What stands for a value that the request does not carry.
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
-pub(crate) struct Absent(pub(super) param::Absent);
+pub(crate) struct Absent(pub(crate) param::Absent);
 
 #[pymethods]
 impl Absent {
@@ -132,7 +137,12 @@ impl Absent {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.visit(&visit)
+        match &self.0 {
+            param::Absent::Missing => Ok(()),
+            param::Absent::Constant(object)
+            | param::Absent::Made(object)
+            | param::Absent::MadeThenValidated(object) => visit.call(object),
+        }
     }
 }
 
@@ -140,13 +150,13 @@ impl Absent {
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Parameter {
-    pub(super) source: Source,
-    pub(super) aliases: Vec<Py<PyString>>,
-    pub(super) many: bool,
-    pub(super) absent: Py<Absent>,
-    pub(super) validate: Py<PyAny>,
-    pub(super) scalar: Option<Scalar>,
-    pub(super) field: Py<PyAny>,
+    pub(crate) source: Source,
+    pub(crate) aliases: Vec<Py<PyString>>,
+    pub(crate) many: bool,
+    pub(crate) absent: Py<Absent>,
+    pub(crate) validate: Py<PyAny>,
+    pub(crate) scalar: Option<Scalar>,
+    pub(crate) field: Py<PyAny>,
 }
 
 #[pymethods]
@@ -177,10 +187,10 @@ impl Parameter {
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Scheme {
-    pub(super) source: Source,
-    pub(super) alias: Py<PyString>,
+    pub(crate) source: Source,
+    pub(crate) alias: Py<PyString>,
     #[pyo3(get)]
-    pub(super) form: Credentials,
+    pub(crate) form: Credentials,
 }
 
 #[pymethods]
@@ -200,7 +210,7 @@ impl Scheme {
 /// An argument that is not a value of the request.
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
-pub(crate) struct Special(pub(super) dependency::Special);
+pub(crate) struct Special(pub(crate) dependency::Special);
 
 #[pymethods]
 impl Special {
@@ -229,14 +239,14 @@ impl Special {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.0.visit(&visit)
+        if let dependency::Special::SecurityScopes(make) = &self.0 { visit.call(make) } else { Ok(()) }
     }
 }
 
 /// One step of the graph, in call order.
 #[pyclass(frozen, from_py_object, module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step(pub(super) dependency::Step);
+pub(crate) struct Step(pub(crate) dependency::Step);
 
 #[pymethods]
 impl Step {
@@ -263,25 +273,35 @@ impl Step {
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(super) call: Py<PyAny>,
+    /// What is called.
+    pub(crate) call: Py<PyAny>,
+    /// How it is called.
     #[pyo3(get)]
-    pub(super) kind: CallKind,
-    pub(super) is_silent: bool,
+    pub(crate) kind: CallKind,
+    /// Whether nothing of the application's runs until it is called: its arguments are collected on any thread.
+    pub(crate) is_silent: bool,
     #[pyo3(get)]
     pub(super) scheme: Option<Py<Scheme>>,
     pub(super) parameters: Vec<Py<Parameter>>,
-    pub(super) leaf: bool,
+    /// Whether its parameters need the Python leaf (parameter models, sequences in cookies, ...).
+    pub(crate) leaf: bool,
     pub(super) body: BodyKind,
     pub(super) body_fields: Vec<Py<Parameter>>,
-    pub(super) specials: Vec<Py<Special>>,
-    pub(super) children: Vec<Child>,
-    pub(super) keywords: Py<PyTuple>,
-    pub(super) positional: Option<Py<Positional>>,
+    /// Arguments that come from the request itself, in FastAPI's order.
+    pub(crate) specials: Vec<Py<Special>>,
+    /// The nodes that must have succeeded before it is called; the results of some are its first arguments.
+    pub(crate) children: Vec<Child>,
+    /// The names of all its arguments, in the order they are laid out.
+    pub(crate) keywords: Py<PyTuple>,
+    /// How it takes them by position, if it can.
+    pub(crate) positional: Option<Py<Positional>>,
     pub(super) cache: usize,
     pub(super) use_cache: bool,
-    pub(super) lifetime: Lifetime,
+    /// When it closes, if it is a generator.
+    pub(crate) lifetime: Lifetime,
+    /// The `Dependant`, for the Python leaves.
     #[pyo3(get)]
-    pub(super) dependant: Py<PyAny>,
+    pub(crate) dependant: Py<PyAny>,
 }
 
 #[pymethods]
@@ -318,7 +338,7 @@ impl Node {
         Ok(Self {
             call,
             kind,
-            is_silent,
+            is_silent: is_silent && kind != CallKind::WrappedGenerator,
             scheme,
             parameters,
             leaf,
@@ -338,93 +358,8 @@ impl Node {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.call)?;
         visit.call(&self.dependant)?;
+        visit.call(&self.positional)?;
         self.parameters.iter().chain(&self.body_fields).try_for_each(|parameter| visit.call(parameter))?;
         self.specials.iter().try_for_each(|special| visit.call(special))
-    }
-}
-
-/// What turns the endpoint's result into the response.
-#[derive(Debug)]
-pub(super) enum Render {
-    Json,
-    Model { validate: Py<PyAny>, to_json: Py<PyAny>, options: Py<PyDict>, serializer: Option<Py<ModelSerializer>> },
-    Text { media_type: Vec<u8> },
-    General,
-    Response { sends_stream: bool },
-    Stream { is_events: bool },
-    Nothing,
-}
-
-/// The response half of a path operation.
-#[pyclass(frozen, module = "ferroapi._core")]
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(super) render: Render,
-    pub(super) status: Option<u16>,
-}
-
-#[pymethods]
-impl Answer {
-    /// FastAPI's `JSONResponse` of any object.
-    #[staticmethod]
-    #[pyo3(signature = (*, status))]
-    fn json(status: Option<u16>) -> Self {
-        Self { render: Render::Json, status }
-    }
-
-    /// The JSON that the serializer of a response model makes of what its validator has made; with a `serializer`, the same
-    /// without either.
-    #[staticmethod]
-    #[pyo3(signature = (*, validate, to_json, options, serializer, status))]
-    fn model(
-        validate: Py<PyAny>,
-        to_json: Py<PyAny>,
-        options: Py<PyDict>,
-        serializer: Option<Py<ModelSerializer>>,
-        status: Option<u16>,
-    ) -> Self {
-        Self { render: Render::Model { validate, to_json, options, serializer }, status }
-    }
-
-    /// A text response of Starlette's.
-    #[staticmethod]
-    #[pyo3(signature = (*, media_type, status))]
-    fn text(media_type: Vec<u8>, status: Option<u16>) -> Self {
-        Self { render: Render::Text { media_type }, status }
-    }
-
-    /// Any other response, which Python makes.
-    #[staticmethod]
-    #[pyo3(signature = (*, status))]
-    fn general(status: Option<u16>) -> Self {
-        Self { render: Render::General, status }
-    }
-
-    /// The response that the endpoint returns, a handler of the application's own; a stream is sent as FastAPI sends it.
-    #[staticmethod]
-    #[pyo3(signature = (*, sends_stream))]
-    fn response(sends_stream: bool) -> Self {
-        Self { render: Render::Response { sends_stream }, status: None }
-    }
-
-    /// The response that Python makes of an endpoint that is a stream.
-    #[staticmethod]
-    #[pyo3(signature = (*, is_events))]
-    fn stream(is_events: bool) -> Self {
-        Self { render: Render::Stream { is_events }, status: None }
-    }
-
-    /// None: the endpoint of a websocket has sent what it had to send.
-    #[staticmethod]
-    fn nothing() -> Self {
-        Self { render: Render::Nothing, status: None }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Render::Model { validate, to_json, options, serializer } = &self.render else { return Ok(()) };
-        visit.call(validate)?;
-        visit.call(to_json)?;
-        visit.call(options)?;
-        visit.call(serializer)
     }
 }

@@ -1,24 +1,11 @@
-//! One node of the dependency graph, in call order: its callable, its arguments, its place in the cache.
+//! What a graph of dependencies is made of: how they are called, what they are given, and the steps through them.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::param::{Absent, Parameter};
-use crate::ffi;
-use crate::teardown::Lifetime;
-
 /// How a node's callable is called.
-#[pyclass(
-    frozen,
-    eq,
-    hash,
-    from_py_object,
-    name = "CallKind",
-    rename_all = "SCREAMING_SNAKE_CASE",
-    module = "ferroapi._core"
-)]
+#[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallKind {
     /// It returns an awaitable, which is awaited on the event loop.
@@ -49,17 +36,6 @@ impl CallKind {
     pub(crate) fn is_generator(self) -> bool {
         matches!(self, Self::Generator | Self::WrappedGenerator | Self::AsyncGenerator)
     }
-}
-
-/// A security scheme whose credentials are read without calling it.
-///
-/// Where they are missing or of another form, the scheme itself is called, which refuses in its own way, unless it is
-/// known to be content without.
-#[derive(Debug)]
-pub(crate) struct Scheme {
-    /// Where the header, query parameter or cookie is kept among the collected values.
-    pub(crate) slot: usize,
-    pub(crate) form: Credentials,
 }
 
 /// The form of a scheme's credentials.
@@ -93,57 +69,16 @@ pub(crate) enum Special {
     SecurityScopes(Py<PyAny>),
 }
 
-impl Special {
-    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
-        match self {
-            Self::Request => Self::Request,
-            Self::BackgroundTasks => Self::BackgroundTasks,
-            Self::Response => Self::Response,
-            Self::SecurityScopes(make) => Self::SecurityScopes(make.clone_ref(py)),
-        }
-    }
-}
-
-/// One key of an embedded JSON body.
-#[derive(Debug)]
-pub(crate) struct BodyField {
-    /// The keys that are looked up, preferred first.
-    pub(crate) aliases: Vec<Py<PyString>>,
-    /// The `loc` of its errors, for each alias.
-    pub(crate) locations: Vec<Py<PyTuple>>,
-    /// What it is when absent.
-    pub(crate) absent: Absent,
-    /// `SchemaValidator.validate_python`, bound.
-    pub(crate) validator: Py<PyAny>,
-    /// The `ModelField`, for the error path.
-    pub(crate) field: Py<PyAny>,
-}
-
-/// What a node takes from the body.
-#[derive(Debug)]
-pub(crate) enum BodyShape {
-    /// Nothing.
-    None,
-    /// The whole body is one value.
-    Whole(Box<BodyField>),
-    /// Each value is a key of a JSON object.
-    Embedded(Vec<BodyField>),
-    /// Each value is a field of a form.
-    Form(Vec<Parameter>),
-    /// Whatever the Python leaf makes of it, which may take a while: models of a form, the content of files.
-    Leaf,
-}
-
 /// How a function takes all its arguments by position.
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Positional {
     /// The code of the function; with any other it is called by keyword.
-    code: Py<PyAny>,
+    pub(super) code: Py<PyAny>,
     /// How many arguments it takes.
-    count: usize,
+    pub(super) count: usize,
     /// The pairs of arguments that change places, one after the other.
-    swaps: Vec<(usize, usize)>,
+    pub(super) swaps: Vec<(usize, usize)>,
 }
 
 #[pymethods]
@@ -192,62 +127,6 @@ impl Child {
     #[pyo3(signature = (*, node, is_argument))]
     fn new(node: usize, is_argument: bool) -> Self {
         Self { node, is_argument }
-    }
-}
-
-/// One node: a dependency, or the endpoint itself.
-#[derive(Debug)]
-pub(crate) struct Node {
-    /// What is called.
-    pub(crate) call: Py<PyAny>,
-    /// How it is called.
-    pub(crate) kind: CallKind,
-    /// How its result is read without a call, if it is a security scheme.
-    pub(crate) scheme: Option<Scheme>,
-    /// Parameters from path, query, headers and cookies, in FastAPI's order.
-    pub(crate) parameters: Vec<Parameter>,
-    /// Whether nothing of the application's runs until it is called: its arguments are collected on any thread.
-    pub(crate) is_silent: bool,
-    /// Whether its parameters need the Python leaf (parameter models, sequences in cookies, ...).
-    pub(crate) leaf: bool,
-    /// What it takes from the body.
-    pub(crate) body: BodyShape,
-    /// Arguments that come from the request itself, in FastAPI's order.
-    pub(crate) specials: Vec<Special>,
-    /// The nodes that must have succeeded before it is called; the results of some are its first arguments.
-    pub(crate) children: Vec<Child>,
-    /// The names of all its arguments, in the order they are laid out.
-    pub(crate) keywords: Py<PyTuple>,
-    /// How it takes them by position, if it can.
-    pub(crate) positional: Option<Py<Positional>>,
-    /// The place of its result in the dependency cache, if another node has the same.
-    pub(crate) cache: Option<usize>,
-    /// Whether a cached result may be used.
-    pub(crate) reuses: bool,
-    /// When it closes, if it is a generator.
-    pub(crate) lifetime: Lifetime,
-    /// The `Dependant`, for the Python leaves.
-    pub(crate) dependant: Py<PyAny>,
-}
-
-impl Node {
-    /// Call it with all its arguments: by position where that is the same, because names take time to be matched.
-    ///
-    /// # Errors
-    /// Whatever the call raises.
-    pub(crate) fn call<'py>(&self, py: Python<'py>, arguments: &mut [Py<PyAny>]) -> PyResult<Bound<'py, PyAny>> {
-        let callable = self.call.bind(py);
-        match self.positional.as_ref().map(Py::get) {
-            Some(Positional { code, count, swaps })
-                if *count == arguments.len() && ffi::is_function_of(callable, code) =>
-            {
-                for (left, right) in swaps {
-                    arguments.swap(*left, *right);
-                }
-                ffi::vectorcall(callable, arguments, None)
-            }
-            _ => ffi::vectorcall(callable, arguments, Some(self.keywords.bind(py))),
-        }
     }
 }
 

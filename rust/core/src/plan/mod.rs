@@ -1,23 +1,27 @@
 //! A path operation's frozen recipe: compiled once, at its first match, and run for every request.
 
+pub(crate) mod answer;
 pub(crate) mod build;
 pub(crate) mod declared;
 pub(crate) mod dependency;
+pub(crate) mod node;
 pub(crate) mod overrides;
 pub(crate) mod param;
-mod visit;
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
 
-use dependency::{CallKind, Node, Step};
+pub(crate) use answer::{Answer, ContentType, Render};
+pub(crate) use declared::Reading;
+use dependency::{CallKind, Step};
+use node::Node;
 use overrides::{Lookup, Variants};
 use param::Scalar;
 
 use crate::attribute::Attribute;
-use crate::serialize::model::ModelSerializer;
 use crate::snapshot::Snapshot;
 use crate::witness::{Parts, Witness};
 use crate::worker_thread::ShortCalls;
@@ -56,92 +60,12 @@ pub(crate) struct Keys {
     pub(crate) count: usize,
 }
 
-/// How the request's body is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyMode {
-    /// It is not read.
-    Unread,
-    /// JSON by its content type, raw bytes otherwise.
-    Json {
-        /// A body without a content type is not JSON.
-        strict: bool,
-    },
-    /// A form: a url-encoded or multipart one under Starlette's own limits is read here, any other by Python.
-    Form {
-        /// The route has limits of its own.
-        is_limited: bool,
-    },
-}
-
-/// What turns the endpoint's result into the response.
-#[derive(Debug)]
-pub(crate) enum Render {
-    /// `JSONResponse` of any object: our encoder.
-    Json,
-    /// The response model's validator and serializer.
-    Model {
-        validate: Py<PyAny>,
-        to_json: Py<PyAny>,
-        /// Keyword names after the value, and their constant values.
-        options: Py<PyTuple>,
-        values: Vec<Py<PyAny>>,
-        /// What writes it without pydantic, for a model whose JSON is known beforehand.
-        serializer: Option<Py<ModelSerializer>>,
-    },
-    /// A text response of Starlette's; what is not a `str` is made by Python.
-    Text,
-    /// Any other response class: made by Python.
-    General,
-    /// The endpoint is a handler of the application's own: what it returns is the response.
-    Response {
-        /// A streaming response is sent from here.
-        sends_stream: bool,
-    },
-    /// The endpoint is a generator, or gives something else that is sent piece by piece: Python calls it with its values.
-    Stream {
-        /// Its response sends server-sent events.
-        is_events: bool,
-    },
-    /// There is no response: the endpoint of a websocket has sent what it had to send.
-    Nothing,
-}
-
-/// The response half of a plan.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) render: Render,
-    /// The declared status, if any.
-    pub(crate) status: Option<u16>,
-    pub(crate) content_type: Arc<ContentType>,
-}
-
-/// The `content-type` header of a response.
-#[derive(Debug)]
-pub(crate) struct ContentType {
-    /// The pair as an ASGI message has it.
-    pub(crate) pair: Py<PyTuple>,
-    /// The line as a server writes it; none if a byte of the value must not be written.
-    pub(crate) line: Option<Box<[u8]>>,
-}
-
-impl ContentType {
-    /// The header with this value.
-    ///
-    /// # Errors
-    /// `MemoryError`.
-    pub(crate) fn new(py: Python<'_>, value: &[u8]) -> PyResult<Self> {
-        let pair = (PyBytes::new(py, b"content-type"), PyBytes::new(py, value)).into_pyobject(py)?.unbind();
-        let is_plain = !value.iter().any(u8::is_ascii_control);
-        Ok(Self { pair, line: is_plain.then(|| [b"content-type: ", value, b"\r\n"].concat().into()) })
-    }
-}
-
 /// A path operation, compiled.
 #[pyclass(frozen, module = "ferroapi._core")]
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) keys: Keys,
-    pub(crate) body: BodyMode,
+    pub(crate) body: Reading,
     /// Dependencies by occurrence; the last one is the endpoint.
     pub(crate) nodes: Vec<Node>,
     pub(crate) steps: Vec<Step>,
@@ -154,7 +78,7 @@ pub(crate) struct Plan {
     pub(crate) opens_stacks: bool,
     /// Whether any node is a generator, which has to be closed.
     pub(crate) has_generators: bool,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Py<Answer>,
     /// How long its calls in worker threads take, and those that end generators.
     pub(crate) short_calls: ShortCalls,
     pub(crate) short_teardown: ShortCalls,
@@ -196,6 +120,18 @@ impl Plan {
 
     /// Whether what the endpoint returns is validated in a worker thread.
     pub(crate) fn validates_in_thread(&self) -> bool {
-        validates_in_thread(&self.nodes, &self.answer)
+        validates_in_thread(&self.nodes, self.answer.get())
+    }
+
+    /// Visit every object of the plan that could lead back to it: an application and its plans hold each other.
+    fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.returned_errors)?;
+        visit.call(&self.operation)?;
+        visit.call(&self.source)?;
+        visit.call(&self.answer)?;
+        self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
+        self.lookups.iter().try_for_each(|lookup| visit.call(lookup))?;
+        self.variants.visit(visit)?;
+        self.nodes.iter().try_for_each(|node| node.visit(visit))
     }
 }

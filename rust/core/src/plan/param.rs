@@ -1,8 +1,6 @@
-//! One parameter of a path operation or dependency: where its text comes from, its shape, its default, its validator.
+//! What stands for a parameter of a request: for one that is absent, and for the text of one that is there.
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
-use smallvec::SmallVec;
 
 /// What stands for a parameter that the request does not carry.
 #[derive(Debug)]
@@ -17,17 +15,6 @@ pub(crate) enum Absent {
     MadeThenValidated(Py<PyAny>),
 }
 
-impl Absent {
-    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
-        match self {
-            Self::Missing => Self::Missing,
-            Self::Constant(value) => Self::Constant(value.clone_ref(py)),
-            Self::Made(make) => Self::Made(make.clone_ref(py)),
-            Self::MadeThenValidated(make) => Self::MadeThenValidated(make.clone_ref(py)),
-        }
-    }
-}
-
 /// What pydantic makes of most texts, where that is known without asking it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scalar {
@@ -39,19 +26,4 @@ pub(crate) enum Scalar {
     Integer { least: i64, most: i64 },
     /// The number that it stands for, likewise.
     Number { least: f64, most: f64 },
-}
-
-/// One parameter.
-#[derive(Debug)]
-pub(crate) struct Parameter {
-    /// The places of its aliases among the plan's collected values, preferred first.
-    pub(crate) slots: SmallVec<[usize; 1]>,
-    /// The `loc` of its errors, for each alias.
-    pub(crate) locations: SmallVec<[Py<PyTuple>; 1]>,
-    /// What it is when absent.
-    pub(crate) absent: Absent,
-    /// `SchemaValidator.validate_python`, bound: makes the argument of what was not read already.
-    pub(crate) validator: Py<PyAny>,
-    /// The `ModelField`, for the error path.
-    pub(crate) field: Py<PyAny>,
 }

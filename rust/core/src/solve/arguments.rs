@@ -7,9 +7,9 @@ use pyo3::types::{PyDict, PyList, PyString};
 use super::Solver;
 use super::received::Body;
 use crate::extract::Found;
-use crate::plan::dependency::{BodyField, BodyShape, CallKind, Node, Special};
-use crate::plan::param::Parameter;
-use crate::plan::{BodyMode, Key};
+use crate::plan::dependency::{CallKind, Special};
+use crate::plan::node::{BodyShape, Node, Parameter};
+use crate::plan::{Key, Reading};
 use crate::{names, validate};
 
 /// The attribute of a dependant with the fields that a leaf reads from the body.
@@ -57,7 +57,7 @@ impl Solver {
             return Ok(Collecting::Broken);
         }
         for special in &node.specials {
-            let value = self.special(py, special)?;
+            let value = self.special(py, &special.get().0)?;
             self.arguments.push(value);
         }
         if is_told {
@@ -111,7 +111,7 @@ impl Solver {
             _ => true,
         };
         self.plan.get().keys.path.iter().all(is_text)
-            && (self.plan.get().body == BodyMode::Unread || !self.connection.is_given(py))
+            && (self.plan.get().body == Reading::Unread || !self.connection.is_given(py))
     }
 
     /// Take a value as the next argument; tell whether there is one.
@@ -148,13 +148,11 @@ impl Solver {
             .find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
         let alias = found.map_or(0, |(alias, _)| alias);
         let Some(location) = parameter.locations.get(alias) else { return Ok(false) };
-        let Parameter { validator, field, .. } = parameter;
+        let declared = parameter.declared.get();
         let value = match found {
             Some((_, Found::Read(value))) => Some(value.clone_ref(py)),
-            Some((_, Found::Received(value))) => {
-                validate::received(py, validator, value, field, location, &mut self.errors)?
-            }
-            None => validate::absent(py, &parameter.absent, validator, field, location, &mut self.errors)?,
+            Some((_, Found::Received(value))) => validate::received(py, declared, value, location, &mut self.errors)?,
+            None => validate::absent(py, declared, location, &mut self.errors)?,
         };
         self.take(py, value)
     }
@@ -223,7 +221,7 @@ impl Solver {
         }
     }
 
-    pub(super) fn embedded(&mut self, py: Python<'_>, node: &Node, fields: &[BodyField]) -> PyResult<bool> {
+    pub(super) fn embedded(&mut self, py: Python<'_>, node: &Node, fields: &[Parameter]) -> PyResult<bool> {
         let object = match &self.body {
             Body::Undefined => None,
             Body::Value(value) => match value.bind(py).cast_exact::<PyDict>() {
@@ -235,7 +233,7 @@ impl Solver {
         for field in fields {
             let mut found = None;
             if let Some(object) = &object {
-                for (index, alias) in field.aliases.iter().enumerate() {
+                for (index, alias) in field.declared.get().aliases.iter().enumerate() {
                     if let Some(value) = object.get_item(alias.bind(py))? {
                         found = Some((index, value.unbind()));
                         break;
@@ -251,15 +249,15 @@ impl Solver {
     pub(super) fn body_value(
         &mut self,
         py: Python<'_>,
-        field: &BodyField,
+        field: &Parameter,
         found: Option<&(usize, Py<PyAny>)>,
     ) -> validate::Validated {
         let errors = &mut self.errors;
         let alias = found.map_or(0, |(alias, _)| *alias);
         let Some(location) = field.locations.get(alias) else { return Ok(None) };
         match found {
-            Some((_, value)) => validate::received(py, &field.validator, value, &field.field, location, errors),
-            None => validate::absent(py, &field.absent, &field.validator, &field.field, location, errors),
+            Some((_, value)) => validate::received(py, field.declared.get(), value, location, errors),
+            None => validate::absent(py, field.declared.get(), location, errors),
         }
     }
 

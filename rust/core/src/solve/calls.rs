@@ -7,7 +7,8 @@ use pyo3::types::PyDict;
 
 use super::{Arguments, Need, Solver};
 use crate::error::Error;
-use crate::plan::dependency::{CallKind, Node};
+use crate::plan::dependency::CallKind;
+use crate::plan::node::Node;
 use crate::teardown::{Entered, EnteredKind, Lifetime};
 use crate::{ffi, names};
 

@@ -9,17 +9,9 @@ use super::{JsonField, JsonType, Model, TypeKind, scalar};
 use crate::error::guarded;
 
 /// A type that holds no others.
-#[pyclass(
-    frozen,
-    eq,
-    hash,
-    from_py_object,
-    name = "PlainType",
-    rename_all = "SCREAMING_SNAKE_CASE",
-    module = "ferroapi._core"
-)]
+#[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Plain {
+pub(crate) enum PlainType {
     Any,
     None,
     Str,
@@ -35,17 +27,9 @@ pub(crate) enum Plain {
 }
 
 /// A type that holds others.
-#[pyclass(
-    frozen,
-    eq,
-    hash,
-    from_py_object,
-    name = "ContainerType",
-    rename_all = "SCREAMING_SNAKE_CASE",
-    module = "ferroapi._core"
-)]
+#[pyclass(frozen, eq, hash, from_py_object, rename_all = "SCREAMING_SNAKE_CASE", module = "ferroapi._core")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Container {
+pub(crate) enum ContainerType {
     Nullable,
     List,
     Set,
@@ -63,22 +47,8 @@ impl JsonType {
     /// A type that holds no others.
     #[staticmethod]
     #[pyo3(signature = (kind, *, identity))]
-    fn plain(kind: Plain, identity: bool) -> Self {
-        let kind = match kind {
-            Plain::Any => TypeKind::Any,
-            Plain::None => TypeKind::None,
-            Plain::Str => TypeKind::Str,
-            Plain::Int => TypeKind::Int,
-            Plain::Float => TypeKind::Float,
-            Plain::Bool => TypeKind::Bool,
-            Plain::Datetime => TypeKind::DateTime,
-            Plain::Date => TypeKind::Date,
-            Plain::Time => TypeKind::Time,
-            Plain::Uuid => TypeKind::Uuid,
-            Plain::Decimal => TypeKind::Decimal,
-            Plain::Bytes => TypeKind::Bytes,
-        };
-        Self { kind, identity }
+    fn plain(kind: PlainType, identity: bool) -> Self {
+        Self { kind: TypeKind::Plain(kind), identity }
     }
 
     /// Texts and whole numbers; anything else among the choices is a mistake.
@@ -103,18 +73,18 @@ impl JsonType {
     /// A type that holds others.
     #[staticmethod]
     #[pyo3(signature = (kind, items, *, identity))]
-    fn container(kind: Container, items: Vec<Py<Self>>, identity: bool) -> PyResult<Self> {
-        if kind == Container::Tuple {
+    fn container(kind: ContainerType, items: Vec<Py<Self>>, identity: bool) -> PyResult<Self> {
+        if kind == ContainerType::Tuple {
             return Ok(Self { kind: TypeKind::Tuple(items.into_boxed_slice()), identity });
         }
         let mut items = items.into_iter();
         let kind = guarded(|| match (kind, items.next(), items.next(), items.next()) {
-            (Container::Nullable, Some(item), None, None) => Ok(TypeKind::Nullable(item)),
-            (Container::List, Some(item), None, None) => Ok(TypeKind::List(item)),
-            (Container::Set, Some(item), None, None) => Ok(TypeKind::Set(item)),
-            (Container::Frozenset, Some(item), None, None) => Ok(TypeKind::FrozenSet(item)),
-            (Container::Tuples, Some(item), None, None) => Ok(TypeKind::Tuples(item)),
-            (Container::Dict, Some(keys), Some(values), None) => Ok(TypeKind::Dict(keys, values)),
+            (ContainerType::Nullable, Some(item), None, None) => Ok(TypeKind::Nullable(item)),
+            (ContainerType::List, Some(item), None, None) => Ok(TypeKind::List(item)),
+            (ContainerType::Set, Some(item), None, None) => Ok(TypeKind::Set(item)),
+            (ContainerType::Frozenset, Some(item), None, None) => Ok(TypeKind::FrozenSet(item)),
+            (ContainerType::Tuples, Some(item), None, None) => Ok(TypeKind::Tuples(item)),
+            (ContainerType::Dict, Some(keys), Some(values), None) => Ok(TypeKind::Dict(keys, values)),
             _ => Err(PyValueError::new_err("a dict has two types inside, another container one")),
         })?;
         Ok(Self { kind, identity })

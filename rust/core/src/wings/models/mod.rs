@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-pub(crate) use build::{Container, Plain};
+pub(crate) use build::{ContainerType, PlainType};
 use write::Writer;
 
 use crate::serialize::model::{ModelSerializer, SerializeModel, Serialized};
@@ -29,18 +29,7 @@ pub(crate) struct JsonType {
 
 #[derive(Debug)]
 enum TypeKind {
-    Any,
-    None,
-    Str,
-    Int,
-    Float,
-    Bool,
-    DateTime,
-    Date,
-    Time,
-    Uuid,
-    Decimal,
-    Bytes,
+    Plain(PlainType),
     /// The texts and the whole numbers that are allowed.
     Literal(Box<[Box<[u8]>]>),
     Enum(Box<[Member]>),
