@@ -19,6 +19,7 @@ enum State {
     DataReturn,
     DataEnd,
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerEnd,
     LastEnd,
@@ -99,10 +100,11 @@ impl Chunked {
             (State::DataReturn, b'\r') => State::DataEnd,
             (State::DataEnd, b'\n') => State::Size,
             (State::TrailerStart, b'\r') => State::LastEnd,
-            // A line that goes on from the one before.
-            (State::TrailerStart, b' ' | b'\t') => return Err(Refusal::Invalid),
+            (State::TrailerName, b':') => self.skip(byte, State::Trailer)?,
+            // Neither a line that goes on from the one before, nor one that is no header.
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => self.skip(byte, State::TrailerName)?,
             (State::Trailer, b'\r') => State::TrailerEnd,
-            (State::TrailerStart | State::Trailer, _) => self.skip(byte, State::Trailer)?,
+            (State::Trailer, _) => self.skip(byte, State::Trailer)?,
             (State::TrailerEnd, b'\n') => State::TrailerStart,
             (State::LastEnd, b'\n') => return Ok(true),
             _ => return Err(Refusal::Invalid),
@@ -115,6 +117,11 @@ impl Chunked {
         let is_control = (byte < b' ' && byte != b'\t') || byte == 0x7f;
         if is_control || self.overhead > LARGEST_OVERHEAD { Err(Refusal::Invalid) } else { Ok(state) }
     }
+}
+
+/// Whether a name may have this byte. Source: RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -141,11 +148,12 @@ mod tests {
 
     #[test]
     fn chunks_are_read_wherever_they_are_cut() {
-        let table: [(&[u8], &[u8], usize); 6] = [
+        let table: [(&[u8], &[u8], usize); 7] = [
             (b"0\r\n\r\n", b"", 0),
             (b"5\r\nhello\r\n0\r\n\r\n", b"hello", 0),
             (b"5;a=b;c\r\nhello\r\n00A\r\n, world...\r\n0;x\r\n\r\nGET", b"hello, world...", 3),
             (b"1\r\na\r\n0\r\nTrailer: x\r\nB: y\r\n\r\n", b"a", 0),
+            (b"0\r\n!x~1:\xe9\tb\r\nc:\r\n\r\n", b"", 0),
             (b"0000000000000002\r\n\r\n\r\n0\r\n\r\n", b"\r\n", 0),
             (b"0\r\n\r\n\r\n", b"", 2),
         ];
@@ -158,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_no_chunk_is_refused() {
-        let table: [&[u8]; 18] = [
+        let table: [&[u8]; 23] = [
             b"\r\n",
             b"g\r\n",
             b"-1\r\n",
@@ -177,6 +185,11 @@ mod tests {
             b"0\r\n a: b\r\n\r\n",
             b"0\r\na: b\n\r\n",
             b";a\r\n",
+            b"0\r\n:b\r\n\r\n",
+            b"0\r\na\r\n\r\n",
+            b"0\r\na : b\r\n\r\n",
+            b"0\r\na b: c\r\n\r\n",
+            b"0\r\n\xe9: b\r\n\r\n",
         ];
         for body in table {
             for size in 1..=body.len() {

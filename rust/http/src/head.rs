@@ -122,7 +122,10 @@ impl<'a> Head<'a> {
                     self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
                 }
                 7 if name.eq_ignore_ascii_case(b"upgrade") => upgrade = Some(value),
-                10 if name.eq_ignore_ascii_case(b"connection") => {
+                // The second one is no header of HTTP's, but a client that sends it waits for the end of the connection.
+                10 | 16
+                    if name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"proxy-connection") =>
+                {
                     for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                         if token.eq_ignore_ascii_case(b"close") {
                             self.is_persistent = false;

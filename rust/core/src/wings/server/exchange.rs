@@ -124,7 +124,10 @@ impl Exchange {
             incoming.is_end_taken = incoming.has_ended;
             Some((std::mem::take(&mut incoming.bytes), incoming.has_ended))
         });
-        HTTPProtocol::resume_reading(self.protocol.bind(py))?;
+        // What arrives behind the end is another request.
+        if !taken.as_ref().is_some_and(|(_, is_last)| *is_last) {
+            HTTPProtocol::resume_reading(self.protocol.bind(py))?;
+        }
         Ok(taken.map_or(Arrival::Later, |(bytes, is_last)| {
             let chunk = (!bytes.is_empty()).then(|| PyBytes::new(py, &bytes));
             Arrival::Body { chunk, is_last }

@@ -1,5 +1,7 @@
 //! What arrives on a connection: requests begin, one after the other, and their bodies are handed on.
 
+use std::sync::atomic::Ordering;
+
 use http::{Connection, Event, Head, Limits, Refusal};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -71,6 +73,9 @@ impl HTTPProtocol {
             Read::Upgraded => Ok(()),
             Read::Busy | Read::More => {
                 Self::flush_unless_stepping(slf)?;
+                if slf.get().state.with(slf.py(), |state| state.is_ending && !state.is_busy()) {
+                    return Self::close(slf);
+                }
                 Self::rest(slf, is_reading_head)
             }
             Read::Yield => {
@@ -90,8 +95,8 @@ impl HTTPProtocol {
                 return Ok(Read::Busy);
             }
             if reader.is_between_requests() && is_busy {
-                // The next request is read when this one is answered.
-                if rest.len() > HIGH_WATER {
+                // The next request is read when this one is answered; until then, its client has not left by sending no more.
+                if !rest.is_empty() {
                     Self::pause_reading(slf)?;
                 }
                 return Ok(Read::Busy);
@@ -121,9 +126,16 @@ impl HTTPProtocol {
                     }
                 }
                 Ok(Event::End) => {
-                    let processing = if rest.is_empty() { Processing::Last } else { Processing::More };
-                    slf.get().state.with(slf.py(), |state| state.processing = processing);
+                    let is_last = rest.is_empty();
+                    let processing = if is_last { Processing::Last } else { Processing::More };
+                    let is_ending = slf.get().state.with(slf.py(), |state| {
+                        state.processing = processing;
+                        state.is_ending
+                    });
                     if let Some(exchange) = fresh.take() {
+                        if is_ending && is_last {
+                            exchange.get().must_close.store(true, Ordering::Relaxed);
+                        }
                         exchange.get().end_body(py);
                         Self::start(slf, exchange)?;
                     } else if let Some(exchange) = slf.get().current(py) {
@@ -188,8 +200,10 @@ impl HTTPProtocol {
         Self::flush(slf)?;
         // Not every WebSocket protocol reads names in any case.
         let whole_line = whole.trim_ascii_start();
-        let line = whole_line.get(..memchr::memchr(b'\n', whole_line).map_or(0, |end| end + 1)).unwrap_or_default();
-        let mut replayed = line.to_vec();
+        let line = whole_line.get(..memchr::memchr(b'\n', whole_line).unwrap_or(0)).unwrap_or_default();
+        // As uvicorn does, whatever version the client has named: a proxy may speak an older one than the client.
+        let target_end = memchr::memrchr(b' ', line).map_or(0, |end| end + 1);
+        let mut replayed = [line.get(..target_end).unwrap_or_default(), b"HTTP/1.1\r\n"].concat();
         for (name, value) in &head.headers {
             replayed.extend(name.iter().map(u8::to_ascii_lowercase));
             replayed.extend_from_slice(b": ");

@@ -123,6 +123,7 @@ impl HTTPProtocol {
                 is_reading_paused: false,
                 processing: Processing::Nothing,
                 is_closing: false,
+                is_ending: false,
                 drained: None,
                 deadline: None,
                 timer: None,
@@ -213,14 +214,19 @@ impl HTTPProtocol {
         })
     }
 
-    /// Begin a graceful shutdown: a request that is being answered is the last one.
+    /// Begin a graceful shutdown: the requests that have arrived are the last ones.
     fn shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
-        guarded(|| match slf.get().current(slf.py()) {
-            Some(exchange) if !exchange.get().is_complete.load(Ordering::Relaxed) => {
-                exchange.get().must_close.store(true, Ordering::Relaxed);
-                Ok(())
+        guarded(|| {
+            let (current, is_last) = slf.get().state.with(slf.py(), |state| {
+                state.is_ending = true;
+                let current = state.current.as_ref().filter(|_| state.is_busy());
+                (current.map(|current| current.clone_ref(slf.py())), state.pending.is_empty())
+            });
+            let Some(current) = current else { return Self::close(slf) };
+            if is_last {
+                current.get().must_close.store(true, Ordering::Relaxed);
             }
-            _ => Self::close(slf),
+            Ok(())
         })
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use http::{ResponseBody, ResponseHead};
+use http::{RequestFacts, ResponseBody, ResponseHead};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -180,7 +180,9 @@ fn write_head(
         drop(replaced);
     }
     write(&mut head)?;
-    Ok(head.finish(status, exchange.head.facts))
+    let facts = exchange.head.facts;
+    let is_persistent = facts.is_persistent && !exchange.must_close.load(Ordering::Relaxed);
+    Ok(head.finish(status, RequestFacts { is_persistent, ..facts }))
 }
 
 /// Write the part of the body that a message of type `http.response.body` means; tell whether it was the last one.

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) is_reading_paused: bool,
     pub(super) processing: Processing,
     pub(super) is_closing: bool,
+    /// Whether the requests that have arrived are the last ones.
+    pub(super) is_ending: bool,
     /// Resolved when the client has read enough.
     pub(super) drained: Option<Py<PyAny>>,
     pub(super) deadline: Option<Deadline>,
