@@ -141,6 +141,24 @@ def test_cancellation_of_a_function_further_out_comes_in_the_same_turn(case: Cas
     assert_same(case)
 
 
+@pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
+@pytest.mark.parametrize("kind", ["stream", "slow-stream", "sse"])
+@pytest.mark.parametrize("moment", STREAMED)
+@pytest.mark.parametrize(
+    "stack",
+    [
+        *(("moves_on",), ("one", "moves_on"), ("one", "times_out"), ("one", "is_cancelled")),
+        # Whatever stands between the stream and the function around it.
+        *(("pure", "moves_on"), ("pure", "one", "moves_on"), ("cors", "one", "times_out"), ("one", "pure", "moves_on")),
+    ],
+    ids="-".join,
+)
+def test_stream_that_ends_a_function_further_out_finds_it_where_it_would_be(
+    kind: str, moment: str, stack: tuple[str, ...], spec_version: str
+) -> None:
+    assert_same(Case(kind, "ends the middleware", moment, stack, spec_version=spec_version))
+
+
 @pytest.mark.parametrize("kind", ["stream", "slow-stream", "json-lines"])
 @pytest.mark.parametrize("stack", [("joins",), ("drops",), ("reads", "joins")], ids="-".join)
 @pytest.mark.parametrize("error", ["error", "cancelled"])

@@ -23,8 +23,8 @@ pub(crate) enum Pause {
 /// What takes a message at once: what has to be awaited for it, if anything; `None` where `send` is another or has to wait.
 pub(crate) type Sender = fn(&Bound<'_, PyAny>, &Bound<'_, PyAny>, Pause) -> Option<PyResult<Option<Py<PyAny>>>>;
 
-/// Lets every message from now on wait for its turn, where `send` is one that saves turns.
-type TakeTurns = fn(&Bound<'_, PyAny>) -> PyResult<()>;
+/// Lets every message that the running task's call sends from now on wait for its turn.
+type TakeTurns = fn(Python<'_>) -> PyResult<()>;
 
 static SENDER: OnceLock<(Sender, TakeTurns)> = OnceLock::new();
 
@@ -33,15 +33,13 @@ pub(crate) fn register(sender: Sender, take_turns: TakeTurns) {
     SENDER.get_or_init(|| (sender, take_turns));
 }
 
-/// Let every message from now on take the turns of the event loop that it takes in `AnyIO`'s streams.
+/// Let every message that the running task's call sends from now on take the turns of the event loop that it takes in
+/// `AnyIO`'s streams, whatever stands between it and the middleware function around it.
 ///
 /// # Errors
 /// `MemoryError`.
-pub(crate) fn take_turns(send: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Ok(recorder) = send.cast_exact::<Recorder>() {
-        return take_turns(recorder.get().inner().bind(send.py()));
-    }
-    SENDER.get().map_or(Ok(()), |(_, take_turns)| take_turns(send))
+pub(crate) fn take_turns(py: Python<'_>) -> PyResult<()> {
+    SENDER.get().map_or(Ok(()), |(_, take_turns)| take_turns(py))
 }
 
 /// Send a message: what has to be awaited for it, `None` if it has been sent already.

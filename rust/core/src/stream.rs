@@ -46,11 +46,6 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// The `send` that messages go to.
-    pub(crate) fn inner(&self) -> &Py<PyAny> {
-        &self.send
-    }
-
     /// Note what a message means; return the `send` that it goes to.
     pub(crate) fn note(&self, message: &Bound<'_, PyAny>) -> PyResult<&Py<PyAny>> {
         if message_type(message)? == "http.response.start" {

@@ -1,5 +1,6 @@
 //! The answer on its way to the client: written at once, message by message, or by a response object.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -51,10 +52,14 @@ impl Driver {
                 Render::Response { sends_stream: false } | Render::Stream { is_events: true }
             )
         });
-        if self.teardown.scope(py).is_some() {
-            // A task that was started inside may end it, between any two turns of the event loop.
-            take_turns(&self.channels.send(py)?)?;
-        } else if !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
+        let is_scoped = self.teardown.scope(py).is_some();
+        let call = intern!(py, "__call__");
+        if is_scoped || !class.getattr(call)?.is(names::response(py)?.getattr(call)?) {
+            // Code of the application's runs between messages, or a task that was started in a dependency: it may end
+            // what is further out between any two turns of the event loop.
+            take_turns(py)?;
+        }
+        if !is_scoped && !is_taken_as_it_is && class.is(names::streaming_response(py)?) {
             return names::send_stream(py)?
                 .call1((response, scope, receive, recorder))
                 .map(Bound::unbind)

@@ -343,7 +343,7 @@ impl ResponseMessages {
             };
             (future, state.over.take())
         });
-        guarded(|| [future, over].iter().flatten().try_for_each(|future| resolve(future.bind(py))))
+        guarded(|| [future, over].iter().flatten().try_for_each(|future| resolve(future.bind(py)).map(drop)))
     }
 
     /// Take note that the response has been sent: no message is needed any more.
@@ -361,7 +361,7 @@ impl ResponseMessages {
                 .map(|turn| turn.clone_ref(py))
                 .collect()
         });
-        guarded(|| turns.iter().try_for_each(|turn| resolve(turn.bind(py))))
+        guarded(|| turns.iter().try_for_each(|turn| resolve(turn.bind(py)).map(drop)))
     }
 
     /// Close, release, and make steps of what is downstream until something is in the way; tell whether it is over.
@@ -391,12 +391,13 @@ fn taken(py: Python<'_>, taken: Taken) -> PyResult<Option<Py<PyAny>>> {
     }
 }
 
-fn resolve(future: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Let whoever waits for a future go on, unless something else does so already: tell whether this does.
+fn resolve(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = future.py();
     if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-        return Ok(());
+        return Ok(false);
     }
-    future.call_method1(intern!(py, "set_result"), (py.None(),)).map(drop)
+    future.call_method1(intern!(py, "set_result"), (py.None(),)).map(|_| true)
 }
 
 /// Whether nothing of a response comes after a message.

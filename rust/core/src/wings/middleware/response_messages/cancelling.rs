@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
 
-use super::ResponseMessages;
+use super::{ResponseMessages, steps_of};
 use crate::awaitable::is_cancelling;
+use crate::names;
 use crate::send::Pause;
 use crate::wings::middleware::loop_turn::LoopTurn;
+use crate::wings::middleware::names as wing_names;
 
 impl ResponseMessages {
     /// Whether the middleware function, or one around it, is about to be cancelled, or was, or whether the event loop
@@ -111,7 +113,17 @@ impl ResponseMessages {
     }
 }
 
-/// Let every message to `send` from now on take its turns of the event loop, if it is one of these.
-pub(in crate::wings::middleware) fn take_turns(send: &Bound<'_, PyAny>) -> PyResult<()> {
-    send.cast::<ResponseMessages>().map_or(Ok(()), |messages| messages.get().disturb(send.py()).map(drop))
+/// Let every message of the call that the running task is take its turns of the event loop, if it is such a call.
+pub(in crate::wings::middleware) fn take_turns(py: Python<'_>) -> PyResult<()> {
+    let event_loop = names::running_loop(py)?.call0()?;
+    if event_loop.is_none() {
+        // It is trio's.
+        return Ok(());
+    }
+    let task = wing_names::running_task(py)?.call1((event_loop,))?;
+    let call = if task.is_none() { None } else { steps_of(&task)? };
+    match call.and_then(|call| call.get().caller(py)) {
+        Some(messages) => messages.bind(py).cast::<ResponseMessages>()?.get().disturb(py).map(drop),
+        None => Ok(()),
+    }
 }

@@ -26,13 +26,14 @@ impl ResponseMessages {
         match sent {
             Sent::TooLate => return Err(PyErr::from_value(names::closed_resource_error(py)?.call0()?)),
             Sent::Unneeded => return Ok(None),
-            Sent::Early => {
-                let (message, turn) = (message.clone().unbind(), self.future(py)?);
-                let waits = turn.clone_ref(py);
-                self.state.with(py, |state| state.waiting.push_back(Waiting { message, turn: waits, is_exact }));
-                return Ok(Some(turn));
+            Sent::Early => return self.keep(message, is_exact).map(Some),
+            Sent::Wanted(Wanted::Future(future)) => {
+                if !resolve(future.bind(py))? {
+                    // Whoever waits is cancelled in this turn, and would not see it.
+                    drop(self.state.with(py, |state| state.message.take()));
+                    return self.keep(message, is_exact).map(Some);
+                }
             }
-            Sent::Wanted(Wanted::Future(future)) => resolve(future.bind(py))?,
             Sent::Wanted(_) => {}
         }
         if is_exact || !is_last(message)? {
@@ -42,6 +43,15 @@ impl ResponseMessages {
         let waits = turn.clone_ref(py);
         self.state.with(py, |state| state.finals.push(waits));
         Ok(Some(turn))
+    }
+
+    /// Keep a message until somebody wants it: the future that its sender waits for.
+    fn keep(&self, message: &Bound<'_, PyAny>, is_exact: bool) -> PyResult<Py<PyAny>> {
+        let py = message.py();
+        let (message, turn) = (message.clone().unbind(), self.future(py)?);
+        let waits = turn.clone_ref(py);
+        self.state.with(py, |state| state.waiting.push_back(Waiting { message, turn: waits, is_exact }));
+        Ok(turn)
     }
 
     /// The next message, unless something has to be awaited before; `is_new` says that the middleware function has just
