@@ -57,6 +57,7 @@ NAMES = sorted(
 NOT_DECLARABLE = {
     ("fastapi.dependencies.utils", "Response"),
     ("fastapi.dependencies.utils", "SecurityScopes"),
+    ("fastapi.params", "Body"),
 }
 """Classes by which parameters are recognised: FastAPI refuses to declare the service while they are replaced."""
 
@@ -271,6 +272,43 @@ def test_replaced_layer_is_asked_as_by_fastapi(make: Any, owner: str, name: str,
     theirs, ours = (observed(framework, make, owner, name, moment) for framework in ("fastapi", "ferroapi"))
     for expected, found in zip(theirs, ours, strict=True):
         assert {label for label in expected if expected[label] != found[label]} == set()
+
+
+OF_DECLARATIONS = sorted(
+    (owner.replace("ferroapi", "fastapi", 1), name)
+    for owner, parts, names in REQUEST
+    if parts & Part.DECLARATION
+    for name in names.split()
+    if (owner, name) != ("ferroapi.params", "Body")
+)
+
+NOT_COUNTED_OF_DECLARATIONS = {
+    # Types are compared in another order.
+    *((f"fastapi.{module}", "lenient_issubclass") for module in ("dependencies.utils", "_compat.shared")),
+    *(("fastapi._compat.shared", f"field_annotation_is_{kind}") for kind in ("scalar", "complex")),
+    ("fastapi._compat.shared", "BaseModel"),
+    # The return annotation is read once more.
+    *(("fastapi.dependencies.utils", name) for name in ("_get_signature", "get_typed_annotation")),
+    # Fields are copied in another way.
+    ("pydantic.fields:FieldInfo", "__init__"),
+}
+"""Names that are asked, but not as often."""
+
+
+@pytest.mark.parametrize(("owner", "name"), OF_DECLARATIONS)
+def test_replaced_name_is_asked_by_declarations_as_by_fastapi(owner: str, name: str) -> None:
+    """Also for plain parameters, which are declared by a shorter way while it is as it was."""
+    seen = []
+    for framework in ("fastapi", "ferroapi"):
+        notes = Notes()
+        package = importlib.import_module(framework)
+        service(package)
+        with replaced(owner_of(framework, owner), name, notes):
+            app = service(package)
+        calls = bool(notes.calls) if (owner, name) in NOT_COUNTED_OF_DECLARATIONS else notes.calls
+        seen.append((calls, asyncio.run(served(app, "/sync/3")), asyncio.run(served(app, '/body {"name": "n"}'))))
+    theirs, ours = seen
+    assert ours == theirs
 
 
 OF_THREADS = [(owner, name) for owner, parts, names in REQUEST if parts & Part.THREAD for name in names.split()]

@@ -57,13 +57,12 @@ _SOURCES: dict[str, dict[str, str]] = {
     },
     "openapi.utils": {
         "ferroapi": "routing",
-        "ferroapi._compat": "ModelField get_flat_models_from_fields get_schema_from_model_field lenient_issubclass",
+        "ferroapi._compat": "ModelField get_schema_from_model_field lenient_issubclass",
         "ferroapi.datastructures": "DefaultPlaceholder _Unset",
         "ferroapi.dependencies.models": "Dependant _get_cache_key _get_oauth_scopes _get_security_scheme "
         "_is_security_scheme _UsesScopesCache",
         "ferroapi.dependencies.utils": "_get_flat_fields_from_params _get_param_aliases _get_param_model "
         "get_flat_params",
-        "ferroapi.encoders": "jsonable_encoder",
         "ferroapi.exceptions": "FastAPIDeprecationWarning",
         "ferroapi.openapi.constants": "METHODS_WITH_BODY REF_PREFIX",
         "ferroapi.params": "Body ParamTypes",
@@ -94,7 +93,6 @@ _SOURCES: dict[str, dict[str, str]] = {
         "_FASTAPI_FRONTEND_PATH_KEY _FASTAPI_FRONTEND_SPECIFICITY_KEY _FASTAPI_INCLUDED_ROUTER_KEY "
         "_FASTAPI_SCOPE_KEY _SCOPE_MISSING _apply_router_form_limits _get_fastapi_scope _get_scope_included_router "
         "_resolve_form_limits _update_scope",
-        "ferroapi._routing.state": "_build_dependant_with_parameterless_dependencies=build_dependant",
         "ferroapi.dependencies.utils": "_get_body_field _get_flat_body_params _should_embed_body_fields get_dependant "
         "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation",
         "ferroapi.encoders": "jsonable_encoder",

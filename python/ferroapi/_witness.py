@@ -6,16 +6,16 @@ looks at the rows when a module or a class of them was modified, and `_core.is_r
 
 from collections.abc import Callable, Iterator
 from enum import IntFlag
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 from inspect import getattr_static
-from json import JSONDecoder
 from operator import eq
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ferroapi import _core
 from ferroapi._core import Row
+from ferroapi._definitions import is_defined
 from ferroapi._imported import follow
 
 
@@ -60,6 +60,10 @@ class Part(IntFlag):
     """The facts about a field that are kept with it."""
     RECEIVED = 1 << 18
     """The query, the headers and the cookies of a connection, by name."""
+    DECLARATION = 1 << 19
+    """What a plain path, parameter or annotation comes to where it is declared."""
+    DOCUMENT = 1 << 20
+    """Reading and writing the OpenAPI document."""
 
 
 class Names(NamedTuple):
@@ -275,6 +279,24 @@ REQUEST = (
         "HTTPAuthorizationCredentials HTTPBasicCredentials b64decode get_authorization_scheme_param",
     ),
     Names("starlette.responses:StreamingResponse", Part.STREAM, "__call__ stream_response listen_for_disconnect"),
+    Names(
+        "ferroapi.dependencies.utils",
+        Part.DECLARATION,
+        "analyze_param ParamDetails add_non_field_param_to_dependency is_typealiastype lenient_issubclass "
+        "create_model_field "
+        "is_uploadfile_or_nonable_uploadfile_annotation is_uploadfile_sequence_annotation "
+        "field_annotation_is_scalar is_scalar_field get_typed_signature get_typed_annotation _get_signature",
+    ),
+    Names(
+        "ferroapi._compat.shared",
+        Part.DECLARATION,
+        "BaseModel lenient_issubclass field_annotation_is_scalar field_annotation_is_complex",
+    ),
+    Names("ferroapi.params", Part.DECLARATION, "Path Query Body"),
+    Names("ferroapi.routing", Part.DECLARATION, "compile_path"),
+    *(Names(f"ferroapi.params:{name}", Part.DECLARATION, "__init__") for name in ("Path", "Query", "Param", "Body")),
+    Names("pydantic.fields:FieldInfo", Part.DECLARATION, "__init__"),
+    Names("ferroapi.openapi.utils", Part.DOCUMENT, "jsonable_encoder get_flat_models_from_fields OpenAPI"),
 )
 """What is looked at in each request."""
 
@@ -287,70 +309,6 @@ PUBLISHED = {
     "HTMLResponse.media_type": "text/html",
 }
 """The attributes of Starlette's classes that are values, as it publishes them."""
-
-
-_Remembering = type(lru_cache(str))
-
-_DEFINING = frozenset(
-    {
-        "ferroapi",
-        "fastapi",
-        "starlette",
-        "pydantic",
-        "pydantic_core",
-        "anyio",
-        "json",
-        "base64",
-        "copy",
-        "dataclasses",
-        "functools",
-        "inspect",
-        "contextlib",
-        "tempfile",
-        "typing",
-        "collections",
-        "enum",
-        "pathlib",
-        "urllib",
-        "python_multipart",
-    }
-)
-"""The packages whose definitions are originals, whatever else stands under their names."""
-
-
-def is_defined(found: Any, qualified: str) -> bool:
-    """Tell whether an object is the definition of this qualified name, and nothing that somebody put in its place.
-
-    Packages may have replaced it before ferroapi was imported, so that there is nothing to compare it with. What stands
-    in for it may carry its name, and even say that it is of its class; its code is written elsewhere.
-    """
-    found = getattr(found, "__func__", found) if type(found) in (staticmethod, classmethod) else found
-    found = found.fget if type(found) is property else found
-    found = found.__wrapped__ if type(found) is _Remembering else found
-    if type(found) is FunctionType:
-        home = str(found.__globals__.get("__name__"))
-        if home == "contextlib" and "__wrapped__" in found.__dict__:
-            return is_defined(found.__dict__["__wrapped__"], qualified)
-        return found.__code__.co_qualname == qualified and home.partition(".")[0] in _DEFINING
-    # Not by `isinstance`, which asks the object itself.
-    if type(found) in (BuiltinFunctionType, type) and found.__module__ == "_json":
-        return True
-    if type(found) is JSONDecoder:
-        # What scans is another object in each.
-        return vars(found) | {"scan_once": None} == vars(JSONDecoder()) | {"scan_once": None}
-    if issubclass(type(found), type):
-        return found.__qualname__ == qualified and found.__module__.partition(".")[0] in _DEFINING
-    return type(found) is ModuleType and found.__name__.partition(".")[0] in _DEFINING
-
-
-def is_as_written(cls: type, name: str) -> bool:
-    """Tell whether a method is the one that the class or its base defines, and nothing put in its place."""
-    return is_original(next(base for base in cls.__mro__ if name in vars(base)), name)
-
-
-def is_original(owner: Any, name: str) -> bool:
-    """Tell whether nothing was put in the place of a name of a module, or of one that a class itself defines."""
-    return is_defined(vars(owner)[name], f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name)
 
 
 def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
@@ -388,7 +346,7 @@ def _row(owner: Any, name: str, parts: int, *, may_lack: bool) -> Row:
     check: Callable[[Any], bool] | None = None
     if qualified in PUBLISHED:
         found, check = None, partial(eq, PUBLISHED[qualified])
-    elif found is not None and not is_defined(found, qualified):
+    elif found is not None and not _is_own(owner) and not is_defined(found, qualified):
         found, check = None, partial(is_defined, qualified=qualified)
     module = owner.__module__ if isinstance(owner, type) else owner.__name__
     return Row(
@@ -400,6 +358,12 @@ def _row(owner: Any, name: str, parts: int, *, may_lack: bool) -> Row:
         is_defined=check,
         label=f"{module}.{qualified}",
     )
+
+
+def _is_own(owner: Any) -> bool:
+    """Tell whether it is a class of this package: nobody can have replaced its methods before it was imported."""
+    # Under the alias the package has FastAPI's name.
+    return isinstance(owner, type) and owner.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def owner_of(path: str) -> Any:

@@ -27,6 +27,7 @@ from typing_extensions import deprecated
 from ferroapi import _core, routing
 from ferroapi._beyond import problem_details
 from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
+from ferroapi._definitions import is_as_written
 from ferroapi._engine import stand_ins
 from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
@@ -37,7 +38,7 @@ from ferroapi._options import ApplicationOptions, ApplicationRouteOptions, Inclu
 from ferroapi._routing.explanation import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi._witness import install as watch_names
-from ferroapi._witness import is_as_written, rows_as_found
+from ferroapi._witness import rows_as_found
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
     http_exception_handler,

@@ -17,43 +17,48 @@ from ferroapi._signature import expands
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Path(default: Any = ..., **options: Unpack[ParamOptions]) -> Any:
     """Declare a part of the path; it has no default."""
-    return params.Path(default, **options)
+    return params.Path(default=default, **(PARAM_DEFAULTS | options))
 
 
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Query(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
     """Declare a value of the query string."""
-    return params.Query(default, **options)
+    return params.Query(default=default, **(PARAM_DEFAULTS | options))
 
 
 @expands(HeaderOptions, HEADER_DEFAULTS)
 def Header(default: Any = Undefined, **options: Unpack[HeaderOptions]) -> Any:
     """Declare a header."""
-    return params.Header(default, **options)
+    return params.Header(default=default, **(HEADER_DEFAULTS | options))
 
 
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Cookie(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
     """Declare a cookie."""
-    return params.Cookie(default, **options)
+    return params.Cookie(default=default, **(PARAM_DEFAULTS | options))
 
 
 @expands(BodyOptions, BODY_DEFAULTS)
 def Body(default: Any = Undefined, **options: Unpack[BodyOptions]) -> Any:
     """Declare the body, or a key of it."""
-    return params.Body(default, **options)
+    return params.Body(default=default, **(BODY_DEFAULTS | options))
 
 
 @expands(FormOptions, FORM_DEFAULTS)
 def Form(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
     """Declare a field of a form."""
-    return params.Form(default, **options)
+    return params.Form(default=default, **(FORM_DEFAULTS | options))
 
 
 @expands(FormOptions, FILE_DEFAULTS)
 def File(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
     """Declare a file of a multipart form."""
-    return params.File(default, **options)
+    return params.File(default=default, **(FILE_DEFAULTS | options))
+
+
+def _declared(raises: Sequence[type[HTTPException]]) -> dict[str, Any]:
+    # What stands in the place of a class knows FastAPI's parameters.
+    return {"raises": raises} if raises else {}
 
 
 def Depends(
@@ -70,7 +75,9 @@ def Depends(
     "request", after the response, or "lifespan", when the application stops (one value for all requests);
     `max_concurrency` limits how many threads run it at once; `raises` are the errors that it documents.
     """
-    return params.Depends(dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency, raises=raises)
+    return params.Depends(
+        dependency=dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency, **_declared(raises)
+    )
 
 
 def Security(
@@ -81,7 +88,7 @@ def Security(
     raises: Sequence[type[HTTPException]] = (),
 ) -> Any:
     """Declare a dependency that needs OAuth `scopes`; `raises` are the errors that it documents."""
-    return params.Security(dependency, scopes=scopes, use_cache=use_cache, raises=raises)
+    return params.Security(dependency=dependency, scopes=scopes, use_cache=use_cache, **_declared(raises))
 
 
 if not TYPE_CHECKING:

@@ -97,7 +97,7 @@ class Path(Param):  # type: ignore[misc]
     @expands(ParamOptions, _for_class(PARAM_DEFAULTS))
     def __init__(self, default: Any = ..., *, annotation: Any | None = None, **options: Unpack[ParamOptions]) -> None:
         assert default is ..., "Path parameters cannot have a default value"
-        super().__init__(default, annotation=annotation, **options)
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
 
 
 class Query(Param):  # type: ignore[misc]
@@ -109,7 +109,7 @@ class Query(Param):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[ParamOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **options)
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
 
 
 class Header(Param):  # type: ignore[misc]
@@ -123,7 +123,7 @@ class Header(Param):  # type: ignore[misc]
     ) -> None:
         merged: dict[str, Any] = {**HEADER_DEFAULTS, **HeaderOptions(**options)}
         self.convert_underscores = merged.pop("convert_underscores")
-        super().__init__(default, annotation=annotation, **merged)
+        super().__init__(default=default, annotation=annotation, **merged)
 
 
 class Cookie(Param):  # type: ignore[misc]
@@ -135,7 +135,7 @@ class Cookie(Param):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[ParamOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **options)
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
 
 
 class Body(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
@@ -168,7 +168,7 @@ class Form(Body):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[FormOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **(FORM_DEFAULTS | FormOptions(**options)))
+        super().__init__(default=default, annotation=annotation, **(FORM_DEFAULTS | FormOptions(**options)))
 
 
 class File(Form):  # type: ignore[misc]
@@ -178,7 +178,7 @@ class File(Form):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[FormOptions]
     ) -> None:
-        super().__init__(default, annotation=annotation, **(FILE_DEFAULTS | FormOptions(**options)))
+        super().__init__(default=default, annotation=annotation, **(FILE_DEFAULTS | FormOptions(**options)))
 
 
 @dataclass(frozen=True)

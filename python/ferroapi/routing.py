@@ -68,7 +68,7 @@ from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
 from ferroapi._routing.lifespan import _merge_lifespan_context, resolve_lifespan
 from ferroapi._routing.scope import _get_scope_effective_route_context
 from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
-from ferroapi._routing.state import OWN_OPTIONS, RouteState, build_dependant
+from ferroapi._routing.state import OWN_OPTIONS, RouteState, _build_dependant_with_parameterless_dependencies
 from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._routing.views import _effective_route_context_var, _EffectiveAPIRouteContext, view_through
 from ferroapi._routing.views import _EffectiveRouteContext as _EffectiveRouteContext
@@ -206,9 +206,9 @@ class APIWebSocketRoute(ObservedRoute, routing.WebSocketRoute):
         self.name = get_name(endpoint) if name is None else name
         self.dependencies = list(dependencies or [])
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
-        built = build_dependant(self.path_format, endpoint, self.dependencies)
-        self.dependant = built.dependant
-        self._embed_body_fields = built.embed_body_fields
+        self.dependant, _, self._embed_body_fields = _build_dependant_with_parameterless_dependencies(
+            path=self.path_format, call=endpoint, dependencies=self.dependencies
+        )
         self.app = websocket_session(
             get_websocket_app(
                 dependant=self.dependant,

@@ -7,6 +7,7 @@ Where it says "served", the application has answered natively before something i
 import asyncio
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -291,6 +292,65 @@ def dependencies_are_solved_by_a_framework_of_its_own(f: Framework) -> Any:
         return [await solve(b"subject=a&size=4&number=5"), await solve(b"size=x")]
 
     return [asyncio.run(run()), events]
+
+
+@variants("assigned before", "assigned later", "compile_path")
+def paths_ignore_case(f: Framework, how: str) -> Any:
+    """As applications make paths match in any case: by the flags of the expression, or by what compiles it."""
+
+    def ignoring(regex: Any) -> Any:
+        return re.compile(regex.pattern, re.IGNORECASE)
+
+    def compiled(path: str) -> Any:
+        regex, *others = compile_path(path)
+        return (ignoring(regex), *others)
+
+    urls = (*URLS, "/ITEMS/1", "/Sync/2", "/SHOP/items/3")
+    if how == "compile_path":
+        with mock.patch.object(f.routing, "compile_path", compiled):
+            app = build(f)
+            return [get(app, *urls), [route.path_regex.flags for route in app.routes if hasattr(route, "path_regex")]]
+    app = build(f)
+    seen = [get(app, *urls)] if how == "assigned later" else []
+    for route in app.router.routes:
+        if isinstance(route, f.routing.APIRoute):
+            route.path_regex = ignoring(route.path_regex)
+    return [*seen, get(app, *urls)]
+
+
+@scenario
+def graph_of_a_route_is_built_by_a_wrapper(f: Framework) -> Any:
+    original = f.routing._build_dependant_with_parameterless_dependencies
+    made: list[Any] = []
+
+    def refuse() -> None:
+        raise f.HTTPException(403)
+
+    def replaced(**keywords: Any) -> Any:
+        dependant, *others = original(**keywords)
+        made.append([sorted(keywords), keywords["path"], *others[1:]])
+        dependant.dependencies.append(f.module("dependencies.utils").get_dependant(path="", call=refuse))
+        return (dependant, *others)
+
+    with mock.patch.object(f.routing, "_build_dependant_with_parameterless_dependencies", replaced):
+        app = build(f)
+        # When and how often the views on included routes are made is nobody's business.
+        return [get(app, *URLS), made[:2]]
+
+
+@variants("jsonable_encoder", "get_flat_models_from_fields", "OpenAPI")
+def function_of_the_document_is_replaced(f: Framework, name: str) -> Any:
+    utils = f.module("openapi.utils")
+    original = getattr(utils, name)
+    asked: list[Any] = []
+
+    def replaced(*args: Any, **keywords: Any) -> Any:
+        asked.append([len(args), sorted(keywords)])
+        return original(*args, **keywords)
+
+    with mock.patch.object(utils, name, replaced):
+        document = build(f).openapi()
+    return [document, asked]
 
 
 # The application and its middleware.

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import warnings
+from typing import Any
 
 import fastapi.routing
 import pytest
@@ -80,6 +81,18 @@ def rounds(framework: str, via: str, edits: list[list[tuple[Edit, int, int]]]) -
 def test_an_edit_is_seen_as_by_fastapi(change: Edit, place: int, via: str) -> None:
     edits = [[(change, operation, place) for operation in (0, 1, 2)]]
     assert rounds("ferroapi", via, edits) == rounds("fastapi", via, edits)
+
+
+@pytest.mark.parametrize("via", ["own", "included"])
+@pytest.mark.parametrize("name", ["methods", "path_regex", "param_convertors", "endpoint", "app"])
+def test_deleted_attribute_is_missed_as_by_fastapi(name: str, via: str) -> None:
+    def delete(edited: Edited, state: Any, node: Any) -> None:
+        delattr(state, name)
+
+    ours, theirs = (rounds(framework, via, [[(delete, 0, 0)]]) for framework in ("ferroapi", "fastapi"))
+    assert ours == theirs
+    # The application of a view has its endpoint already.
+    assert (theirs[1] != theirs[0]) is ((name, via) != ("endpoint", "included"))
 
 
 OF_ROUTES = (edited.other_app, edited.other_path, edited.other_name_of_path, edited.no_route)

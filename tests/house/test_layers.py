@@ -44,7 +44,7 @@ PYTHON = {
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_beyond _beyond.problem_details "
-    "_core _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
+    "_core _definitions _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
     f"openapi.* middleware.* _operations _option_defaults _options _signature _imported _body_limit exception_handlers "
     f"params telemetry._* requests responses {SMALL}",
     "routing": "_beyond.upload_stream _beyond.router_layers _beyond.declared_errors "
@@ -52,10 +52,13 @@ PYTHON = {
     "_signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
     "_middleware": "_core _engine.stand_ins _middleware.*",
-    "_middleware.*": "_middleware.* _engine.stand_ins _core _witness",
-    "_witness": "_core _imported",
+    "_middleware.*": "_middleware.* _engine.stand_ins _core _definitions _witness",
+    "_witness": "_core _definitions _imported",
+    "_definitions": "",
     "_routing.entries": "_core _foreign _body_limit _form_limits _routing.* _engine.compile",
     "_routing.explanation": "_beyond.router_layers _core _witness _routing.entries _routing.include",
+    "_routing.state": "_beyond.declared_errors _body_limit _core _option_defaults _routing.changes _witness sse "
+    f"dependencies.* {FIELDS} {SMALL}",
     "_routing.table": "_core _witness _body_limit _routing.* telemetry._*",
     "_routing.dispatch": "_beyond.router_layers "
     "_core _body_limit _witness _routing.* _engine.connection _engine.failure _form_limits "
@@ -83,11 +86,15 @@ PYTHON = {
     "openapi.docs": "encoders",
     "openapi.models": "logger",
     "openapi.constants": "",
+    "openapi.utils": "_core _witness _imported _routing.include _routing.state _compat.plain_annotations openapi.* "
+    f"encoders {FIELDS}",
     "openapi.*": "_beyond.declared_errors _routing.include _routing.state "
     "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",
+    "dependencies._signature": f"_core _witness {FIELDS}",
+    "dependencies._analyze": f"_core _witness _beyond.unresolved {DEPENDENCIES} {FIELDS}",
     "dependencies.utils": f"_imported _engine.reference.solve {DEPENDENCIES} {FIELDS}",
     "dependencies.*": f"_beyond.unresolved _imported _received {DEPENDENCIES} {FIELDS}",
     "security": "security.*",

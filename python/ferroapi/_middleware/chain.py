@@ -21,11 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core
 from ferroapi._core import Row
+from ferroapi._definitions import is_as_written, is_original
 from ferroapi._engine import stand_ins
 from ferroapi._middleware import scopes, texts
 from ferroapi._middleware.call_next import Application, CallNext
 from ferroapi._middleware.headers import header
-from ferroapi._witness import is_as_written, is_original, rows_as_found
+from ferroapi._witness import rows_as_found
 
 Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
 """Runs one layer around an application that is not the layer's own `app`."""

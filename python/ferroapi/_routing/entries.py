@@ -172,6 +172,9 @@ def _websocket(path: str, route: WebSocketRoute, matcher: Any, candidate: Any, i
 
 
 def _operation(state: Any, route: "APIRoute", matcher: Any, include_path: IncludePath) -> Entry:
+    if any(not hasattr(state, name) for name in _matched_by(state)):
+        # What reads a deleted attribute raises, at each request that comes so far.
+        return _matched_by_python(matcher, state, include_path)
     warn_of_methods(route)
     path = _template(state)
     if path is None or not _is_untouched(route):
@@ -190,6 +193,15 @@ def _operation(state: Any, route: "APIRoute", matcher: Any, include_path: Includ
         limit=get_body_size_limit(_own_limit(state), include_path.limit),
         cancels=bool(state.cancel_on_disconnect),
     )
+
+
+def _matched_by(state: Any) -> Iterator[str]:
+    """Yield the attributes by which a route or a view matches and answers, but those that are made when asked for."""
+    yield from ("param_convertors", "methods", "endpoint")
+    if state.unread_template() is None:
+        yield "path_regex"
+    if not isinstance(state, _EffectiveAPIRouteContext):
+        yield "app"
 
 
 def _own_limit(state: Any) -> int | None:
@@ -223,7 +235,8 @@ def _template(route: Any) -> str | None:
     if isinstance(route, Mount):
         path += "/{path:path}"
     template = PathTemplate.of(path)
-    if template is None or template.regex().pattern != regex.pattern:
+    # With its flags: an expression may ignore case.
+    if template is None or template.regex() != regex:
         return None
     kinds = {name: type(convertor) for name, convertor in route.param_convertors.items()}
     return path if kinds == {name: type(convertor) for name, convertor in template.convertors.items()} else None

@@ -34,7 +34,7 @@ from ferroapi._routing.scope import (
     read_note,
     scope_keys_restored,
 )
-from ferroapi._routing.state import build_dependant
+from ferroapi._routing.state import _build_dependant_with_parameterless_dependencies
 from ferroapi._routing.views import _EffectiveRouteContext, view_through
 from ferroapi.dependencies.models import Dependant
 from ferroapi.dependencies.utils import SolvedDependency
@@ -319,9 +319,9 @@ class _FrontendRouteGroup(BaseRoute):
         self.dependencies = list(dependencies or [])
         self.dependency_overrides_provider = dependency_overrides_provider
         self._solver = solver
-        built = build_dependant("", _frontend_dependency_endpoint, self.dependencies)
-        self.dependant = built.dependant
-        self._embed_body_fields = built.embed_body_fields
+        self.dependant, _, self._embed_body_fields = _build_dependant_with_parameterless_dependencies(
+            path="", call=_frontend_dependency_endpoint, dependencies=self.dependencies
+        )
 
     def add_frontend_route(
         self, path: str, *, directory: StrPath, fallback: Fallback = "auto", check_dir: bool
@@ -425,9 +425,9 @@ class _EffectiveFrontendContext(_EffectiveRouteContext):
         self.frontend_prefix = include_context.prefix
         self.dependencies = [*include_context.dependencies, *original_route.dependencies]
         self.dependency_overrides_provider = include_context.dependency_overrides_provider
-        built = build_dependant("", _frontend_dependency_endpoint, self.dependencies)
-        self.dependant = built.dependant
-        self._embed_body_fields = built.embed_body_fields
+        self.dependant, _, self._embed_body_fields = _build_dependant_with_parameterless_dependencies(
+            path="", call=_frontend_dependency_endpoint, dependencies=self.dependencies
+        )
 
     def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
         return self.original_route.matches_with_prefix(scope, self.frontend_prefix)

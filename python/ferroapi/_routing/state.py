@@ -37,6 +37,7 @@ from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._option_defaults import ROUTE_DEFAULTS
 from ferroapi._routing.changes import ObservedRoute
+from ferroapi._witness import Part
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import (
@@ -104,16 +105,12 @@ COMPILED_ATTRIBUTES = frozenset(
 """Attributes that need the endpoint's signature and models: dear to compute, set by `compile_state`."""
 
 
-class BuiltDependant(NamedTuple):
-    """A dependency graph with what its body looks like."""
-
-    dependant: Dependant
-    body_params: list[ModelField]
-    embed_body_fields: bool
-
-
-def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[params.Depends]) -> BuiltDependant:
+def _build_dependant_with_parameterless_dependencies(
+    *, path: str, call: Callable[..., Any], dependencies: Sequence[params.Depends]
+) -> tuple[Dependant, list[ModelField], bool]:
     """Read a callable's parameters and put the dependencies declared around it in front of its own.
+
+    With the graph come the parameters of its body, and whether each of these is a key of it.
 
     Raises:
         DependencyScopeError, FastAPIError, AssertionError: for a signature that cannot be served.
@@ -124,7 +121,7 @@ def build_dependant(path: str, call: Callable[..., Any], dependencies: Sequence[
     for each in reversed(dependencies):
         dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=each, path=path))
     body_params = _get_flat_body_params(dependant)
-    return BuiltDependant(dependant, body_params, _should_embed_body_fields(body_params))
+    return dependant, body_params, _should_embed_body_fields(body_params)
 
 
 class PathTemplate(NamedTuple):
@@ -233,7 +230,7 @@ class _PathRegex:
             return self
         template: PathTemplate | None = getattr(state, "_path_template", None)
         if template is None:
-            raise AttributeError("path_regex")
+            raise AttributeError(f"{type(state).__name__!r} object has no attribute 'path_regex'")
         regex = state._own_attributes()["path_regex"] = template.regex()
         return regex
 
@@ -313,7 +310,7 @@ class RouteState(ObservedRoute):
         validate_max_body_size(options["max_body_size"])
         options = {**OWN_OPTIONS, **options}
         check_errors(options["raises"])
-        name, methods, status_code = options["name"], options["methods"], options["status_code"]
+        methods, status_code = options["methods"], options["status_code"]
         self._assign(
             {kept: options[kept] for kept in KEPT_OPTIONS}
             | {own: options[own] for own, default in OWN_OPTIONS.items() if options[own] != default}
@@ -323,7 +320,7 @@ class RouteState(ObservedRoute):
                 "tags": options["tags"] or [],
                 "responses": options["responses"] or {},
                 "dependencies": list(options["dependencies"] or []),
-                "name": get_name(endpoint) if name is None else name,
+                "name": get_name(endpoint) if options["name"] is None else options["name"],
                 "methods": {"GET"} if methods is None else {method.upper() for method in methods},
                 "status_code": int(status_code) if isinstance(status_code, IntEnum) else status_code,
                 "description": _description(endpoint, options["description"]),
@@ -341,7 +338,7 @@ class RouteState(ObservedRoute):
             AssertionError: for an unknown convertor.
             ValueError: for a repeated parameter.
         """
-        template = PathTemplate.of(path)
+        template = None if _core.is_replaced(Part.DECLARATION) else PathTemplate.of(path)
         if template is None:
             return dict(zip(("path_regex", "path_format", "param_convertors"), compile_path(path), strict=True))
         self._path_template = template
@@ -350,6 +347,14 @@ class RouteState(ObservedRoute):
     def unread_template(self) -> PathTemplate | None:
         """Return the template of the path, None once there is a regular expression, which may say something else."""
         return None if "path_regex" in self._own_attributes() else getattr(self, "_path_template", None)
+
+    def __delattr__(self, name: str) -> None:
+        if name == "path_regex" and self.unread_template() is not None:
+            # Computed, it can be deleted as any other, and is not computed again.
+            _ = self.path_regex
+        super().__delattr__(name)
+        if name == "path_regex" and hasattr(self, "_path_template"):
+            del self._path_template
 
     def _own_attributes(self) -> dict[str, Any]:
         """Return the dictionary in which the attributes are kept, as far as they were asked for."""
@@ -391,11 +396,11 @@ class RouteState(ObservedRoute):
         """
         _core.is_replaced(0)
         assert callable(self.endpoint), "An endpoint must be a callable"
-        built = build_dependant(self.path_format, self.endpoint, self.dependencies)
-        response_fields = _additional_response_fields(self.declared_responses(built.dependant), self.unique_id)
-        body_field = _get_body_field(
-            body_params=built.body_params, name=self.unique_id, embed_body_fields=built.embed_body_fields
+        dependant, body_params, embeds = _build_dependant_with_parameterless_dependencies(
+            path=self.path_format, call=self.endpoint, dependencies=self.dependencies
         )
+        response_fields = _additional_response_fields(self.declared_responses(dependant), self.unique_id)
+        body_field = _get_body_field(body_params=body_params, name=self.unique_id, embed_body_fields=embeds)
         is_generator = _is_async_gen_callable(self.endpoint) or _is_gen_callable(self.endpoint)
         shape = resolve_response_shape(self.endpoint, response_model, self.response_class, is_generator=is_generator)
         item_type = stream_item_type or shape.stream_item_type
@@ -404,8 +409,8 @@ class RouteState(ObservedRoute):
         self._assign(
             {
                 "response_fields": response_fields,
-                "dependant": built.dependant,
-                "_embed_body_fields": built.embed_body_fields,
+                "dependant": dependant,
+                "_embed_body_fields": embeds,
                 "body_field": body_field,
                 "is_sse_stream": is_generator and lenient_issubclass(self.response_class, EventSourceResponse),
                 "is_json_stream": is_generator and isinstance(self.response_class, DefaultPlaceholder),

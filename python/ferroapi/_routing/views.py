@@ -91,6 +91,9 @@ class _EffectiveRouteContext(RouteState):
 
 _publishing = threading.Lock()
 
+_PLAIN_DEFAULTS = {name: value for name, value in empty_state().items() if not isinstance(value, dict | list | set)}
+"""What an attribute of FastAPI's dataclass means once it was deleted; one of the others is missed then."""
+
 
 class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     """A path operation seen through its includes. The endpoint is read again on first use: the path may name more."""
@@ -116,7 +119,9 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     def __getattr__(self, name: str) -> Any:
         # Only called for what is not set yet, so a compiled context pays nothing for this.
         if name not in COMPILED_ATTRIBUTES:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            if name in _PLAIN_DEFAULTS:
+                return _PLAIN_DEFAULTS[name]
+            raise AttributeError(f"{_EffectiveRouteContext.__name__!r} object has no attribute {name!r}")
         own = self._own_attributes()
         draft: _EffectiveAPIRouteContext = object.__new__(type(self))
         draft._own_attributes().update(own)
@@ -149,6 +154,10 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
     @app.setter
     def app(self, app: ASGIApp) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._own_attributes()["app"] = app
+
+    @app.deleter
+    def app(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._own_attributes()["app"] = None
 
     def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
         # The methods, too. Source: Starlette behaviour, `routing.Route.matches`.

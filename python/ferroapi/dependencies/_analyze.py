@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 from typing_inspection.typing_objects import is_typealiastype
 
-from ferroapi import params
+from ferroapi import _core, params
 from ferroapi._beyond.unresolved import warn_of_unresolved
 from ferroapi._compat import (
     ModelField,
@@ -37,6 +37,7 @@ from ferroapi._compat import (
     lenient_issubclass,
 )
 from ferroapi._foreign import refuse_foreign
+from ferroapi._witness import Part
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.dependencies._body import _add_form_union_validators
 from ferroapi.dependencies._field import _get_form_union_models, _get_model_type
@@ -99,10 +100,12 @@ def get_dependant(
         parent_oauth_scopes=parent_oauth_scopes,
     )
     path_param_names = get_path_param_names(path)
+    is_replaced = _core.is_replaced(Part.DECLARATION)
     for param_name, annotation, value in read_parameters(call):
         refuse_foreign(value)
-        if (simple := _simple_field(param_name, annotation, value, param_name in path_param_names)) is not None:
-            add_param_to_fields(field=simple, dependant=dependant)
+        simple = None if is_replaced else _simple_field(param_name, annotation, value, param_name in path_param_names)
+        if simple is not None:
+            _add_field(simple, dependant)
             continue
         details = analyze_param(
             param_name=param_name, annotation=annotation, value=value, path_param_names=path_param_names
@@ -115,7 +118,7 @@ def get_dependant(
             assert details.field is None, f"Cannot specify multiple FastAPI annotations for {param_name!r}"
         else:
             assert details.field is not None
-            add_param_to_fields(field=details.field, dependant=dependant)
+            _add_field(details.field, dependant)
     return dependant
 
 
@@ -254,14 +257,19 @@ def _special_types() -> tuple[tuple[type[Any], str], ...]:
     )
 
 
+def _add_field(field: ModelField, dependant: Dependant) -> None:
+    """Add a field to the node's list for the place its value comes from."""
+    if isinstance(field.field_info, params.Body):
+        dependant.body_params.append(field)
+    else:
+        add_param_to_fields(field=field, dependant=dependant)
+
+
 def add_param_to_fields(*, field: ModelField, dependant: Dependant) -> None:
-    """Add a field to the node's list for the place its value comes from.
+    """Add a field that is not of the body to the node's list for the place its value comes from.
 
     Raises: AssertionError for a parameter from an unknown place.
     """
-    if isinstance(field.field_info, params.Body):
-        dependant.body_params.append(field)
-        return
     source = getattr(field.field_info, "in_", None)
     if source == params.ParamTypes.path:
         dependant.path_params.append(field)

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from types import FunctionType
 from typing import Any, ForwardRef, get_args, get_origin
 
+from ferroapi import _core
 from ferroapi._compat import evaluate_forwardref
+from ferroapi._witness import Part
 
 _STREAM_ORIGINS = frozenset({AsyncIterable, AsyncIterator, AsyncGenerator, Iterable, Iterator, Generator})
 
@@ -50,7 +52,7 @@ def read_parameters(call: Callable[..., Any]) -> list[Parameter]:
 
 def _plain_annotations(call: Any) -> dict[str, Any] | None:
     """Return the annotations of a function that nobody has wrapped or given another signature, if none is a string."""
-    if type(call) is not FunctionType or call.__dict__:
+    if type(call) is not FunctionType or call.__dict__ or _core.is_replaced(Part.DECLARATION):
         return None
     try:
         annotations = call.__annotations__

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ValidationError
 from starlette.routing import BaseRoute
 
-from ferroapi._compat import get_definitions, get_model_name_map
+from ferroapi import _core
+from ferroapi._compat import get_definitions, get_flat_models_from_fields, get_model_name_map
 from ferroapi._compat.plain_annotations import get_reached_models
 from ferroapi._imported import imported_names
 from ferroapi._routing.include import RouteContext
 from ferroapi._routing.state import RouteState
+from ferroapi._witness import Part
+from ferroapi.encoders import jsonable_encoder
 from ferroapi.openapi._operation import (
     generate_operation_id,
     generate_operation_summary,
@@ -43,10 +46,12 @@ __all__ = [
     "generate_operation_id",
     "generate_operation_summary",
     "get_fields_from_routes",
+    "get_flat_models_from_fields",
     "get_openapi",
     "get_openapi_operation_metadata",
     "get_openapi_operation_request_body",
     "get_openapi_path",
+    "jsonable_encoder",
     "status_code_ranges",
     "validation_error_definition",
     "validation_error_response_definition",
@@ -94,7 +99,11 @@ def get_openapi(
     operations = api_route_contexts(routes)
     hooks = api_route_contexts(webhooks or [])
     fields = get_fields_from_routes([*operations, *hooks])
-    model_name_map = get_model_name_map(get_reached_models(field.field_info.annotation for field in fields))
+    if _core.is_replaced(Part.DOCUMENT):
+        flat_models = get_flat_models_from_fields(fields, known_models=set())
+    else:
+        flat_models = get_reached_models(field.field_info.annotation for field in fields)
+    model_name_map = get_model_name_map(flat_models)
     field_mapping, definitions = get_definitions(
         fields=fields,
         model_name_map=model_name_map,
@@ -148,6 +157,9 @@ def _checked(document: dict[str, Any]) -> dict[str, Any]:
     Raises:
         pydantic.ValidationError: for what makes no valid document.
     """
+    if _core.is_replaced(Part.DOCUMENT):
+        encoded: dict[str, Any] = jsonable_encoder(OpenAPI(**document), by_alias=True, exclude_none=True)
+        return encoded
     components = document.get("components", {})
     schemas = components.get("schemas", {})
     head = document | {"paths": {}}
