@@ -1,5 +1,6 @@
 """`ferroapi migrate` around the code: requirements that are rewritten, commands and settings that are listed."""
 
+import codecs
 import json
 import tomllib
 from pathlib import Path
@@ -79,8 +80,10 @@ optional = true
 
 def test_project_requirements_are_renamed_in_place() -> None:
     assert rewritten("pyproject.toml", PYPROJECT) == PYPROJECT_AFTER
-    assert remarks("pyproject.toml", PYPROJECT) == [
-        "the bounds >=0.115,<1, <1, == 0.115.0 of fastapi are gone; give ferroapi its own if you want some"
+    found = rewrite_declaration(Path("pyproject.toml"), PYPROJECT.encode(), FORWARD).remarks
+    assert [(remark.line, remark.text) for remark in found] == [
+        (line, f"the bounds {bounds} of fastapi are gone; give ferroapi its own if you want some")
+        for line, bounds in ((5, ">=0.115,<1"), (11, "== 0.115.0"), (17, "<1"))
     ]
 
 
@@ -92,6 +95,28 @@ def test_poetry_tables_are_renamed_in_place() -> None:
     assert poetry["group"]["dev"]["dependencies"] == {"ferroapi": "*"}
     assert poetry["group"]["web"]["dependencies"] == {"ferroapi": {"version": "*", "optional": True}}
     assert "# Pinned.\nferroapi = " in text and "# why" in text
+
+
+def test_poetry_bounds_are_named_with_the_line_of_their_key() -> None:
+    text = POETRY.replace("[tool", '[project]\nname = "a-fastapi-service"\n\n[tool', 1)
+    found = rewrite_declaration(Path("pyproject.toml"), text.encode(), FORWARD).remarks
+    assert [(remark.line, remark.text.split()[2]) for remark in found] == [(7, "^0.115"), (11, "^0.115"), (13, "0.115")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            'fastapi = [{version = "^0.1", python = "<3.9"}, {version = "^0.2", python = ">=3.9"}]\n',
+            'ferroapi = [{version = "*", python = "<3.9"}, {version = "*", python = ">=3.9"}]\n',
+        ),
+        ('fastapi.version = "^0.3"\nfastapi.extras = ["all"]\n', 'ferroapi.version = "*"\nferroapi.extras = ["all"]\n'),
+        ('"fastapi" = "^0.3"\n', '"ferroapi" = "*"\n'),
+    ],
+)
+def test_poetry_writes_a_requirement_in_several_ways(before: str, after: str) -> None:
+    header = "[tool.poetry.dependencies]\n"
+    assert rewritten("pyproject.toml", header + before) == header + after
 
 
 def test_pipfile_packages_are_renamed() -> None:
@@ -122,6 +147,24 @@ def test_uv_source_of_the_old_package_is_left_to_a_person() -> None:
 def test_requirement_file_lines(line: str, after: str) -> None:
     text = f"{line}pydantic\n"
     assert rewritten("requirements.txt", text) == f"{after}pydantic\n"
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [(codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")],
+)
+def test_requirement_file_keeps_its_encoding(mark: bytes, encoding: str) -> None:
+    before = mark + "fastapi==0.1\r\nuvicorn\r\n".encode(encoding)
+    after = rewrite_declaration(Path("requirements.txt"), before, FORWARD).source
+    assert after == mark + "ferroapi\r\nuvicorn\r\n".encode(encoding)
+
+
+def test_requirement_that_goes_on_in_the_next_line_is_left_to_a_person() -> None:
+    text = "fastapi>=0.1, \\\n  <1\n"
+    assert rewritten("requirements.txt", text) == text
+    assert remarks("requirements.txt", text) == [
+        "fastapi>=0.1, \\: it goes on in the next line; put ferroapi there by hand"
+    ]
 
 
 def test_requirement_file_with_hashes_is_left_to_a_person() -> None:
@@ -182,6 +225,14 @@ def listed(path: str, text: str) -> list[tuple[int, str]]:
         ("Dockerfile", "CMD ['python', '-m', 'fastapi', 'dev']", "CMD ['python', '-m', 'ferroapi', 'dev']"),
         ("Dockerfile.dev", "RUN pip install fastapi uvicorn", "RUN pip install ferroapi uvicorn"),
         ("docker-compose.override.yml", "command: fastapi dev main.py", "command: ferroapi dev main.py"),
+        ("Dockerfile", 'ENTRYPOINT ["/app/bin/fastapi", "run"]', 'ENTRYPOINT ["/app/bin/ferroapi", "run"]'),
+        ("deploy/app.service", "ExecStart=/srv/bin/fastapi run", "ExecStart=/srv/bin/ferroapi run"),
+        ("k8s/web.yaml", 'command: ["fastapi", "run"]', 'command: ["ferroapi", "run"]'),
+        ("supervisord.conf", "command=fastapi run", "command=ferroapi run"),
+        ("environment.yml", "- conda-forge::fastapi>=0.1", "- conda-forge::ferroapi>=0.1"),
+        (".vscode/launch.json", '"module": "fastapi",', '"module": "ferroapi",'),
+        ("setup.py", 'install_requires=["fastapi>=0.1"],', 'install_requires=["ferroapi>=0.1"],'),
+        ("notes.ipynb", '"from fastapi import FastAPI"', '"from ferroapi import FastAPI"'),
         ("Procfile", "web: python -m fastapi run", "web: python -m ferroapi run"),
         (".github/workflows/test.yml", "- run: fastapi run &", "- run: ferroapi run &"),
         ("scripts/start.sh", "exec fastapi run", "exec ferroapi run"),
@@ -191,6 +242,14 @@ def listed(path: str, text: str) -> list[tuple[int, str]]:
 )
 def test_commands_and_settings_are_listed_with_a_proposal(path: str, line: str, proposal: str) -> None:
     assert listed(path, f"first\n{line}\n") == [(2, f"{line}  ->  {proposal}")]
+
+
+def test_commands_that_go_on_in_the_next_line_are_listed_whole() -> None:
+    text = "RUN pip install \\\n    uvicorn \\\n    fastapi\nCMD fastapi \\\n  run app.py\n"
+    assert listed("Dockerfile", text) == [
+        (1, "RUN pip install uvicorn fastapi  ->  RUN pip install uvicorn ferroapi"),
+        (4, "CMD fastapi run app.py  ->  CMD ferroapi run app.py"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +318,7 @@ def test_summary_names_what_is_left_for_a_person(project: Path) -> None:
     assert "uv.lock:1: make it anew: uv lock" in report
     assert "Dockerfile:1: CMD fastapi run  ->  CMD ferroapi run" in report
     assert ".github/workflows/ci.yml:1: run: fastapi dev  ->  run: ferroapi dev" in report
-    assert "1 imported packages are not installed here and were not checked: not_installed_anywhere" in report
+    assert "1 imported package is not installed here and was not checked: not_installed_anywhere" in report
 
 
 def test_json_has_the_whole_report(project: Path) -> None:
@@ -270,12 +329,41 @@ def test_json_has_the_whole_report(project: Path) -> None:
     assert {"path": "Dockerfile", "line": 1, "text": "CMD fastapi run  ->  CMD ferroapi run"} in report["surroundings"]
 
 
-def test_reverse_goes_back(project: Path) -> None:
-    before = Path("main.py").read_text()
+def test_reverse_gives_back_the_bytes(project: Path) -> None:
+    Path("requirements.txt").write_bytes(b"\xef\xbb\xbffastapi >= 0.1 # why\r\n")
+    before = {path: path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()}
+    result = migrate(".", "--write")
+    assert ".ferroapi-migrate.json keeps the requirements as they were" in result.stderr
+    assert all(path.read_bytes() != before[path] for path in (project / "main.py", project / "requirements.txt"))
+    # Another run finds nothing to do, and forgets nothing.
     migrate(".", "--write")
-    assert Path("main.py").read_text() != before
     migrate(".", "--write", "--reverse")
-    assert Path("main.py").read_text() == before
+    assert {path: path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()} == before
+
+
+def test_reverse_says_where_bounds_are_when_a_file_was_changed_since(project: Path) -> None:
+    migrate(".", "--write")
+    file = Path("pyproject.toml")
+    file.write_text(file.read_text().replace("uvicorn", "granian"))
+    report = migrate(".", "--write", "--reverse").stderr
+    assert "pyproject.toml:1: it was changed since the migration; .ferroapi-migrate.json has it" in report
+    assert '"fastapi[standard]",  # the framework' in file.read_text() and "granian" in file.read_text()
+    assert json.loads(Path(".ferroapi-migrate.json").read_text())["pyproject.toml"]["before"] == PYPROJECT
+
+
+def test_one_file_is_brought_back_as_well(project: Path) -> None:
+    assert "1 file read, 1 changed" in migrate("pyproject.toml", "--write").stderr
+    migrate("pyproject.toml", "--reverse", "--write")
+    assert Path("pyproject.toml").read_text() == PYPROJECT
+    assert not Path(".ferroapi-migrate.json").exists()
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"pyproject.toml": 1}', '{"pyproject.toml": {}}', "[1]"])
+def test_a_record_that_cannot_be_read_is_an_error(project: Path, text: str) -> None:
+    Path(".ferroapi-migrate.json").write_text(text)
+    result = migrate(".", "--reverse")
+    assert result.exit_code == 1
+    assert ".ferroapi-migrate.json is no record of an earlier run: delete it" in result.stderr
 
 
 def test_a_file_of_another_kind_is_an_error(project: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 from ferroapi import alias
 from ferroapi._cli import report, serving
 from ferroapi._cli.discovery import DEFAULT_PATHS, BrokenApplicationError, DiscoveryError
+from ferroapi._cli.record import BrokenRecordError
 from ferroapi._cli.target import Target, or_exit
 
 commands = typer.Typer(
@@ -198,16 +199,16 @@ def migrate(
         raise typer.BadParameter("one of them writes and the other only looks", param_hint="'--write' with '--check'")
     try:
         planned = migration.plan(path, REVERSE if reverse else FORWARD, _with_progress)
-    except (FileNotFoundError, migration.NotPythonError) as error:
+    except (FileNotFoundError, migration.NotPythonError, BrokenRecordError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=1) from None
-    for changed in planned.changed:
-        if not as_json:
-            typer.echo(changed.diff(), nl=False)
-        if write:
-            changed.write()
     if as_json:
         typer.echo(report.as_json(planned.as_json()))
+    else:
+        for changed in planned.changed:
+            typer.echo(changed.diff(), nl=False)
+    if write:
+        planned.write()
     # The diff or the JSON alone goes to standard output, so that it can be piped into a tool.
     typer.echo(migration.summary(planned, written=write), err=True)
     if check and planned.changed:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ferroapi._cli.record import NAME, Record
 from ferroapi._cli.requirements import is_declaration, is_lock, lock_command, rewrite_declaration
-from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, rewrite
+from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, Rewritten, rewrite
 from ferroapi._cli.surroundings import is_surrounding, remarks_on
 from ferroapi._cli.third_party import Finding, Installed, imported_modules, needing_alias
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 # Hidden folders in which a code base says how it is built.
-_READ_FOLDERS = frozenset({".github", ".circleci", ".buildkite", ".devcontainer"})
+_READ_FOLDERS = frozenset({".github", ".circleci", ".buildkite", ".devcontainer", ".vscode"})
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class ChangedFile:
 class Migration:
     """What there is to do in a code base; nothing is written before `ChangedFile.write`."""
 
+    names: Renaming
+    record: Record
     read: int = 0
     changed: list[ChangedFile] = field(default_factory=list)
     remarks: list[tuple[Path, Remark]] = field(default_factory=list)
@@ -58,6 +61,18 @@ class Migration:
     third_party: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Imported packages that are not installed here, so that nobody knows whether they need the alias."""
+
+    def write(self) -> None:
+        """Write all changed files, and the record of what requirements were."""
+        for each in self.changed:
+            each.write()
+            if not is_declaration(each.path):
+                continue
+            if self.names is FORWARD:
+                self.record.add(each.path, each.before, each.after)
+            elif self.record.before(each.path, each.before) is not None:
+                self.record.forget(each.path)
+        self.record.write()
 
     def as_json(self) -> dict[str, Any]:
         """The same for another program to read."""
@@ -92,19 +107,20 @@ def plan(root: Path, names: Renaming = FORWARD, progress: Callable[[list[Path]],
     Raises:
         FileNotFoundError: there is no such path.
         NotPythonError: it is a file of another kind.
+        BrokenRecordError: the record of an earlier run cannot be read.
     """
     if not root.exists():
         raise FileNotFoundError(f"Path does not exist {root}")
     if root.is_file() and not (_is_python(root) or is_declaration(root) or is_surrounding(root)):
         raise NotPythonError(f"{root} is no Python file, and none that names requirements or commands")
-    migration = Migration()
+    migration = Migration(names, Record(root))
     modules: set[str] = set()
     own: set[str] = set()
     for path in progress([root] if root.is_file() else list(files_of(root))):
         before = path.read_bytes()
         migration.read += 1
         try:
-            _read(path, before, names, migration)
+            _read(path, before, migration)
         except CannotRewriteError as error:
             migration.refused.append((path, str(error)))
         if _is_python(path):
@@ -117,7 +133,8 @@ def plan(root: Path, names: Renaming = FORWARD, progress: Callable[[list[Path]],
     return migration
 
 
-def _read(path: Path, before: bytes, names: Renaming, migration: Migration) -> None:
+def _read(path: Path, before: bytes, migration: Migration) -> None:
+    names = migration.names
     if is_lock(path):
         if f'"{names.old}"'.encode() in before:
             migration.requirements.append((path, Remark(1, f"make it anew: {lock_command(path)}")))
@@ -125,10 +142,22 @@ def _read(path: Path, before: bytes, names: Renaming, migration: Migration) -> N
     if is_surrounding(path):
         migration.surroundings += [(path, remark) for remark in remarks_on(path, before, names)]
     is_python = _is_python(path)
-    rewritten = rewrite(before, names) if is_python else rewrite_declaration(path, before, names)
+    rewritten = rewrite(before, names) if is_python else _redeclared(path, before, migration)
     (migration.remarks if is_python else migration.requirements).extend((path, each) for each in rewritten.remarks)
     if rewritten.source != before:
         migration.changed.append(ChangedFile(path, before, rewritten.source))
+
+
+def _redeclared(path: Path, before: bytes, migration: Migration) -> Rewritten:
+    names, record = migration.names, migration.record
+    if names is FORWARD or not record.knows(path):
+        return rewrite_declaration(path, before, names)
+    kept = record.before(path, before)
+    if kept is not None:
+        return Rewritten(kept)
+    rewritten = rewrite_declaration(path, before, names)
+    changed = Remark(1, f"it was changed since the migration; {record.path} has it as it was before, with its bounds")
+    return Rewritten(rewritten.source, (changed, *rewritten.remarks))
 
 
 def _is_python(path: Path) -> bool:
@@ -155,7 +184,8 @@ def summary(migration: Migration, *, written: bool) -> str:
     """The report that follows the diff: counts, files that were refused, lines to look at, packages."""
     count = len(migration.changed)
     verb = "changed" if written else "would change"
-    lines = [f"{migration.read} files read, {count} {verb}" + ("" if written or not count else " (--write to do it)")]
+    files = "file" if migration.read == 1 else "files"
+    lines = [f"{migration.read} {files} read, {count} {verb}" + ("" if written or not count else " (--write to do it)")]
     if migration.refused:
         lines += ["", "Left as they are:"]
         lines += [f"  {path}: {reason}" for path, reason in migration.refused]
@@ -176,9 +206,13 @@ def summary(migration: Migration, *, written: bool) -> str:
             lines += ["", title]
             lines += [f"  {finding.module} ({finding.package}): {finding.reason}" for finding in found]
     if migration.unknown:
-        packages = ", ".join(migration.unknown)
-        lines += [
-            "",
-            f"{len(migration.unknown)} imported packages are not installed here and were not checked: {packages}",
-        ]
+        count, packages = len(migration.unknown), ", ".join(migration.unknown)
+        were = (
+            "imported package is not installed here and was"
+            if count == 1
+            else "imported packages are not installed here and were"
+        )
+        lines += ["", f"{count} {were} not checked: {packages}"]
+    if written and migration.names is FORWARD and any(is_declaration(each.path) for each in migration.changed):
+        lines += ["", f"{NAME} keeps the requirements as they were, for --reverse; delete it if you do not go back."]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ It reads pyproject.toml (PEP 621, dependency groups, Poetry, uv, PDM, Hatch), Pi
 Version bounds are not carried over: those of one package mean nothing for the other.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ _REQUIREMENT = re.compile(
 )
 _TABLE_HEADER = re.compile(r"\[\s*([^\[\]]+?)\s*\]")
 _KEYED = re.compile(r"tool\.poetry\.(?:group\.[^.]+\.)?(?:dev-)?dependencies|(?:dev-)?packages")
+# As pip reads requirement files. Source: pip, `_internal/utils/encoding.py`.
+_ENCODINGS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LOCKS = {"poetry.lock": "poetry lock", "uv.lock": "uv lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock"}
+_COMPILED = {"requirements.lock": "rye lock", "requirements-dev.lock": "rye lock"}
 
 
 @dataclass(frozen=True)
@@ -44,29 +48,30 @@ def is_declaration(path: Path) -> bool:
 
 def is_lock(path: Path) -> bool:
     """Whether a file is made by a package manager from a declaration."""
-    return path.name in _LOCKS
+    return path.name in _LOCKS or path.name in _COMPILED
 
 
 def lock_command(path: Path) -> str:
     """What makes a lock file anew."""
-    return _LOCKS[path.name]
+    return (_LOCKS | _COMPILED)[path.name]
 
 
 def rewrite_declaration(path: Path, source: bytes, names: Renaming) -> Rewritten:
     """Put the new package in the place of the old one in a file that declares requirements.
 
     Raises:
-        CannotRewriteError: the file is no UTF-8, or no TOML.
+        CannotRewriteError: the file is no UTF-8, and says no other encoding by a byte order mark, or no TOML.
     """
     reader = _reader_of(path)
-    if reader is None or names.old.encode() not in source.lower():
+    mark, encoding = next((each for each in _ENCODINGS if source.startswith(each[0])), (b"", "utf-8"))
+    if reader is None or names.old.encode(encoding) not in source.lower():
         return Rewritten(source)
     try:
-        text = source.decode("utf-8")
+        text = source[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        raise CannotRewriteError(f"it is not UTF-8: {error}") from error
+        raise CannotRewriteError(f"it is not {encoding.upper()}: {error}") from error
     changed, remarks = reader(text, names)
-    return Rewritten(changed.encode("utf-8"), tuple(remarks))
+    return Rewritten(mark + changed.encode(encoding), tuple(remarks))
 
 
 Reader = Callable[[str, Renaming], tuple[str, list[Remark]]]
@@ -77,7 +82,7 @@ def _reader_of(path: Path) -> Reader | None:
         return _rewrite_toml
     if path.name == "setup.cfg":
         return _rewrite_setup_cfg
-    is_named_so = re.match(r"(?:[\w-]+[-_.])?(?:requirements|constraints)\b", path.name) is not None
+    is_named_so = re.match(r"(?:[\w-]+[-_.])?(?:requirements|constraints|reqs)\b", path.name) is not None
     is_in_such_a_folder = path.parent.name in ("requirements", "constraints")
     return _rewrite_lines if path.suffix in (".txt", ".in") and (is_named_so or is_in_such_a_folder) else None
 
@@ -122,6 +127,9 @@ def _rewrite_lines(text: str, names: Renaming) -> tuple[str, list[Remark]]:
                 Remark(index + 1, f"{content}: the file has hashes; make it anew from what it was compiled of")
             )
             continue
+        if content.endswith("\\"):
+            remarks.append(Remark(index + 1, f"{content}: it goes on in the next line; put {names.new} there by hand"))
+            continue
         indent, end = line[: len(line) - len(line.lstrip())], line[len(line.rstrip()) :]
         lines[index] = indent + renamed.text + end
         remarks += _bounds_remark(index + 1, names, renamed.bounds)
@@ -149,21 +157,23 @@ def _rewrite_setup_cfg(text: str, names: Renaming) -> tuple[str, list[Remark]]:
 
 def _rewrite_toml(text: str, names: Renaming) -> tuple[str, list[Remark]]:
     # Names of keys are changed in the text: tomlkit has no way to give a key another name in its place.
-    text, renamed_lines = _rename_keys(text, names)
+    text, renamed = _rename_keys(text, names)
     try:
         document = tomlkit.parse(text)
     except ParseError as error:
         raise CannotRewriteError(f"it is no TOML: {error}") from error
-    bounds = [bound for table in _tables(document) if renamed_lines for bound in _without_bounds(table, names.new)]
+    remarks: list[Remark] = []
+    found_bounds = (each for table in _tables(document) for each in _without_bounds(table, names.new))
+    for bounds in dict.fromkeys(found_bounds) if renamed else ():
+        for line in _lines_below(text, bounds, renamed):
+            remarks += _bounds_remark(line, names, bounds)
     for requirements in _arrays(document):
         for index, requirement in enumerate(requirements):
-            renamed = _renamed(requirement, names) if isinstance(requirement, str) else None
-            if renamed is not None:
-                requirements[index] = renamed.text
-                bounds.append(renamed.bounds)
-    line = next((number for number, each in enumerate(text.splitlines(), 1) if names.old in each), 1)
-    found = ", ".join(dict.fromkeys(each for each in bounds if each))
-    remarks = list(_bounds_remark(min([line, *renamed_lines]) if renamed_lines else line, names, found))
+            found = _renamed(requirement, names) if isinstance(requirement, str) else None
+            if found is not None:
+                requirements[index] = found.text
+                remarks += _bounds_remark(_line_with(text, str(requirement)), names, found.bounds)
+    remarks = sorted(dict.fromkeys(remarks), key=lambda remark: remark.line)
     sources = _below(document, "tool", "uv", "sources")
     if isinstance(sources, AbstractTable) and names.old in sources:
         remarks.append(Remark(_line_of(text, "[tool.uv.sources"), f"tool.uv.sources says where {names.old} comes from"))
@@ -173,7 +183,7 @@ def _rewrite_toml(text: str, names: Renaming) -> tuple[str, list[Remark]]:
 def _rename_keys(text: str, names: Renaming) -> tuple[str, list[int]]:
     """Rename the key of the package in the tables that have one for each; return the lines that changed, too."""
     lines, renamed, is_inside = text.splitlines(keepends=True), [], False
-    key = re.compile(rf"""(\s*)(["']?){re.escape(names.old)}\2(?=\s*=)""")
+    key = re.compile(rf"""(\s*)(["']?){re.escape(names.old)}\2(?=\s*[=.])""")
     for index, line in enumerate(lines):
         if header := _TABLE_HEADER.match(line):
             is_inside = _KEYED.fullmatch(header[1]) is not None
@@ -185,6 +195,21 @@ def _rename_keys(text: str, names: Renaming) -> tuple[str, list[int]]:
             lines[index] = f"{match[1]}{match[2]}{names.new}{match[2]}{line[match.end() :]}"
             renamed.append(index + 1)
     return "".join(lines), renamed
+
+
+def _line_with(text: str, part: str) -> int:
+    return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
+
+
+def _lines_below(text: str, part: str, starts: list[int]) -> list[int]:
+    """The lines of the keys, among those at `starts`, whose value has `part`; that of a table stands below its name."""
+    lines = text.splitlines()
+    found = []
+    for start, following in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
+        value = lines[start - 1 : min(start + 3, following - 1)]
+        if any(f'"{part}"' in line or f"'{part}'" in line for line in value):
+            found.append(start)
+    return found or starts[:1]
 
 
 def _line_of(text: str, start: str) -> int:
@@ -228,9 +253,11 @@ def _without_bounds(table: AbstractTable, package: str) -> Iterator[str]:
     if isinstance(value, str):
         yield str(value) if value != "*" else ""
         table[package] = "*"
-    elif isinstance(value, dict):
-        yield str(value.get("version", ""))
-        if "version" in value:
-            value["version"] = "*"
-        if "extras" in value:
-            value["extras"] = [_EXTRAS.get(extra, extra) for extra in value["extras"]]
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, dict):
+            continue
+        yield str(each.get("version", ""))
+        if "version" in each:
+            each["version"] = "*"
+        if "extras" in each:
+            each["extras"] = [_EXTRAS.get(extra, extra) for extra in each["extras"]]

@@ -7,11 +7,10 @@ from pathlib import Path
 from ferroapi._cli.rewrite import Remark, Renaming
 
 _SCRIPTS = re.compile(
-    r"(?i)(?:.*\.)?(?:docker|container)file(?:\..*)?|(?:docker-)?compose.*\.ya?ml|procfile.*|makefile|justfile|"
-    r"taskfile\.ya?ml|.*\.(?:sh|bash|ps1|bat|cmd|service)|\.gitlab-ci\.ya?ml|\.travis\.ya?ml|azure-pipelines\.ya?ml|"
-    r"jenkinsfile|fly\.toml|render\.ya?ml|railway\.(?:json|toml)|package\.json|devcontainer\.json|environment\.ya?ml"
+    r"(?i)(?:.*\.)?(?:docker|container)file(?:\..*)?|procfile.*|makefile|justfile|jenkinsfile|setup\.py|"
+    r".*\.(?:ya?ml|sh|bash|ps1|bat|cmd|service|conf|ipynb)|fly\.toml|railway\.(?:json|toml)|package\.json|devcontainer\.json"
 )
-_CI_FOLDERS = (".github", ".circleci", ".buildkite", ".devcontainer")
+_FOLDERS = (".github", ".circleci", ".buildkite", ".devcontainer", ".vscode")
 _SETTINGS = frozenset(
     {
         *("pyproject.toml", "setup.cfg", "tox.ini", "mypy.ini", ".mypy.ini", "pytest.ini", ".isort.cfg", ".flake8"),
@@ -28,8 +27,8 @@ _REQUIREMENT_SECTION = re.compile(
 
 def is_surrounding(path: Path) -> bool:
     """Whether a file may hold such lines."""
-    is_in_ci = any(folder in path.parts for folder in _CI_FOLDERS) and path.suffix in (".yml", ".yaml", ".json", ".sh")
-    return is_in_ci or path.name in _SETTINGS or _SCRIPTS.fullmatch(path.name) is not None
+    is_in_folder = path.suffix == ".json" and any(folder in path.parts for folder in _FOLDERS)
+    return is_in_folder or path.name in _SETTINGS or _SCRIPTS.fullmatch(path.name) is not None
 
 
 def remarks_on(path: Path, source: bytes, names: Renaming) -> Iterator[Remark]:
@@ -37,18 +36,44 @@ def remarks_on(path: Path, source: bytes, names: Renaming) -> Iterator[Remark]:
     text = source.decode("utf-8", "replace")
     if names.old not in text:
         return
-    # As a shell has it, or as a list: `CMD ["fastapi", "run"]`.
-    command = re.compile(rf"(?<![\w./-]){names.old}(?:\s+|[\"']\s*,\s*[\"'])(?:run|dev)\b")
-    install = re.compile(rf"(?:\b(?:install|add|requires?|packages)\b.*|^\s*-\s*)(?<![\w./-]){names.old}(?![\w.-])")
-    setting = re.compile(rf"(?:(?<=mypy-)|(?<![\w/-])){names.old}(?![\w-])")
+    old = re.escape(names.old)
+    # As a shell has it, or as a list: `CMD ["fastapi", "run"]`; the program may be named with its folder.
+    command = re.compile(
+        rf"""(?<![\w.-]){old}(?:\s+|["']\s*,\s*["']|["']?\s+-\s*["']?)(?:run|dev)\b|"module":\s*"{old}\""""
+    )
+    word = rf"(?<![\w./-]){old}(?![\w.-])"
+    install = re.compile(rf"\b(?:install|add|requires?|packages)\b.*{word}")
+    setting = re.compile(rf"(?:(?<=mypy-)|(?<![\w-])){old}(?![\w-])")
+    pattern = {
+        ".py": re.compile(rf"""["']{old}(?:\s*[\[<>=!~;@ (]|["'])"""),
+        ".ipynb": re.compile(rf"\b(?:from|import)\s+{old}\b"),
+    }.get(path.suffix)
+    if pattern is None:
+        # A list of packages, of conda or in a compose file's command.
+        item = rf"^\s*-\s*(?:[\w-]+::)?{word}(?!\s*:)"
+        pattern = re.compile(f"{command.pattern}|{install.pattern}|{item}")
     section = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in _joined(text):
         if header := re.match(r"\[+([^\]]+)\]", line):
             section = header[1].strip()
-        content = line.strip()
+        content = " ".join(line.split())
         # `ferroapi run` reads this table, too.
         if content.startswith(("#", "[tool.fastapi]")):
             continue
         is_setting = path.name in _SETTINGS and not _REQUIREMENT_SECTION.fullmatch(section) and setting.search(content)
-        if command.search(content) or install.search(content) or is_setting:
+        if pattern.search(line) or is_setting:
             yield Remark(number, f"{content}  ->  {setting.sub(names.new, content)}")
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers; one that ends with a backslash is joined with those that it goes on in."""
+    started, joined = 0, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        started = started or number
+        if line.endswith("\\"):
+            joined += f"{line[:-1]} "
+            continue
+        yield started, joined + line
+        started, joined = 0, ""
+    if joined:
+        yield started, joined
