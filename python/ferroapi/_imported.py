@@ -93,6 +93,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "_FASTAPI_FRONTEND_PATH_KEY _FASTAPI_FRONTEND_SPECIFICITY_KEY _FASTAPI_INCLUDED_ROUTER_KEY "
         "_FASTAPI_SCOPE_KEY _SCOPE_MISSING _apply_router_form_limits _get_fastapi_scope _get_scope_included_router "
         "_resolve_form_limits _update_scope",
+        "ferroapi._compat.starlette": "get_route_path wrap_app_handling_exceptions",
         "ferroapi.dependencies.utils": "_get_body_field _get_flat_body_params _should_embed_body_fields get_dependant "
         "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation",
         "ferroapi.encoders": "jsonable_encoder",
@@ -105,8 +106,6 @@ _SOURCES: dict[str, dict[str, str]] = {
         "": "anyio json",
         "anyio.abc": "ObjectReceiveStream",
         "contextlib": "AsyncExitStack",
-        "starlette._exception_handler": "wrap_app_handling_exceptions",
-        "starlette._utils": "get_route_path",
         "starlette.concurrency": "iterate_in_threadpool run_in_threadpool",
         "starlette.datastructures": "URL URLPath",
         "starlette.middleware.body_limit": "MAX_BODY_SIZE_SCOPE_KEY",

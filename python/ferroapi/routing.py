@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from starlette import routing
-from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -28,6 +27,7 @@ from ferroapi._beyond.router_layers import layers_of
 from ferroapi._beyond.upload_stream import streamed_of
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._compat import ModelField, Undefined
+from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
@@ -284,7 +284,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
         return view if view is not None and view.original_route is self else None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path and the methods, of the view when asked through an include."""
+        """Match the path and the methods, of the view when matched through an include."""
         view = self._view(scope)
         return _naming_route(self, super().matches(scope) if view is None else view.matches(scope))
 
@@ -437,8 +437,8 @@ class APIRouter(PathOperations, Dispatch):
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""
         own, cls = vars(self), type(self)
-        asked = ("matches", "handle", "_get_routes_version")
-        return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in asked)
+        methods = ("matches", "handle", "_get_routes_version")
+        return all(getattr(cls, name) is getattr(APIRouter, name) and name not in own for name in methods)
 
     def _get_routes_version(self, seen: set[int] | None = None) -> int:
         """Return a number that grows when routes are added here or in an included router."""

@@ -5,12 +5,14 @@ What stands in `fastapi_middleware_astack` is left outside of the route's except
 
 import importlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+
+import ferroapi
 
 FRAMEWORKS = ("fastapi", "ferroapi")
 STACKS = ("fastapi_middleware_astack", "fastapi_inner_astack", "fastapi_function_astack")
@@ -118,3 +120,36 @@ def test_what_enters_an_exit_stack_is_left_as_under_fastapi(stack: str, middlewa
     for failure, exit_, place in product(FAILURES, EXITS, ("endpoint", "dependency's end", "background")):
         fastapi, ferroapi = (_outcome(name, stack, failure, exit_, place, middleware) for name in FRAMEWORKS)
         assert ferroapi == fastapi, (failure, exit_, place)
+
+
+class OpaqueStack:
+    """An exit stack that shows nothing of what was entered in it."""
+
+    left: int = 0
+
+    def __init__(self) -> None:
+        stack = AsyncExitStack()
+        self.push_async_callback, self._leave = stack.push_async_callback, stack.__aexit__
+
+    async def __aexit__(self, *exception: Any) -> bool | None:
+        type(self).left += 1
+        return await self._leave(*exception)
+
+
+def test_stack_whose_content_is_not_seen_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferroapi._engine.teardown.AsyncExitStack", OpaqueStack)
+    monkeypatch.setattr(OpaqueStack, "left", 0)
+    app = ferroapi.FastAPI()
+    log: list[str] = []
+
+    async def leave() -> None:
+        log.append("left")
+
+    @app.get("/")
+    async def root(request: ferroapi.Request) -> None:
+        request.scope["fastapi_inner_astack"].push_async_callback(leave)
+
+    with TestClient(app) as client:
+        assert client.get("/").text == "null"
+    assert log == ["left"]
+    assert OpaqueStack.left == len(STACKS)

@@ -14,7 +14,7 @@ assert _spec is not None and _spec.loader is not None
 imports = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(imports)
 
-SMALL = "_foreign types datastructures exceptions concurrency logger"
+SMALL = "_compat.starlette _foreign types datastructures exceptions concurrency logger"
 FIELDS = "_compat _compat.v2 params types exceptions concurrency logger utils"
 DEPENDENCIES = "dependencies.* background security.oauth2 _foreign"
 
@@ -63,7 +63,7 @@ PYTHON = {
     f"dependencies.* {FIELDS} {SMALL}",
     "_routing.table": "_core _witness _body_limit _routing.* telemetry._*",
     "_routing.dispatch": "_beyond.router_layers "
-    "_core _body_limit _witness _routing.* _engine.connection _engine.failure _form_limits "
+    "_compat.starlette _core _body_limit _witness _routing.* _engine.connection _engine.failure _form_limits "
     "telemetry._*",
     "_routing.*": "_beyond.declared_errors _beyond.router_layers "
     "_routing.* dependencies.* _option_defaults _body_limit _form_limits telemetry._* sse "
@@ -120,6 +120,7 @@ PYTHON = {
     "_compat.v2": "_compat.shared _compat.declared _compat.plain_annotations _compat.plain_schemas openapi.constants "
     "params types",
     "_compat.declared": "",
+    "_compat.starlette": "",
     "_compat.plain_schemas": "openapi.constants types",
     "_compat.plain_annotations": "types",
     "_compat.shared": "types",

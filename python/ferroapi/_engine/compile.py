@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from starlette._utils import is_async_callable
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core
 from ferroapi._beyond.declared_errors import returned_errors
+from ferroapi._compat.starlette import is_async_callable
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
 from ferroapi._engine import stand_ins
 from ferroapi._engine.body import BodyRecipe

@@ -6,12 +6,12 @@ It does what the middleware stack without middleware of the user's, the router a
 from contextlib import AsyncExitStack
 from typing import Any
 
-from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ferroapi import _core
 from ferroapi._compat import Undefined
+from ferroapi._compat.starlette import wrap_app_handling_exceptions
 from ferroapi._engine.session import bounded_close
 
 

@@ -3,11 +3,11 @@
 from functools import partial
 from typing import Any
 
-from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi._body_limit import unlimited
+from ferroapi._compat.starlette import wrap_app_handling_exceptions
 from ferroapi._engine.session import checked_send
 from ferroapi._engine.teardown import Teardown, unwind
 from ferroapi._tracebacks import without_own_frames

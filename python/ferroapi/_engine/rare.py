@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
-from starlette._utils import is_async_callable
 from starlette.background import BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,6 +17,7 @@ from starlette.types import Scope
 
 from ferroapi import _core, background
 from ferroapi._beyond import problem_details
+from ferroapi._compat.starlette import is_async_callable
 from ferroapi._compat.v2 import _located
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation

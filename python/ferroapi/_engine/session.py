@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
-from starlette._exception_handler import wrap_app_handling_exceptions
-from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -17,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ferroapi import _core
+from ferroapi._compat.starlette import is_async_callable, wrap_app_handling_exceptions
 from ferroapi._engine.compile import PathOperation, note_built, note_connecting
 from ferroapi._engine.sending import send_stream
 from ferroapi.exception_handlers import close_reason

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any, Self, cast
 
 from starlette import routing
-from starlette._utils import get_route_path
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Receive, Scope, Send
@@ -16,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from ferroapi import _core
 from ferroapi._beyond.router_layers import RouterLayers
 from ferroapi._body_limit import below_body_limit
+from ferroapi._compat.starlette import get_route_path
 from ferroapi._engine.connection import run_connection
 from ferroapi._engine.failure import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
@@ -36,7 +36,7 @@ from ferroapi._witness import Part
 from ferroapi.telemetry._api import _route_selected
 
 
-def _ask_low_priority(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
+def _match_candidate(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
     if isinstance(candidate, _EffectiveRouteContext):
         return candidate.match_by_router(scope)
     return candidate.matches(scope)
@@ -50,13 +50,13 @@ def _innermost_path(route: Any, scope: Scope) -> str | None:
     return getattr(route, "path_format", None)
 
 
-_LAST_ASKED = ("_match_low_priority", "_iter_low_priority_routes")
+_LOW_PRIORITY_METHODS = ("_match_low_priority", "_iter_low_priority_routes")
 """The methods that say what answers where no route does."""
 
 _READ_BY_TABLES = frozenset(
     {
         *("default", "middleware_stack", "app", "matches", "handle", "form_limits", "__class__", "_get_routes_version"),
-        *_LAST_ASKED,
+        *_LOW_PRIORITY_METHODS,
     }
 )
 """The attributes of a router that its table, or that of a router around it, is made from."""
@@ -74,7 +74,7 @@ class Dispatch(routing.Router):
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """The routes in the order in which they are asked. The list may be edited in place."""
+        """The routes in the order in which they are matched. The list may be edited in place."""
         return self._routes
 
     @routes.setter
@@ -143,8 +143,8 @@ class Dispatch(routing.Router):
     def _refuses_plainly(self) -> bool:
         """Tell whether a path that no route answers is a 404: no frontend, and no application by default."""
         is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
-        is_asked = any(getattr(self, name).__func__ is not getattr(Dispatch, name) for name in _LAST_ASKED)
-        return is_default and not is_asked and next(iter(self._iter_low_priority_routes()), None) is None
+        own = (getattr(self, name).__func__ is getattr(Dispatch, name) for name in _LOW_PRIORITY_METHODS)
+        return is_default and all(own) and next(iter(self._iter_low_priority_routes()), None) is None
 
     def _is_bare(self) -> bool:
         """Tell whether a request goes from this router's `__call__` to its table, past nothing but its body limit."""
@@ -174,7 +174,7 @@ class Dispatch(routing.Router):
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Return the answer of the route that the table selects, or of what stands in when none does."""
         if _core.is_replaced(Part.ROUTE):
-            # Each route is asked in turn, as whoever replaced that may want.
+            # Each route matches in turn, by what whoever replaced that has put there.
             chosen: Selection[Any] | None = first_match(self.routes, scope)
         else:
             table = self._current_table()
@@ -183,7 +183,7 @@ class Dispatch(routing.Router):
                 table = self._reread_table()
                 selection = table.select(scope)
             if table.has_passed_include(selection):
-                # Each included router that is asked for its turn makes this dictionary.
+                # Each included router that a request has been to makes this dictionary.
                 _get_fastapi_scope(scope)
             if selection is not None and selection.candidate.include_path.chain:
                 return answer_included(selection.candidate, selection.child_scope, scope, receive, send)
@@ -232,7 +232,7 @@ class Dispatch(routing.Router):
     def _match_low_priority(self, scope: Scope) -> MatchedRoute:
         """Return the answer of the most specific frontend, with its route, and the view that led to it."""
         candidates = self._iter_low_priority_routes()
-        selection = best_match(candidates, scope, ask=_ask_low_priority, is_better=is_more_specific)
+        selection = best_match(candidates, scope, match=_match_candidate, is_better=is_more_specific)
         if selection is None:
             return Match.NONE, {}, None, None
         chosen = selection.candidate
@@ -251,7 +251,7 @@ class Dispatch(routing.Router):
             await view.handle(scope, receive, send, None)
 
     def _inclusion(self, scope: Scope) -> _IncludedRouter | None:
-        """Return the inclusion through which this router is being asked, if it is."""
+        """Return the inclusion through which this router matches a scope, if it does."""
         included = _get_scope_included_router(scope)
         is_own = isinstance(included, _IncludedRouter) and included.original_router is self
         return included if is_own else None

@@ -49,7 +49,7 @@ def _explain(entry: Entry) -> Explanation:
     methods = tuple(sorted(getattr(entry.methods_of, "methods", None) or entry.methods or ()))
     if entry.compile is None:
         kind = f"it is a {type(entry.candidate).__name__}, not a path operation"
-        reason = "it is asked whether it matches" if entry.path is None else kind
+        reason = "it is matched by Python" if entry.path is None else kind
         return Explanation(path, methods, "python", reason)
     plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
     if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):

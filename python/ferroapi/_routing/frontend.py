@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, NamedTuple
 
-from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, URLPath
 from starlette.exceptions import HTTPException
@@ -23,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import params
+from ferroapi._compat.starlette import get_route_path
 from ferroapi._routing.include import _RouterIncludeContext
 from ferroapi._routing.matching import Selection, best_match, redirect_url
 from ferroapi._routing.scope import (
@@ -31,7 +31,7 @@ from ferroapi._routing.scope import (
     _FASTAPI_SCOPE_KEY,
     _get_scope_effective_route_context,
     _update_scope,
-    read_note,
+    read_fastapi_scope,
     scope_keys_restored,
 )
 from ferroapi._routing.state import _build_dependant_with_parameterless_dependencies
@@ -154,7 +154,7 @@ class _FrontendStaticFiles(StaticFiles):
 
     def get_path(self, scope: Scope) -> str:
         """Return the file path that the frontend's match left in the scope."""
-        path = read_note(scope, _FASTAPI_FRONTEND_PATH_KEY) or ""
+        path = read_fastapi_scope(scope, _FASTAPI_FRONTEND_PATH_KEY) or ""
         assert isinstance(path, str)
         parts = path.split("/")
         # What `join` makes of parts without a separator; it copies the path once for each of them.
@@ -171,7 +171,7 @@ class _FrontendStaticFiles(StaticFiles):
         """Return the file, a redirect to a directory's slash, or the fallback.
 
         Raises:
-            HTTPException: 404 for nothing there, 405 for a file asked with another method than GET or HEAD.
+            HTTPException: 404 for nothing there, 405 for a file requested with another method than GET or HEAD.
         """
         resource = await self._lookup_static_resource(path)
         if scope["method"] not in ("GET", "HEAD"):
@@ -269,12 +269,12 @@ class _FrontendRoute(BaseRoute):
         below = _path_below(path, get_route_path(scope)) if scope["type"] == "http" else None
         if below is None:
             return Match.NONE, {}
-        notes = {
+        fastapi_scope = {
             _FASTAPI_FRONTEND_PATH_KEY: below,
             _FASTAPI_FRONTEND_SPECIFICITY_KEY: _frontend_path_specificity(path),
         }
         is_full = scope["method"] in self.methods
-        return (Match.FULL if is_full else Match.PARTIAL), {_FASTAPI_SCOPE_KEY: notes}
+        return (Match.FULL if is_full else Match.PARTIAL), {_FASTAPI_SCOPE_KEY: fastapi_scope}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file or the fallback."""
@@ -292,7 +292,7 @@ class _FrontendRoute(BaseRoute):
 
 def is_more_specific(found: Selection[Any], other: Selection[Any]) -> bool:
     """Tell whether a frontend match claims more of the URL than another; other routes claim nothing."""
-    new, old = (read_note(each.child_scope, _FASTAPI_FRONTEND_SPECIFICITY_KEY) for each in (found, other))
+    new, old = (read_fastapi_scope(each.child_scope, _FASTAPI_FRONTEND_SPECIFICITY_KEY) for each in (found, other))
     return isinstance(new, int) and isinstance(old, int) and new > old
 
 
@@ -347,7 +347,7 @@ class _FrontendRouteGroup(BaseRoute):
         return best_match(
             self.routes,
             scope,
-            ask=lambda route, scope: route.matches_with_path(scope, _join_frontend_paths(prefix, route.path)),
+            match=lambda route, scope: route.matches_with_path(scope, _join_frontend_paths(prefix, route.path)),
             is_better=is_more_specific,
         )
 

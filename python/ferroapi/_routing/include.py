@@ -34,7 +34,7 @@ from ferroapi._routing.scope import (
     _apply_router_form_limits,
     _get_fastapi_scope,
     _update_scope,
-    note,
+    fastapi_scope_item,
 )
 from ferroapi._routing.state import OWN_OPTIONS
 from ferroapi._routing.views import _EffectiveAPIRouteContext, _EffectiveRouteContext, view_through
@@ -142,7 +142,7 @@ class _IncludedRouter(BaseRoute):
         )
 
     def effective_low_priority_routes(self) -> list[_EffectiveRouteContext]:
-        """Return the views on the routes that are asked last, of this router and of those below it."""
+        """Return the views on the routes that are matched last, of this router and of those below it."""
         return cast(
             "list[_EffectiveRouteContext]",
             self._current("_effective_low_priority_routes", lambda: list(self._build_low_priority_routes())),
@@ -192,7 +192,7 @@ class _IncludedRouter(BaseRoute):
 
     def _match(self, scope: Scope) -> MatchedRoute:
         """Return the answer of the first view that matches, with its route, and the view unless that is a router."""
-        selection = first_match(self.effective_candidates(), scope, ask=_match_candidate)
+        selection = first_match(self.effective_candidates(), scope, match=_match_candidate)
         if selection is None:
             return Match.NONE, {}, None, None
         view = selection.candidate
@@ -202,7 +202,7 @@ class _IncludedRouter(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Ask the included router, which may be a subclass that decides otherwise; `handle` looks again."""
-        with note(scope, _FASTAPI_INCLUDED_ROUTER_KEY, self):
+        with fastapi_scope_item(scope, _FASTAPI_INCLUDED_ROUTER_KEY, self):
             match, _ = self.original_router.matches(scope)
         return match, {}
 

@@ -19,16 +19,16 @@ class Selection(NamedTuple, Generic[Candidate]):
     candidate: Candidate
 
 
-def ask_route(route: Any, scope: Scope) -> tuple[Match, Scope]:
-    """Ask a route whether it matches; the default question of `first_match`."""
-    answer: tuple[Match, Scope] = route.matches(scope)
-    return answer
+def match_route(route: Any, scope: Scope) -> tuple[Match, Scope]:
+    """Return what a route's own `matches` says."""
+    result: tuple[Match, Scope] = route.matches(scope)
+    return result
 
 
 def first_match(
     candidates: Iterable[Candidate],
     scope: Scope,
-    ask: Callable[[Candidate, Scope], tuple[Match, Scope]] = ask_route,
+    match: Callable[[Candidate, Scope], tuple[Match, Scope]] = match_route,
 ) -> Selection[Candidate] | None:
     """Return the first full match in order, else the first partial match, else nothing.
 
@@ -36,29 +36,29 @@ def first_match(
     """
     partial: Selection[Candidate] | None = None
     for candidate in candidates:
-        match, child_scope = ask(candidate, scope)
-        if match == Match.FULL:
-            return Selection(match, child_scope, candidate)
-        if match == Match.PARTIAL and partial is None:
-            partial = Selection(match, child_scope, candidate)
+        result, child_scope = match(candidate, scope)
+        if result == Match.FULL:
+            return Selection(result, child_scope, candidate)
+        if result == Match.PARTIAL and partial is None:
+            partial = Selection(result, child_scope, candidate)
     return partial
 
 
 def best_match(
     candidates: Iterable[Candidate],
     scope: Scope,
-    ask: Callable[[Candidate, Scope], tuple[Match, Scope]],
+    match: Callable[[Candidate, Scope], tuple[Match, Scope]],
     is_better: Callable[[Selection[Candidate], Selection[Candidate]], bool],
 ) -> Selection[Candidate] | None:
     """Return the best full match, else the best partial match, else nothing; the earlier one wins a tie."""
     best: dict[Match, Selection[Candidate]] = {}
     for candidate in candidates:
-        match, child_scope = ask(candidate, scope)
-        if match == Match.NONE:
+        result, child_scope = match(candidate, scope)
+        if result == Match.NONE:
             continue
-        found = Selection(match, child_scope, candidate)
-        if match not in best or is_better(found, best[match]):
-            best[match] = found
+        found = Selection(result, child_scope, candidate)
+        if result not in best or is_better(found, best[result]):
+            best[result] = found
     return best.get(Match.FULL) or best.get(Match.PARTIAL)
 
 

@@ -91,19 +91,19 @@ class Table:
         The entry's own `matches` has the last word: it makes the child scope, and may have been replaced meanwhile.
         """
         if type(scope) is not dict:
-            return first_match(self.entries, scope, ask=_match_entry)
+            return first_match(self.entries, scope, match=_match_entry)
         try:
             found = self.core.select(scope)
         except UnicodeEncodeError:
             # A path with a lone surrogate cannot be looked up.
-            return first_match(self.entries, scope, ask=_match_entry)
+            return first_match(self.entries, scope, match=_match_entry)
         if found is None:
             return None
         index, answer = found
         match, child_scope = answer or self.entries[index].route.matches(scope)
         if match != Match.NONE:
             return Selection(match, child_scope, self.entries[index])
-        return first_match(self.entries, scope, ask=_match_entry)
+        return first_match(self.entries, scope, match=_match_entry)
 
     def has_passed_include(self, selection: Selection[Entry] | None) -> bool:
         """Tell whether a request has been to an included router before this selection was made."""
@@ -118,7 +118,7 @@ def _match_entry(entry: Entry, scope: Scope) -> tuple[Match, Scope]:
 
 
 async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer through the includes above an entry, as if each router had been asked in turn.
+    """Answer through the includes above an entry, as if each router had matched it in turn.
 
     Source: FastAPI behaviour, `_IncludedRouter.handle` and `_handle_selected`.
     """

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette._utils import get_route_path
 from starlette.datastructures import URLPath
 from starlette.routing import (
     BaseRoute,
@@ -23,8 +22,9 @@ from starlette.routing import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ferroapi._body_limit import wrap_app_with_body_limit
+from ferroapi._compat.starlette import get_route_path
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
-from ferroapi._routing.scope import _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY, note
+from ferroapi._routing.scope import _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY, fastapi_scope_item
 from ferroapi._routing.state import COMPILED_ATTRIBUTES, KEPT_OPTIONS, OWN_OPTIONS, RouteState, empty_state
 from ferroapi.utils import get_value_or_default
 
@@ -170,7 +170,7 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
         return (Match.FULL if is_full else Match.PARTIAL), child_scope
 
     def match_by_router(self, scope: Scope) -> tuple[Match, Scope]:
-        with note(scope, _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY, self):
+        with fastapi_scope_item(scope, _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY, self):
             return self.original_route.matches(scope)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:

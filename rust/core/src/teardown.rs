@@ -132,9 +132,9 @@ impl Teardown {
     }
 }
 
-/// Whether anything was entered in an `AsyncExitStack`.
+/// Whether anything may have been entered in an `AsyncExitStack`: it may where that is not seen.
 pub(crate) fn is_used(stack: &Bound<'_, PyAny>) -> PyResult<bool> {
-    stack.getattr(intern!(stack.py(), "_exit_callbacks"))?.is_truthy()
+    stack.getattr_opt(intern!(stack.py(), "_exit_callbacks"))?.map_or(Ok(true), |entered| entered.is_truthy())
 }
 
 /// The end of a synchronous generator: a callable for a worker thread.
