@@ -48,7 +48,21 @@ impl JsonType {
     #[staticmethod]
     #[pyo3(signature = (kind, *, identity))]
     fn plain(kind: PlainType, identity: bool) -> Self {
-        Self { kind: TypeKind::Plain(kind), identity }
+        let kind = match kind {
+            PlainType::Any => TypeKind::Any,
+            PlainType::None => TypeKind::None,
+            PlainType::Str => TypeKind::Str,
+            PlainType::Int => TypeKind::Int,
+            PlainType::Float => TypeKind::Float,
+            PlainType::Bool => TypeKind::Bool,
+            PlainType::Datetime => TypeKind::DateTime,
+            PlainType::Date => TypeKind::Date,
+            PlainType::Time => TypeKind::Time,
+            PlainType::Uuid => TypeKind::Uuid,
+            PlainType::Decimal => TypeKind::Decimal,
+            PlainType::Bytes => TypeKind::Bytes,
+        };
+        Self { kind, identity }
     }
 
     /// Texts and whole numbers; anything else among the choices is a mistake.

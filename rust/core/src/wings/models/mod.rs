@@ -29,7 +29,18 @@ pub(crate) struct JsonType {
 
 #[derive(Debug)]
 enum TypeKind {
-    Plain(PlainType),
+    Any,
+    None,
+    Str,
+    Int,
+    Float,
+    Bool,
+    DateTime,
+    Date,
+    Time,
+    Uuid,
+    Decimal,
+    Bytes,
     /// The texts and the whole numbers that are allowed.
     Literal(Box<[Box<[u8]>]>),
     Enum(Box<[Member]>),

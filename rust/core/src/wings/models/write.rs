@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
 use super::classes::{Access, Classes, Read};
 use super::plain::{Done, NotPlain, exact};
-use super::{JsonField, JsonType, Model, PlainType, TypeKind, moment, scalar};
+use super::{JsonField, JsonType, Model, TypeKind, moment, scalar};
 use crate::ffi;
 
 /// Room for a small answer, in bytes.
@@ -36,10 +36,10 @@ impl<'model, 'py> Writer<'model, 'py> {
         }
         let out = &mut self.out;
         match &node.kind {
-            TypeKind::Plain(PlainType::Str) => scalar::text(value, out),
-            TypeKind::Plain(PlainType::Int) => scalar::integer(value, out),
-            TypeKind::Plain(PlainType::Float) => scalar::float(value, out),
-            TypeKind::Plain(PlainType::Bool) => scalar::boolean(value, out),
+            TypeKind::Str => scalar::text(value, out),
+            TypeKind::Int => scalar::integer(value, out),
+            TypeKind::Float => scalar::float(value, out),
+            TypeKind::Bool => scalar::boolean(value, out),
             TypeKind::Nullable(inner) => {
                 if value.is_none() {
                     scalar::none(value, out)
@@ -51,20 +51,20 @@ impl<'model, 'py> Writer<'model, 'py> {
             // Of a list of the application's own, too, pydantic reads only what is in it.
             TypeKind::List(item) => self.list::<VALID>(item.get(), value.cast::<PyList>()?),
             TypeKind::Dict(keys, values) => self.dict::<VALID>((keys.get(), values.get()), exact(value)?),
-            TypeKind::Plain(PlainType::Datetime) => moment::datetime(value, out),
+            TypeKind::DateTime => moment::datetime(value, out),
             TypeKind::Enum(members) => {
                 let json = members.iter().find(|(member, _)| value.is(member)).map(|(_, json)| json);
                 out.extend_from_slice(json.ok_or(NotPlain)?);
                 Ok(())
             }
             TypeKind::Literal(choices) => self.literal(choices, value),
-            TypeKind::Plain(PlainType::Uuid) => scalar::uuid(value, out),
-            TypeKind::Plain(PlainType::Date) => moment::date(value, out),
-            TypeKind::Plain(PlainType::Time) => moment::time(value, out),
-            TypeKind::Plain(PlainType::Decimal) => scalar::decimal(value, out),
-            TypeKind::Plain(PlainType::Bytes) => scalar::bytes(value, out),
-            TypeKind::Plain(PlainType::None) => scalar::none(value, out),
-            TypeKind::Plain(PlainType::Any) => self.any(value, 0),
+            TypeKind::Uuid => scalar::uuid(value, out),
+            TypeKind::Date => moment::date(value, out),
+            TypeKind::Time => moment::time(value, out),
+            TypeKind::Decimal => scalar::decimal(value, out),
+            TypeKind::Bytes => scalar::bytes(value, out),
+            TypeKind::None => scalar::none(value, out),
+            TypeKind::Any => self.any(value, 0),
             TypeKind::Set(item) => self.items::<VALID>(item.get(), exact::<PySet>(value)?),
             TypeKind::FrozenSet(item) => self.items::<VALID>(item.get(), exact::<PyFrozenSet>(value)?),
             TypeKind::Tuples(item) => self.items::<VALID>(item.get(), exact::<PyTuple>(value)?),
@@ -129,8 +129,8 @@ impl<'model, 'py> Writer<'model, 'py> {
         while let Some((key, value)) = items.next()? {
             self.out.push(b',');
             match (&keys.kind, VALID || keys.identity) {
-                (TypeKind::Plain(PlainType::Str | PlainType::Any), true) => scalar::text(&key, &mut self.out)?,
-                (TypeKind::Plain(PlainType::Int), true) => {
+                (TypeKind::Str | TypeKind::Any, true) => scalar::text(&key, &mut self.out)?,
+                (TypeKind::Int, true) => {
                     self.out.push(b'"');
                     scalar::integer(&key, &mut self.out)?;
                     self.out.push(b'"');
