@@ -297,3 +297,9 @@ def _read_as_mapping(obj: Any) -> Any:
             return vars(obj)
         except Exception as no_attributes:
             raise ValueError([not_a_mapping, no_attributes]) from no_attributes
+
+
+def _unpack_pair(pair: Any) -> tuple[Any, Any]:
+    """Take an item of a mapping apart, for the engine where it is no tuple of two."""
+    key, value = pair
+    return key, value

@@ -1,6 +1,7 @@
 """Read the body of a request: a form, JSON or bytes, by what the route declares and the client says.
 
-Runs before dependencies are solved. Nothing is validated here.
+The driver reads bodies itself, and asks for `read_limited_form` and `body_error`; `read_body` serves handlers that are
+called with a `Request`, whoever solves them. Nothing is validated here.
 """
 
 import json

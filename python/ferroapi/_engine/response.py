@@ -1,6 +1,7 @@
 """Call the endpoint, and make of what it returns the `Response` that is sent.
 
-`routing` calls the first two functions through its own globals. Nothing is sent here, and streams are in `stream`.
+The reference calls all of it. The driver asks for `build_response` where it does not write a response itself, and for
+the first two functions where Python makes the call or a response class is given data. Nothing is sent here.
 """
 
 from dataclasses import dataclass

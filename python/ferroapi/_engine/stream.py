@@ -1,6 +1,7 @@
 """Responses whose content a generator produces: server-sent events, JSON lines and raw chunks.
 
-Chosen by the route's response class; each producer starts the generator and leaves sending to `StreamingResponse`.
+The driver and the reference both call `stream_response`, once the endpoint's arguments are solved: a stream has no
+other implementation. Each producer starts the generator and leaves sending to `StreamingResponse`.
 """
 
 from collections.abc import AsyncIterator, Iterator

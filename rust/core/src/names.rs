@@ -50,6 +50,10 @@ imported!(json_loads, "json", "loads");
 imported!(aiter, "builtins", "aiter");
 imported!(anext, "builtins", "anext");
 imported!(uuid, "uuid", "UUID");
+imported!(
+    /// `(pair) -> (key, value)`
+    unpack_pair, "ferroapi.encoders", "_unpack_pair"
+);
 imported!(closed_resource_error, "anyio", "ClosedResourceError");
 imported!(end_of_stream, "anyio", "EndOfStream");
 imported!(check_cancelled, "anyio.from_thread", "check_cancelled");

@@ -1,12 +1,12 @@
 //! The entries of an object that is written, one at a time, and what their keys are.
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PySet, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PySet, PyString, PyTuple};
 
 use super::sink::HIDDEN;
-use crate::ffi;
+use crate::{ffi, names};
 
 /// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
 pub(super) struct Items<'py> {
@@ -90,43 +90,12 @@ impl<'py> Source<'py> {
     }
 }
 
-/// What `key, value = pair` does.
+/// What `key, value = pair` does; what is no pair has Python say so, in the words of its version.
 fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let mut parts = pair.try_iter().map_err(|error| no_iterable(pair).unwrap_or(error))?;
-    let mut count = 0;
-    let mut next = || -> PyResult<Bound<'py, PyAny>> {
-        let part = parts
-            .next()
-            .transpose()?
-            .ok_or_else(|| PyValueError::new_err(format!("not enough values to unpack (expected 2, got {count})")))?;
-        count += 1;
-        Ok(part)
-    };
-    let unpacked = (next()?, next()?);
-    if parts.next().transpose()?.is_some() {
-        return Err(too_many(pair));
+    match pair.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
+        Ok([key, value]) => Ok((key.clone(), value.clone())),
+        _ => names::unpack_pair(pair.py())?.call1((pair,))?.extract(),
     }
-    Ok(unpacked)
-}
-
-/// Python 3.14 also says how many there are, where it knows that without asking for them.
-#[cold]
-fn too_many(pair: &Bound<'_, PyAny>) -> PyErr {
-    let is_counted = pair.is_exact_instance_of::<PyTuple>()
-        || pair.is_exact_instance_of::<PyList>()
-        || pair.is_exact_instance_of::<PyDict>();
-    let got = if is_counted && pair.py().version_info() >= (3, 14) { pair.len().ok() } else { None };
-    let got = got.map(|count| format!(", got {count}")).unwrap_or_default();
-    PyValueError::new_err(format!("too many values to unpack (expected 2{got})"))
-}
-
-/// Unpacking has its own words for what cannot be iterated at all.
-#[cold]
-fn no_iterable(pair: &Bound<'_, PyAny>) -> Option<PyErr> {
-    let class = pair.get_type();
-    let iterable = class.hasattr("__iter__").ok()? || class.hasattr("__getitem__").ok()?;
-    let name = class.name().ok()?;
-    (!iterable).then(|| PyTypeError::new_err(format!("cannot unpack non-iterable {name} object")))
 }
 
 /// Whether a key is exactly of a type that encodes to itself and hides nothing.

@@ -22,6 +22,7 @@ use container::{DictFrame, Frame};
 use fallback::Replacement;
 use keyed::KeyedFrame;
 use sink::Sink;
+pub(crate) use temporal::{two_digits, write_date, write_time, write_uuid};
 
 /// Levels of nesting that are accepted whatever Python's recursion limit; Python's own default is the same.
 const LEAST_DEPTH: usize = 1000;

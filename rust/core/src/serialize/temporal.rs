@@ -1,7 +1,5 @@
 //! Values with a text form of their own: dates, times, durations, UUIDs, decimals, byte strings.
 //! Exact types only, and only while their entry of `ENCODERS_BY_TYPE` is the stock one; `fallback` decides that.
-use std::io::Write;
-
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -29,7 +27,7 @@ impl Sink {
             Native::Date => {
                 let date = value.cast::<PyDate>()?;
                 self.out.push(b'"');
-                self.calendar(date);
+                write_date(date, &mut self.out);
                 self.out.push(b'"');
                 Ok(true)
             }
@@ -50,9 +48,9 @@ impl Sink {
     fn datetime(&mut self, moment: &Bound<'_, PyDateTime>) -> PyResult<bool> {
         let offset = offset_of(moment, moment.get_tzinfo().is_some())?;
         self.out.push(b'"');
-        self.calendar(moment);
+        write_date(moment, &mut self.out);
         self.out.push(b'T');
-        self.clock(moment);
+        write_time(moment, &mut self.out);
         self.offset(offset);
         self.out.push(b'"');
         Ok(true)
@@ -61,27 +59,10 @@ impl Sink {
     fn time(&mut self, time: &Bound<'_, PyTime>) -> PyResult<bool> {
         let offset = offset_of(time, time.get_tzinfo().is_some())?;
         self.out.push(b'"');
-        self.clock(time);
+        write_time(time, &mut self.out);
         self.offset(offset);
         self.out.push(b'"');
         Ok(true)
-    }
-
-    fn calendar(&mut self, date: &impl PyDateAccess) {
-        let year = u32::try_from(date.get_year()).unwrap_or_default();
-        self.two_digits(year / 100);
-        self.two_digits(year % 100);
-        self.out.push(b'-');
-        self.two_digits(date.get_month().into());
-        self.out.push(b'-');
-        self.two_digits(date.get_day().into());
-    }
-
-    fn clock(&mut self, time: &impl PyTimeAccess) {
-        self.hours_minutes(time.get_hour().into(), time.get_minute().into());
-        self.out.push(b':');
-        self.two_digits(time.get_second().into());
-        self.fraction(time.get_microsecond());
     }
 
     /// Writes an offset from UTC, in microseconds.
@@ -92,33 +73,13 @@ impl Sink {
         let offset = offset.unsigned_abs();
         let seconds = u32::try_from(offset / 1_000_000).unwrap_or_default();
         let microseconds = u32::try_from(offset % 1_000_000).unwrap_or_default();
-        self.hours_minutes(seconds / 3600, seconds / 60 % 60);
+        let (hours, minutes) = (two_digits(seconds / 3600), two_digits(seconds / 60 % 60));
+        self.out.extend_from_slice(&[hours[0], hours[1], b':', minutes[0], minutes[1]]);
         if seconds % 60 != 0 || microseconds != 0 {
             self.out.push(b':');
-            self.two_digits(seconds % 60);
-            self.fraction(microseconds);
+            self.out.extend_from_slice(&two_digits(seconds % 60));
+            write_fraction(microseconds, &mut self.out);
         }
-    }
-
-    fn hours_minutes(&mut self, hours: u32, minutes: u32) {
-        self.two_digits(hours);
-        self.out.push(b':');
-        self.two_digits(minutes);
-    }
-
-    fn fraction(&mut self, microseconds: u32) {
-        if microseconds != 0 {
-            self.out.push(b'.');
-            self.two_digits(microseconds / 10_000);
-            self.two_digits(microseconds / 100 % 100);
-            self.two_digits(microseconds % 100);
-        }
-    }
-
-    /// Writes a number below 100.
-    fn two_digits(&mut self, number: u32) {
-        let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or_default();
-        self.out.extend_from_slice(&[digit(number / 10), digit(number)]);
     }
 
     fn duration(&mut self, duration: &Bound<'_, PyDelta>) -> bool {
@@ -133,17 +94,7 @@ impl Sink {
 
     fn uuid(&mut self, uuid: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(number) = uuid.getattr(intern!(uuid.py(), "int"))?.extract::<u128>() else { return Ok(false) };
-        let hex = |shift: u32, mask: u128| (number >> shift) & mask;
-        // Writing to a vector cannot fail.
-        let _ = write!(
-            self.out,
-            "\"{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\"",
-            hex(96, 0xFFFF_FFFF),
-            hex(80, 0xFFFF),
-            hex(64, 0xFFFF),
-            hex(48, 0xFFFF),
-            hex(0, 0xFFFF_FFFF_FFFF),
-        );
+        write_uuid(number, &mut self.out);
         Ok(true)
     }
 
@@ -173,6 +124,58 @@ impl Sink {
         }
         Ok(true)
     }
+}
+
+/// Writes a date, without quotes.
+pub(crate) fn write_date(date: &impl PyDateAccess, out: &mut Vec<u8>) {
+    let year = u32::try_from(date.get_year()).unwrap_or_default();
+    let (month, day) = (two_digits(date.get_month().into()), two_digits(date.get_day().into()));
+    let (century, year) = (two_digits(year / 100), two_digits(year));
+    out.extend_from_slice(&[century[0], century[1], year[0], year[1], b'-', month[0], month[1], b'-', day[0], day[1]]);
+}
+
+/// Writes a time of day, without quotes or an offset.
+pub(crate) fn write_time(time: &impl PyTimeAccess, out: &mut Vec<u8>) {
+    let (hour, minute) = (two_digits(time.get_hour().into()), two_digits(time.get_minute().into()));
+    let second = two_digits(time.get_second().into());
+    out.extend_from_slice(&[hour[0], hour[1], b':', minute[0], minute[1], b':', second[0], second[1]]);
+    write_fraction(time.get_microsecond(), out);
+}
+
+fn write_fraction(microseconds: u32, out: &mut Vec<u8>) {
+    if microseconds != 0 {
+        out.push(b'.');
+        for part in [microseconds / 10_000, microseconds / 100, microseconds] {
+            out.extend_from_slice(&two_digits(part));
+        }
+    }
+}
+
+/// The last two digits of a number.
+pub(crate) fn two_digits(number: u32) -> [u8; 2] {
+    let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or_default();
+    [digit(number / 10), digit(number)]
+}
+
+/// Writes the 36 characters of a UUID, in quotes.
+pub(crate) fn write_uuid(number: u128, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 38];
+    let mut places = text.iter_mut();
+    for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
+        // A quote or a hyphen comes before these bytes, and stays.
+        if matches!(index, 0 | 4 | 6 | 8 | 10) {
+            places.next();
+        }
+        for half in [byte >> 4, byte & 0xf] {
+            if let (Some(place), Some(digit)) = (places.next(), DIGITS.get(usize::from(half))) {
+                *place = *digit;
+            }
+        }
+    }
+    let [first, .., last] = &mut text;
+    (*first, *last) = (b'"', b'"');
+    out.extend_from_slice(&text);
 }
 
 /// What the text of a `Decimal` says.

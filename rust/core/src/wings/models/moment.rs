@@ -3,18 +3,17 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{
-    PyDate, PyDateAccess, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyTimeAccess, PyType, PyTzInfo, PyTzInfoAccess,
-};
+use pyo3::types::{PyDate, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyType, PyTzInfo, PyTzInfoAccess};
 
 use super::plain::{Done, NotPlain, exact};
+use crate::serialize::{two_digits, write_date, write_time};
 
 pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let moment = exact::<PyDateTime>(value)?;
     out.push(b'"');
-    calendar(moment, out);
+    write_date(moment, out);
     out.push(b'T');
-    clock(moment, out);
+    write_time(moment, out);
     if let Some(zone) = moment.get_tzinfo() {
         offset(moment, &zone, out)?;
     }
@@ -25,7 +24,7 @@ pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
 pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     let date = exact::<PyDate>(value)?;
     out.push(b'"');
-    calendar(date, out);
+    write_date(date, out);
     out.push(b'"');
     Ok(())
 }
@@ -37,35 +36,9 @@ pub(super) fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
         return Err(NotPlain);
     }
     out.push(b'"');
-    clock(time, out);
+    write_time(time, out);
     out.push(b'"');
     Ok(())
-}
-
-fn calendar(date: &impl PyDateAccess, out: &mut Vec<u8>) {
-    let year = u32::try_from(date.get_year()).unwrap_or_default();
-    let (month, day) = (two_digits(date.get_month().into()), two_digits(date.get_day().into()));
-    let (century, year) = (two_digits(year / 100), two_digits(year % 100));
-    out.extend_from_slice(&[century[0], century[1], year[0], year[1], b'-', month[0], month[1], b'-', day[0], day[1]]);
-}
-
-fn clock(time: &impl PyTimeAccess, out: &mut Vec<u8>) {
-    let (hour, minute) = (two_digits(time.get_hour().into()), two_digits(time.get_minute().into()));
-    let second = two_digits(time.get_second().into());
-    out.extend_from_slice(&[hour[0], hour[1], b':', minute[0], minute[1], b':', second[0], second[1]]);
-    let fraction = time.get_microsecond();
-    if fraction != 0 {
-        out.push(b'.');
-        for part in [fraction / 10_000, fraction / 100, fraction] {
-            out.extend_from_slice(&two_digits(part));
-        }
-    }
-}
-
-/// The last two digits of a number.
-fn two_digits(number: u32) -> [u8; 2] {
-    let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or_default();
-    [digit(number / 10), digit(number)]
 }
 
 fn offset(moment: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>, out: &mut Vec<u8>) -> Done {

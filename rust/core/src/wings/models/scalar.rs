@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyType};
 
 use super::plain::{Done, NotPlain, exact};
+use crate::serialize::write_uuid;
 
 #[inline]
 pub(super) fn text(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
@@ -77,25 +78,9 @@ fn is_exactly(value: &Bound<'_, PyAny>, module: &str, name: &str, class: &PyOnce
 /// Writes the 36 characters of a UUID.
 pub(super) fn uuid(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     is_exactly(value, "uuid", "UUID", &CLASS)?;
     let number = value.getattr(intern!(value.py(), "int"))?.extract::<u128>()?;
-    let mut text = [b'-'; 38];
-    let mut places = text.iter_mut();
-    for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
-        // A quote or a hyphen comes before these bytes, and stays.
-        if matches!(index, 0 | 4 | 6 | 8 | 10) {
-            places.next();
-        }
-        for half in [byte >> 4, byte & 0xf] {
-            if let (Some(place), Some(digit)) = (places.next(), DIGITS.get(usize::from(half))) {
-                *place = *digit;
-            }
-        }
-    }
-    let [first, .., last] = &mut text;
-    (*first, *last) = (b'"', b'"');
-    out.extend_from_slice(&text);
+    write_uuid(number, out);
     Ok(())
 }
 
