@@ -270,6 +270,10 @@ def drop_query(edited: Edited, state: Any, node: Any) -> None:
     node.query_params.clear()
 
 
+def move_fields(edited: Edited, state: Any, node: Any) -> None:
+    node.path_params, node.query_params, node.header_params = node.query_params, node.header_params, node.path_params
+
+
 def append_header(edited: Edited, state: Any, node: Any) -> None:
     node.header_params.append(edited.field(x_late=(Annotated[str, edited.m.Header()], "absent")))
 
@@ -455,6 +459,7 @@ EDITS: tuple[Edit, ...] = (
     append_query,
     replace_query,
     drop_query,
+    move_fields,
     append_header,
     append_body,
     rename_field,

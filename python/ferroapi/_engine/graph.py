@@ -194,7 +194,7 @@ class Graph:
         # None is called, too: that is the error.
         call: Any = dependant.call
         fields = _parameters(dependant)
-        leaf = any(_needs_leaf(each) for each in fields)
+        leaf = any(_needs_leaf(each) for each in fields) or _has_moved_field(dependant)
         body = self._body_kind(dependant)
         specials = list(_specials(dependant, is_websocket=self.is_websocket))
         keywords = (
@@ -311,6 +311,15 @@ def _needs_leaf(model_field: ModelField) -> bool:
     if facts.parameter_model is not None or not isinstance(facts.info, params.Param) or not is_plain_field(model_field):
         return True
     return facts.is_sequence and (not facts.is_repeated or facts.location not in ("query", "header"))
+
+
+def _has_moved_field(dependant: Dependant) -> bool:
+    """Whether a parameter is in the list of another place: its value comes from there, and errors name its own."""
+    return any(
+        request_field(each).location != location
+        for location in ("path", "query", "header", "cookie")
+        for each in getattr(dependant, f"{location}_params")
+    )
 
 
 def is_plain_field(model_field: ModelField) -> bool:
