@@ -807,10 +807,6 @@ class SteppedTask:
     def has_ended(self) -> bool:
         """Whether the call is over."""
 
-    @property
-    def is_to_be_cancelled(self) -> bool:
-        """Whether a cancellation of the task is on its way, of which the task does not know yet."""
-
     def begin_cancellation(self) -> None:
         """Take note that a cancellation of the task is on its way."""
 

@@ -151,12 +151,6 @@ impl SteppedTask {
         self.call.with(py, |call| call.ended)
     }
 
-    /// Whether a cancellation of the task is on its way, of which the task does not know yet.
-    #[getter]
-    pub(crate) fn is_to_be_cancelled(&self, py: Python<'_>) -> bool {
-        self.call.with(py, |call| call.cancellations > 0)
-    }
-
     /// Take note that a cancellation of the task is on its way.
     pub(crate) fn begin_cancellation(&self, py: Python<'_>) {
         self.call.with(py, |call| call.cancellations += 1);
@@ -230,6 +224,11 @@ impl SteppedTask {
 }
 
 impl SteppedTask {
+    /// Whether a cancellation of the task is on its way, of which the task does not know yet.
+    pub(crate) fn is_to_be_cancelled(&self, py: Python<'_>) -> bool {
+        self.call.with(py, |call| call.cancellations > 0)
+    }
+
     /// Take note of the calls that it makes itself, as a middleware function.
     pub(crate) fn note_calls(&self, py: Python<'_>, calls: &Bound<'_, PyAny>) {
         drop(self.call.with(py, |call| call.calls.replace(calls.clone().unbind())));
