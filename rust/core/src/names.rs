@@ -6,7 +6,7 @@ use pyo3::types::PyType;
 
 /// Declare a function that imports `module.attribute` once and lends it from then on.
 macro_rules! imported {
-    ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:literal) => {
+    ($(#[$doc:meta])* $name:ident, $module:literal, $attribute:expr) => {
         $(#[$doc])*
         pub(crate) fn $name(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
             static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -19,6 +19,15 @@ macro_rules! imported {
 }
 
 pub(crate) use imported;
+
+/// The same for several names of one module.
+macro_rules! imported_from {
+    ($module:literal: $($(#[$doc:meta])* $name:ident,)+) => {
+        $($crate::names::imported!($(#[$doc])* $name, $module, stringify!($name));)+
+    };
+}
+
+pub(crate) use imported_from;
 
 /// The same for a class, as a type object.
 macro_rules! imported_type {
@@ -64,83 +73,52 @@ imported!(exception, "sys", "exception");
 imported_type!(bound_method, "types", "MethodType");
 
 // ferroapi: the cold half of the native path (python/ferroapi/_engine/rare.py)
-imported!(
+imported_from! {
+    "ferroapi._engine.rare":
     /// `(field, error, loc) -> list`: the error list of one failed field.
-    field_errors, "ferroapi._engine.rare", "field_errors"
-);
+    field_errors,
+    /// `(dependant, request) -> (values, errors)`: one node's parameters by the Python leaf.
+    parameter_values,
+    /// `(dependant, request) -> (values, errors)`: the same of a scope that is not of the types that servers use.
+    unusual_values,
+    /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
+    body_values,
+    /// `(dependant, body, plan) -> awaitable of (values, errors)`: the same where that may have to wait.
+    read_body_values,
+    /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
+    body_failure,
+    /// `(errors, body, body_size, operation, scope) -> RequestValidationError`.
+    request_invalid,
+    /// `(errors, content, operation, scope) -> ResponseValidationError`.
+    response_invalid,
+    /// `() -> Response`: the response that dependencies write headers and status to.
+    sub_response,
+    /// `() -> BackgroundTasks`.
+    background_tasks,
+    /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
+    call_dependency,
+    /// `(operation, values) -> awaitable`: call an endpoint as the Python conductor does.
+    call_endpoint,
+    /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
+    start_stream,
+    /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
+    build_response,
+    /// `(plan, error, response, background, scope) -> awaitable of Response`: the answer to an error that is returned.
+    answer_returned_error,
+    /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
+    default_answer,
+    /// `(errors, handlers, body_size, scope) -> Response | None`: the default 422, if the default handler is the one in charge.
+    default_refusal,
+    /// `() -> Exception`: what stands for a path that no route answers.
+    not_found,
+    /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
+    form_limit_error,
+}
 imported!(
     /// `(loc) -> list`: the one error of a required field that is absent.
     missing_error, "ferroapi._engine.rare", "missing_errors"
 );
-imported!(
-    /// `(dependant, request) -> (values, errors)`: one node's parameters by the Python leaf.
-    parameter_values, "ferroapi._engine.rare", "parameter_values"
-);
-imported!(
-    /// `(dependant, request) -> (values, errors)`: the same of a scope that is not of the types that servers use.
-    unusual_values, "ferroapi._engine.rare", "unusual_values"
-);
-imported!(
-    /// `(dependant, body, embed) -> (values, errors)`: one node's body fields by the Python leaf.
-    body_values, "ferroapi._engine.rare", "body_values"
-);
-imported!(
-    /// `(dependant, body, plan) -> awaitable of (values, errors)`: the same where that may have to wait.
-    read_body_values, "ferroapi._engine.rare", "read_body_values"
-);
-imported!(
-    /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
-    body_failure, "ferroapi._engine.rare", "body_failure"
-);
-imported!(
-    /// `(errors, body, body_size, operation, scope) -> RequestValidationError`.
-    request_invalid, "ferroapi._engine.rare", "request_invalid"
-);
-imported!(
-    /// `(errors, content, operation, scope) -> ResponseValidationError`.
-    response_invalid, "ferroapi._engine.rare", "response_invalid"
-);
-imported!(
-    /// `() -> Response`: the response that dependencies write headers and status to.
-    sub_response, "ferroapi._engine.rare", "sub_response"
-);
-imported!(
-    /// `() -> BackgroundTasks`.
-    background_tasks, "ferroapi._engine.rare", "background_tasks"
-);
-imported!(
-    /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
-    call_dependency, "ferroapi._engine.rare", "call_dependency"
-);
-imported!(
-    /// `(operation, values) -> awaitable`: call an endpoint as the Python conductor does.
-    call_endpoint, "ferroapi._engine.rare", "call_endpoint"
-);
-imported!(
-    /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
-    start_stream, "ferroapi._engine.rare", "start_stream"
-);
-imported!(
-    /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
-    build_response, "ferroapi._engine.rare", "build_response"
-);
-imported!(
-    /// `(plan, error, response, background, scope) -> awaitable of Response`: the answer to an error that is returned.
-    answer_returned_error, "ferroapi._engine.rare", "answer_returned_error"
-);
-imported!(
-    /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
-    default_answer, "ferroapi._engine.rare", "default_answer"
-);
-imported!(
-    /// `(errors, handlers, body_size, scope) -> Response | None`: the default 422, if the default handler is the one in charge.
-    default_refusal, "ferroapi._engine.rare", "default_refusal"
-);
 imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
-imported!(
-    /// `() -> Exception`: what stands for a path that no route answers.
-    not_found, "ferroapi._engine.rare", "not_found"
-);
 imported!(
     /// What asks `receive` while an endpoint waits.
     watch, "ferroapi._engine.disconnect", "Watch"
@@ -149,30 +127,28 @@ imported!(
     /// Cancels an endpoint whose client has left.
     cancel_left, "ferroapi._engine.disconnect", "cancel"
 );
-imported!(
+imported_from! {
+    "ferroapi._engine.disconnect":
     /// Takes that cancellation back.
-    uncancel, "ferroapi._engine.disconnect", "uncancel"
-);
-imported!(
+    uncancel,
     /// Ends a request whose client has left.
-    answer_left, "ferroapi._engine.disconnect", "answer_left"
-);
+    answer_left,
+}
 imported!(
     /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._engine.failure", "answer_failure"
 );
-imported!(
+imported_from! {
+    "ferroapi._engine.teardown":
     /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
-    open_stacks, "ferroapi._engine.teardown", "open_stacks"
-);
-imported!(
+    open_stacks,
     /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
-    close_stack, "ferroapi._engine.teardown", "close_stack"
-);
-imported!(
+    close_stack,
     /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
-    enter_scope, "ferroapi._engine.teardown", "enter_scope"
-);
+    enter_scope,
+    /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
+    close_async,
+}
 imported_type!(
     /// What `enter_scope` returns where no scope is needed.
     unscoped, "ferroapi._engine.teardown", "Unscoped"
@@ -181,16 +157,8 @@ imported!(
     /// `() -> awaitable`.
     checkpoint_if_cancelled, "anyio.lowlevel", "checkpoint_if_cancelled"
 );
-imported!(
-    /// `(generator, scope) -> awaitable of bool`: run an async generator to its end; whether it stopped there.
-    close_async, "ferroapi._engine.teardown", "close_async"
-);
 imported!(form_data, "starlette.datastructures", "FormData");
 imported!(headers, "starlette.datastructures", "Headers");
-imported!(
-    /// `(limit) -> HTTPException`: what stands for a form with too many `fields`, or a field of too large a `size`.
-    form_limit_error, "ferroapi._engine.rare", "form_limit_error"
-);
 imported!(client_disconnect, "starlette.requests", "ClientDisconnect");
 
 // ferroapi: the credentials of security schemes
@@ -228,33 +196,24 @@ imported!(
 );
 
 // ferroapi: multipart forms (python/ferroapi/_engine/multipart.py)
-imported!(
+imported_from! {
+    "ferroapi._engine.multipart":
     /// `(parts) -> items | None`: the items of a form, unless Starlette's parser has to read it.
-    multipart_items, "ferroapi._engine.multipart", "multipart_items"
-);
-imported!(
+    multipart_items,
     /// `(scope, chunks, messages, receive, is_form) -> awaitable`: the form or the bytes as Starlette reads them.
-    read_by_starlette, "ferroapi._engine.multipart", "read_by_starlette"
-);
-imported!(
+    read_by_starlette,
     /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.
-    read_limited, "ferroapi._engine.multipart", "read_limited"
-);
+    read_limited,
+    /// `(items) -> list`: the files among them.
+    uploads,
+    /// `(files) -> awaitable`.
+    close_files,
+    /// `(awaitable, files) -> awaitable`: close the files when something else is done.
+    close_files_after,
+}
 imported!(
     /// `(form) -> int`: what it had at least in its request, in bytes.
     form_size, "ferroapi._shown_errors", "form_size"
-);
-imported!(
-    /// `(items) -> list`: the files among them.
-    uploads, "ferroapi._engine.multipart", "uploads"
-);
-imported!(
-    /// `(files) -> awaitable`.
-    close_files, "ferroapi._engine.multipart", "close_files"
-);
-imported!(
-    /// `(awaitable, files) -> awaitable`: close the files when something else is done.
-    close_files_after, "ferroapi._engine.multipart", "close_files_after"
 );
 
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
@@ -272,49 +231,32 @@ imported!(
     /// The application that answers where there are too many connections or tasks.
     service_unavailable, "uvicorn.protocols.http.flow_control", "service_unavailable"
 );
-imported!(
+imported_from! {
+    "ferroapi.server":
     /// `(transport, logger) -> (server, client, scheme)`.
-    peers, "ferroapi.server", "peers"
-);
-imported!(
+    peers,
     /// `(logger, template)`: the line that is logged at the level `trace`.
-    connection_lost, "ferroapi.server", "connection_lost"
-);
-imported!(
+    connection_lost,
     /// `(application) -> (application, trusted_hosts | None)`: what is below uvicorn's middleware for proxy headers.
-    below_proxy_headers, "ferroapi.server", "below_proxy_headers"
-);
-imported!(
+    below_proxy_headers,
     /// `(client, trusted_hosts) -> bool`: whether this client's proxy headers are believed.
-    is_trusted, "ferroapi.server", "is_trusted"
-);
-imported!(
+    is_trusted,
     /// `(scope, trusted_hosts)`: put into the scope what a proxy says of the client.
-    read_proxy_headers, "ferroapi.server", "read_proxy_headers"
-);
+    read_proxy_headers,
+    /// `(logger, scope, status)`: the line of the access log.
+    log_access,
+    /// `(status, text, default_headers) -> bytes`: the answer to what is no request.
+    refusal,
+    /// `() -> messages`: the answer where the application has failed before it answered.
+    internal_error_messages,
+    /// `(logger, is_websocket_missing)`.
+    warn_of_upgrade,
+    /// `(class, config, server_state, app_state, transport, data)`: give the connection to another protocol.
+    upgrade_connection,
+}
 imported!(
     /// `(application) -> bool`: whether calling it does what `FastAPI.__call__` does as it is written.
     is_called_as_written, "ferroapi.applications", "_is_called_as_written"
-);
-imported!(
-    /// `(logger, scope, status)`: the line of the access log.
-    log_access, "ferroapi.server", "log_access"
-);
-imported!(
-    /// `(status, text, default_headers) -> bytes`: the answer to what is no request.
-    refusal, "ferroapi.server", "refusal"
-);
-imported!(
-    /// `() -> messages`: the answer where the application has failed before it answered.
-    internal_error_messages, "ferroapi.server", "internal_error_messages"
-);
-imported!(
-    /// `(logger, is_websocket_missing)`.
-    warn_of_upgrade, "ferroapi.server", "warn_of_upgrade"
-);
-imported!(
-    /// `(class, config, server_state, app_state, transport, data)`: give the connection to another protocol.
-    upgrade_connection, "ferroapi.server", "upgrade_connection"
 );
 
 /// A copy of an object that has the buffer of one.
