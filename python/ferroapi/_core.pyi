@@ -143,6 +143,8 @@ class CallKind(_Enum):
     """The same, of a function around one, which itself is called on the event loop."""
     ASYNC_GENERATOR: Final[CallKind]
     """The same, on the event loop."""
+    LIFESPAN: Final[CallKind]
+    """Its method `find`, given the scope, has the value of the application; else as an async generator function."""
     BY_PYTHON: Final[CallKind]
     """By Python: only so many calls may be under way, or two of its arguments have one name."""
     GENERATOR_BY_PYTHON: Final[CallKind]

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from ferroapi import APIRouter, Depends, FastAPI, Query, Request, WebSocket
+from ferroapi._beyond.lifespan_scope import LifespanValue
 from ferroapi.exceptions import DependencyScopeError
 from ferroapi.testclient import AsyncTestClient, TestClient
 
@@ -314,3 +315,33 @@ def test_lifespan_scope_failure_at_first_use_is_raised_and_tried_again() -> None
         assert client.get("/").json() == client.get("/").json() == "there"
 
     assert seen == ["tried", "tried"]
+
+
+def test_lifespan_scope_value_is_taken_by_the_engine_without_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    call = LifespanValue.__call__
+
+    def noted(self: LifespanValue, connection: Any) -> AsyncIterator[Any]:
+        calls.append(type(connection).__name__)
+        return call(self, connection)
+
+    monkeypatch.setattr(LifespanValue, "__call__", noted)
+    app = make_app()
+
+    @app.get("/thread")
+    def in_thread(number: Annotated[int, Depends(lambda: 1)], pool: Pool) -> list[Any]:
+        return [number, pool]
+
+    with TestClient(app) as client:
+        assert client.get("/pool").json()[0] == {"pool": "real"}
+        assert client.get("/thread").json() == [1, {"pool": "real"}]
+        with client.websocket_connect("/socket") as socket:
+            assert socket.receive_json()[0] == {"pool": "real"}
+        app.dependency_overrides[settings] = lambda: "fake"
+        assert calls == []
+        assert client.get("/thread").json() == [1, {"pool": "fake"}]
+        assert client.get("/pool").json()[0] == {"pool": "fake"}
+    app.dependency_overrides.clear()
+
+    assert TestClient(app).get("/thread").json() == [1, {"pool": "real"}]
+    assert set(calls) == {"Request"}

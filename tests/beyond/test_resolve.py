@@ -1,13 +1,18 @@
 """`app.resolve`: what a function outside of a request is given, and when that is closed."""
 
+import copy
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import anyio
 import pytest
 
-from ferroapi import BackgroundTasks, Body, Depends, FastAPI, Header, Request
-from ferroapi.exceptions import FastAPIError
+from ferroapi import BackgroundTasks, Body, Depends, FastAPI, Header, Query, Request, _core, routing
+from ferroapi._engine.reference import solve
+from ferroapi.dependencies import utils
+from ferroapi.exceptions import FastAPIError, RequestValidationError
 from ferroapi.security import OAuth2PasswordBearer, SecurityScopes
 from ferroapi.testclient import AsyncTestClient
 
@@ -169,3 +174,79 @@ def test_resolve_validates_defaults_as_a_request_without_them_does() -> None:
 
     count.__annotations__.pop("tags")
     assert resolved(FastAPI(), count) == (3, ())
+
+
+def test_resolve_runs_the_plan_that_was_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError("the Python solver was asked")
+
+    app, plans = FastAPI(), []
+    respond = _core.respond
+
+    def noted(plan: Any, *arguments: Any) -> Any:
+        plans.append(plan)
+        return respond(plan, *arguments)
+
+    monkeypatch.setattr(_core, "respond", noted)
+    monkeypatch.setattr(solve, "solve_dependencies", fail)
+    for _ in range(3):
+        assert resolved(app, report)[:3] == ["session", 5, "session"]
+
+    assert len(plans) == 3
+    assert len(set(map(id, plans))) == 1
+
+
+def test_resolve_asks_a_solver_that_was_put_in_the_place_of_fastapis(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    original = utils.solve_dependencies
+
+    async def noted(**keywords: Any) -> Any:
+        asked.append(keywords["dependant"])
+        return await original(**keywords)
+
+    monkeypatch.setattr(utils, "solve_dependencies", noted)
+    monkeypatch.setattr(routing, "solve_dependencies", noted)
+
+    assert resolved(FastAPI(), report)[:3] == ["session", 5, "session"]
+    assert asked
+
+
+def test_resolve_of_a_copied_application_has_its_own_overrides() -> None:
+    app = FastAPI()
+    assert resolved(app, report)[0] == "session"
+    other = copy.copy(app)
+    other.dependency_overrides = {session: lambda: "other"}
+
+    assert resolved(other, report)[0] == "other"
+    assert resolved(app, report)[0] == "session"
+
+
+def test_resolve_keeps_no_application() -> None:
+    app = FastAPI()
+    resolved(app, report)
+    reference = weakref.ref(app)
+    del app
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_resolve_says_which_default_does_not_validate() -> None:
+    def limited(limit: Annotated[int, Query(gt=10, validate_default=True)] = 5) -> int:
+        return limit
+
+    with pytest.raises(RequestValidationError) as raised:
+        resolved(FastAPI(), limited)
+
+    assert [error["loc"] for error in raised.value.errors()] == [("query", "limit")]
+
+
+def test_resolve_refuses_what_cannot_be_hashed_as_a_request_does() -> None:
+    class Call:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, session: Annotated[str, Depends(session)]) -> str:
+            return f"called with {session}"
+
+    with pytest.raises(TypeError, match="unhashable"):
+        resolved(FastAPI(), Call())

@@ -42,7 +42,8 @@ PYTHON = {
     "_beyond.testing.*": "_core _beyond.jobs _beyond.testing.* _threads.anyio_pool",
     "_beyond.lifespan_scope": f"_beyond.jobs _engine.reference.solve _routing.include {DEPENDENCIES} "
     "exceptions concurrency",
-    "_beyond.resolve": f"_engine.reference.solve _beyond.lifespan_scope params {DEPENDENCIES} exceptions",
+    "_beyond.resolve": "_core _engine.compile _engine.context _engine.reference.solve dependencies.utils params "
+    f"_beyond.lifespan_scope {DEPENDENCIES} exceptions",
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_beyond _beyond.problem_details "

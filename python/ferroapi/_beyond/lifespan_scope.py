@@ -1,17 +1,20 @@
 """Dependencies that live as long as the application: `Depends(pool, scope="lifespan")`.
 
-`_analyze` asks for the node of one. For the engine it is a generator dependency of the request that looks the value up.
+`_analyze` asks for the node of one. The engine finds the value that an application has by `LifespanValue.find`; where
+there is none, it is a generator dependency of the request, which makes the value.
 """
 
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
+from pydantic_core import PydanticUndefined
 from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -95,6 +98,17 @@ class LifespanValue:
     def __hash__(self) -> int:
         return hash(self.call)
 
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What two values share that are one where nothing is overridden."""
+        return _key(self, {})
+
+    def find(self, scope: Scope) -> Any:
+        """Return the value that the application has, `PydanticUndefined` where it has yet to be made."""
+        if (values := find_values(scope)) is None:
+            return PydanticUndefined
+        return values.find(self, getattr(scope.get("app"), "dependency_overrides", {}))
+
     async def __call__(self, connection: HTTPConnection) -> AsyncIterator[Any]:
         """Yield the value that the application has; where its lifespan does not run, one for this request."""
         scope = connection.scope
@@ -130,6 +144,10 @@ class LifespanValues:
     async def __aexit__(self, *exception: Any) -> bool | None:
         self._values.clear()
         return await self._stack.__aexit__(*exception)
+
+    def find(self, value: LifespanValue, overrides: _Overrides) -> Any:
+        """Return a value, `PydanticUndefined` if there is none."""
+        return self._values.get(_key(value, overrides) if overrides else value.key, PydanticUndefined)
 
     async def get(self, value: LifespanValue, overrides: _Overrides) -> Any:
         """Return a value, which is made if there is none.

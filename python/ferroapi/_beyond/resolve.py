@@ -1,18 +1,29 @@
-"""Injection outside of a request: `async with app.resolve(function) as value`."""
+"""Injection outside of a request: `async with app.resolve(function) as value`.
 
-from collections.abc import AsyncIterator, Callable, Mapping
+It runs a plan, as a request does, at whose end the value is handed over.
+"""
+
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from starlette.requests import Request
+from pydantic_core import PydanticUndefined
+from starlette.requests import HTTPConnection, Request
 
-from ferroapi import params
-from ferroapi._engine.reference.solve import analyzed_override, solve_dependencies
+from ferroapi import _core, params
+from ferroapi._engine.compile import CalledOperation
+from ferroapi._engine.context import endpoint_context, request_validation_error
+from ferroapi._engine.reference.solve import analyzed_override
+from ferroapi.dependencies import utils
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import FastAPIError
 
 from .lifespan_scope import KEY, LifespanValue, request_arguments, running_values
+
+_VALUE = "ferroapi.resolved"
+_OPERATIONS = "_resolved_operations"
+_MOST_OPERATIONS = 256
 
 
 def resolve(app: Any, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
@@ -23,10 +34,31 @@ def resolve(app: Any, function: Callable[..., Any]) -> AbstractAsyncContextManag
     Raises:
         FastAPIError: a parameter's value is something that only a request has.
     """
+    # A copy of an application has what it was copied from.
+    operations: dict[Any, CalledOperation] = vars(app).setdefault(_OPERATIONS, {})
+    operation = operations.get(function) if isinstance(function, Hashable) else None
+    is_known = operation is not None and operation.dependency_overrides_provider is app
+    if operation is None or not is_known:
+        operation = _operation(app, function)
+    (declared,) = operation.dependant.dependencies
+    if not is_known or app.dependency_overrides:
+        _check(declared, app.dependency_overrides)
+    if not is_known and isinstance(function, Hashable) and not app.dependency_overrides:
+        if len(operations) >= _MOST_OPERATIONS:
+            operations.clear()
+        operations[function] = operation
+    return _resolved(app, operation)
+
+
+def _operation(app: Any, function: Callable[..., Any]) -> CalledOperation:
     declared = get_parameterless_sub_dependant(depends=params.Depends(function), path="")
     declared.name = "value"
-    _check(declared, app.dependency_overrides)
-    return _resolved(app, Dependant(dependencies=[declared], path=""))
+    dependant = Dependant(call=_hand_over, path="", dependencies=[declared], http_connection_param_name="connection")
+    return CalledOperation(dependant, app, False)
+
+
+async def _hand_over(connection: HTTPConnection, value: Any) -> None:
+    connection.scope[_VALUE] = value
 
 
 def _check(declared: Dependant, overrides: Mapping[Any, Callable[..., Any]]) -> None:
@@ -48,7 +80,7 @@ def _check(declared: Dependant, overrides: Mapping[Any, Callable[..., Any]]) -> 
 
 
 @asynccontextmanager
-async def _resolved(app: Any, dependant: Dependant) -> AsyncIterator[Any]:
+async def _resolved(app: Any, operation: CalledOperation) -> AsyncIterator[Any]:
     async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
         scope: dict[str, Any] = {
             "type": "http",
@@ -63,11 +95,24 @@ async def _resolved(app: Any, dependant: Dependant) -> AsyncIterator[Any]:
         }
         if (values := running_values(app)) is not None:
             scope[KEY] = values
-        solved = await solve_dependencies(
-            request=Request(scope),
-            dependant=dependant,
-            dependency_overrides_provider=app,
-            async_exit_stack=request_stack,
-            embed_body_fields=False,
-        )
-        yield solved.values["value"]
+        plan = operation.plan
+        if plan.is_current():
+            await _core.respond(plan, Request(scope), PydanticUndefined)
+            value = scope.pop(_VALUE)
+        else:
+            value = await _solve_by_names(app, operation.dependant, Request(scope))
+        yield value
+
+
+async def _solve_by_names(app: Any, dependant: Dependant, request: Request) -> Any:
+    """Return the value by the functions that somebody has replaced."""
+    solved = await utils.solve_dependencies(
+        request=request,
+        dependant=dependant,
+        dependency_overrides_provider=app,
+        async_exit_stack=request.scope["fastapi_inner_astack"],
+        embed_body_fields=False,
+    )
+    if solved.errors:
+        raise request_validation_error(solved.errors, None, endpoint_context(dependant, request), request)
+    return solved.values["value"]

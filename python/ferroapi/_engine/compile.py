@@ -204,19 +204,20 @@ class HandlerOperation(_Planned):
 
 
 @dataclass(eq=False)
-class WebSocketOperation(_Planned):
-    """What a websocket route was made of, and the plan made of it: it ends with the call of the endpoint."""
+class CalledOperation(_Planned):
+    """A graph of dependencies, and the plan made of it: it ends with the call of the coroutine function at its end."""
 
     dependant: Dependant
     dependency_overrides_provider: Any
     embed_body_fields: bool
     is_coroutine = True
+    is_websocket = False
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        graph = Graph(calls, self.embed_body_fields, False, CallKind.COROUTINE, is_websocket=True)
+        graph = Graph(calls, self.embed_body_fields, False, CallKind.COROUTINE, is_websocket=self.is_websocket)
         graph.visit_endpoint(self.dependant)
         return _core.Plan(
             nodes=graph.nodes,
@@ -229,6 +230,13 @@ class WebSocketOperation(_Planned):
             source=source,
             operation=self,
         )
+
+
+@dataclass(eq=False)
+class WebSocketOperation(CalledOperation):
+    """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
+
+    is_websocket = True
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:

@@ -212,7 +212,11 @@ class Graph:
         return Node(
             call=call,
             kind=kind,
-            is_silent=self.has_been_in_thread and body != BodyKind.LEAF and _is_silent(dependant),
+            # A value of the lifespan is found on the event loop.
+            is_silent=kind != CallKind.LIFESPAN
+            and self.has_been_in_thread
+            and body != BodyKind.LEAF
+            and _is_silent(dependant),
             scheme=_scheme(dependant),
             parameters=[] if leaf else [_parameter(each) for each in fields],
             leaf=leaf,
@@ -253,6 +257,8 @@ def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
 
 def kind_of(dependant: Dependant) -> CallKind:
     call = dependant.call
+    if dependant.scope == "lifespan" and hasattr(call, "find"):
+        return CallKind.LIFESPAN
     is_async_generator, is_generator = _is_async_gen_callable(call), _is_gen_callable(call)
     if dependant.concurrency is not None:
         return CallKind.GENERATOR_BY_PYTHON if is_generator or is_async_generator else CallKind.BY_PYTHON

@@ -292,12 +292,10 @@ impl Solver {
             };
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
-            if let Some(scheme) = node.scheme.as_ref().filter(|_| !self.is_unusual) {
-                if let Some(credentials) = scheme.credentials(node.call.bind(py), &self.collected)? {
-                    self.keep(py, index, node, credentials);
-                    self.position += 1;
-                    continue;
-                }
+            if let Some(value) = self.value_without_call(py, node, place)? {
+                self.keep(py, index, node, value);
+                self.position += 1;
+                continue;
             }
             let conducted = self.stacks.is_some();
             if !self.is_ready {
@@ -341,10 +339,10 @@ impl Solver {
                 CallKind::Stream => return self.arguments_of_stream(py, node),
                 CallKind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
                 CallKind::ByPython | CallKind::GeneratorByPython => return self.hand_to_python(py, node, is_endpoint),
-                CallKind::Generator | CallKind::WrappedGenerator | CallKind::AsyncGenerator if conducted => {
+                kind if conducted && kind.is_generator() => {
                     return self.call_by_python(py, node).map(Need::Await);
                 }
-                CallKind::AsyncGenerator => {
+                CallKind::AsyncGenerator | CallKind::Lifespan => {
                     self.enter_scope(py)?;
                     let generator = self.call(py, node)?;
                     let first = generator

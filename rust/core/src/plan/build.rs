@@ -219,7 +219,10 @@ impl Plan {
         check_graph(&nodes, &steps, lookups.len())?;
         nodes.iter().try_for_each(|node| check_arguments(py, node))?;
         let shows_request = |node: &Node| {
-            node.scheme.is_none() && node.specials.iter().any(|special| matches!(special.get().0, Special::Request))
+            // The value that an application has is found without a request.
+            node.kind != CallKind::Lifespan
+                && node.scheme.is_none()
+                && node.specials.iter().any(|special| matches!(special.get().0, Special::Request))
         };
         let returned_errors = operation.bind(py).getattr_opt(intern!(py, "returned_errors"))?;
         let returned_errors = match returned_errors {

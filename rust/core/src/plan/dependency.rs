@@ -20,6 +20,8 @@ pub(crate) enum CallKind {
     WrappedGenerator,
     /// An async generator function: the same, on the event loop.
     AsyncGenerator,
+    /// A dependency that lives as long as the application, which may have its value; else as an async generator function.
+    Lifespan,
     /// A callable that Python calls: only so many of its calls may be under way, or two of its arguments have one name.
     ByPython,
     /// The same of a generator function, which Python enters in an exit stack.
@@ -34,7 +36,7 @@ impl CallKind {
 
     /// Whether it has an end of its own, after its `yield`.
     pub(crate) fn is_generator(self) -> bool {
-        matches!(self, Self::Generator | Self::WrappedGenerator | Self::AsyncGenerator)
+        matches!(self, Self::Generator | Self::WrappedGenerator | Self::AsyncGenerator | Self::Lifespan)
     }
 }
 

@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{Arguments, Need, Solver};
+use super::{Arguments, Need, Place, Solver};
 use crate::error::Error;
 use crate::plan::dependency::CallKind;
 use crate::plan::node::Node;
@@ -40,6 +40,31 @@ impl Solver {
         self.arguments.insert(0, node.call.clone_ref(py));
         let arguments = std::mem::take(&mut self.arguments);
         ffi::vectorcall(&run, &arguments, Some(node.keywords.bind(py)))
+    }
+
+    /// What a node gives that need not be called: a scheme's credentials, or the value that the application has.
+    #[inline]
+    pub(super) fn value_without_call(
+        &self,
+        py: Python<'_>,
+        node: &Node,
+        place: Place<'_>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        if let Some(scheme) = node.scheme.as_ref().filter(|_| !self.is_unusual) {
+            return scheme.credentials(node.call.bind(py), &self.collected);
+        }
+        match (node.kind, place) {
+            (CallKind::Lifespan, Place::Loop) => self.lifespan_value(py, node),
+            _ => Ok(None),
+        }
+    }
+
+    /// The value that the application has of a dependency of its lifespan; none where it has yet to be made.
+    #[cold]
+    fn lifespan_value(&self, py: Python<'_>, node: &Node) -> PyResult<Option<Py<PyAny>>> {
+        let scope = self.connection.channels.scope(py)?;
+        let value = node.call.bind(py).call_method1(intern!(py, "find"), (scope,))?;
+        Ok((!value.is(names::undefined(py)?)).then(|| value.unbind()))
     }
 
     /// Whether an async generator was on its way to its `yield`; it is not any more.
