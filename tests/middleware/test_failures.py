@@ -17,22 +17,13 @@ from layers import LAYERS
 ONE, TWO, CATCHES, LIMITS = ("one",), ("one", "two"), ("catches",), ("limits",)
 HANDLES, PURE_BETWEEN = ("handles", "one"), ("one", "pure", "two")
 
-ESCAPES = ("cancelled", "escaped", "awaits a cancelled task", "cancels itself", "cancels itself and waits")
-"""Failures that no `except Exception` sees."""
-
 
 def _seen(case: Case, answer: Answer) -> Any:
-    messages, log = answer.messages, answer.log
-    if case.kind in STREAMS:
-        # What the middleware does beside the generator depends on the turns of the event loop.
-        log = sorted(map(repr, log))
-        is_interrupted = case.failure != "nothing" or case.receive_fails or case.send_fails
-        # And so does how many chunks are on their way when one of the two fails ...
-        messages = _without_chunks(messages) if is_interrupted else messages
-        if case.moment.split()[0] in STREAMED and case.failure in ESCAPES and messages[0].get("status", 200) == 200:
-            # ... and, where that cancels the middleware, whether the start and the end are sent.
-            messages, log = [], [event for event in log if event not in ("'started'", "'sent'")]
-    return messages, answer.raised, log, answer.is_over
+    messages = answer.messages
+    if case.kind in STREAMS and (case.failure != "nothing" or case.receive_fails or case.send_fails):
+        # How many chunks are on their way when one of the tasks of a stream fails depends on which is first in a turn.
+        messages = _without_chunks(messages)
+    return messages, answer.raised, answer.log, answer.is_over
 
 
 def _without_chunks(messages: list[Any]) -> list[Any]:
@@ -79,6 +70,14 @@ def test_what_failed_in_public_is_met_as_under_fastapi(
 @pytest.mark.parametrize("error", ["error", "gone", "cancelled", "escaped"])
 def test_what_receive_raises_is_met_as_under_fastapi(kind: str, stack: tuple[str, ...], error: str) -> None:
     assert_same(Case(kind, stack=stack, is_post=kind != "stream", receive_fails=(0, error)))
+
+
+@pytest.mark.parametrize("receive_turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("moment", STREAMED)
+@pytest.mark.parametrize("failure", ["unhandled", "group"])
+def test_two_failures_of_a_stream_are_grouped_in_order(failure: str, moment: str, receive_turns: int) -> None:
+    case = Case("stream", failure, moment, (), receive_turns=receive_turns, receive_fails=(0, "error"))
+    assert_same(case)
 
 
 @pytest.mark.parametrize("receive_turns", [0, 1, 3])
@@ -211,9 +210,10 @@ def cases(draw: st.DrawFn) -> Case:
     if "drops" in stack and is_listening and kind.startswith("sync"):
         # How often a worker thread is asked for an item of a stream that nobody wants is a race.
         failures = {"nothing"}
-    if "drops" in stack and is_listening:
-        # What is cancelled by itself ends the function, too, which sends an answer of its own meanwhile.
-        failures -= {"cancels itself"}
+    if "drops" in stack and kind in STREAMS:
+        # The stream ends beside a function that sends an answer of its own: what of both is first within one turn of
+        # the event loop is not the same (docs/differences.md).
+        failures -= {"cancels itself", "escaped", "times out", "waits"}
     chunks, receive_fails, send_fails = draw(st.integers(1, 3)), None, None
     if draw(st.sampled_from((False, False, True))):
         # While the body arrives, whether the stream has ended when a message fails is a race.
@@ -241,7 +241,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-# 166 by default, and 5,000 in a deep run.
+# 166 by default, and 8,333 in a deep run.
 @pytest.mark.timeout(3600)
 @settings(max_examples=settings().max_examples * 5 // 3)
 @given(cases())

@@ -160,7 +160,7 @@ cases = st.builds(
 )
 
 
-# 166 by default, and 5,000 in a deep run.
+# 166 by default, and 8,333 in a deep run.
 @pytest.mark.timeout(3600)
 @settings(max_examples=settings().max_examples * 5 // 3)
 @given(cases)

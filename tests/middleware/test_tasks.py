@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -69,3 +70,60 @@ def test_tasks_below_middleware_can_wait_for_one_future(framework: str) -> None:
 def test_tasks_below_middleware_give_others_their_turn(framework: str) -> None:
     app, _ = _application(framework)
     assert asyncio.run(_get(app, "/turn")) == (200, b'["other","endpoint"]')
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("stop")], ids=repr)
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_what_ends_the_event_loop_ends_it_behind_middleware_too(
+    framework: str, error: BaseException, turns: int, layers: int
+) -> None:
+    app = importlib.import_module(framework).FastAPI()
+
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    for _ in range(layers):
+        app.middleware("http")(pass_on)
+
+    @app.get("/")
+    async def stop() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise error
+
+    @app.get("/first")
+    async def first() -> None:
+        return None
+
+    scope = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    async def serve() -> None:
+        # Steps are made by hand once it is known how.
+        await app(scope | {"path": "/first", "raw_path": b"/first"}, receive, send)
+        messages.clear()
+        # As a server does: it looks after its requests, and awaits none.
+        request = asyncio.create_task(app(scope | {"path": "/", "raw_path": b"/"}, receive, send))
+        await asyncio.wait({request}, timeout=5)
+
+    loop = asyncio.new_event_loop()
+    server = loop.create_task(serve())
+    with pytest.raises(type(error)) as raised:
+        loop.run_until_complete(server)
+    assert (raised.value, messages) == (error, [])
+    # What is left of it comes to rest.
+    for _ in range(5):
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        with suppress(type(error)):
+            loop.run_until_complete(asyncio.sleep(0.01))
+    assert asyncio.all_tasks(loop) == set()
+    loop.close()

@@ -93,7 +93,8 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
         cancellation = error
     except BaseException as error:
         failures.append(error)
-    has_failed_first = task.done()
+    # A task group learns of a failure of its child a turn after that.
+    has_failed_first = listening.cancel_called
     while not task.done():
         streaming.cancel()
         try:

@@ -117,7 +117,9 @@ class CallNext(_core.ResponseMessages):
         # What an earlier call has left is taken first.
         self.expect(run)
         run.begin_for(self)
-        if was_closed:
+        if run.ends_loop:
+            await _pause()
+        elif was_closed:
             # An earlier call has ended: this one cannot send, and has one turn of the loop to fail.
             await sleep(0)
         info = None

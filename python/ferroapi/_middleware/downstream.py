@@ -26,6 +26,10 @@ else:
     running_task = vars(asyncio.tasks)["_current_tasks"].get
 
 
+def _end_loop(error: BaseException) -> None:
+    raise error
+
+
 async def awaited(awaitable: Awaitable[None]) -> None:
     """Make a coroutine of an awaitable that is none."""
     await awaitable
@@ -43,6 +47,8 @@ class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
     cr_frame = None
     cr_code = None
     cr_await = None
+    ends_loop = False
+    """Whether it has been ended by hand by what ends the event loop, in the next turn of that."""
 
     @property
     def cr_suspended(self) -> bool:
@@ -64,10 +70,16 @@ class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
         caller = self.caller
         if caller is not None and isinstance(error, Exception):
             caller.error = error
+        ends_loop = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if ends_loop and caller is not None and self.is_by_hand:
+            # It would end the middleware function, whose task makes this step, and not the loop.
+            caller.loop.call_soon(_end_loop, error)
+            self.ends_loop = True
+            ends_loop = False
         self.note_end()
         if caller is not None and not isinstance(error, Exception):
             caller.note_escape(error)
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if ends_loop:
             raise error
 
     # What the task calls.
