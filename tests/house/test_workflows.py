@@ -30,7 +30,8 @@ def _targets(path: Path) -> set[str]:
 
 def test_workflow_runs_what_the_run_before_a_change_runs() -> None:
     (steps,) = re.findall(r"^for step in (.+); do$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
-    assert set(steps.split()) | {"test-oldest", "test-newest", "test-plain"} == _targets(ROOT / ".github/workflows/ci.yml")
+    only_there = {"test-oldest", "test-newest", "test-plain"}
+    assert set(steps.split()) | only_there == _targets(ROOT / ".github/workflows/ci.yml")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
