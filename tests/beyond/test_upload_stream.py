@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ferroapi import Depends, FastAPI, File, Form, Request, UploadFile
-from ferroapi.exceptions import FastAPIError
+from ferroapi.exceptions import FastAPIError, RequestValidationError
+from ferroapi.responses import JSONResponse
 from ferroapi.routing import APIRoute
 from ferroapi.testclient import AsyncTestClient, TestClient
 from ferroapi.uploads import UploadInterrupted, UploadStream
@@ -400,7 +401,9 @@ TITLE, FILE = field(b"title", b"T"), file(b"file", b"f", b"1")
     [
         (TITLE + field(b"pages", b"2") + FILE, 200, b'["T",2,1,["f"],[]]'),
         (TITLE + FILE + field(b"note", b"n") + FILE, 200, b'["T",0,1,["f","f"],[["note","n"]]]'),
-        (FILE, 422, b'"loc":["body","title"],"msg":"Field required"'),
+        (FILE, 422, b'"loc":["body","title"],"msg":"Field required before the file \'file\'"'),
+        (FILE + TITLE, 422, b'"loc":["body","title"],"msg":"Field required before the file \'file\'"'),
+        (field(b"pages", b"2"), 422, b'"loc":["body","title"],"msg":"Field required"'),
         (TITLE, 422, b'"loc":["body","file"],"msg":"Field required"'),
         (field(b"title", b"too long") + FILE, 422, b"at most 5 characters"),
         (TITLE + field(b"file", b"text"), 422, b"Expected UploadStream, received: <class 'str'>"),
@@ -416,6 +419,17 @@ def test_fields_and_limits(body: bytes, status: int, text: bytes, size: int) -> 
     found = asyncio.run(ask(application(), "/", [body[at : at + size] for at in range(0, len(body), size)]))
     assert found[0] == status
     assert text in found[1]
+
+
+def test_a_handler_of_errors_sees_that_the_field_must_come_before_the_file() -> None:
+    app = application()
+
+    @app.exception_handler(RequestValidationError)
+    async def handle(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse([each["msg"] for each in error.errors()], 422)
+
+    found = asyncio.run(ask(app, "/", [FILE + TITLE + END]))
+    assert found == (422, b"[\"Field required before the file 'file'\"]")
 
 
 def test_a_body_that_is_too_long_is_refused_as_it_arrives() -> None:

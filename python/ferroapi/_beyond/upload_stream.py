@@ -127,7 +127,10 @@ class UploadStream(UploadFile):
             raise ValueError(f"The file {self.filename!r} is closed")
         while not self._arrived and not self._is_whole:
             await self._form.feed()
-        return self._arrived.popleft() if self._arrived else None
+        if not self._arrived:
+            self._form.check()
+            return None
+        return self._arrived.popleft()
 
     def _arrive(self, content: bytes) -> None:
         self._received += len(content)
@@ -201,6 +204,23 @@ def _names_of(field: ModelField) -> Iterator[str]:
     return (alias.validation for alias in request_field(field).aliases)
 
 
+_BEFORE_FILE = "ferroapi.before_file"
+"""The scope key of the name of the file that the endpoint would read, and of the fields that must come before it."""
+
+
+def name_order(errors: Sequence[Any], scope: Mapping[str, Any]) -> list[Any]:
+    """Return validation errors of which those of fields that have not come before the file say so."""
+    if _BEFORE_FILE not in scope:
+        return [*errors]
+    name, others = scope[_BEFORE_FILE]
+    return [
+        {**error, "msg": f"Field required before the file {name!r}"}
+        if error["type"] == "missing" and tuple(error["loc"]) in {("body", each) for each in others}
+        else error
+        for error in errors
+    ]
+
+
 async def read_arriving_form(request: Request, limits: Mapping[str, Any], streamed: StreamedField) -> FormData:
     """Return the form up to its file, and keep it there for `request.form()`; any other body is read to its end.
 
@@ -214,6 +234,8 @@ async def read_arriving_form(request: Request, limits: Mapping[str, Any], stream
     form = _ArrivingForm(request, media_type, limits, streamed)
     file = await form.file_after(None)
     fields: list[tuple[str, Any]] = [*form.items]
+    if file is not None:
+        request.scope[_BEFORE_FILE] = form.name, streamed.others
     if (file := file or form.empty) is not None:
         fields.append((form.name, file))
     request._form = FormData(fields)
@@ -246,8 +268,7 @@ class _ArrivingForm(WholeFormParser):
             HTTPException: 400, the form is malformed, cut off, or goes past a limit.
             Exception: what `receive` raises, as under a limit of the whole body.
         """
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         try:
             chunk = await anext(self.stream, None)
             if chunk is not None:
@@ -263,7 +284,10 @@ class _ArrivingForm(WholeFormParser):
         except (MultiPartException, _names.multipart.exceptions.FormParserError) as error:
             detail = error.message if isinstance(error, MultiPartException) else _INVALID
             self._failure = HTTPException(status_code=400, detail=detail)
-            raise self._failure from error
+            self._failure.__cause__ = error
+            # What is wrong behind a file that nobody has yet is told by reading that: its fields are validated first.
+            if not self._files:
+                raise self._failure from error
         except Exception as error:
             self._failure = error
             raise
@@ -271,6 +295,11 @@ class _ArrivingForm(WholeFormParser):
             # A read that is cancelled, as by a time limit, takes nothing: the next one goes on, by another generator.
             self.stream = cast(Any, self._request.stream())
             raise
+
+    def check(self) -> None:
+        """Raise what was wrong with the form so far."""
+        if self._failure is not None:
+            raise self._failure
 
     def _interruption(self) -> str:
         file = self._current

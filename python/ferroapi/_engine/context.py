@@ -11,6 +11,7 @@ from typing import Any, cast
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
 
+from ferroapi._beyond.upload_stream import name_order
 from ferroapi._compat import Undefined
 from ferroapi._shown_errors import form_size
 from ferroapi.dependencies.models import Dependant
@@ -73,7 +74,8 @@ def request_validation_error(
     errors: Sequence[Any], body: Any, context: EndpointContext, request: Request, body_size: int | None = None
 ) -> RequestValidationError:
     """Return the error of a request whose values do not validate, and tell telemetry."""
-    error = RequestValidationError(errors, body=None if body is Undefined else body, endpoint_ctx=context)
+    shown = name_order(errors, request.scope)
+    error = RequestValidationError(shown, body=None if body is Undefined else body, endpoint_ctx=context)
     if body_size is None:
         body_size = form_size(body) if isinstance(body, FormData) else len(getattr(request, "_body", b""))
     error._body_size = body_size
