@@ -289,6 +289,7 @@ NOT_COUNTED_OF_DECLARATIONS = {
     ("fastapi._compat.shared", "BaseModel"),
     # The return annotation is read once more.
     *(("fastapi.dependencies.utils", name) for name in ("_get_signature", "get_typed_annotation")),
+    ("inspect", "signature"),
     # Fields are copied in another way.
     ("pydantic.fields:FieldInfo", "__init__"),
 }

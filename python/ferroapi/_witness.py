@@ -296,6 +296,7 @@ REQUEST = (
     Names("ferroapi.routing", Part.DECLARATION, "compile_path"),
     *(Names(f"ferroapi.params:{name}", Part.DECLARATION, "__init__") for name in ("Path", "Query", "Param", "Body")),
     Names("pydantic.fields:FieldInfo", Part.DECLARATION, "__init__"),
+    Names("inspect", Part.DECLARATION, "signature"),
     Names("ferroapi.openapi.utils", Part.DOCUMENT, "jsonable_encoder get_flat_models_from_fields OpenAPI"),
 )
 """What is looked at in each request."""

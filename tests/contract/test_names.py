@@ -323,6 +323,21 @@ def test_module_holds_the_same_foreign_objects() -> None:
     assert all(issubclass(ours[name], resolve(name)) for name in DERIVED)
 
 
+MODULES_IN_PARTS = "applications dependencies.utils openapi.utils param_functions params routing"
+
+
+@pytest.mark.parametrize("module", MODULES_IN_PARTS.split())
+def test_module_holds_the_same_names_of_the_language(module: str) -> None:
+    """Editors import them from anywhere, and tests patch `fastapi.dependencies.utils.inspect.signature`."""
+    ours, theirs = (importlib.import_module(f"{framework}.{module}") for framework in ("ferroapi", "fastapi"))
+    held = {name: value for name, value in vars(theirs).items() if not name.startswith("__")}
+    # The text of options is not written beside their types here.
+    named = {name: value for name, value in held.items() if is_of_the_language(value) and name not in ("Doc", "_T")}
+    assert "Annotated" in named or module == "openapi.utils"
+    private = {name for name in named if f"fastapi.{module}.{name}" in NOT_IMPORTABLE or name.startswith("_")}
+    assert {name for name in named.keys() - private if getattr(ours, name, None) != named[name]} == set()
+
+
 def test_module_has_no_other_names() -> None:
     with pytest.raises(AttributeError, match=r"module 'ferroapi\.routing' has no attribute 'no_such_name'"):
         resolve("ferroapi.routing.no_such_name")
