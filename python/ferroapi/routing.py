@@ -642,7 +642,7 @@ class APIRouter(PathOperations, Dispatch):
 know(APIRoute, APIWebSocketRoute)
 
 # Annotations there name it, and are evaluated with the names of that module.
-vars(include)["APIRouter"] = APIRouter
+include.__dict__["APIRouter"] = APIRouter
 
 
 if not TYPE_CHECKING:

@@ -16,7 +16,7 @@ from collections.abc import Sized
 from typing import Any
 
 from .exchange import Exchange, let_others_run
-from .thread_state import CAN_COUNT, sniffio, thread_hooks, thread_state
+from .thread_state import CAN_COUNT, announce_asyncio, thread_hooks, thread_state
 from .worker_threads import WorkerThreads
 
 _idle: deque["_Worker"] = deque()
@@ -54,8 +54,7 @@ def run(exchange: Exchange, options: dict[str, Any]) -> None:
 def copy_context() -> contextvars.Context:
     """The caller's context for a task of asyncio, whichever library the caller runs in."""
     context = contextvars.copy_context()
-    if sniffio is not None:
-        context.run(sniffio.current_async_library_cvar.set, "asyncio")
+    context.run(announce_asyncio)
     return context
 
 

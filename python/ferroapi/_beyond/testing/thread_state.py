@@ -24,6 +24,12 @@ def make_thread_values() -> None:
             sniffio.current_async_library()
 
 
+def announce_asyncio() -> None:
+    """Have `sniffio` say, in the current context, that this is asyncio."""
+    if sniffio is not None:
+        sniffio.current_async_library_cvar.set("asyncio")
+
+
 def thread_state() -> tuple[object, ...]:
     """Return what user code may have changed in the current thread."""
     thread = threading.current_thread()

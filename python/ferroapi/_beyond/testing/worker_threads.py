@@ -8,6 +8,7 @@ import functools
 import sys
 import weakref
 from contextvars import Context
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from anyio import to_thread
@@ -18,22 +19,22 @@ from .thread_state import CAN_COUNT, make_thread_values, thread_hooks, thread_st
 # To ask a thread takes about 15 µs.
 _MOST_THREADS = 8
 
-MAY_KEEP = CAN_COUNT
+adopt_thread_and_call: Any
 try:
-    from anyio._backends._asyncio import (
-        _default_thread_limiter,
-        _root_task,
-        _threadpool_idle_workers,
-        _threadpool_workers,
-        find_root_task,
-    )
-    from anyio.lowlevel import _run_vars
-
     from ..._threads.anyio_pool import adopt_thread_and_call
 except ImportError:
-    MAY_KEEP = False
-else:
-    MAY_KEEP = MAY_KEEP and "_root_task" in find_root_task.__code__.co_names
+    adopt_thread_and_call = None
+
+_backend: Any = import_module("anyio._backends._asyncio")
+_run_vars: Any = getattr(import_module("anyio.lowlevel"), "_run_vars", None)
+_KEPT_IN_LOOP = ("_root_task", "_threadpool_workers", "_threadpool_idle_workers", "_default_thread_limiter")
+_variables: list[Any] = [getattr(_backend, name, None) for name in _KEPT_IN_LOOP]
+_root_task, _threadpool_workers, _threadpool_idle_workers, _default_thread_limiter = _variables
+MAY_KEEP = (
+    CAN_COUNT
+    and None not in (adopt_thread_and_call, _run_vars, *_variables)
+    and "_root_task" in _backend.find_root_task.__code__.co_names
+)
 
 
 class WorkerThreads:
