@@ -136,10 +136,10 @@ def test_cli_shows_where_the_code_of_an_application_fails(tmp_path: Path, source
 
 
 def test_cli_says_how_to_name_an_application_whose_imports_begin_further_up(tmp_path: Path) -> None:
-    Path("shopping").mkdir()
-    Path("shopping/stock.py").touch()
-    Path("shopping/service.py").write_text("import shopping.stock\n")
-    result = invoke("run", "shopping/service.py")
+    Path("further_up").mkdir()
+    Path("further_up/stock.py").touch()
+    Path("further_up/imports_from_above.py").write_text("import further_up.stock\n")
+    result = invoke("run", "further_up/imports_from_above.py")
     assert f"For imports that begin at {tmp_path}, name it as package.module:name" in result.output
 
 
