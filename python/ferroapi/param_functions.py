@@ -14,46 +14,47 @@ from ferroapi._options import BodyOptions, FormOptions, HeaderOptions, ParamOpti
 from ferroapi._signature import expands
 
 
+# Editors find the options of a function where it passes `**options` to something that names them.
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Path(default: Any = ..., **options: Unpack[ParamOptions]) -> Any:
     """Declare a part of the path; it has no default."""
-    return params.Path(default=default, **(PARAM_DEFAULTS | options))
+    return params.Path(default=default, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Query(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
     """Declare a value of the query string."""
-    return params.Query(default=default, **(PARAM_DEFAULTS | options))
+    return params.Query(default=default, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 @expands(HeaderOptions, HEADER_DEFAULTS)
 def Header(default: Any = Undefined, **options: Unpack[HeaderOptions]) -> Any:
     """Declare a header."""
-    return params.Header(default=default, **(HEADER_DEFAULTS | options))
+    return params.Header(default=default, **(HEADER_DEFAULTS | HeaderOptions(**options)))
 
 
 @expands(ParamOptions, PARAM_DEFAULTS)
 def Cookie(default: Any = Undefined, **options: Unpack[ParamOptions]) -> Any:
     """Declare a cookie."""
-    return params.Cookie(default=default, **(PARAM_DEFAULTS | options))
+    return params.Cookie(default=default, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 @expands(BodyOptions, BODY_DEFAULTS)
 def Body(default: Any = Undefined, **options: Unpack[BodyOptions]) -> Any:
     """Declare the body, or a key of it."""
-    return params.Body(default=default, **(BODY_DEFAULTS | options))
+    return params.Body(default=default, **(BODY_DEFAULTS | BodyOptions(**options)))
 
 
 @expands(FormOptions, FORM_DEFAULTS)
 def Form(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
     """Declare a field of a form."""
-    return params.Form(default=default, **(FORM_DEFAULTS | options))
+    return params.Form(default=default, **(FORM_DEFAULTS | FormOptions(**options)))
 
 
 @expands(FormOptions, FILE_DEFAULTS)
 def File(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
     """Declare a file of a multipart form."""
-    return params.File(default=default, **(FILE_DEFAULTS | options))
+    return params.File(default=default, **(FILE_DEFAULTS | FormOptions(**options)))
 
 
 def _declared(raises: Sequence[type[HTTPException]]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Path(Param):  # type: ignore[misc]
     @expands(ParamOptions, _for_class(PARAM_DEFAULTS))
     def __init__(self, default: Any = ..., *, annotation: Any | None = None, **options: Unpack[ParamOptions]) -> None:
         assert default is ..., "Path parameters cannot have a default value"
-        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 class Query(Param):  # type: ignore[misc]
@@ -109,7 +109,7 @@ class Query(Param):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[ParamOptions]
     ) -> None:
-        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 class Header(Param):  # type: ignore[misc]
@@ -135,7 +135,7 @@ class Cookie(Param):  # type: ignore[misc]
     def __init__(
         self, default: Any = Undefined, *, annotation: Any | None = None, **options: Unpack[ParamOptions]
     ) -> None:
-        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | options))
+        super().__init__(default=default, annotation=annotation, **(PARAM_DEFAULTS | ParamOptions(**options)))
 
 
 class Body(FieldInfo):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
