@@ -312,6 +312,8 @@ async def converse(protocol: Any, conversation: Conversation, options: dict[str,
     server = Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:
+        if serving.done():
+            raise RuntimeError("the server did not start") from serving.exception()
         await asyncio.sleep(0.01)
     try:
         return await asyncio.wait_for(conversation(Client(server, application)), ENOUGH)
