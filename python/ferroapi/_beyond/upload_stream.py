@@ -213,9 +213,10 @@ def name_order(errors: Sequence[Any], scope: Mapping[str, Any]) -> list[Any]:
     if _BEFORE_FILE not in scope:
         return [*errors]
     name, others = scope[_BEFORE_FILE]
+    places = {("body", each) for each in others}
     return [
         {**error, "msg": f"Field required before the file {name!r}"}
-        if error["type"] == "missing" and tuple(error["loc"]) in {("body", each) for each in others}
+        if error["type"] == "missing" and tuple(error["loc"]) in places
         else error
         for error in errors
     ]
