@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -29,6 +30,13 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Look more often than uvicorn does whether it is to end."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            await asyncio.sleep(0.01)
 
 
 class Application:
@@ -67,6 +75,8 @@ class Application:
         body, more = scope["method"].encode() + b" " + scope["path"].encode() + b" ", kind not in {"early", "scope"}
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return
             body, more = body + message["body"], message["more_body"]
         if kind == "scope":
             names = ("scheme", "root_path", "path", "query_string", "raw_path")
@@ -81,11 +91,16 @@ class Application:
 class Client:
     """A connection to the server, and what is done on it."""
 
-    def __init__(self, server: Server, application: Application) -> None:
-        self.server, self.application = server, application
+    def __init__(self, server: Server, application: Application, trust: ssl.SSLContext | None = None) -> None:
+        self.server, self.application, self.trust = server, application, trust
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(*self.server.servers[0].sockets[0].getsockname())
+        address = self.server.servers[0].sockets[0].getsockname()
+        if isinstance(address, str):
+            return await asyncio.open_unix_connection(address)
+        host, port, *_ = address
+        options: dict[str, Any] = {"ssl": self.trust, "server_hostname": "localhost"} if self.trust else {}
+        return await asyncio.open_connection(host, port, **options)
 
     async def talk(self, *pieces: bytes, until: bytes = b"", eof: bool = False) -> tuple[bytes, bool]:
         """Send the pieces, each when the server has had its turn; return what is read, and whether the server ended it.
@@ -103,13 +118,12 @@ class Client:
         return answer
 
     async def read(self, reader: asyncio.StreamReader, until: bytes = b"") -> tuple[bytes, bool]:
-        read = b""
-        while not (until and read.endswith(until)):
+        read, has_ended = b"", False
+        while not (has_ended or (until and read.endswith(until))):
             part = await reader.read(65536)
-            if not part:
-                return read, True
-            read += part
-        return read, False
+            read, has_ended = read + part, not part
+        # The date of uvicorn is off; the answers of its WebSocket libraries have one.
+        return re.sub(rb"\r\nDate: [^\r]*", b"", read), has_ended
 
 
 Conversation = Callable[[Client], Awaitable[Any]]
@@ -302,7 +316,9 @@ def log() -> Any:
         logger.propagate = propagate
 
 
-async def converse(protocol: Any, conversation: Conversation, options: dict[str, Any]) -> Any:
+async def converse(
+    protocol: Any, conversation: Conversation, options: dict[str, Any], trust: ssl.SSLContext | None = None
+) -> Any:
     application = Application()
     usual: dict[str, Any] = {"date_header": False, "proxy_headers": False, "ws": "websockets-sansio"}
     config = uvicorn.Config(
@@ -316,7 +332,7 @@ async def converse(protocol: Any, conversation: Conversation, options: dict[str,
             raise RuntimeError("the server did not start") from serving.exception()
         await asyncio.sleep(0.01)
     try:
-        return await asyncio.wait_for(conversation(Client(server, application)), ENOUGH)
+        return await asyncio.wait_for(conversation(Client(server, application, trust)), ENOUGH)
     finally:
         server.should_exit = True
         await asyncio.wait_for(serving, ENOUGH)

@@ -121,7 +121,7 @@ impl<'a> Head<'a> {
                 6 if name.eq_ignore_ascii_case(b"expect") => {
                     self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
                 }
-                7 if name.eq_ignore_ascii_case(b"upgrade") => upgrade = Some(value),
+                7 if name.eq_ignore_ascii_case(b"upgrade") => upgrade = Some(value).filter(|name| !name.is_empty()),
                 // The second one is no header of HTTP's, but a client that sends it waits for the end of the connection.
                 10 | 16
                     if name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"proxy-connection") =>
