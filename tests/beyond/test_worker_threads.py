@@ -15,7 +15,7 @@ from ferroapi.testclient import TestClient
 
 pytestmark = pytest.mark.skipif(
     not (test_client._CAN_REPLACE and worker_threads.MAY_KEEP),
-    reason="with another AnyIO or Starlette, or without the lock of the interpreter, no worker thread is kept",
+    reason="with another AnyIO or Starlette, without the wing of threads or the interpreter's lock, none is kept",
 )
 local = threading.local()
 kept: list[object] = []

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from anyio import to_thread
 
 from ..._core import WorkQueue
+from ..._wings import OFF
 from .thread_state import CAN_COUNT, make_thread_values, thread_hooks, thread_state
 
 # To ask a thread takes about 15 µs.
@@ -32,6 +33,7 @@ _variables: list[Any] = [getattr(_backend, name, None) for name in _KEPT_IN_LOOP
 _root_task, _threadpool_workers, _threadpool_idle_workers, _default_thread_limiter = _variables
 MAY_KEEP = (
     CAN_COUNT
+    and "threads" not in OFF  # a kept thread is asked through the wing's queue
     and None not in (adopt_thread_and_call, _run_vars, *_variables)
     and "_root_task" in _backend.find_root_task.__code__.co_names
 )
