@@ -100,10 +100,11 @@ class Witness:
     def replaced(self) -> int:
         """The parts of the engine that stand for a name which was replaced, as bits."""
 
-    def install(self, passed: int, follow: Callable[[], None]) -> None:
-        """Make this the table of `is_replaced`, and say which parts every request is run by; the first one stays.
+    @staticmethod
+    def install(rows: Sequence[Row], passed: int, follow: Callable[[], None]) -> Witness:
+        """Make these the table of `is_replaced`, and say which parts every request is run by; the first one stays.
 
-        `follow` is called whenever something that is watched was modified, before that is looked at.
+        `follow` is called whenever something that they watch was modified, before that is looked at.
         """
 
     def names(self, parts: int) -> list[Any]:

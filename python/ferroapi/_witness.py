@@ -387,8 +387,7 @@ def _table() -> list[Row]:
 def install() -> None:
     """Begin to watch, when all that the table names is there."""
     global _witness
-    _witness = _core.Witness(_table())
-    _witness.install(Part.ENTRANCE | Part.ROUTE, follow)
+    _witness = _core.Witness.install(_table(), Part.ENTRANCE | Part.ROUTE, follow)
 
 
 _witness: _core.Witness

@@ -141,6 +141,31 @@ def test_override_makes_a_request_call_no_more_python_functions(
     assert called == untouched
 
 
+class Middleware:
+    """Middleware that only calls what is below it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+class NotingMiddleware(Middleware):
+    """The same, with something of its own that is another one after each request, as tracers have it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.last = scope
+        await self.app(scope, receive, send)
+
+
+def test_middleware_that_keeps_the_last_request_makes_it_call_no_more_python_functions() -> None:
+    plain, noting = application(), application()
+    plain.add_middleware(Middleware)
+    noting.add_middleware(NotingMiddleware)
+    assert functions_called(noting, "/json") == functions_called(plain, "/json")
+
+
 @pytest.mark.parametrize("path", ["/json", "/items/5"])
 def test_limited_request_calls_no_more_python_functions(path: str) -> None:
     assert functions_called(application(max_body_size=1000), path) == functions_called(application(), path)

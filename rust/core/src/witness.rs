@@ -119,12 +119,18 @@ pub(crate) struct Witness {
     known: AtomicU64,
     replaced: AtomicU32,
     publishing: Mutex<()>,
+    /// Whether names of the table's modules are among the rows, so that `follow` is called before they are looked at.
+    follows: bool,
 }
 
 impl Witness {
     /// # Errors
     /// `RuntimeError`: the interpreter cannot watch more dicts.
     pub(crate) fn of_rows(py: Python<'_>, rows: Vec<Py<Row>>) -> PyResult<Self> {
+        Self::watching(py, rows, false)
+    }
+
+    fn watching(py: Python<'_>, rows: Vec<Py<Row>>, follows: bool) -> PyResult<Self> {
         let mut dicts: Vec<Py<PyDict>> = Vec::new();
         for Row { namespace, .. } in rows.iter().map(Py::get) {
             if !dicts.iter().any(|known| known.is(namespace)) {
@@ -132,7 +138,8 @@ impl Witness {
             }
         }
         let watched = Watched::new(py, dicts)?;
-        Ok(Self { rows, watched, known: AtomicU64::new(0), replaced: AtomicU32::new(0), publishing: Mutex::new(()) })
+        let (known, replaced) = (AtomicU64::new(0), AtomicU32::new(0));
+        Ok(Self { rows, watched, known, replaced, publishing: Mutex::new(()), follows })
     }
 
     /// The parts that stand for a name which somebody replaced.
@@ -156,7 +163,7 @@ impl Witness {
     #[cold]
     #[inline(never)]
     fn look(&self, py: Python<'_>, version: u64) -> PyResult<Parts> {
-        if let Some(table) = TABLE.get(py) {
+        if let Some(table) = TABLE.get(py).filter(|_| self.follows) {
             table.follow.call0(py)?;
         }
         let mut replaced = 0;
@@ -187,11 +194,14 @@ impl Witness {
         self.visit(&visit)
     }
 
-    /// Make this the table of all applications, whose requests are run by the parts `passed`; the first one stays.
+    /// Make these rows the table of all applications, whose requests are run by the parts `passed`; the first one stays.
     ///
-    /// `follow` is called whenever something that is watched was modified, before that is looked at.
-    fn install(slf: Py<Self>, py: Python<'_>, passed: Parts, follow: Py<PyAny>) {
-        TABLE.get_or_init(py, || Table { whole: slf, passed, follow, views: Mutex::default() });
+    /// `follow` is called whenever something that they watch was modified, before that is looked at.
+    #[staticmethod]
+    fn install(py: Python<'_>, rows: Vec<Py<Row>>, passed: Parts, follow: Py<PyAny>) -> PyResult<Py<Self>> {
+        let whole = Py::new(py, Self::watching(py, rows, true)?)?;
+        let table = TABLE.get_or_init(py, || Table { whole, passed, follow, views: Mutex::default() });
+        Ok(table.whole.clone_ref(py))
     }
 
     /// The parts that stand for a name which somebody replaced.
@@ -238,7 +248,7 @@ pub(crate) fn of_parts(py: Python<'_>, parts: Parts) -> PyResult<Arc<Witness>> {
         return Ok(view);
     }
     let rows = table.whole.get().rows.iter().filter(|row| row.get().parts & parts != 0);
-    let view = Arc::new(Witness::of_rows(py, rows.map(|row| row.clone_ref(py)).collect())?);
+    let view = Arc::new(Witness::watching(py, rows.map(|row| row.clone_ref(py)).collect(), true)?);
     table.views.lock().unwrap_or_else(PoisonError::into_inner).push((parts, Arc::clone(&view)));
     Ok(view)
 }
