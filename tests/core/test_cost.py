@@ -24,6 +24,8 @@ import pytest
 from .hostile import AROUND, PYDANTIC, REQUESTS, Sent
 from .hostile_application import application, handled, wrapped
 
+pytestmark = pytest.mark.timeout(900)  # CPU time is judged; a process that others leave little of it takes minutes.
+
 SMALL, LARGE = 64_000, 256_000
 """The sizes that are compared, in bytes."""
 
