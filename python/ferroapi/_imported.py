@@ -29,6 +29,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "collections.abc": "Coroutine",
         "enum": "Enum",
         "typing": "Annotated",
+        "typing_extensions": "Doc",
     },
     "dependencies.utils": {
         "ferroapi": "params",
@@ -90,7 +91,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "pydantic": "AliasChoices AliasPath Discriminator",
         "": "re",
         "typing": "Annotated",
-        "typing_extensions": "deprecated",
+        "typing_extensions": "Doc deprecated",
     },
     "params": {
         "ferroapi.exceptions": "FastAPIDeprecationWarning",
@@ -102,7 +103,6 @@ _SOURCES: dict[str, dict[str, str]] = {
     },
     "routing": {
         "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
-        "ferroapi._compat": "lenient_issubclass",
         "ferroapi._engine.items": "_normalize_non_finite_floats",
         "ferroapi._routing.frontend": "_FrontendRoute _FrontendStaticFiles _frontend_dependency_endpoint "
         "_frontend_path_specificity _get_resolved_absolute_path _is_frontend_navigation_request "
@@ -118,7 +118,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi.encoders": "jsonable_encoder",
         "ferroapi.exceptions": "EndpointContext RequestValidationError ResponseValidationError "
         "WebSocketRequestValidationError",
-        "ferroapi.sse": "KEEPALIVE_COMMENT EventSourceResponse ServerSentEvent format_sse_event",
+        "ferroapi.sse": "KEEPALIVE_COMMENT ServerSentEvent format_sse_event",
         "ferroapi.dependencies.models": "_is_async_gen_callable _is_gen_callable",
         "ferroapi.telemetry._api": "_operation _route_selected _run_sync_endpoint _validation_failed",
         "ferroapi.utils": "create_model_field generate_unique_id is_body_allowed_for_status_code",
@@ -137,7 +137,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "dataclasses": "dataclass field",
         "enum": "IntEnum",
         "typing": "Annotated Protocol TypeVar",
-        "typing_extensions": "deprecated",
+        "typing_extensions": "Doc deprecated",
     },
 }
 
@@ -152,9 +152,9 @@ _SPOKEN_FOR: dict[str, dict[str, str]] = {
     "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
     "routing": {
         "ferroapi": "_operations",
-        "ferroapi._engine": "body context events items response session stream",
+        "ferroapi._engine": "body compile context events items response session stream",
         "ferroapi._engine.reference": "handler",
-        "ferroapi._routing": "dispatch entries frontend include lifespan matching scope state table views",
+        "ferroapi._routing": "dispatch entries frontend include inherit lifespan matching scope state table views",
     },
 }
 

@@ -298,6 +298,10 @@ REQUEST = (
     Names("pydantic.fields:FieldInfo", Part.DECLARATION, "__init__"),
     Names("inspect", Part.DECLARATION, "signature"),
     Names("ferroapi.openapi.utils", Part.DOCUMENT, "jsonable_encoder get_flat_models_from_fields OpenAPI"),
+    Names("ferroapi.encoders", Part.DOCUMENT, "BaseModel"),
+    # A plain field is made without its adapter, and its type is not asked for a model of pydantic's first version.
+    Names("ferroapi._compat.v2", Part.DECLARATION, "TypeAdapter Field asdict"),
+    Names("ferroapi.utils", Part.DECLARATION, "annotation_is_pydantic_v1"),
 )
 """What is looked at in each request."""
 

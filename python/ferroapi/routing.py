@@ -26,7 +26,7 @@ from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._beyond.router_layers import layers_of
 from ferroapi._beyond.upload_stream import streamed_of
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
-from ferroapi._compat import ModelField, Undefined
+from ferroapi._compat import ModelField, Undefined, lenient_issubclass
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
@@ -78,6 +78,7 @@ from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.exceptions import FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
+from ferroapi.sse import EventSourceResponse
 from ferroapi.telemetry._api import get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
@@ -132,6 +133,10 @@ def get_request_handler(
         exclude_unset=response_model_exclude_unset,
         exclude_defaults=response_model_exclude_defaults,
         exclude_none=response_model_exclude_none,
+        is_event_stream=lenient_issubclass(
+            response_class.value if isinstance(response_class, DefaultPlaceholder) else response_class,
+            EventSourceResponse,
+        ),
         waits_for_first_item=bool(wait_for_first_item),
     )
     operation = PathOperation(
@@ -309,12 +314,13 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
 
 
 ROUTER_DEFAULTS["route_class"] = APIRoute
+_DeclaredRoute = APIRoute  # Whatever is put in the place of that name later.
 
 
 @view_through.register
 def _view_api_route(route: APIRoute, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
     view = _EffectiveAPIRouteContext(route, include_context)
-    if type(route).get_route_handler is not APIRoute.get_route_handler:
+    if type(route).get_route_handler is not _DeclaredRoute.get_route_handler:
         # A handler made by user code may fail. It does so while the views are made, not in a request.
         _ = view.app
     return view

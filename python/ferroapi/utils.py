@@ -24,6 +24,7 @@ _STATUS_CODES_WITHOUT_BODY = frozenset({204, 205, 304})
 _STATUS_CODE_CLASSES = frozenset({"default", "1XX", "2XX", "3XX", "4XX", "5XX"})
 _PATH_PARAMETER = re.compile("{(.*?)}")
 _NOT_A_WORD = re.compile(r"\W")
+_ASKED_OF_TYPES = annotation_is_pydantic_v1
 
 _invalid_args_message = (
     "Invalid args for response field! Hint: check that {type_} is a valid Pydantic field type."
@@ -65,7 +66,8 @@ def create_model_field(
         PydanticV1NotSupportedError: `type_` is a model of `pydantic.v1`.
         FastAPIError: pydantic cannot make a schema for `type_`.
     """
-    if pydantic_v1_is_in_use() and annotation_is_pydantic_v1(type_):
+    is_asked = pydantic_v1_is_in_use() or annotation_is_pydantic_v1 is not _ASKED_OF_TYPES
+    if is_asked and annotation_is_pydantic_v1(type_):
         raise PydanticV1NotSupportedError(
             f"pydantic.v1 models are no longer supported by FastAPI. Please update the response model {type_!r}."
         )

@@ -150,6 +150,9 @@ def copy_field_info(*, field_info: FieldInfo, annotation: Any) -> FieldInfo:
 
 # --- The field ---
 
+_MADE_WITH = TypeAdapter, Field, asdict
+"""What an adapter is made with. What was put in the place of one of them is asked where the field is declared."""
+
 _warning_filters = _RLock()
 """Held while the filters of warnings, which all threads share, are changed: routes compile on their first use."""
 
@@ -206,7 +209,7 @@ class ModelField(_Versioned):
     def __post_init__(self) -> None:
         # An adapter that could fail is built now, so that the mistake shows where the route is declared. The others
         # wait for their first use: most fields of a large application are never reached by a given process.
-        if self.config or not _is_plain(self.field_info):
+        if self.config or (TypeAdapter, Field, asdict) != _MADE_WITH or not _is_plain(self.field_info):
             self._type_adapter  # noqa: B018
         else:
             object.__setattr__(self, "_declared", _Declared.of(self.field_info.annotation))
@@ -516,10 +519,11 @@ def get_definitions(
     which the author of a model hides the rest of its docstring.
     """
     plain = _PlainSchemas()
-    schemas, others = _describe_plain(fields, plain, separate_input_output_schemas)
+    is_asked = _writing_of_schemas() != _KNOWN_WRITING
+    schemas, others = ({}, fields) if is_asked else _describe_plain(fields, plain, separate_input_output_schemas)
     generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
     field_mapping, definitions = _generate(generator, others, separate_input_output_schemas)
-    if generator.meets(plain.core_refs):
+    if not is_asked and generator.meets(plain.core_refs):
         # Two classes of one name: pydantic decides which names keep them apart, and must see all of them.
         generator = GenerateJsonSchema(ref_template=REF_TEMPLATE)
         schemas, plain = {}, _PlainSchemas()
@@ -529,6 +533,14 @@ def get_definitions(
         if "description" in definition:
             definition["description"] = definition["description"].split("\f")[0]
     return {**field_mapping, **schemas}, definitions
+
+
+def _writing_of_schemas() -> list[Any]:
+    """Return what decides how a schema is written: where it is referred to, and the class that writes it."""
+    return [REF_TEMPLATE, *(dict(vars(each)) for each in GenerateJsonSchema.__mro__[:-1])]
+
+
+_KNOWN_WRITING = _writing_of_schemas()
 
 
 def _describe_plain(

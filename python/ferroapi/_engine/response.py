@@ -10,13 +10,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ferroapi._compat import ModelField, lenient_issubclass
+from ferroapi._compat import ModelField
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import EndpointContext, ResponseValidationError
-from ferroapi.sse import EventSourceResponse
 from ferroapi.telemetry._api import _operation, _run_sync_endpoint
 from ferroapi.types import IncEx
 from ferroapi.utils import is_body_allowed_for_status_code
@@ -88,6 +87,8 @@ class ResponseRecipe:
     exclude_unset: bool
     exclude_defaults: bool
     exclude_none: bool
+    is_event_stream: bool = False
+    """Whether the response is a stream of server-sent events."""
     waits_for_first_item: bool = False
     """Whether the response of a stream is made when its first item is there."""
 
@@ -96,11 +97,6 @@ class ResponseRecipe:
         """The class that renders the content."""
         declared = self.declared_class
         return declared.value if isinstance(declared, DefaultPlaceholder) else declared
-
-    @property
-    def is_event_stream(self) -> bool:
-        """Whether the response is a stream of server-sent events."""
-        return lenient_issubclass(self.response_class, EventSourceResponse)
 
     @property
     def dumps_json(self) -> bool:

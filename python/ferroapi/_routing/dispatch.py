@@ -69,8 +69,13 @@ class Dispatch(routing.Router):
     layers: RouterLayers | None = None
     """The middleware and exception handlers of this router's own."""
     _low_priority_routes: list[BaseRoute]
-    _routes: RouteList
     _live_table: LiveTable | None = None
+
+    @property
+    def _routes(self) -> RouteList:
+        # Where FastAPI has them, for whom `vars()` of a router is what a router is made of.
+        routes: RouteList = self.__dict__["routes"]
+        return routes
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -79,14 +84,14 @@ class Dispatch(routing.Router):
 
     @routes.setter
     def routes(self, routes: Iterable[BaseRoute]) -> None:
-        before: RouteList | None = self.__dict__.get("_routes")
-        self._routes = RouteList(routes)
+        before: RouteList | None = self.__dict__.get("routes")
+        self.__dict__["routes"] = RouteList(routes)
         if before is not None:
             before.tell()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in _READ_BY_TABLES and "_routes" in self.__dict__:
+        if name in _READ_BY_TABLES and "routes" in self.__dict__:
             self._routes.tell()
 
     def __getstate__(self) -> dict[str, Any]:

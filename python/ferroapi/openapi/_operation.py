@@ -118,7 +118,7 @@ def get_openapi_path(
         return {}, {}, {}
     schemas = Schemas(model_name_map, field_mapping, separate_input_output_schemas)
     path = _Path(route, operation_ids, schemas, response_class)
-    path.status_code = str(_default_status(response_class) if route.status_code is None else route.status_code)
+    path.status_code = str(_default_status(response_class.__init__) if route.status_code is None else route.status_code)
     path.data = _get_openapi_dependency_data(route.dependant)
     security_schemes, path.security = _get_openapi_security_definitions(path.data.security_dependencies)
     path.parameters = unique_parameters(
@@ -137,9 +137,9 @@ def get_openapi_path(
 
 
 @lru_cache(maxsize=256)
-def _default_status(response_class: Callable[..., Response]) -> int:
-    """The status a response class answers with when nothing is said: the default of its `status_code` argument."""
-    parameter = inspect.signature(response_class.__init__).parameters.get("status_code")
+def _default_status(init: Callable[..., None]) -> int:
+    """The status a response class answers with when nothing is said: the default of `status_code` of its `__init__`."""
+    parameter = inspect.signature(init).parameters.get("status_code")
     return parameter.default if parameter and isinstance(parameter.default, int) else 200
 
 
