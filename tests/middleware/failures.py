@@ -18,7 +18,7 @@ import anyio.lowlevel
 from layers import LAYERS
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 FILE = Path(tempfile.mkdtemp()) / "file"
 FILE.write_bytes(b"hello world\n" * 10)
@@ -28,6 +28,10 @@ PATIENCE = 0.02
 
 class Trouble(Exception):
     """What a handler takes."""
+
+
+class Streamed(Exception):
+    """What a handler answers with a stream."""
 
 
 class Unhandled(Exception):
@@ -216,6 +220,9 @@ MOMENTS = {
     "stream": ("endpoint", *STREAMED),
     "slow-stream": ("endpoint", *STREAMED),
     "sync-stream": tuple(f"{moment} in place" for moment in STREAMED),
+    "handled-stream": STREAMED,
+    "mounted-stream": STREAMED,
+    "class-stream": ("endpoint", *STREAMED),
     "raw-stream": STREAMED,
     "json-lines": STREAMED,
     "sse": STREAMED,
@@ -307,6 +314,39 @@ def _application(world: World, framework: ModuleType) -> Any:
 
         await meet("endpoint")
         return StreamingResponse(slow(), headers={"x-slow": "1"})
+
+    @app.get("/handled-stream")
+    @app.post("/handled-stream")
+    async def handled_stream() -> None:
+        raise Streamed
+
+    @app.exception_handler(Streamed)
+    async def answer_with_stream(request: Request, error: Streamed) -> Response:
+        return StreamingResponse(pieces())
+
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(pieces())(scope, receive, send)
+
+    app.mount("/mounted-stream", mounted)
+
+    class Handled(framework.routing.APIRoute):  # type: ignore[misc, name-defined]
+        def get_route_handler(self) -> Any:
+            handler = super().get_route_handler()
+
+            async def handle(request: Request) -> Any:
+                return await handler(request)
+
+            return handle
+
+    own = framework.APIRouter(route_class=Handled)
+
+    @own.get("/class-stream")
+    @own.post("/class-stream")
+    async def class_stream() -> Response:
+        await meet("endpoint")
+        return StreamingResponse(pieces())
+
+    app.include_router(own)
 
     @app.get("/sync-stream")
     @app.post("/sync-stream")

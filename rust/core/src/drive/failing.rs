@@ -9,6 +9,7 @@ use crate::answer::{Rendered, object_answer};
 use crate::awaitable::{Next, exception};
 use crate::error::raised_while_handling;
 use crate::names;
+use crate::send::take_turns;
 use crate::solve::no_yield;
 use crate::teardown::Lifetime;
 
@@ -117,6 +118,8 @@ impl Driver {
         let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
         // A generator may turn a cancellation into an exception, which has an answer.
         let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);
+        // A handler of the application's may answer with a stream, whose code runs between its messages.
+        take_turns(py)?;
         // Without a plan no route was selected.
         let place = (&self.application, self.plan.is_some());
         let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place))?;
