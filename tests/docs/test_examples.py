@@ -38,8 +38,9 @@ PROGRAMS = {"ferroapi": (sys.executable, "-m", "ferroapi"), "python": (sys.execu
 
 
 def variables() -> dict[str, str]:
-    """The environment of an example: the package from this tree, the example's folder, no alias."""
-    inherited = {name: value for name, value in os.environ.items() if name != "FERROAPI_ALIAS"}
+    """The environment of an example: the package from this tree, the example's folder, no setting of ours."""
+    # Pages say what is so by default; `explain` and `doctor` print what `FERROAPI_PLAIN` switches off.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FERROAPI_")}
     # Without warnings of other packages, which a reader does not see either.
     return inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), "."]), "TERM": "dumb", "NO_COLOR": "1"}
 
