@@ -10,11 +10,10 @@ from functools import partial
 from inspect import getattr_static
 from typing import Any, NamedTuple
 
-from starlette import _utils
-from starlette.middleware import base, cors, gzip, trustedhost
+from starlette.middleware import base, cors
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware, GZipResponder, IdentityResponder
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,11 +24,10 @@ from ferroapi._definitions import is_as_written, is_original
 from ferroapi._engine import stand_ins
 from ferroapi._middleware import scopes, texts
 from ferroapi._middleware.call_next import Application, CallNext
-from ferroapi._middleware.headers import header
 from ferroapi._witness import rows_as_found
 
-Serve = Callable[[Any, Application, Scope, Receive, Send], Awaitable[None]]
-"""Runs one layer around an application that is not the layer's own `app`."""
+Place = Callable[[Any, Application], Application]
+"""Puts one layer around an application that is not the layer's own `app`."""
 
 
 async def _serve_function(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,45 +65,17 @@ def _serve_cross_origin(layer: Any, app: Application, scope: Scope, receive: Rec
     return app(scope, receive, outgoing)
 
 
-def _serve_compressed(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    responder: IdentityResponder
-    if b"gzip" in (header(scope, b"accept-encoding") or b""):
-        responder = GZipResponder(
-            app,
-            layer.minimum_size,
-            compresslevel=layer.compresslevel,
-            thread_minimum_size=layer.thread_minimum_size,
-            exclude_content_types=layer.exclude_content_types,
-        )
-    else:
-        responder = IdentityResponder(app, layer.minimum_size, exclude_content_types=layer.exclude_content_types)
-    return responder(scope, receive, send)
-
-
-def _serve_trusted(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    if layer.allow_any or _is_trusted(layer.allowed_hosts, header(scope, b"host")):
-        return app(scope, receive, send)
-    return layer(scope, receive, send)  # type: ignore[no-any-return]
-
-
-def _is_trusted(allowed_hosts: list[str], given: bytes | None) -> bool:
-    parsed = None if given is None else _utils.parse_host_header(given.decode("latin-1"))
-    if parsed is None:
-        return False
-    host = parsed.host.lower()
-    return any(host == each or (each.startswith("*") and host.endswith(each[1:])) for each in allowed_hosts)
-
-
-def _serve_secure(layer: Any, app: Application, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-    if scope["scheme"] in ("http", "ws"):
-        return layer(scope, receive, send)  # type: ignore[no-any-return]
-    return app(scope, receive, send)
+def _around(layer: Any, app: Application) -> Application:
+    """Return the layer around another application than its own: what it does, it does itself."""
+    placed = copy(layer)
+    placed.app = app
+    return placed  # type: ignore[no-any-return]
 
 
 class _Known(NamedTuple):
-    """A class of Starlette's, and what the function that runs its layers stands for."""
+    """How the layers of a class of Starlette's are placed, and what the function that runs them stands for."""
 
-    serve: Serve
+    place: Place
     methods: tuple[str, ...] = ("__call__",)
     others: tuple[tuple[Any, str], ...] = ()
     """Names of its module, and methods of other classes of that."""
@@ -113,7 +83,7 @@ class _Known(NamedTuple):
 
 _KNOWN: dict[type, _Known] = {
     BaseHTTPMiddleware: _Known(
-        _serve_function,
+        partial(partial, _serve_function),
         others=(
             (base, "anyio"),
             (base, "create_collapsing_task_group"),
@@ -124,17 +94,13 @@ _KNOWN: dict[type, _Known] = {
         ),
     ),
     CORSMiddleware: _Known(
-        _serve_cross_origin,
+        partial(partial, _serve_cross_origin),
         ("__call__", "is_allowed_origin", "simple_response", "send", "allow_explicit_origin"),
         others=((cors, "functools"), (cors, "Headers"), (cors, "MutableHeaders")),
     ),
-    GZipMiddleware: _Known(
-        _serve_compressed, others=tuple((gzip, name) for name in ("Headers", "GZipResponder", "IdentityResponder"))
-    ),
-    TrustedHostMiddleware: _Known(
-        _serve_trusted, others=((trustedhost, "Headers"), (trustedhost, "parse_host_header"))
-    ),
-    HTTPSRedirectMiddleware: _Known(_serve_secure),
+    GZipMiddleware: _Known(_around),
+    TrustedHostMiddleware: _Known(_around),
+    HTTPSRedirectMiddleware: _Known(_around),
 }
 """How each of Starlette's classes is run."""
 
@@ -143,21 +109,22 @@ def _known_of_class(cls: Any) -> tuple[type, _Known] | None:
     """Return the class of Starlette's that this is or is derived from, and how its layers are run."""
     mro = cls.__mro__ if isinstance(cls, type) else ()
     known = next((each for each in mro if each in _KNOWN), None)
-    if known is None or not texts.is_known(known.__module__) or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
+    if known is None or (known is BaseHTTPMiddleware and not scopes.IS_KNOWN):
         return None
-    return known, _KNOWN[known]
+    is_meant = _KNOWN[known].place is _around or texts.is_known(known.__module__)
+    return (known, _KNOWN[known]) if is_meant else None
 
 
-def _serve_of_class(cls: Any) -> Serve | None:
+def _place_of_class(cls: Any) -> Place | None:
     """Return how a class of middleware is run, None if that takes code of its own."""
     found = _known_of_class(cls)
     if found is None:
         return None
-    known, (serve, methods, others) = found
+    known, (place, methods, others) = found
     is_own = all(
         is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in methods
     )
-    return serve if is_own and all(is_original(*other) for other in others) else None
+    return place if is_own and all(is_original(*other) for other in others) else None
 
 
 def rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
@@ -172,11 +139,11 @@ def rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
             yield from rows_as_found(owner, name)
 
 
-def serve_of(layer: Any) -> Serve | None:
+def place_of(layer: Any) -> Place | None:
     """Return how a layer is run, None if that takes code of its own."""
     found = _known_of_class(type(layer))
     is_overridden = found is not None and getattr(layer, "__dict__", {}).keys() & found[1].methods
-    return None if is_overridden else _serve_of_class(type(layer))
+    return None if is_overridden else _place_of_class(type(layer))
 
 
 def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
@@ -186,7 +153,7 @@ def explain(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:
         name = getattr(cls, "__name__", type(cls).__name__)
         if blocking is not None:
             yield name, f"it is below {blocking}"
-        elif _serve_of_class(cls) is None:
+        elif _place_of_class(cls) is None:
             blocking = name
             yield name, "it is called in a way of its own"
         else:
@@ -203,9 +170,9 @@ class MiddlewareChain:
         self._outer = outer
         call = downstream
         for layer in reversed(layers):
-            serve = serve_of(layer)
-            assert serve is not None, "the chain ends above the first layer that is not known"
-            call = partial(serve, layer, call)
+            place = place_of(layer)
+            assert place is not None, "the chain ends above the first layer that is not known"
+            call = place(layer, call)
         self._call = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -237,10 +204,8 @@ class MiddlewareChain:
         started: Message = {"type": "http.response.start"}
         app: ASGIApp = fail
         for layer in reversed(self._outer):
-            around: Any = copy(layer)
-            around.app = app
-            app = around
+            app = _around(layer, app)
         await app(scope, receive, send_once)
 
 
-MIDDLEWARE = stand_ins.Middleware(serve_of, rows_of_layers, MiddlewareChain, explain)
+MIDDLEWARE = stand_ins.Middleware(place_of, rows_of_layers, MiddlewareChain, explain)

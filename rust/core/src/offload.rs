@@ -1,4 +1,4 @@
-//! One offloaded to a worker thread: a run of consecutive plain callables, and the validation of what the endpoint returned.
+//! What is handed to a worker thread at once: a run of consecutive plain callables, and the validation of what the endpoint returned.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::ffi::locked::Locked;
 use crate::plan::Plan;
 use crate::solve::{Need, Place, Solver};
 
-/// What came of a offloaded.
+/// How far a worker thread has come.
 pub(crate) enum Progress {
     /// The graph goes on, or ends, on the event loop.
     Need(Need),
@@ -48,7 +48,7 @@ impl Offloaded {
         self.is_abandoned.store(true, Ordering::Release);
     }
 
-    /// The solver, and what came of the offloaded.
+    /// The solver, and how far it has come.
     pub(crate) fn take_back(&self, py: Python<'_>) -> PyResult<(Box<Solver>, Progress)> {
         match self.take(py) {
             Some(Work { solver, progress: Some(progress) }) => Ok((solver, progress)),

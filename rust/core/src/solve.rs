@@ -283,7 +283,10 @@ impl Solver {
                 }
                 Step::Call(index) => index,
                 Step::LookUp(_) if self.base.is_none() && !plan.has_overrides(py)? => {
-                    self.position += 1;
+                    // Nothing is called between this lookup and those that follow at once.
+                    while let Some(Step::LookUp(_)) = plan.steps.get(self.position) {
+                        self.position += 1;
+                    }
                     continue;
                 }
                 Step::LookUp(index) => {

@@ -117,7 +117,7 @@ impl RouteTable {
                 (found, index)
             }
             Find::None
-                if witness::replaced(py)? & passed == 0 && !self.may_python_match(listing, scope, None, path)? =>
+                if !witness::is_any_replaced(py, passed)? && !self.may_python_match(listing, scope, None, path)? =>
             {
                 let refusing = self.refuse(py, path, method, (channels, application))?;
                 return Ok(refusing.map_or(Answering::Python, Answering::Refused));
