@@ -199,9 +199,11 @@ impl Witness {
     /// `follow` is called whenever something that they watch was modified, before that is looked at.
     #[staticmethod]
     fn install(py: Python<'_>, rows: Vec<Py<Row>>, passed: Parts, follow: Py<PyAny>) -> PyResult<Py<Self>> {
-        let whole = Py::new(py, Self::watching(py, rows, true)?)?;
-        let table = TABLE.get_or_init(py, || Table { whole, passed, follow, views: Mutex::default() });
-        Ok(table.whole.clone_ref(py))
+        guarded(|| {
+            let whole = Py::new(py, Self::watching(py, rows, true)?)?;
+            let table = TABLE.get_or_init(py, || Table { whole, passed, follow, views: Mutex::default() });
+            Ok(table.whole.clone_ref(py))
+        })
     }
 
     /// The parts that stand for a name which somebody replaced.
