@@ -19,6 +19,7 @@ import pytest
 import sniffio
 import uvloop
 
+from ferroapi._beyond.testing import loops
 from ferroapi._threads import workers
 from ferroapi._wings import OFF
 
@@ -39,6 +40,14 @@ def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(workers, "borrow_worker", workers._refuse)
         monkeypatch.setattr(workers, "adopt_thread_and_call", workers._call)
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def no_kept_loops() -> None:
+    """Loops that the test client kept for its next request, with their threads, are of tests that ran before."""
+    loops._end_idle()
+    for thread in worker_threads():
+        thread.join(10)
 
 
 def run(main: Callable[..., Any], *arguments: Any, backend: str = "asyncio") -> Any:
@@ -507,7 +516,6 @@ def test_threads_end_with_their_event_loop(backend: str) -> None:
 
 
 def test_the_test_client_leaves_no_thread_of_a_loop_that_has_ended() -> None:
-    loops: Any = importlib.import_module("ferroapi._beyond.testing.loops")
     fastapi = importlib.import_module("ferroapi")
     testclient = importlib.import_module("ferroapi.testclient")
     app = fastapi.FastAPI(openapi_url=None)
