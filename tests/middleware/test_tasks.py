@@ -127,3 +127,70 @@ def test_what_ends_the_event_loop_ends_it_behind_middleware_too(
             loop.run_until_complete(asyncio.sleep(0.01))
     assert asyncio.all_tasks(loop) == set()
     loop.close()
+
+
+def _resumed(framework: str, error: BaseException, turns: int, layers: int, is_late: bool) -> list[Any]:
+    """Return what is seen of a request that ends the event loop, which is then resumed."""
+    fastapi = importlib.import_module(framework)
+    app = fastapi.FastAPI()
+    seen: list[Any] = []
+
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        try:
+            return await call_next(request)
+        except BaseException as error:
+            seen.append(("function", repr(error)))
+            raise
+
+    for _ in range(layers):
+        app.middleware("http")(pass_on)
+
+    async def fail() -> None:
+        raise error
+
+    @app.get("/")
+    async def stop(tasks: fastapi.BackgroundTasks) -> None:  # type: ignore[name-defined]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not is_late:
+            raise error
+        tasks.add_task(fail)
+
+    @app.get("/first")
+    async def first() -> None:
+        return None
+
+    scope = {"type": "http", "method": "GET", "query_string": b"", "headers": []}
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        seen.append(message["type"])
+
+    async def serve() -> None:
+        await app(scope | {"path": "/first", "raw_path": b"/first"}, receive, send)
+        request = asyncio.create_task(app(scope | {"path": "/", "raw_path": b"/"}, receive, send))
+        await asyncio.wait({request}, timeout=5)
+        seen.append(("request", repr(request.exception())))
+
+    loop = asyncio.new_event_loop()
+    server = loop.create_task(serve())
+    while not server.done():
+        try:
+            loop.run_until_complete(server)
+        except type(error) as raised:
+            seen.append(("loop", repr(raised)))
+    loop.close()
+    return seen
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["endpoint", "background"])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("stop")], ids=repr)
+def test_event_loop_that_is_resumed_ends_the_request_as_under_fastapi(
+    error: BaseException, turns: int, layers: int, is_late: bool
+) -> None:
+    ours, theirs = (_resumed(framework, error, turns, layers, is_late) for framework in ("ferroapi", "fastapi"))
+    assert ours == theirs

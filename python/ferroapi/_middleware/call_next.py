@@ -32,7 +32,7 @@ def _pause() -> Generator[None]:
 
 def _grouped(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
     """Return what AnyIO's task groups raise."""
-    return BaseExceptionGroup("unhandled errors in a TaskGroup", errors)
+    return BaseExceptionGroup("unhandled errors in a TaskGroup", list(errors))
 
 
 def _is_of_a_scope(error: CancelledError) -> bool:
@@ -345,15 +345,19 @@ class CallNext(_core.ResponseMessages):
         if self.error is not None and not self._is_raised:
             raise self.error
 
-    def note_escape(self, error: BaseException) -> None:
+    def note_escape(self, error: BaseException, *, ends_loop: bool = False) -> None:
         """Take note that a call of what is downstream has ended by something else than an `Exception`.
 
+        The middleware function goes on before that counts if the event loop was ended, and is resumed.
         Source: AnyIO behaviour, `TaskGroup._spawn.task_done`, which the event loop calls in its next turn.
         """
         self.begin_escape()
         if isinstance(surrounding := self.host.get_coro(), _core.SteppedTask):
             surrounding.begin_cancellation()
-        self.loop.call_soon(self._escape, error)
+        if ends_loop:
+            self.loop.call_soon(self.loop.call_soon, self._escape, error)
+        else:
+            self.loop.call_soon(self._escape, error)
 
     def _escape(self, error: BaseException) -> None:
         self.end_escape()

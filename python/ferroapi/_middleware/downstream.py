@@ -78,7 +78,7 @@ class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
             ends_loop = False
         self.note_end()
         if caller is not None and not isinstance(error, Exception):
-            caller.note_escape(error)
+            caller.note_escape(error, ends_loop=self.ends_loop)
         if ends_loop:
             raise error
 
