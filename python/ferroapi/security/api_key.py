@@ -1,5 +1,7 @@
 """API keys in a query parameter, a header or a cookie."""
 
+from typing import ClassVar
+
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.status import HTTP_401_UNAUTHORIZED
@@ -50,8 +52,8 @@ class APIKeyBase(_Scheme):
         return None
 
 
-class APIKeyQuery(APIKeyBase):
-    """An API key in the query parameter `name`."""
+class _APIKeyInPlace(APIKeyBase):
+    _place: ClassVar[APIKeyIn]
 
     def __init__(
         self,
@@ -61,41 +63,31 @@ class APIKeyQuery(APIKeyBase):
         description: str | None = None,
         auto_error: bool = True,
     ) -> None:
-        super().__init__(APIKeyIn.query, name, description, scheme_name, auto_error)
+        super().__init__(self._place, name, description, scheme_name, auto_error)
+
+
+class APIKeyQuery(_APIKeyInPlace):
+    """An API key in the query parameter `name`."""
+
+    _place = APIKeyIn.query
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         return self.check_api_key(request.query_params.get(self.model.name))
 
 
-class APIKeyHeader(APIKeyBase):
+class APIKeyHeader(_APIKeyInPlace):
     """An API key in the header `name`."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        scheme_name: str | None = None,
-        description: str | None = None,
-        auto_error: bool = True,
-    ) -> None:
-        super().__init__(APIKeyIn.header, name, description, scheme_name, auto_error)
+    _place = APIKeyIn.header
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         return self.check_api_key(request.headers.get(self.model.name))
 
 
-class APIKeyCookie(APIKeyBase):
+class APIKeyCookie(_APIKeyInPlace):
     """An API key in the cookie `name`."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        scheme_name: str | None = None,
-        description: str | None = None,
-        auto_error: bool = True,
-    ) -> None:
-        super().__init__(APIKeyIn.cookie, name, description, scheme_name, auto_error)
+    _place = APIKeyIn.cookie
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         return self.check_api_key(read_cookies(request).get(self.model.name))
