@@ -228,6 +228,19 @@ def test_third_party_reads_imports() -> None:
     assert third_party.imported_modules(b"def (") == set()
 
 
+def test_third_party_reads_imports_in_every_kind_of_block() -> None:
+    blocks = (
+        "class A:\n    import a\n"
+        "async def b():\n    async with b:\n        import b\n"
+        "try:\n    import c\nexcept E:\n    import d\nelse:\n    import e\nfinally:\n    import f\n"
+        "if x:\n    import g\nelif y:\n    import h\nelse:\n    import i\n"
+        "for x in y:\n    import j\nelse:\n    import k\nwhile x:\n    import l\n"
+        "match x:\n    case 1:\n        import m\n"
+        "try:\n    import n\nexcept* E:\n    import o\n"
+    )
+    assert third_party.imported_modules(blocks.encode()) == set("abcdefghijklmno")
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
