@@ -1,7 +1,7 @@
 """What callgrind counts: each case some times, then more times, with a mark between. Run by `instructions.py`.
 
-All runs inside one step of one task, so that an event loop adds to the count only where a case waits for something. One
-case is served instead, on the engine's protocol under uvloop; its client is another process, which is not counted.
+All runs inside one step of one task, so that an event loop adds to the count only where a case waits for something.
+Some cases are served too, on the engine's protocol under uvloop; their client is another process, which is not counted.
 """
 
 import asyncio
@@ -19,16 +19,17 @@ import uvloop
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from benches.cases.exchange import Receiver, ask, discard
+from benches.cases.exchange import Receiver, Request, ask, discard
 from benches.cases.table import CASES, Case
 from ferroapi.server import HTTPProtocol
 
 FEW, MANY = 25, 100
 # All that table A has, but for what takes minutes under callgrind: ten thousand routes, a hundred events a request.
-SERVED = "json served"
+SERVED = {f"{name} served": name for name in ("json", "items", "deps")}
+"""The cases that are counted on a server, and what they are called elsewhere."""
 CASES_COUNTED = (
     *(case.name for case in CASES if case.name not in ("routes 10", "routes 10000", "events")),
-    SERVED,
+    *SERVED,
 )
 _LONG = 0.0005
 """How long what runs in a worker thread takes, in seconds: ten times what the engine calls short."""
@@ -103,20 +104,29 @@ async def _count(case: Case) -> None:
 _CLIENT = """
 import socket, sys
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+request, end = (bytes.fromhex(argument) for argument in sys.argv[2:])
 for line in sys.stdin:
     for _ in range(int(line)):
-        connection.sendall(b"GET /json HTTP/1.1\\r\\nHost: 127.0.0.1:8000\\r\\n\\r\\n")
+        connection.sendall(request)
         answer = b""
-        while not answer.endswith(b"}"):
+        while not answer.endswith(end):
             answer += connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200 OK"), answer
     print("done", flush=True)
 """
 
 
-async def _count_served() -> None:
-    case = next(case for case in CASES if case.name == "json")
-    config = Config(case.build(import_module("ferroapi")), log_config=None, access_log=False)
+def _sent(request: Request) -> bytes:
+    """Return what wrk sends for a request without a body: the headers of its own, and no others but `Host`."""
+    target = request.path + (f"?{request.query}" if request.query else "")
+    lines = [f"{request.method} {target} HTTP/1.1".encode(), b"Host: 127.0.0.1:8000"]
+    return b"\r\n".join([*lines, *(name + b": " + value for name, value in request.headers), b"", b""])
+
+
+async def _count_served(case: Case) -> None:
+    app = case.build(import_module("ferroapi"))
+    sent, end = _sent(case.request), (await ask(app, case.request)).body
+    config = Config(app, log_config=None, access_log=False)
     state, loop = ServerState(), asyncio.get_running_loop()
     # What asyncio asks of a protocol it has, and is no subclass.
     protocol: Any = HTTPProtocol
@@ -124,7 +134,9 @@ async def _count_served() -> None:
     server = await loop.create_server(lambda: protocol(config, state, {}, loop), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     client = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _CLIENT, str(port)), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", _CLIENT, str(port), sent.hex(), end.hex()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert client.stdin is not None and client.stdout is not None
 
@@ -145,7 +157,7 @@ if __name__ == "__main__":
     sys.setswitchinterval(1000)
     by_name = {case.name: case for case in CASES}
     for name in sys.argv[1:]:
-        if name == SERVED:
-            uvloop.run(_count_served())
+        if name in SERVED:
+            uvloop.run(_count_served(by_name[SERVED[name]]))
         else:
             asyncio.run(_count(by_name[name]))

@@ -3,8 +3,10 @@
 //! `httparse` reads the syntax; what it lets pass and RFC 9112 does not is checked here.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
+use smallvec::SmallVec;
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -19,6 +21,37 @@ pub enum Framing {
     Chunked,
 }
 
+/// As many headers as are kept without an allocation.
+const USUAL_HEADERS: usize = 8;
+
+/// A part of a head's bytes, by its first byte and the one behind its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    /// The part from `start` on; it is empty where offsets have no room, which is beyond every limit of a head.
+    pub(crate) fn new(start: usize, length: usize) -> Self {
+        let offset = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { start: offset(start), end: offset(start + length) }
+    }
+
+    /// Where a part of these bytes is; none if it is no part of them.
+    pub(crate) fn of(whole: &[u8], part: &[u8]) -> Option<Self> {
+        let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+        (start + part.len() <= whole.len()).then(|| Self::new(start, part.len()))
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Name and value of each header.
+pub(crate) type HeaderParts = SmallVec<[(Part, Part); USUAL_HEADERS]>;
+
 /// One request head; texts are those of the buffer it was read from.
 #[derive(Debug)]
 pub struct Head<'a> {
@@ -28,8 +61,7 @@ pub struct Head<'a> {
     pub target: Target<'a>,
     /// The minor version: 0 or 1.
     pub minor_version: u8,
-    /// Names as they were sent, values without the spaces around them.
-    pub headers: Vec<(&'a [u8], &'a [u8])>,
+    pub(crate) headers: HeaderParts,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the connection serves another request after this.
@@ -38,8 +70,8 @@ pub struct Head<'a> {
     pub expects_continue: bool,
     /// The protocol that the connection is to be used for from now on, if the client asks for one.
     pub upgrade: Option<&'a [u8]>,
-    /// Bytes of the head, with its empty line.
-    pub length: usize,
+    /// All bytes of the head, with its empty line.
+    pub bytes: &'a [u8],
 }
 
 /// Read a head from the beginning of `bytes`; `None` if its end has not arrived.
@@ -72,7 +104,7 @@ fn parse_into<'a>(
     };
     let text = bytes.get(..length).unwrap_or_default();
     // Another server might end a line where only a line feed is, or not.
-    if memchr_iter(b'\n', text).any(|at| at == 0 || text.get(at - 1) != Some(&b'\r')) {
+    if has_bare_line_feed(text) {
         return Err(Refusal::Invalid);
     }
     if let Some(refusal) = too_long(text, limits) {
@@ -85,15 +117,25 @@ fn parse_into<'a>(
         method,
         target: Target::parse(target.as_bytes())?,
         minor_version,
-        headers: Vec::with_capacity(request.headers.len()),
+        headers: HeaderParts::with_capacity(request.headers.len()),
         framing: Framing::Length(0),
         is_persistent: minor_version == 1,
         expects_continue: false,
         upgrade: None,
-        length,
+        bytes: text,
     };
     head.read(request.headers)?;
     Ok(Some(head))
+}
+
+/// Whether a line feed has no carriage return before it.
+///
+/// Without a way out of the loop, many bytes are looked at in one step.
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch for each byte")]
+fn has_bare_line_feed(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    let is_bare = pairs.fold(false, |found, (before, byte)| found | ((*byte == b'\n') & (*before != b'\r')));
+    is_bare || text.first() == Some(&b'\n')
 }
 
 /// The limit that a head, or the part of it that has arrived, is beyond.
@@ -110,6 +152,13 @@ fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
 }
 
 impl<'a> Head<'a> {
+    /// Names as they were sent, and values without the spaces around them.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let bytes = self.bytes;
+        let text = move |part: Part| bytes.get(part.range()).unwrap_or_default();
+        self.headers.iter().map(move |(name, value)| (text(*name), text(*value)))
+    }
+
     /// Take the headers, and what those mean that are about the message itself.
     fn read(&mut self, headers: &[httparse::Header<'a>]) -> Result<(), Refusal> {
         let (mut lengths, mut is_chunked, mut hosts) = (0, false, 0);
@@ -147,7 +196,8 @@ impl<'a> Head<'a> {
                 }
                 _ => {}
             }
-            self.headers.push((name, value));
+            let part = |text| Part::of(self.bytes, text).ok_or(Refusal::Invalid);
+            self.headers.push((part(name)?, part(value)?));
         }
         // A second length, equal or not, is what a proxy in front may have read otherwise.
         if hosts > 1 || lengths + usize::from(is_chunked) > 1 {

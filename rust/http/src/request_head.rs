@@ -1,23 +1,17 @@
 //! A request head that outlives the buffer it was read from.
 
-use smallvec::SmallVec;
-
-use crate::head::Head;
+use crate::head::{Head, HeaderParts, Part};
 use crate::response::RequestFacts;
-
-/// As many headers as are kept without an allocation.
-const USUAL_HEADERS: usize = 8;
 
 /// A request head in memory of its own; the names of its headers are in lower case.
 #[derive(Debug)]
 pub struct RequestHead {
-    /// Method, path, query, and the headers' names and values, one behind the other.
+    /// The bytes of the head, and behind them what it means without saying it.
     text: Vec<u8>,
-    method_end: usize,
-    path_end: usize,
-    query_end: usize,
-    /// Where each header's name and value end.
-    header_ends: SmallVec<[(usize, usize); USUAL_HEADERS]>,
+    method: Part,
+    path: Part,
+    query: Part,
+    headers: HeaderParts,
     /// What the answer depends on.
     pub facts: RequestFacts,
     /// Whether the client waits for `100 Continue` before it sends the body.
@@ -25,63 +19,57 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Copy a head.
+    /// Copy a head: all of its bytes at once, which costs less than one part after the other.
     #[must_use]
-    pub fn new(head: &Head<'_>) -> Self {
-        let mut text = Vec::with_capacity(head.length);
-        let mut keep = |part: &[u8]| {
-            text.extend_from_slice(part);
-            text.len()
+    pub fn new(head: Head<'_>) -> Self {
+        let mut text = head.bytes.to_vec();
+        let mut place = |part: &[u8]| {
+            Part::of(head.bytes, part).unwrap_or_else(|| {
+                // The path of `http://host` is none of the bytes that were sent.
+                let start = text.len();
+                text.extend_from_slice(part);
+                Part::new(start, part.len())
+            })
         };
-        let (method_end, path_end) = (keep(head.method.as_bytes()), keep(head.target.path));
-        let query_end = keep(head.target.query);
-        let mut header_ends = SmallVec::with_capacity(head.headers.len());
-        for (name, value) in &head.headers {
-            let name_start = text.len();
-            text.extend_from_slice(name);
-            let name_end = text.len();
-            text.get_mut(name_start..).unwrap_or_default().make_ascii_lowercase();
-            text.extend_from_slice(value);
-            header_ends.push((name_end, text.len()));
+        let (method, path) = (place(head.method.as_bytes()), place(head.target.path));
+        let query = place(head.target.query);
+        for (name, _) in &head.headers {
+            text.get_mut(name.range()).unwrap_or_default().make_ascii_lowercase();
         }
         let facts = RequestFacts {
             is_head: head.method == "HEAD",
             minor_version: head.minor_version,
             is_persistent: head.is_persistent,
         };
-        Self { text, method_end, path_end, query_end, header_ends, facts, expects_continue: head.expects_continue }
+        let expects_continue = head.expects_continue;
+        Self { text, method, path, query, headers: head.headers, facts, expects_continue }
     }
 
-    fn part(&self, start: usize, end: usize) -> &[u8] {
-        self.text.get(start..end).unwrap_or_default()
+    fn part(&self, part: Part) -> &[u8] {
+        self.text.get(part.range()).unwrap_or_default()
     }
 
     /// The method, as it was sent: a token.
     #[must_use]
     pub fn method(&self) -> &[u8] {
-        self.part(0, self.method_end)
+        self.part(self.method)
     }
 
     /// The path, percent-encoded.
     #[must_use]
     pub fn path(&self) -> &[u8] {
-        self.part(self.method_end, self.path_end)
+        self.part(self.path)
     }
 
     /// What is behind the question mark.
     #[must_use]
     pub fn query(&self) -> &[u8] {
-        self.part(self.path_end, self.query_end)
+        self.part(self.query)
     }
 
     /// Names and values, in the order in which they were sent.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut start = self.query_end;
-        self.header_ends.iter().map(move |(name_end, value_end)| {
-            let pair = (self.part(start, *name_end), self.part(*name_end, *value_end));
-            start = *value_end;
-            pair
-        })
+        self.headers.iter().map(|(name, value)| (self.part(*name), self.part(*value)))
     }
 
     /// The first header of a name in lower case.
@@ -101,7 +89,7 @@ mod tests {
     fn request_head_has_what_the_head_has() {
         let text = b"HEAD http://host?a=b HTTP/1.1\r\nHost: host\r\nX-A: 1\r\nx-a:\r\nExpect: 100-continue\r\n\r\n";
         let Ok(Some(head)) = head::parse(text, &Limits::default()) else { panic!("it is a head") };
-        let copy = RequestHead::new(&head);
+        let copy = RequestHead::new(head);
         assert_eq!((copy.method(), copy.path(), copy.query()), (&b"HEAD"[..], &b"/"[..], &b"a=b"[..]));
         let headers: Vec<_> = copy.headers().collect();
         let expected: [(&[u8], &[u8]); 4] =

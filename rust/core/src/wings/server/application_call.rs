@@ -25,7 +25,7 @@ use crate::{ffi, names};
 impl ApplicationCall {
     /// Call the application for an exchange, or `other` in its place, in a task of its own.
     pub(super) fn start(py: Python<'_>, exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> PyResult<()> {
-        let protocol = exchange.get().protocol.clone_ref(py);
+        let protocol = exchange.get().protocol.bind(py).clone();
         let event_loop = protocol.get().event_loop.bind(py);
         if !may_step(py, protocol.get())? {
             let context = protocol.get().context(py)?;
@@ -33,7 +33,7 @@ impl ApplicationCall {
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
             return protocol.get().settings.keep_task(&task);
         }
-        Self::begin(py, protocol.bind(py), exchange, other)
+        Self::begin(py, &protocol, exchange, other)
     }
 
     pub(super) fn of(exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> Self {
@@ -44,8 +44,8 @@ impl ApplicationCall {
         }
     }
 
-    fn exchange(&self, py: Python<'_>) -> PyResult<Py<Exchange>> {
-        let exchange = self.exchange.with(py, |exchange| exchange.as_ref().map(|exchange| exchange.clone_ref(py)));
+    fn exchange<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Exchange>> {
+        let exchange = self.exchange.with(py, |exchange| exchange.as_ref().map(|exchange| exchange.bind(py).clone()));
         exchange.ok_or_else(|| Error::Resumed.into())
     }
 
@@ -112,11 +112,11 @@ impl ApplicationCall {
     fn finish<'py>(
         &self,
         py: Python<'py>,
-        exchange: &Py<Exchange>,
+        exchange: &Bound<'py, Exchange>,
         result: PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Sent<'py>> {
         drop(self.stage.replace(py, CallStage::Over));
-        drop(self.exchange.replace(py, None));
+        drop(self.exchange.replace(py, None).map(|exchange| exchange.into_bound(py)));
         let exchange = exchange.get();
         let protocol = exchange.protocol.bind(py);
         let is_disconnected = exchange.is_disconnected.load(Ordering::Relaxed);
@@ -179,20 +179,20 @@ impl ApplicationCall {
 /// Call the application: what is to be awaited, none if it is over already.
 fn begin_call<'py>(
     py: Python<'py>,
-    exchange: &Py<Exchange>,
+    exchange: &Bound<'py, Exchange>,
     other: Option<&Py<PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let settings = &exchange.get().protocol.get().settings;
     if let (Some(entrance), None) = (&settings.entrance, other) {
-        let channels = Channels::Direct { request: exchange.clone_ref(py).into_any(), server: &Exchanges };
+        let channels = Channels::Direct { request: exchange.clone().unbind().into_any(), server: &Exchanges };
         match entrance.begin(py, channels)? {
             Begun::Refused => {}
             Begun::Over => return Ok(None),
             Begun::Suspended(rest) => return Ok(Some(Bound::new(py, rest)?.into_any())),
         }
     }
-    let receive = Bound::new(py, Receive { exchange: exchange.clone_ref(py) })?;
-    let send = Bound::new(py, Send { exchange: exchange.clone_ref(py) })?;
+    let receive = Bound::new(py, Receive { exchange: exchange.clone().unbind() })?;
+    let send = Bound::new(py, Send { exchange: exchange.clone().unbind() })?;
     let application = other.unwrap_or(&settings.application).bind(py);
     iterator(application.call1((exchange.get().scope(py)?, receive, send))?).map(Some)
 }

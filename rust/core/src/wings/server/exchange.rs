@@ -17,7 +17,7 @@ use crate::ffi::locked::Locked;
 use crate::names;
 
 impl Exchange {
-    pub(super) fn new(protocol: Py<HTTPProtocol>, head: &Head<'_>, state: Option<Py<PyAny>>) -> Self {
+    pub(super) fn new(protocol: Py<HTTPProtocol>, head: Head<'_>, state: Option<Py<PyAny>>) -> Self {
         let head = RequestHead::new(head);
         Self {
             awaits_continue: AtomicBool::new(head.expects_continue),

@@ -46,7 +46,7 @@ impl HTTPProtocol {
             state.output.clear();
             output.zip(state.write.as_ref().map(|write| write.clone_ref(py)))
         });
-        pending.map_or(Ok(()), |(output, write)| write.call1(py, (output,)).map(drop))
+        pending.map_or(Ok(()), |(output, write)| write.into_bound(py).call1((output,)).map(drop))
     }
 
     /// Write what there is, and close the connection.

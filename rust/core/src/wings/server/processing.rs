@@ -114,7 +114,7 @@ impl HTTPProtocol {
                         *rest = &[];
                         return Ok(Read::Upgraded);
                     }
-                    fresh = Some(Self::begin(slf, &head)?);
+                    fresh = Some(Self::begin(slf, head)?);
                 }
                 Ok(Event::Data(data)) => {
                     let Some(exchange) = slf.get().current(py) else { continue };
@@ -164,12 +164,12 @@ impl HTTPProtocol {
     }
 
     /// A request whose head is read.
-    fn begin(slf: &Bound<'_, Self>, head: &Head<'_>) -> PyResult<Py<Exchange>> {
+    fn begin(slf: &Bound<'_, Self>, head: Head<'_>) -> PyResult<Py<Exchange>> {
         let py = slf.py();
         let state = slf.get().settings.copy_state(py)?;
         let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
         let before = slf.get().state.with(slf.py(), |state| state.current.replace(exchange.clone_ref(py)));
-        drop(before);
+        drop(before.map(|before| before.into_bound(py)));
         Ok(exchange)
     }
 
@@ -204,14 +204,14 @@ impl HTTPProtocol {
         // As uvicorn does, whatever version the client has named: a proxy may speak an older one than the client.
         let target_end = memchr::memrchr(b' ', line).map_or(0, |end| end + 1);
         let mut replayed = [line.get(..target_end).unwrap_or_default(), b"HTTP/1.1\r\n"].concat();
-        for (name, value) in &head.headers {
+        for (name, value) in head.headers() {
             replayed.extend(name.iter().map(u8::to_ascii_lowercase));
             replayed.extend_from_slice(b": ");
             replayed.extend_from_slice(value);
             replayed.extend_from_slice(b"\r\n");
         }
         replayed.extend_from_slice(b"\r\n");
-        replayed.extend_from_slice(whole.get(head.length..).unwrap_or_default());
+        replayed.extend_from_slice(whole.get(head.bytes.len()..).unwrap_or_default());
         slf.get().state.with(slf.py(), State::close);
         Self::cancel_timer(slf)?;
         settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
