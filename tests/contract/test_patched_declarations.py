@@ -11,6 +11,7 @@ from unittest import mock
 import pydantic.json_schema
 import pytest
 from pydantic import BaseModel
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, StreamingResponse
 
 from .test_patch_points import Framework, get
@@ -215,3 +216,20 @@ def test_route_class_that_is_replaced_later_is_recognised(is_derived: bool) -> N
         with mock.patch.object(f.routing, "APIRoute", other):
             answers.append([status for status, *_ in get(app, "/own", "/included", "/openapi.json")])
     assert answers == [[200, 200, 200], [200, 500, 200]]
+
+
+def test_layers_of_a_stack_are_called_as_under_fastapi() -> None:
+    """Tracers name a layer by its class, also while an application is entered past one of Starlette's."""
+    names = []
+    for f in (Framework("ferroapi"), Framework("fastapi")):
+        app = f.FastAPI()
+        app.add_api_route("/here", lambda: "here")
+        app.add_middleware(GZipMiddleware)
+        get(app, "/here")
+        layer, found = app.middleware_stack, []
+        while hasattr(layer, "app"):
+            found.append(f"{type(layer).__module__}.{type(layer).__qualname__}".replace("ferroapi", "fastapi"))
+            layer = layer.app
+        names.append(found)
+    assert names[0] == names[1]
+    assert "starlette.middleware.exceptions.ExceptionMiddleware" in names[0]

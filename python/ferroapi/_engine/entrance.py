@@ -42,3 +42,8 @@ class PassedExceptionMiddleware(exceptions.ExceptionMiddleware):
                     await rest
                     return
         await super().__call__(scope, receive, send)
+
+
+# Tracers and whoever prints a stack name a layer by its class. It is Starlette's layer for them.
+for _name in ("__module__", "__name__", "__qualname__"):
+    setattr(PassedExceptionMiddleware, _name, getattr(exceptions.ExceptionMiddleware, _name))
