@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ferroapi._middleware import texts
+
+from ..core.asgi import Answer, ask, http_scope
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -57,3 +62,33 @@ def test_stack_answers_as_under_fastapi(stack: str, waits: bool) -> None:
         if _without_order_of_threads(answered) != _without_order_of_threads(expected):
             different[asked] = (expected, answered)
     assert not different
+
+
+async def _edited(framework: str, cls: type, options: dict[str, Any], edits: dict[str, Any]) -> list[Answer]:
+    app = importlib.import_module(framework).FastAPI(openapi_url=None)
+    app.add_middleware(cls, **options)
+    app.get("/")(lambda: "a" * 200)
+    scope = http_scope("/", headers=[(b"host", b"one"), (b"origin", b"https://one"), (b"accept-encoding", b"gzip")])
+    answers = [await ask(app, scope), await ask(app, scope)]
+    layer = app.middleware_stack
+    while type(layer) is not cls:
+        layer = layer.app
+    for name, value in edits.items():
+        setattr(layer, name, value)
+    return [*answers, await ask(app, scope)]
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "edits"),
+    [
+        (GZipMiddleware, {"minimum_size": 1000}, {"minimum_size": 10}),
+        (TrustedHostMiddleware, {"allowed_hosts": ["one"]}, {"allowed_hosts": ["two"], "allow_any": False}),
+        (CORSMiddleware, {"allow_origins": ["https://one"]}, {"allow_origins": [], "allow_all_origins": False}),
+    ],
+)
+def test_attribute_of_a_layer_that_is_set_late_is_seen(
+    cls: type, options: dict[str, Any], edits: dict[str, Any]
+) -> None:
+    ours = asyncio.run(_edited("ferroapi", cls, options, edits))
+    assert ours == asyncio.run(_edited("fastapi", cls, options, edits))
+    assert ours[0] == ours[1] != ours[2]

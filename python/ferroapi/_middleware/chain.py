@@ -67,9 +67,14 @@ def _serve_cross_origin(layer: Any, app: Application, scope: Scope, receive: Rec
 
 def _around(layer: Any, app: Application) -> Application:
     """Return the layer around another application than its own: what it does, it does itself."""
-    placed = copy(layer)
-    placed.app = app
-    return placed  # type: ignore[no-any-return]
+
+    def call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # Copied at each call, since an attribute of the layer may have been set since the last.
+        placed = copy(layer)
+        placed.app = app
+        return placed(scope, receive, send)  # type: ignore[no-any-return]
+
+    return call
 
 
 class _Known(NamedTuple):
