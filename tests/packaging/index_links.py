@@ -14,7 +14,7 @@ _IMAGES = (".svg", ".png", ".jpg", ".gif")
 
 
 def absolute(readme: str, repository: str, revision: str) -> str:
-    """Return the text with relative targets put under the repository at a revision: images as files, the rest as pages."""
+    """Return the text with its relative targets under the repository: images as files, all else as pages."""
 
     def replaced(match: re.Match[str]) -> str:
         view = "raw" if match["path"].partition("#")[0].endswith(_IMAGES) else "blob"
