@@ -64,6 +64,8 @@ class Part(IntFlag):
     """What a plain path, parameter or annotation comes to where it is declared."""
     DOCUMENT = 1 << 20
     """Reading and writing the OpenAPI document."""
+    STEP = 1 << 21
+    """What a handler calls by name on the way from a request to its response."""
 
 
 class Names(NamedTuple):
@@ -77,10 +79,10 @@ class Names(NamedTuple):
 
 
 REQUEST = (
-    Names(
-        "ferroapi.routing", Part.OPERATION, "request_response run_endpoint_function serialize_response Request Response"
-    ),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "solve_dependencies AsyncExitStack"),
+    Names("ferroapi.routing", Part.OPERATION, "request_response Request Response"),
+    Names("ferroapi.routing", Part.STEP, "run_endpoint_function serialize_response"),
+    Names("ferroapi.routing", Part.STEP | Part.SOCKET, "solve_dependencies"),
+    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "AsyncExitStack"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
     Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_operation"),

@@ -395,13 +395,16 @@ class FastAPI(ForwardedOperations, Starlette):
         outer, inner = layers[: len(around)], layers[len(around) :]
         innermost = inner[-len(_INNER_STACK) :]
         is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
-        if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
-            return
-        known = list(takewhile(stand_ins.middleware.knows, inner))
-        downstream = inner[len(known) :]
         if is_whole:
             self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
             self._downstream = partial(ExceptionMiddleware.__call__, innermost[0])
+        if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
+            if is_whole:
+                # Others have put layers around it, as opentelemetry-instrumentation does.
+                PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
+            return
+        known = list(takewhile(stand_ins.middleware.knows, inner))
+        downstream = inner[len(known) :]
         if self.max_body_size is not None and (downstream != innermost or known or not is_whole):
             # The user's middleware stands under the limit, which its layers keep.
             if is_whole:

@@ -58,7 +58,7 @@ PYTHON = {
     "_middleware.*": "_middleware.* _engine.stand_ins _core _definitions _witness",
     "_witness": "_core _definitions _imported",
     "_definitions": "",
-    "_routing.entries": "_core _foreign _body_limit _form_limits _routing.* _engine.compile",
+    "_routing.entries": "_core _foreign _body_limit _form_limits _routing.* _engine.compile _witness",
     "_routing.explanation": "_beyond.router_layers _core _witness _routing.entries _routing.include",
     "_routing.state": "_beyond.declared_errors _body_limit _core _option_defaults _routing.changes _witness sse "
     f"dependencies.* {FIELDS} {SMALL}",

@@ -166,6 +166,40 @@ def test_middleware_that_keeps_the_last_request_makes_it_call_no_more_python_fun
     assert functions_called(noting, "/json") == functions_called(plain, "/json")
 
 
+NOT_PASSED = {"_engine/session.py", "middleware/asyncexitstack.py", "_routing/matching.py"}
+"""Files of what Python does for a request where the driver does not."""
+
+
+@pytest.mark.parametrize("path", ["/json", "/items/5"])
+@pytest.mark.parametrize("name", ["solve_dependencies", "run_endpoint_function", "serialize_response"])
+def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
+    name: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, asked = getattr(ferroapi.routing, name), []
+
+    async def around(**options: Any) -> Any:
+        asked.append(name)
+        return await original(**options)
+
+    monkeypatch.setattr(ferroapi.routing, name, around)
+    app = application()
+    files = {each.partition(":")[0] for each in functions_called(app, path)}
+    assert len(asked) == 4
+    assert "_engine/reference/handler.py" in files and not files & NOT_PASSED
+    rows = [row for row in app.explain() if row.path == "/json"]
+    assert [(row.mode, row.reason) for row in rows] == [("handler", f"ferroapi.routing.{name} was replaced")]
+    monkeypatch.undo()
+    assert {row.mode for row in app.explain() if row.path == "/json"} == {"native"}
+
+
+def test_request_in_a_stack_that_others_have_built_goes_past_the_innermost_layers() -> None:
+    app = application()
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Middleware(build())  # type: ignore[method-assign]
+    files = {each.partition(":")[0] for each in functions_called(app, "/json")}
+    assert "_engine/entrance.py" in files and not files & NOT_PASSED
+
+
 @pytest.mark.parametrize("path", ["/json", "/items/5"])
 def test_limited_request_calls_no_more_python_functions(path: str) -> None:
     assert functions_called(application(max_body_size=1000), path) == functions_called(application(), path)

@@ -36,7 +36,7 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
     for response_class in (PlainTextResponse, HTMLResponse)
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
-_MADE_ON_USE = ("_kept", "_serializers")
+_MADE_ON_USE = ("_kept", "_serializers", "called")
 
 
 @dataclass(eq=False)
@@ -121,6 +121,11 @@ class PathOperation(_Planned):
             return serialize, event_serializer(serialize, asks=True)
         return self._serializers
 
+    @cached_property
+    def called(self) -> "HandlerOperation":
+        """The operation that calls the handler, which takes each step by the name that somebody may have replaced."""
+        return HandlerOperation(self.handler)
+
     def current_plan(self, body: Any) -> "_core.Plan | None":
         """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""
         plan = self.plan if not self.body.is_form or type(body) is FormData else None
@@ -140,7 +145,7 @@ class PathOperation(_Planned):
             lookups=graph.lookups,
             body=self._reading(),
             answer=answer,
-            parts=Part.OPERATION | answer_part | parts_of(graph.nodes, self.body),
+            parts=Part.OPERATION | Part.STEP | answer_part | parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,

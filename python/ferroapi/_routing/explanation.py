@@ -52,7 +52,9 @@ def _explain(entry: Entry) -> Explanation:
         reason = "it is matched by Python" if entry.path is None else kind
         return Explanation(path, methods, "python", reason)
     plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
-    if replaced := replaced_names(Part.ROUTE | (0 if plan is None else plan.parts)):
+    parts = Part.ROUTE if plan is None else Part.ROUTE | plan.parts
+    # A handler that takes the steps by their names runs by the driver, too.
+    if replaced := replaced_names(parts | Part.STEP if parts & Part.OPERATION else parts):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     if reason:
         return Explanation(path, methods, "handler", reason)

@@ -16,8 +16,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
+from ferroapi import _core
 from ferroapi._compat import Undefined
 from ferroapi._received import received
+from ferroapi._witness import Part
 from ferroapi.background import BackgroundTasks
 from ferroapi.concurrency import (
     _asynccontextmanager_with_shielded_exit,
@@ -39,6 +41,8 @@ from ferroapi.dependencies.models import (
 )
 from ferroapi.security.oauth2 import SecurityScopes
 from ferroapi.types import DependencyCacheKey
+
+_PLAIN_CONNECTIONS = (Request, WebSocket)
 
 
 @dataclass
@@ -147,13 +151,16 @@ async def solve_values(
     """Return the arguments a node takes from the request itself, without looking at its dependencies."""
     values: dict[str, Any] = {}
     errors: list[Any] = []
+    is_looked_at = type(request) not in _PLAIN_CONNECTIONS or _core.is_replaced(Part.RECEIVED)
     for fields, source in (
         (dependant.path_params, "path_params"),
         (dependant.query_params, "query_params"),
         (dependant.header_params, "headers"),
         (dependant.cookie_params, "cookies"),
     ):
-        # FastAPI looks at all of it, whatever is wanted.
+        # FastAPI looks at all of it, whatever is wanted; without code of others that shows nowhere.
+        if not (fields or is_looked_at):
+            continue
         found = received(request, source) if fields else getattr(request, source)
         source_values, source_errors = request_params_to_args(fields, found)
         values.update(source_values)
