@@ -157,7 +157,6 @@ def write_tables(results: dict[str, Any], page: Path = PAGE) -> bool:
 
 def code_page() -> str:
     """Return the page with what each case asks and the code of its application."""
-    from benches.cases import application
     from benches.cases.table import CASES
 
     lines = [
@@ -176,7 +175,7 @@ def code_page() -> str:
             lines += [f"The application is that of [{shown[name]}](#{shown[name].replace(' ', '-')}).", ""]
             continue
         shown[name] = case.name
-        lines += ["```py", inspect.getsource(getattr(application, name)).rstrip(), "```", ""]
+        lines += ["```py", inspect.getsource(case.build.__globals__[name]).rstrip(), "```", ""]
     return "\n".join(lines)
 
 

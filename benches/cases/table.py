@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from benches.cases import application
+from benches.cases import application, observed
 from benches.cases.application import PRODUCTS, RECORDS, Account, Page
 from benches.cases.exchange import ASGIApp, Request
 from benches.goals import Flat, Goal, Kept, Times, Within
@@ -29,6 +29,13 @@ class Case:
     fastapi: bool = True
     starlette: Builder | None = None
     alone: Callable[[], Any] | None = None
+    apart: bool = False
+    """Whether a package replaces names of `fastapi` for the whole process: each framework is in one of its own."""
+
+
+def _observed(name: str, what: str, build: Builder) -> Case:
+    goal = Kept(0.85, "json")
+    return Case(f"touched: {name}", f"json under {what}", build, Request("/json"), goal, apart=True)
 
 
 def _post(path: str, content_type: bytes, body: bytes) -> Request:
@@ -221,4 +228,10 @@ CASES = (
         Request("/json"),
         Kept(0.85, "json"),
     ),
+    _observed("sentry", "Sentry, which traces no request", observed.sentry(0.0)),
+    _observed("sentry tracing", "Sentry, which traces each request", observed.sentry(1.0)),
+    _observed("logfire", "Logfire", observed.logfire),
+    _observed("opentelemetry", "opentelemetry-instrumentation, which samples no request", observed.opentelemetry),
+    _observed("prometheus", "prometheus-fastapi-instrumentator", observed.prometheus),
+    _observed("slowapi", "a limit of slowapi", observed.slowapi),
 )

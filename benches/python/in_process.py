@@ -9,6 +9,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +44,8 @@ class WrongAnswer(RuntimeError):
     """A contender answers something else than FastAPI does."""
 
 
-def _requests(app: ASGIApp, request: Request) -> Sample:
+def requests_of(app: ASGIApp, request: Request) -> Sample:
+    """Return what times requests to an application."""
     scope, messages = request.scope(), request.messages()
 
     async def sample(times: int) -> float:
@@ -73,12 +75,35 @@ def _check(case: Case, name: str, expected: Answer, answer: Answer) -> None:
         raise WrongAnswer(f"{case.name}: {name} answers {answer}\ninstead of {expected}")
 
 
-async def contenders(case: Case) -> dict[str, Sample]:
+async def contenders(case: Case, processes: ExitStack) -> dict[str, Sample]:
     """Build the case's applications, compare their answers, and return what is to be timed.
+
+    Processes are ended by the stack.
 
     Raises:
         WrongAnswer: an application answers with another status, header or body than FastAPI's.
     """
+    samples = _apart(case, processes) if case.apart else await _here(case)
+    if case.goal is not None and case.goal.beside is not None:
+        # What it is compared with takes turns, too: a machine is seldom as fast some seconds later.
+        samples[case.goal.beside] = await _beside(case.goal.beside, "ferroapi")
+        if isinstance(case.goal, Kept):
+            samples[f"fastapi {case.goal.beside}"] = await _beside(case.goal.beside, "fastapi")
+    return samples
+
+
+def _apart(case: Case, processes: ExitStack) -> dict[str, Sample]:
+    from benches.python.apart import apart
+
+    started = {name: processes.enter_context(apart(case.name, name)) for name in ("fastapi", "ferroapi")}
+    expected, _ = started["fastapi"]
+    for name, (answer, _) in started.items():
+        _check(case, name, expected, answer)
+    raw = requests_of(floor(case.request, expected), case.request)
+    return {name: sample for name, (_, sample) in started.items()} | {"raw": raw}
+
+
+async def _here(case: Case) -> dict[str, Sample]:
     ours = case.build(importlib.import_module("ferroapi"))
     apps = {"ferroapi": ours}
     if case.fastapi:
@@ -91,16 +116,11 @@ async def contenders(case: Case) -> dict[str, Sample]:
     for name, app in apps.items():
         for _ in range(3):  # the first request compiles; the ones that follow must answer the same
             _check(case, name, expected, await ask(app, case.request))
-    samples = {name: _requests(app, case.request) for name, app in apps.items()}
+    samples = {name: requests_of(app, case.request) for name, app in apps.items()}
     if case.alone:
         if case.alone() != expected.body:
             raise WrongAnswer(f"{case.name}: pydantic alone makes {case.alone()!r}")
         samples["pydantic"] = _calls(case.alone)
-    if case.goal is not None and case.goal.beside is not None:
-        # What it is compared with takes turns, too: a machine is seldom as fast some seconds later.
-        samples[case.goal.beside] = await _beside(case.goal.beside, "ferroapi")
-        if isinstance(case.goal, Kept):
-            samples[f"fastapi {case.goal.beside}"] = await _beside(case.goal.beside, "fastapi")
     return samples
 
 
@@ -111,7 +131,7 @@ async def _beside(name: str, framework: str) -> Sample:
     answer = await ask(app, case.request)
     for _ in range(3):
         _check(case, framework, answer, await ask(app, case.request))
-    return _requests(app, case.request)
+    return requests_of(app, case.request)
 
 
 async def _calibrate(sample: Sample, seconds: float) -> int:
@@ -127,7 +147,11 @@ async def _calibrate(sample: Sample, seconds: float) -> int:
 
 async def measure(case: Case, effort: Effort) -> Measured:
     """Time one case in interleaved rounds."""
-    samples = await contenders(case)
+    with ExitStack() as processes:
+        return await _measure(case, effort, await contenders(case, processes))
+
+
+async def _measure(case: Case, effort: Effort, samples: dict[str, Sample]) -> Measured:
     gc.collect()
     times = {name: await _calibrate(sample, effort.seconds) for name, sample in samples.items()}
     measured = Measured(case, {name: [] for name in samples})

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benches.python.counted import CASES_COUNTED, FEW, MANY, MARK
+from benches.python.counted import APART, CASES_COUNTED, FEW, MANY, MARK
 from benches.surroundings import ROOT, versions
 
 COMMITTED = ROOT / "benches" / "instructions.json"
@@ -42,10 +42,11 @@ def _totals(folder: Path) -> list[int]:
     return [totals[part] for part in sorted(totals)]
 
 
-def _environment() -> dict[str, str]:
+def _environment(*, is_alias: bool) -> dict[str, str]:
     """Return what a counted process sees: nothing of the caller's that could change what is counted."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
     # A plugin, such as logfire's, wraps every validator.
+    kept |= {"FERROAPI_ALIAS": "1"} if is_alias else {}
     return kept | {"PYTHONHASHSEED": "0", "PYDANTIC_DISABLE_PLUGINS": "1", "LC_ALL": "C.UTF-8"}
 
 
@@ -62,7 +63,9 @@ def _count(names: list[str]) -> dict[str, int]:
             "benches.python.counted",
             *names,
         ]
-        finished = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True)
+        finished = subprocess.run(
+            command, cwd=ROOT, env=_environment(is_alias=not APART.isdisjoint(names)), capture_output=True, text=True
+        )
         totals = _totals(Path(folder))
     # Three marks a case: the first ends its start-up, the others its requests. What follows the last is shutdown.
     if finished.returncode or len(totals) < 3 * len(names):
@@ -83,11 +86,13 @@ def count(names: list[str]) -> dict[str, int]:
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is not installed (Debian: apt-get install valgrind), so nothing was counted")
     # The same cases share a process however many are asked for: what ran before moves a count by a little.
-    shares = [[name for name in CASES_COUNTED[start::PROCESSES] if name in names] for start in range(PROCESSES)]
+    together = [name for name in CASES_COUNTED if name not in APART]
+    shares = [[name for name in together[start::PROCESSES] if name in names] for start in range(PROCESSES)]
+    shares += [[name] for name in CASES_COUNTED if name in APART and name in names]
     with ThreadPoolExecutor(PROCESSES) as pool:
         parts = list(pool.map(_count, [share for share in shares if share]))
-    together = {name: instructions for part in parts for name, instructions in part.items()}
-    return {name: together[name] for name in CASES_COUNTED if name in together}
+    counts = {name: instructions for part in parts for name, instructions in part.items()}
+    return {name: counts[name] for name in CASES_COUNTED if name in counts}
 
 
 def made_with() -> dict[str, str]:
