@@ -35,13 +35,18 @@ def _failing(failure: Failure) -> ASGIApp:
 
 
 async def answer_failure(
-    channels: tuple[Scope, Receive, Send], failure: Failure, connection_teardown: Teardown, place: tuple[Any, bool]
+    channels: tuple[Scope, Receive, Send],
+    failure: Failure,
+    connection_teardown: Teardown,
+    place: tuple[Any, bool],
+    request: Request | None,
 ) -> None:
     """Let the exception handlers answer for a native request that failed.
 
     `place` is the application that the request had come to, and whether it had come to a route. With an application it
     had come past the middleware of that: it enters it now, which meets the exception where it would have met it, and
     closes `connection_teardown`, which it would have opened. Otherwise the middleware is around this call already.
+    `request` is what the engine has made or read for it, if it got so far.
 
     Raises:
         Exception: what no handler took.
@@ -56,10 +61,12 @@ async def answer_failure(
     failing = _failing(failure)
     try:
         if application is None:
-            await answer_as(failing, scope, receive, send_once)
+            await answer_as(failing, scope, receive, send_once, request)
         else:
             # What a handler raises is met by the handlers again where they are around the route, too.
-            scope[FAILURE_KEY] = partial(_answer_inside, failing, connection_teardown) if has_route else failing
+            scope[FAILURE_KEY] = (
+                partial(_answer_inside, failing, connection_teardown, request) if has_route else failing
+            )
             with unlimited(scope):
                 await application._downstream(scope, receive, send_once)
     except Exception as error:
@@ -67,14 +74,17 @@ async def answer_failure(
         raise
 
 
-async def _answer_inside(failing: ASGIApp, teardown: Teardown, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer_inside(
+    failing: ASGIApp, teardown: Teardown, request: Request | None, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
     for entered, _ in teardown:
         scope["fastapi_middleware_astack"].push_async_exit(entered)
-    await answer_as(failing, scope, receive, send)
+    await answer_as(failing, scope, receive, send, request)
 
 
-async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run an application under the exception handlers that the scope names."""
+async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send, request: Request | None) -> None:
+    """Run an application under the exception handlers that the scope names, which get the request."""
+    request = Request(scope, receive, send) if request is None else request
     # A start that is refused here has passed no middleware, which would take the response for started.
-    await wrap_app_handling_exceptions(app, Request(scope, receive, send))(scope, receive, checked_send(send))
+    await wrap_app_handling_exceptions(app, request)(scope, receive, checked_send(send))

@@ -135,7 +135,7 @@ imported_from! {
     answer_left,
 }
 imported!(
-    /// `(channels, failure, connection_exits, application) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
+    /// `(channels, failure, connection_exits, application, request) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._engine.failure", "answer_failure"
 );
 imported_from! {

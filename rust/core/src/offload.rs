@@ -43,9 +43,10 @@ impl Offloaded {
         self.work.with(py, Option::take)
     }
 
-    /// The request has failed: nothing more is called for it.
-    pub(crate) fn abandon(&self) {
+    /// The request has failed: nothing more is called for it. The solver, if no thread has it.
+    pub(crate) fn abandon(&self, py: Python<'_>) -> Option<Box<Solver>> {
         self.is_abandoned.store(true, Ordering::Release);
+        self.take(py).map(|work| work.solver)
     }
 
     /// The solver, and how far it has come.
@@ -71,7 +72,10 @@ impl Offloaded {
 #[pymethods]
 impl Offloaded {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(mut work) = self.take(py) else { return Err(Error::Resumed.into()) };
+        let Some(mut work) = self.take(py) else {
+            // The request has failed before the thread had its turn.
+            return if self.is_abandoned.load(Ordering::Acquire) { Ok(()) } else { Err(Error::Resumed.into()) };
+        };
         let progress = guarded(|| self.run(py, &mut work.solver));
         let (progress, outcome) = match progress {
             Ok(progress) => (Some(progress), Ok(())),

@@ -60,9 +60,7 @@ impl Driver {
     #[cold]
     #[inline(never)]
     pub(super) fn fail(&mut self, py: Python<'_>, mut error: PyErr) -> PyResult<Next> {
-        if let Some(offloaded) = self.offloaded.take() {
-            offloaded.get().abandon();
-        }
+        let mut failed_in_thread = self.offloaded.take().and_then(|offloaded| offloaded.get().abandon(py));
         if let Some(observer) = &self.observer {
             let connection = self.solver.as_mut().map(|solver| solver.connection.request(py)).transpose();
             if let Err(failure) = connection.and_then(|connection| observer.failed(py, &error, connection)) {
@@ -111,6 +109,16 @@ impl Driver {
                 }
             }
         }
+        // The `Request` that handlers get has the body that was read for it.
+        let solver = self.solver.as_mut().or(failed_in_thread.as_mut());
+        let request = match solver.map(|solver| solver.connection.request(py)).transpose() {
+            Ok(request) => request,
+            Err(failure) => {
+                error = failure;
+                None
+            }
+        };
+        drop(failed_in_thread);
         self.stage = Stage::Failing;
         let function_exits = self.teardown.drain(py, Lifetime::Function)?;
         let request_exits = self.teardown.drain(py, Lifetime::Request)?;
@@ -122,7 +130,7 @@ impl Driver {
         take_turns(py)?;
         // Without a plan no route was selected.
         let place = (&self.application, self.plan.is_some());
-        let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place))?;
+        let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place, request))?;
         let failing = match self.files.take() {
             None => failing,
             Some(files) => names::close_files_after(py)?.call1((failing, files))?,
