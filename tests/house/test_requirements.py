@@ -47,26 +47,22 @@ def _installed_for(requirements: Iterable[str]) -> set[str]:
     return {name for name, _ in found}
 
 
-def _modules_named(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the first part of each module that a source imports, and of each text that may name one; which it is."""
+def _modules_imported(text: str) -> Iterator[str]:
+    """Yield the first part of each module that a source imports."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], True) for alias in node.names)
+            yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.partition(".")[0], True
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value, False
+            yield node.module.partition(".")[0]
 
 
 def _undeclared(text: str, declared: set[str], own: set[str], distributions: Mapping[str, list[str]]) -> set[str]:
-    """Return the modules a source names that no requirement installs."""
-    undeclared = set()
-    for name, is_imported in _modules_named(text):
-        if name in own or name in ALWAYS or not (is_imported or name in distributions):
-            continue
-        if declared.isdisjoint(map(canonicalize_name, distributions.get(name, ()))):
-            undeclared.add(name)
-    return undeclared
+    """Return the modules a source imports that no requirement installs."""
+    return {
+        name
+        for name in _modules_imported(text)
+        if name not in own | ALWAYS and declared.isdisjoint(map(canonicalize_name, distributions.get(name, ())))
+    }
 
 
 def _sources() -> Iterator[Path]:
@@ -100,9 +96,8 @@ def test_imported_module_is_of_a_package_that_the_makefile_installs() -> None:
 
 
 def test_undeclared_modules_are_found() -> None:
-    text = "import a.b, here\nfrom c import d\nfrom . import e\nimport_module('f')\nserve(ws='g')\n'h'"
-    distributions = {"a": ["A_1"], "c": ["c"], "f": ["f"], "g": ["g"], "here": ["other"]}
-    assert _undeclared(text, {"a-1", "f"}, {"here"}, distributions) == {"c", "g"}
+    text = "import a.b, here\nfrom c import d\nfrom . import e"
+    assert _undeclared(text, {"a-1"}, {"here"}, {"a": ["A_1"], "c": ["c"], "here": ["other"]}) == {"c"}
     assert _undeclared("import absent", {"absent"}, set(), {}) == {"absent"}
     assert {"starlette", "anyio", "trio", "uvloop", "wsproto", "idna"} <= _installed_for(MADE)
     assert "wsproto" not in _installed_for(PROJECT["dependencies"])
