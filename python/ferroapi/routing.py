@@ -33,8 +33,7 @@ from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._engine.context import endpoint_context
 from ferroapi._engine.disconnect import cancelled_on_disconnect
-from ferroapi._engine.reference.handler import answer, serve_websocket
-from ferroapi._engine.reference.solve import exit_stack_of
+from ferroapi._engine.reference.handler import answer, exit_stack_of, serve_websocket
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.response import run_endpoint_function as run_endpoint_function
 from ferroapi._engine.response import serialize_response as serialize_response

@@ -3,6 +3,7 @@
 What is set in `routing` is set in this module, too.
 """
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -14,7 +15,6 @@ from ferroapi._compat import Undefined
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._engine.rare import answer_returned
-from ferroapi._engine.reference.solve import exit_stack_of
 from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function, serialize_response
 from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
@@ -25,6 +25,14 @@ from ferroapi.telemetry._api import _operation
 
 if TYPE_CHECKING:
     from ferroapi.telemetry._api import TelemetryData
+
+
+def exit_stack_of(scope: Scope, key: str) -> AsyncExitStack:
+    """Return an exit stack that a middleware, or a route, has left in a scope."""
+    # The solver has its own: its `AsyncExitStack` is that of `dependencies.utils`, this one that of `routing`.
+    stack = scope.get(key)
+    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
+    return stack
 
 
 async def _solve(

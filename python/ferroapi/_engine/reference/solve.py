@@ -13,7 +13,6 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from ferroapi import _core
@@ -83,8 +82,8 @@ async def solve_dependencies(
     Raises: AssertionError without the two exit stacks in the request's scope; whatever a dependency raises.
     Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
     """
-    request_stack = exit_stack_of(request.scope, "fastapi_inner_astack")
-    function_stack = exit_stack_of(request.scope, "fastapi_function_astack")
+    request_stack = _exit_stack(request, "fastapi_inner_astack")
+    function_stack = _exit_stack(request, "fastapi_function_astack")
     if response is None:
         response = _shared_response()
     if dependency_cache is None:
@@ -249,9 +248,8 @@ def _concurrency_slot(dependant: Dependant) -> AbstractAsyncContextManager[Any]:
     return nullcontext() if dependant.concurrency is None else dependant.concurrency.get_semaphore()
 
 
-def exit_stack_of(scope: Scope, key: str) -> AsyncExitStack:
-    """Return an exit stack that a middleware, or a route, has left in a scope."""
-    stack = scope.get(key)
+def _exit_stack(request: Request | WebSocket, key: str) -> AsyncExitStack:
+    stack = request.scope.get(key)
     assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
     return stack
 
