@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from ferroapi import BackgroundTasks, Body, Depends, FastAPI, Header, Query, Request, _core, routing
+from ferroapi._engine.compile import CalledOperation
 from ferroapi._engine.reference import solve
 from ferroapi.dependencies import utils
 from ferroapi.exceptions import FastAPIError, RequestValidationError
@@ -250,3 +251,57 @@ def test_resolve_refuses_what_cannot_be_hashed_as_a_request_does() -> None:
 
     with pytest.raises(TypeError, match="unhashable"):
         resolved(FastAPI(), Call())
+
+
+def test_resolve_under_overrides_runs_the_plan_that_was_made_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    make_plan = CalledOperation._plan
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        compiled.append(arguments)
+        return make_plan(self, *arguments)
+
+    analysed: list[Any] = []
+    analyse = solve.analyzed_override
+
+    def noted_analysis(*arguments: Any) -> Any:
+        analysed.append(arguments)
+        return analyse(*arguments)
+
+    monkeypatch.setattr(CalledOperation, "_plan", noted)
+    monkeypatch.setattr("ferroapi._beyond.resolve.analyzed_override", noted_analysis)
+    app = FastAPI()
+    first, second = {session: lambda: "first"}, {session: lambda: "second"}
+    made: list[tuple[int, int]] = []
+    for _ in range(3):
+        for overrides, value in ((first, "first"), (second, "second"), ({}, "session")):
+            app.dependency_overrides = overrides
+            assert resolved(app, report)[0] == value
+        made.append((len(compiled), len(analysed)))
+
+    # `session` is declared in two places: a plan, and an analysis, for each of them and each set. One plan without.
+    assert made == [(5, 4)] * 3
+
+
+def test_resolve_checks_a_function_that_was_first_resolved_under_overrides() -> None:
+    app = FastAPI()
+    app.dependency_overrides[needs_header] = lambda: None
+    assert resolved(app, needs_below) is None
+
+    del app.dependency_overrides[needs_header]
+    for _ in range(2):
+        with pytest.raises(FastAPIError, match='"x_token" of "needs_header"'):
+            app.resolve(needs_below)
+
+
+def test_resolve_checks_under_a_mapping_that_is_no_dict() -> None:
+    class Overrides(dict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            return (lambda: "found") if key is needs_header else default
+
+        def __bool__(self) -> bool:
+            return True
+
+    app = FastAPI()
+    app.dependency_overrides = Overrides()
+    assert [resolved(app, needs_header) for _ in range(2)] == ["found"] * 2

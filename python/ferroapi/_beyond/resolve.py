@@ -24,6 +24,7 @@ from .lifespan_scope import KEY, LifespanValue, request_arguments, running_value
 _VALUE = "ferroapi.resolved"
 _OPERATIONS = "_resolved_operations"
 _MOST_OPERATIONS = 256
+_MOST_OVERRIDES = 8
 
 
 def resolve(app: Any, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
@@ -35,19 +36,48 @@ def resolve(app: Any, function: Callable[..., Any]) -> AbstractAsyncContextManag
         FastAPIError: a parameter's value is something that only a request has.
     """
     # A copy of an application has what it was copied from.
-    operations: dict[Any, CalledOperation] = vars(app).setdefault(_OPERATIONS, {})
-    operation = operations.get(function) if isinstance(function, Hashable) else None
-    is_known = operation is not None and operation.dependency_overrides_provider is app
-    if operation is None or not is_known:
-        operation = _operation(app, function)
-    (declared,) = operation.dependant.dependencies
-    if not is_known or app.dependency_overrides:
-        _check(declared, app.dependency_overrides)
-    if not is_known and isinstance(function, Hashable) and not app.dependency_overrides:
-        if len(operations) >= _MOST_OPERATIONS:
-            operations.clear()
-        operations[function] = operation
-    return _resolved(app, operation)
+    operations: dict[Any, _Resolved] = vars(app).setdefault(_OPERATIONS, {})
+    resolved = operations.get(function) if isinstance(function, Hashable) else None
+    if resolved is None or resolved.operation.dependency_overrides_provider is not app:
+        resolved = _Resolved(_operation(app, function))
+        if isinstance(function, Hashable):
+            if len(operations) >= _MOST_OPERATIONS:
+                operations.clear()
+            operations[function] = resolved
+    resolved.check(app.dependency_overrides)
+    return _resolved(app, resolved.operation)
+
+
+class _Resolved:
+    """A function that was resolved: what is made of it, and the sets of overrides that it was checked under.
+
+    The plans under overrides are the operation's; they are as few as these sets.
+    """
+
+    def __init__(self, operation: CalledOperation) -> None:
+        self.operation = operation
+        self._checked: list[tuple[tuple[Any, Any], ...]] = []
+
+    def check(self, overrides: Mapping[Any, Callable[..., Any]]) -> None:
+        """Check each parameter, under overrides that have not been met lately.
+
+        Raises:
+            FastAPIError: a parameter's value is something that only a request has.
+        """
+        # Another mapping than a dict may answer what is not among its items.
+        is_comparable = type(overrides) is dict
+        items = tuple(overrides.items()) if is_comparable else ()
+        if is_comparable and any(_are_same(items, each) for each in self._checked):
+            return
+        (declared,) = self.operation.dependant.dependencies
+        _check(declared, overrides)
+        if is_comparable:
+            self._checked = [items, *self._checked[: _MOST_OVERRIDES - 1]]
+
+
+def _are_same(left: tuple[tuple[Any, Any], ...], right: tuple[tuple[Any, Any], ...]) -> bool:
+    # By identity: what the application's callables are equal to is theirs to say.
+    return len(left) == len(right) and all(a is c and b is d for (a, b), (c, d) in zip(left, right, strict=True))
 
 
 def _operation(app: Any, function: Callable[..., Any]) -> CalledOperation:
