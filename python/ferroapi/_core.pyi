@@ -769,6 +769,16 @@ class WorkQueue:
             BaseException: what the call raises.
         """
 
+    def describe_after_calls(self, describe: Callable[[], Any]) -> None:
+        """Let `describe` be called in the thread after each of the engine's calls; the first one that is given stays.
+
+        What it raises, the call raises.
+        """
+
+    @property
+    def description(self) -> Any:
+        """What `describe` has returned after the thread's last call; None where anything else has run since."""
+
     def task_done(self) -> None:
         """Do nothing: nobody joins this queue."""
 

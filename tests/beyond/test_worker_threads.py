@@ -11,6 +11,7 @@ import pytest
 from ferroapi import FastAPI
 from ferroapi._beyond.testing import client as test_client
 from ferroapi._beyond.testing import loops, worker_threads
+from ferroapi._core import WorkQueue
 from ferroapi.testclient import TestClient
 
 pytestmark = pytest.mark.skipif(
@@ -105,6 +106,48 @@ def test_worker_threads_end_where_a_request_left_something(work: Callable[[], No
     one.get("/")
 
     assert before == "AnyIO worker thread"
+    assert not loops._idle
+
+
+def test_worker_threads_are_seldom_asked_what_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    ask = worker_threads._ask
+
+    def noted(queue: WorkQueue) -> tuple[object, ...]:
+        asked.append(queue)
+        return ask(queue)
+
+    one = client(nothing)
+    for _ in range(3):
+        one.get("/")
+    monkeypatch.setattr(worker_threads, "_ask", noted)
+    names = {one.get("/").json() for _ in range(50)}
+
+    assert names == {"AnyIO worker thread"}
+    assert len(loops._idle) == 1
+    # Asked only where the thread was not back at its queue yet when it was looked at.
+    assert len(asked) <= 25
+
+
+def test_worker_threads_are_asked_what_a_call_by_anyio_has_left() -> None:
+    one = client(nothing)
+    for _ in range(3):
+        one.get("/")
+    app = FastAPI()
+
+    @app.get("/")
+    def call() -> None: ...
+
+    @app.get("/anyio")
+    async def by_anyio() -> int:
+        await anyio.to_thread.run_sync(sets_value_of_thread)
+        return 1
+
+    other = TestClient(app)
+    for _ in range(3):
+        other.get("/")
+
+    assert other.get("/anyio").json() == 1
     assert not loops._idle
 
 

@@ -32,16 +32,17 @@ def announce_asyncio() -> None:
 
 def thread_state() -> tuple[object, ...]:
     """Return what user code may have changed in the current thread."""
-    thread = threading.current_thread()
-    return (
-        count_thread_values(),
-        sys.getrefcount(thread),
-        weakref.getweakrefcount(thread),
-        thread.name,
-        len(vars(thread)),
-        type(sys.gettrace()),
-        type(sys.getprofile()),
-    )
+    return (*values_in_thread(), *describe_thread(threading.current_thread()))
+
+
+def values_in_thread() -> tuple[object, ...]:
+    """Return the part of `thread_state` that only the thread itself can see."""
+    return count_thread_values(), type(sys.gettrace()), type(sys.getprofile())
+
+
+def describe_thread(thread: threading.Thread) -> tuple[object, ...]:
+    """Return the part of `thread_state` that any thread can see."""
+    return sys.getrefcount(thread), weakref.getweakrefcount(thread), thread.name, len(vars(thread))
 
 
 def thread_hooks() -> tuple[object, object]:

@@ -1,7 +1,7 @@
 //! The queue that a worker thread of `AnyIO` reads: the engine's calls are run inside it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::intern;
@@ -48,6 +48,10 @@ pub(crate) struct WorkQueue {
     locals: Py<PyAny>,
     items: Mutex<VecDeque<Item>>,
     filled: Condvar,
+    /// What describes the thread after each of the engine's calls; tests want to know what a call has left in it.
+    describe: OnceLock<Py<PyAny>>,
+    /// The description after the last call; none where another item came after it.
+    description: Mutex<Option<Py<PyAny>>>,
 }
 
 impl WorkQueue {
@@ -66,6 +70,13 @@ impl WorkQueue {
         }
     }
 
+    fn describe_as(&self, description: Option<Py<PyAny>>) {
+        let mut kept = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *kept, description);
+        drop(kept);
+        drop(before);
+    }
+
     /// Run a call, and tell its outcome; the call comes back if a thread watches it.
     fn run(&self, py: Python<'_>, job: Job) -> PyResult<Option<Arc<ThreadCall>>> {
         let Job { context, callable, scope, call, short_calls } = job;
@@ -79,6 +90,13 @@ impl WorkQueue {
         if let Err(error) = locals.delattr(name) {
             outcome = outcome.and(Err(error));
         }
+        if let Some(describe) = self.describe.get() {
+            // The last that runs in the thread before the one who waits is told: the call's objects are gone.
+            match describe.call0(py) {
+                Ok(description) => self.describe_as(Some(description)),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
         match call.finish(outcome) {
             None => Ok(Some(call)),
             Some((report, outcome)) => report.send(py, outcome).map(|()| None),
@@ -91,7 +109,26 @@ impl WorkQueue {
     /// `locals` is where `AnyIO` keeps what belongs to a worker thread.
     #[new]
     fn new(locals: Py<PyAny>) -> Self {
-        Self { locals, items: Mutex::default(), filled: Condvar::new() }
+        Self {
+            locals,
+            items: Mutex::default(),
+            filled: Condvar::new(),
+            describe: OnceLock::new(),
+            description: Mutex::default(),
+        }
+    }
+
+    /// Let `describe` be called in the thread after each of the engine's calls from now on.
+    fn describe_after_calls(&self, describe: Py<PyAny>) {
+        // One that is there already stays.
+        drop(self.describe.set(describe));
+    }
+
+    /// What the thread was described as after its last call, None where something else has run in it since.
+    #[getter]
+    fn description(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let kept = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().map(|description| description.clone_ref(py))
     }
 
     fn put_nowait(&self, item: Py<PyAny>) {
@@ -113,6 +150,10 @@ impl WorkQueue {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.locals)?;
+        visit.call(self.describe.get())?;
+        if let Ok(description) = self.description.try_lock() {
+            visit.call(&*description)?;
+        }
         // Nobody holds a lock while Python runs: one that is held is another thread's, which may be stopped meanwhile.
         let Ok(items) = self.items.try_lock() else { return Ok(()) };
         items.iter().try_for_each(|item| match item {
@@ -150,7 +191,10 @@ impl WorkQueue {
                 self.take()
             });
             match item {
-                Item::Foreign(item) => return Ok(item),
+                Item::Foreign(item) => {
+                    self.describe_as(None);
+                    return Ok(item);
+                }
                 Item::Job(job) => watched = self.run(py, job)?,
             }
         }
