@@ -97,10 +97,13 @@ def test_worker_threads_are_used_again_where_nothing_was_left() -> None:
     "work", [sets_value_of_thread, keeps_thread, names_thread, sets_trace, sets_profile, marks_thread]
 )
 def test_worker_threads_end_where_a_request_left_something(work: Callable[[], None]) -> None:
+    others = {thread.ident for thread in threading.enumerate()}
     one = client(work)
     one.get("/thread")
     ((worker, before),) = [
-        (thread, thread.name) for thread in threading.enumerate() if type(thread).__name__ == "WorkerThread"
+        (thread, thread.name)
+        for thread in threading.enumerate()
+        if type(thread).__name__ == "WorkerThread" and thread.ident not in others
     ]
     del worker  # a reference to a thread ends it
     one.get("/")
@@ -152,8 +155,10 @@ def test_worker_threads_are_asked_what_a_call_by_anyio_has_left() -> None:
 
 
 def test_worker_threads_end_with_the_loops_that_nobody_needs() -> None:
+    # Those of the test before may not have ended yet.
+    others = {*threading.enumerate()}
     client(nothing).get("/")
-    threads = [thread for thread in threading.enumerate() if type(thread).__name__ == "WorkerThread"]
+    threads = [each for each in threading.enumerate() if type(each).__name__ == "WorkerThread" and each not in others]
     loops._end_idle()
     for thread in threads:
         thread.join(10)
