@@ -2,6 +2,7 @@
 """Default error answers as problem details, beside those without the option."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,55 @@ def test_phrases_are_those_of_the_present_standard() -> None:
     titles = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
     client = TestClient(app)
     assert {status: client.get(f"/{status}").json()["title"] for status in titles} == titles
+
+
+def test_the_document_keeps_a_model_that_is_named_as_a_problem_is() -> None:
+    app = FastAPI(problem_details=True)
+
+    class Problem(BaseModel):
+        mine: int
+
+    @app.post("/problems", raises=[OutOfCredit])
+    def write(problem: Problem) -> None: ...
+
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    operation = document["paths"]["/problems"]["post"]
+
+    assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert list(schemas["Problem"]["properties"]) == ["mine"]
+    reference = operation["responses"]["403"]["content"][MEDIA_TYPE]["schema"]["$ref"]
+    assert reference == "#/components/schemas/Problem2"
+    assert "instance" in schemas["Problem2"]["properties"]
+
+
+def references(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        for name, each in part.items():
+            yield from [each] if name == "$ref" else references(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from references(each)
+
+
+def test_the_document_has_each_schema_that_it_names() -> None:
+    app = FastAPI(problem_details=True)
+    called = APIRouter()
+
+    @called.post("{$request.body#/url}", raises=[OutOfCredit])
+    def call(number: int) -> None: ...
+
+    by_hand = {"$ref": "#/components/schemas/HTTPValidationError"}
+
+    @app.post("/orders", callbacks=called.routes, raises=[OutOfCredit])
+    def order(number: int) -> None: ...
+
+    @app.get("/old", responses={400: {"content": {"application/vnd.old+json": {"schema": by_hand}}}})
+    def old(number: int) -> None: ...
+
+    document = app.openapi()
+    callback = document["paths"]["/orders"]["post"]["callbacks"]["call"]["{$request.body#/url}"]["post"]
+
+    assert list(callback["responses"]["403"]["content"]) == [MEDIA_TYPE]
+    assert list(callback["responses"]["422"]["content"]) == [MEDIA_TYPE]
+    assert {name.rpartition("/")[2] for name in references(document)} == set(document["components"]["schemas"])

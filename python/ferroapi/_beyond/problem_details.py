@@ -6,6 +6,7 @@ Source: RFC 9457. What a handler of the application's own answers stays as it is
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
@@ -162,23 +163,39 @@ def add_handlers(handlers: dict[Any, Any]) -> None:
 def describe(document: dict[str, Any]) -> None:
     """Describe the default error answers of a document, and those of declared errors, as problem details."""
     schemas = document.get("components", {}).get("schemas", {})
+    names = {name: _free_name(name, schemas) for name in _SCHEMAS}
     used: set[str] = set()
-    bodies: set[str] = set()
+    replaced: set[str] = set()
     for response in _responses(document):
         content = response.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         references = [each.get("$ref", "").removeprefix(_REFERENCE) for each in schema.get("anyOf", [schema])]
         if references == ["HTTPValidationError"]:
-            content[MEDIA_TYPE] = {"schema": {"$ref": _REFERENCE + "ValidationProblem"}}
+            content[MEDIA_TYPE] = {"schema": {"$ref": _REFERENCE + names["ValidationProblem"]}}
             del content["application/json"]
             used.add("ValidationProblem")
         elif all(error_of_body(name) is not None for name in references):
-            content[MEDIA_TYPE] = _declared(content.pop("application/json"), references, schemas)
+            content[MEDIA_TYPE] = _declared(content.pop("application/json"), references, schemas, names["Problem"])
             used.add("Problem")
-            bodies.update(references)
-    for name in bodies | ({"HTTPValidationError"} if "ValidationProblem" in used else set()):
-        schemas.pop(name, None)
-    schemas.update({name: {**schema} for name, schema in _SCHEMAS.items() if name in used})
+        else:
+            continue
+        replaced.update(references)
+    for name in replaced:
+        # What is written out by hand may name it.
+        if not _is_named(_REFERENCE + name, document):
+            schemas.pop(name, None)
+    schemas.update({names[name]: {**schema} for name, schema in _SCHEMAS.items() if name in used})
+
+
+def _free_name(name: str, schemas: Mapping[str, Any]) -> str:
+    """Return a name for a schema that no model of the application has."""
+    return next(each for each in (name, *(f"{name}{number}" for number in count(2))) if each not in schemas)
+
+
+def _is_named(reference: str, part: Any) -> bool:
+    if isinstance(part, Mapping):
+        return part.get("$ref") == reference or any(_is_named(reference, each) for each in part.values())
+    return isinstance(part, list) and any(_is_named(reference, each) for each in part)
 
 
 _SCHEMAS = {"Problem": _PROBLEM, "ValidationProblem": _VALIDATION_PROBLEM}
@@ -186,17 +203,25 @@ _SCHEMAS = {"Problem": _PROBLEM, "ValidationProblem": _VALIDATION_PROBLEM}
 
 def _responses(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for part in ("paths", "webhooks"):
-        for path in document.get(part, {}).values():
-            for operation in path.values():
-                yield from operation.get("responses", {}).values()
+        yield from _responses_of_paths(document.get(part, {}))
 
 
-def _declared(content: Mapping[str, Any], references: list[str], schemas: Mapping[str, Any]) -> dict[str, Any]:
+def _responses_of_paths(paths: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in paths.values():
+        for operation in path.values():
+            yield from operation.get("responses", {}).values()
+            for called in operation.get("callbacks", {}).values():
+                yield from _responses_of_paths(called)
+
+
+def _declared(
+    content: Mapping[str, Any], references: list[str], schemas: Mapping[str, Any], name_of_problem: str
+) -> dict[str, Any]:
     """Return the content of a response of declared errors, of which each model adds its members."""
 
     def schema(name: str) -> dict[str, Any]:
         detail = schemas[name]["properties"]["detail"]
-        problem = {"$ref": _REFERENCE + "Problem"}
+        problem = {"$ref": _REFERENCE + name_of_problem}
         return {"allOf": [problem, {"$ref": detail["$ref"]}]} if "$ref" in detail else problem
 
     unlike: list[dict[str, Any]] = []
