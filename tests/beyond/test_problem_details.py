@@ -338,7 +338,7 @@ def test_the_document_keeps_a_model_that_is_named_as_a_problem_is() -> None:
 
     assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
     assert list(schemas["Problem"]["properties"]) == ["mine"]
-    reference = operation["responses"]["403"]["content"][MEDIA_TYPE]["schema"]["$ref"]
+    reference = operation["responses"]["403"]["content"][MEDIA_TYPE]["schema"]["allOf"][0]["$ref"]
     assert reference == "#/components/schemas/Problem2"
     assert "instance" in schemas["Problem2"]["properties"]
 

@@ -6,7 +6,7 @@ Source: RFC 9457. What a handler of the application's own answers stays as it is
 import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from itertools import count
+from itertools import chain, count
 from typing import Any
 from urllib.parse import quote
 
@@ -189,7 +189,8 @@ def describe(document: dict[str, Any]) -> None:
 
 def _free_name(name: str, schemas: Mapping[str, Any]) -> str:
     """Return a name for a schema that no model of the application has."""
-    return next(each for each in (name, *(f"{name}{number}" for number in count(2))) if each not in schemas)
+    others = (f"{name}{number}" for number in count(2))
+    return next(each for each in chain((name,), others) if each not in schemas)
 
 
 def _is_named(reference: str, part: Any) -> bool:
