@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import fastapi
 import pytest
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from ferroapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from ferroapi.errors import DeclaredHTTPException, ErrorRecorder
@@ -141,6 +142,100 @@ def test_what_is_no_error_class_is_refused_at_declaration(error: Any) -> None:
             declare()
 
 
+class NoPhrase(HTTPException):
+    status_code = 499
+
+
+class Truth(HTTPException):
+    status_code = True
+
+
+class Numbered(HTTPException):
+    status_code = 404
+    headers = {"retry-after": 1}  # noqa: RUF012
+
+
+class Computed(HTTPException):
+    status_code = 404
+    headers = property(lambda self: {})
+
+
+NAMED_CLASSES = [
+    (NoPhrase, "NoPhrase'> needs a `detail`: the status 499"),
+    (Truth, "Truth'> cannot be declared"),
+    (Numbered, "`headers` of <class '.*Numbered'> must be a mapping of texts to texts"),
+    (Computed, "`headers` of <class '.*Computed'> must be a mapping of texts to texts"),
+    (HTTPException, "HTTPException'> cannot be declared"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), NAMED_CLASSES)
+def test_a_class_that_cannot_be_answered_is_named_at_declaration(error: Any, message: str) -> None:
+    def endpoint() -> Any: ...
+
+    endpoint.__annotations__["return"] = Item | error
+
+    def use(_: Annotated[None, Depends(lambda: None, raises=[error])]) -> None: ...
+
+    for declare in (
+        lambda: FastAPI().get("/", raises=[error])(lambda: None),
+        lambda: FastAPI().get("/")(endpoint),
+        lambda: FastAPI().get("/")(use),
+    ):
+        with pytest.raises(FastAPIError, match=message):
+            declare()
+
+
+@pytest.mark.parametrize("errors", [Missing, None, 404])
+def test_what_is_no_list_is_refused_at_declaration(errors: Any) -> None:
+    for declare in (
+        lambda: FastAPI().get("/", raises=errors)(lambda: None),
+        lambda: APIRouter(raises=errors),
+        lambda: FastAPI().include_router(APIRouter(), raises=errors, prefix="/p"),
+    ):
+        with pytest.raises(FastAPIError, match="`raises` is a list of classes, not"):
+            declare()
+
+
+Alias = TypeAliasType("Alias", Item | Missing)
+ANNOTATIONS = [Item | Missing, Annotated[Item | Missing, "note"], Alias, Annotated[Alias, "note"]]
+
+
+@pytest.mark.parametrize("annotation", ANNOTATIONS)
+def test_errors_are_found_in_each_form_of_a_union(annotation: Any) -> None:
+    app = FastAPI()
+
+    async def endpoint(*, is_there: bool) -> Any:
+        return Item(n=1) if is_there else Missing()
+
+    endpoint.__annotations__["return"] = annotation
+    app.get("/")(endpoint)
+
+    assert responses(app)["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Item"}
+    assert responses(app)["404"]["description"] == "It is not there."
+    client = TestClient(app)
+    assert client.get("/", params={"is_there": True}).json() == {"n": 1}
+    assert client.get("/", params={"is_there": False}).status_code == 404
+
+
+def test_an_answer_without_a_body_may_be_an_error_instead() -> None:
+    app = FastAPI()
+
+    @app.get("/", status_code=204)
+    async def endpoint(*, is_there: bool) -> Missing | None:
+        return None if is_there else Missing()
+
+    client = TestClient(app)
+    assert client.get("/", params={"is_there": True}).status_code == 204
+    assert client.get("/", params={"is_there": False}).json() == {"detail": "missing"}
+
+
+def test_headers_that_are_given_go_before_those_of_the_class() -> None:
+    assert Gone().headers == {"x-since": "1999"}
+    assert Gone(headers={}).headers == {}
+    assert Gone(headers={"x-since": "2000"}).headers == {"x-since": "2000"}
+
+
 @pytest.mark.parametrize("is_async", [True, False])
 @pytest.mark.parametrize("route_class", [APIRoute, Handled])
 def test_a_returned_error_is_an_answer(is_async: bool, route_class: Any) -> None:
@@ -216,6 +311,20 @@ def test_a_suite_is_told_what_is_not_declared() -> None:
     client.get("/refused")
 
     assert recorder.undeclared() == ["GET /{kind} answered 403, which is not declared"]
+
+
+def test_answers_of_a_mounted_application_are_its_own() -> None:
+    app, mounted = FastAPI(), FastAPI()
+    app.get("/items")(lambda: None)
+    app.mount("/mounted", mounted)
+
+    @mounted.get("/items")
+    async def endpoint() -> None:
+        raise Missing
+
+    recorder = ErrorRecorder(app)
+    assert TestClient(recorder).get("/mounted/items").status_code == 404
+    assert recorder.undeclared() == []
 
 
 def test_fastapi_refuses_what_is_added() -> None:

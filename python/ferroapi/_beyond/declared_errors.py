@@ -6,10 +6,11 @@ A declared error is a class; an instance of it may be raised, and returned where
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, create_model
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from typing_inspection import typing_objects
 
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exceptions import FastAPIError, HTTPException
@@ -37,27 +38,44 @@ class DeclaredHTTPException(HTTPException):
         detail = cls.detail if detail is None else detail
         if isinstance(detail, BaseModel):
             detail = detail.model_dump(mode="json")
-        super().__init__(cls.status_code, detail, headers or cls.headers)
+        super().__init__(cls.status_code, detail, cls.headers if headers is None else headers)
 
 
-def check_errors(errors: Iterable[Any]) -> None:
-    """Check errors where they are declared.
+def check_errors(errors: Any) -> tuple[ErrorClass, ...]:
+    """Return errors that are declared, checked.
 
     Raises:
-        FastAPIError: one is no class of exceptions with a `status_code`.
+        FastAPIError: it is no sequence; or one is no class of exceptions with a `status_code`, or what it says cannot
+            be answered.
     """
-    for error in errors:
-        is_error = isinstance(error, type) and issubclass(error, StarletteHTTPException)
-        if not is_error or not isinstance(getattr(error, "status_code", None), int):
+    if isinstance(errors, type) or not isinstance(errors, Iterable):
+        raise FastAPIError(f"`raises` is a list of classes, not {errors!r}")
+    checked = tuple(errors)
+    for error in checked:
+        status = getattr(error, "status_code", None)
+        if not _is_error(error) or not isinstance(status, int) or isinstance(status, bool):
             raise FastAPIError(
                 f"{error!r} cannot be declared in `raises`: a subclass of HTTPException with a class attribute "
                 "`status_code` can"
             )
+        if getattr(error, "detail", None) is None and status not in {each.value for each in HTTPStatus}:
+            raise FastAPIError(f"{error!r} needs a `detail`: the status {status} has no phrase that could be answered")
+        headers = getattr(error, "headers", None)
+        is_text = isinstance(headers, Mapping) and all(
+            isinstance(each, str) for pair in headers.items() for each in pair
+        )
+        if headers is not None and not is_text:
+            raise FastAPIError(f"the `headers` of {error!r} must be a mapping of texts to texts, not {headers!r}")
+    return checked
 
 
 def returned_errors(annotation: Any) -> tuple[ErrorClass, ...]:
-    """Return the errors that a return annotation names, as a class or in a union."""
-    return tuple(member for member in _members(annotation) if _is_error(member))
+    """Return the errors that a return annotation names, as a class or in a union.
+
+    Raises:
+        FastAPIError: one of them cannot be declared.
+    """
+    return check_errors([member for member in _members(annotation) if _is_error(member)])
 
 
 def without_errors(annotation: Any) -> Any:
@@ -66,12 +84,24 @@ def without_errors(annotation: Any) -> Any:
     others = [member for member in members if not _is_error(member)]
     if len(others) == len(members):
         return annotation
-    return Union[tuple(others)] if others else None  # noqa: UP007 - of members that are known at run time only
+    if all(other is type(None) for other in others):
+        return None
+    remaining = Union[tuple(others)]  # noqa: UP007 - of members that are known at run time only
+    metadata = getattr(_value(annotation), "__metadata__", ())
+    return Annotated[(remaining, *metadata)] if metadata else remaining
 
 
 def _members(annotation: Any) -> Sequence[Any]:
+    annotation = _value(annotation)
+    if get_origin(annotation) is Annotated:
+        annotation = _value(get_args(annotation)[0])
     is_union = get_origin(annotation) in (Union, types.UnionType)
     return get_args(annotation) if is_union else (annotation,)
+
+
+def _value(annotation: Any) -> Any:
+    """Return what the name of a type alias stands for."""
+    return annotation.__value__ if typing_objects.is_typealiastype(annotation) else annotation
 
 
 def _is_error(member: Any) -> bool:
@@ -79,12 +109,16 @@ def _is_error(member: Any) -> bool:
 
 
 def errors_of(dependant: Dependant) -> list[ErrorClass]:
-    """Return the errors that the dependencies of a graph declare."""
+    """Return the errors that the dependencies of a graph declare.
+
+    Raises:
+        FastAPIError: one of them cannot be declared.
+    """
     errors: list[ErrorClass] = []
     pending = [dependant]
     while pending:
         node = pending.pop()
-        errors += node.raises
+        errors += check_errors(node.raises)
         pending.extend(reversed(node.dependencies))
     return errors
 
@@ -191,7 +225,8 @@ class ErrorRecorder:
     def _note(self, scope: Any, status: int) -> None:
         context = scope.get("fastapi", {}).get("effective_route_context")
         path = getattr(context or scope.get("route"), "path_format", None)
-        if path is not None:
+        # A mounted application has a document of its own.
+        if path is not None and scope.get("app") is self.app:
             self.answers.append((scope["method"], path, status))
 
     def undeclared(self) -> list[str]:

@@ -6,6 +6,7 @@ One table serves all of them. Which settings meet where is said by the caller.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._body_limit import get_body_size_limit
 from ferroapi.utils import get_value_or_default
 
@@ -28,7 +29,7 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "dependencies": _joined,
     "callbacks": _joined,
     "responses": _overlaid,
-    "raises": lambda outer, inner: (*outer, *inner),
+    "raises": lambda outer, inner: (*outer, *check_errors(inner)),
     "deprecated": lambda outer, inner: inner or outer,
     "include_in_schema": lambda outer, inner: outer and inner,
     "response_class": _inner_unless_default,
