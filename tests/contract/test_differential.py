@@ -58,7 +58,7 @@ class WrappedRoute(ferroapi.routing.APIRoute):
 
 @contextmanager
 def python_solver() -> Iterator[None]:
-    """Replace a patch point by a wrapper that does the same: requests are conducted in Python."""
+    """Replace a patch point by a wrapper that does the same: dependencies are solved in Python."""
     original = ferroapi.routing.solve_dependencies
 
     @functools.wraps(original)
@@ -168,9 +168,9 @@ def test_variants_are_what_they_say() -> None:
     assert isinstance(handler, Built)
     assert reasons(native) == [""]
     assert "get_route_handler" in reasons(handler)[0]
-    assert not _core.is_replaced(Part.OPERATION)
+    assert not _core.is_replaced(Part.STEP)
     with python_solver():
-        assert _core.is_replaced(Part.OPERATION)
+        assert _core.is_replaced(Part.STEP)
 
 
 @given(applications("simple"))

@@ -86,9 +86,10 @@ def without_errors(annotation: Any) -> Any:
         return annotation
     if all(other is type(None) for other in others):
         return None
-    remaining = Union[tuple(others)]  # noqa: UP007 - of members that are known at run time only
+    annotated: Any = Annotated
+    remaining: Any = Union[tuple(others)]  # noqa: UP007 - of members that are known at run time only
     metadata = getattr(_value(annotation), "__metadata__", ())
-    return Annotated[(remaining, *metadata)] if metadata else remaining
+    return annotated[(remaining, *metadata)] if metadata else remaining
 
 
 def _members(annotation: Any) -> Sequence[Any]:
