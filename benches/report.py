@@ -5,6 +5,7 @@ Run as `python -m benches.report`, it writes the tables and the chart again from
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,11 +173,16 @@ def code_page() -> str:
         name = case.build.__qualname__.partition(".")[0]
         lines += [f"## {case.name}", "", f"`{case.request.method} {case.request.path}`: {case.what}.", ""]
         if name in shown:
-            lines += [f"The application is that of [{shown[name]}](#{shown[name].replace(' ', '-')}).", ""]
+            lines += [f"The application is that of [{shown[name]}](#{_anchor(shown[name])}).", ""]
             continue
         shown[name] = case.name
         lines += ["```py", inspect.getsource(case.build.__globals__[name]).rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def _anchor(heading: str) -> str:
+    """Return what the site's headings are linked by: words, with hyphens between them."""
+    return "-".join(re.findall(r"\w+", heading.lower()))
 
 
 def write_site(results: dict[str, Any]) -> bool:
