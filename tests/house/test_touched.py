@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 import ferroapi
 
+from ..contract.drawn.middleware import PassThrough
+
 PACKAGE = str(Path(ferroapi.__file__).parent)
 
 Touch = Callable[[ferroapi.FastAPI], None]
@@ -141,18 +143,8 @@ def test_override_makes_a_request_call_no_more_python_functions(
     assert called == untouched
 
 
-class Middleware:
-    """Middleware that only calls what is below it."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.app(scope, receive, send)
-
-
-class NotingMiddleware(Middleware):
-    """The same, with something of its own that is another one after each request, as tracers have it."""
+class NotingMiddleware(PassThrough):
+    """Middleware with something of its own that is another one after each request, as tracers have it."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.last = scope
@@ -161,7 +153,7 @@ class NotingMiddleware(Middleware):
 
 def test_middleware_that_keeps_the_last_request_makes_it_call_no_more_python_functions() -> None:
     plain, noting = application(), application()
-    plain.add_middleware(Middleware)
+    plain.add_middleware(PassThrough)
     noting.add_middleware(NotingMiddleware)
     assert functions_called(noting, "/json") == functions_called(plain, "/json")
 
@@ -195,7 +187,7 @@ def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
 def test_request_in_a_stack_that_others_have_built_goes_past_the_innermost_layers() -> None:
     app = application()
     build = app.build_middleware_stack
-    app.build_middleware_stack = lambda: Middleware(build())  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: PassThrough(build())  # type: ignore[method-assign]
     files = {each.partition(":")[0] for each in functions_called(app, "/json")}
     assert "_engine/entrance.py" in files and not files & NOT_PASSED
 

@@ -19,6 +19,8 @@ from ferroapi.utils import is_body_allowed_for_status_code
 ErrorClass = type[StarletteHTTPException]
 Responses = Mapping[int | str, dict[str, Any]]
 
+_WITH_PHRASE = frozenset(HTTPStatus)
+
 MEDIA_TYPE_KEY = "x-ferroapi-media-type"
 """Says in an additional response which media type its model has, where that is not the operation's own."""
 
@@ -58,7 +60,7 @@ def check_errors(errors: Any) -> tuple[ErrorClass, ...]:
                 f"{error!r} cannot be declared in `raises`: a subclass of HTTPException with a class attribute "
                 "`status_code` can"
             )
-        if getattr(error, "detail", None) is None and status not in {each.value for each in HTTPStatus}:
+        if getattr(error, "detail", None) is None and status not in _WITH_PHRASE:
             raise FastAPIError(f"{error!r} needs a `detail`: the status {status} has no phrase that could be answered")
         headers = getattr(error, "headers", None)
         is_text = isinstance(headers, Mapping) and all(

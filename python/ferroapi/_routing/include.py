@@ -21,7 +21,6 @@ from starlette.routing import (
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import params
-from ferroapi._beyond.declared_errors import check_errors
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
@@ -84,6 +83,7 @@ class _RouterIncludeContext:
 
         Raises:
             ValueError: for a `max_body_size` that is no size, or form limits that are none.
+            FastAPIError: for `raises` that cannot be declared.
         """
         refuse_foreign_options(options)
         options = {
@@ -93,7 +93,6 @@ class _RouterIncludeContext:
             **options,
         }
         validate_max_body_size(options["max_body_size"])
-        check_errors(options["raises"])
         own = inherit_all(("max_body_size", "cancel_on_disconnect", "wait_for_first_item"), included_router, options)
         merged = inherit_all(_MERGED_SETTINGS, parent_router, options | own)
         return cls(
