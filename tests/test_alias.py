@@ -42,7 +42,7 @@ def run(
     warnings = ",".join(["error", *filter(None, [os.environ.get("PYTHONWARNINGS")])])
     variables = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONWARNINGS": warnings, **environment}
     command = [sys.executable, *(arguments or ("-c", textwrap.dedent(code)))]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, check=False)
 
 
 INSTALL = "import ferroapi.alias\nferroapi.alias.install()\n"
@@ -221,7 +221,7 @@ def test_alias_environment_variable_is_enough(value: str, installed: bool) -> No
 def test_alias_start_of_the_interpreter_costs_nothing_without_the_variable() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "FERROAPI_ALIAS"}
     command = [sys.executable, "-X", "importtime", "-c", "pass"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert "import time" in done.stderr and "ferroapi" not in done.stderr
 
 

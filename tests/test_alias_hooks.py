@@ -124,7 +124,7 @@ def told(folder: Path, hooks: str, arguments: list[str], variables: dict[str, st
     file = folder / "told.json"
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{PACKAGE_ROOT}", "TOLD": str(file), **variables}
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return file.read_text()
 

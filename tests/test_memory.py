@@ -4,12 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_requests_or_with_discarded_applications() -> None:
     command = [sys.executable, "-m", "benches.soak", "--quick"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

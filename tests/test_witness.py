@@ -350,7 +350,6 @@ REPLACED_FIRST = {
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each name needs a process that has imported little")
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("maker", "owner"), REPLACED_FIRST)
 def test_name_that_was_replaced_before_the_first_import_is_asked_as_by_fastapi(maker: str, owner: str) -> None:
     names = REPLACED_FIRST[maker, owner]

@@ -244,6 +244,6 @@ assert client.get("/").content == b"done"
 if child:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    ended = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=50)
+    ended = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

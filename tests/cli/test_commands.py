@@ -398,15 +398,14 @@ def test_cli_serves_an_application_written_for_fastapi() -> None:
             assert fetch(f"http://127.0.0.1:{port}/", server) == b"true"
         finally:
             server.send_signal(signal.SIGTERM)
-            server.communicate(timeout=20)
+            server.communicate()
 
 
 def fetch(url: str, server: "subprocess.Popen[bytes]") -> bytes:
     """The answer, once the server is up."""
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline and server.poll() is None:
+    while server.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=10) as response:
+            with urllib.request.urlopen(url) as response:
                 return bytes(response.read())
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)

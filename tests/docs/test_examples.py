@@ -31,7 +31,6 @@ PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 # `py` is a copy of code of this repository, which has tests of its own.
 LANGUAGES = {"", "console", "dockerfile", "ini", "json", "nginx", "py", "python", "sh", "yaml"}
 INSTALLS = ("make ", "pip ")
-SERVER_SECONDS = 40
 
 # Where a page gives a program, it runs with the interpreter of the tests.
 PROGRAMS = {"ferroapi": (sys.executable, "-m", "ferroapi"), "python": (sys.executable,)}
@@ -65,7 +64,7 @@ def run_console(example: Example) -> None:
         line, _, expected = session.partition("\n")
         words = shlex.split(line)
         command = [*PROGRAMS[words[0]], *words[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, env=variables(), timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=variables(), check=False)
         printed = done.stdout + done.stderr
         # Columns are as wide as the page's text wants them.
         pattern = r"\s*".join(".*" if word == "..." else re.escape(word) for word in expected.split())
@@ -89,7 +88,7 @@ def start_servers(example: Example) -> None:
                 assert fetch(port, server) == b'{"ready":true}', line
             finally:
                 server.send_signal(signal.SIGTERM)
-                server.communicate(timeout=20)
+                server.communicate()
 
 
 def free_port() -> int:
@@ -100,10 +99,9 @@ def free_port() -> int:
 
 def fetch(port: int, server: "subprocess.Popen[bytes]") -> bytes:
     """The answer of `/`, once the server is up."""
-    deadline = time.monotonic() + SERVER_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
+    while server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
                 return bytes(response.read())
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
@@ -126,7 +124,6 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     yield
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", PAGES)
 def test_docs_examples_hold(page: str) -> None:
     document = SITE.parse(DOCS / page)
@@ -137,7 +134,7 @@ def test_docs_examples_hold(page: str) -> None:
         # A process of its own: the page on the alias changes what `fastapi` means.
         imports = "from main import *\n" if Path("main.py").exists() else ""
         command = [sys.executable, "-c", imports + program]
-        done = subprocess.run(command, capture_output=True, text=True, env=variables(), timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=variables(), check=False)
         assert done.returncode == 0, done.stderr
 
 

@@ -25,9 +25,6 @@ DECIDED: dict[str, tuple[object, object]] = {
     ),
 }
 
-# Two interpreters hash passwords and import an ORM.
-pytestmark = pytest.mark.timeout(180)
-
 
 def copy_service(folder: Path, framework: str) -> None:
     """Write the service into the folder with the framework's imports."""
@@ -51,7 +48,6 @@ def run_python(folder: Path, *arguments: str | Path) -> str:
         env=environment | {"SERVICE_DATA": str(folder / "data"), "PYTHONWARNINGS": warnings},
         capture_output=True,
         text=True,
-        timeout=80,
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout

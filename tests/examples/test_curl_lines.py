@@ -13,10 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="curl and bash are needed"),
-]
+pytestmark = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="curl and bash are needed")
 
 
 @pytest.fixture
@@ -39,14 +36,14 @@ def host(tmp_path: Path) -> Iterator[str]:
                 yield f"127.0.0.1:{listener.getsockname()[1]}"
             finally:
                 server.terminate()
-                assert server.wait(timeout=20) in (0, -15), (tmp_path / "log").read_text()
+                assert server.wait() in (0, -15), (tmp_path / "log").read_text()
 
 
 def run_lines(host: str) -> list[str]:
     """Run the printed lines in one shell, and return what each of the plain curl lines said."""
     lines = (EXAMPLES / "curl.txt").read_text().replace("@HOST@", host).splitlines()
     script = "\n".join(f"{line}; echo" if line.strip().startswith("curl") else line for line in lines)
-    shell = subprocess.run(["bash", "-eu"], input=script, cwd=EXAMPLES, capture_output=True, text=True, timeout=60)
+    shell = subprocess.run(["bash", "-eu"], input=script, cwd=EXAMPLES, capture_output=True, text=True)
     assert shell.returncode == 0, shell.stderr
     return shell.stdout.splitlines()
 

@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -27,22 +26,16 @@ async def protocols():
 
 def test_worker_serves_on_the_protocol_of_the_engine(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(APPLICATION)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "gunicorn", "main:app", "-k", "ferroapi.server.Worker", "--bind", address]
-    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # The request waits in the listener's queue until the worker takes it, and is refused when the server ends.
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        descriptor = listener.fileno()
+        worker = ["-k", "ferroapi.server.Worker", "--bind", f"fd://{descriptor}"]
+        command = [sys.executable, "-m", "gunicorn", "main:app", *worker]
+        server = subprocess.Popen(command, cwd=tmp_path, pass_fds=[descriptor])
     try:
-        for _ in range(150):
-            try:
-                with urllib.request.urlopen(f"http://{address}/", timeout=5) as response:
-                    answer = response.read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            pytest.fail("the server did not answer")
+        with urllib.request.urlopen(url) as response:
+            assert response.read() == b'["HTTPProtocol"]'
     finally:
         server.terminate()
-        output, _ = server.communicate(timeout=20)
-    assert answer == b'["HTTPProtocol"]', output
+        server.wait()

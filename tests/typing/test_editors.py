@@ -20,7 +20,6 @@ import ferroapi
 from ferroapi import _options
 
 # Both read the package and its dependencies first, which takes long on a busy machine.
-pytestmark = pytest.mark.timeout(240)
 
 SOURCE = Path(ferroapi.__file__).parent
 HEAD = """\

@@ -26,7 +26,7 @@ def run(framework: str, setting: str) -> dict[str, Any]:
     """Return what the program has to say of a framework, and of which of the wings were used."""
     variables = {**os.environ, "FERROAPI_PLAIN": setting}
     command = [sys.executable, str(PROGRAM), framework]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     return said
