@@ -182,10 +182,10 @@ class Graph:
             return BodyKind.NOTHING
         if not all(map(is_plain_field, dependant.body_params)):
             return BodyKind.LEAF
-        if self.is_form:
-            is_read = all(_is_form_value(request_field(each)) for each in dependant.body_params)
-            return BodyKind.FORM if is_read else BodyKind.LEAF
         is_whole = _is_whole_body(dependant.body_params, self.embed_body_fields)
+        if self.is_form:
+            is_read = not is_whole and all(_is_form_value(request_field(each)) for each in dependant.body_params)
+            return BodyKind.FORM if is_read else BodyKind.LEAF
         return BodyKind.WHOLE if is_whole else BodyKind.EMBEDDED
 
     def _node(
