@@ -24,10 +24,16 @@ FIELDS: dict[str, Any] = {
     "json of a list": Json[list[Item]],
     "optional json": Json[Item] | None,
     "list of json": list[Json[Item]],
-    "json": Json[Any],
+    "json": Json,
     "dictionary": dict[str, str],
 }
-FORMS = ({"field": '{"size": "5"}'}, {"size": "4"}, {"field": ["[1]", "[]"]}, {"name": "n", "size": "q"}, {})
+FORMS: tuple[dict[str, Any], ...] = (
+    {"field": '{"size": "5"}'},
+    {"size": "4"},
+    {"field": ["[1]", "[]"]},
+    {"name": "n", "size": "q"},
+    {},
+)
 
 
 def answers(framework: ModuleType, declared: Any) -> list[tuple[int, bytes]]:
