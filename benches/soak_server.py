@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from benches.surroundings import ROOT
@@ -20,6 +21,7 @@ from benches.surroundings import ROOT
 RSS_LIMIT = 8.0  # bytes a request, once warm
 RSS_ALLOWANCE = 1_000_000  # bytes, whatever the number of requests: the allocator's own
 CLIENTS = 8
+PARTS = 3
 BESIDE = 4  # of each kind that misbehaves
 
 SERVED = """
@@ -143,18 +145,25 @@ async def left(port: int) -> dict[str, Any]:
     return answer
 
 
+def shares(requests: int) -> list[list[range]]:
+    """Return the numbers that each client asks for in each part: all below `requests`, each once."""
+    starts = [requests * share // (PARTS * CLIENTS) for share in range(PARTS * CLIENTS + 1)]
+    whole = [range(start, end) for start, end in pairwise(starts)]
+    return [whole[part * CLIENTS : (part + 1) * CLIENTS] for part in range(PARTS)]
+
+
 async def soak(port: int, requests: int) -> int:
     """Make so many requests beside the others; print what came of it, and return how much of it was wrong."""
     counts, readings = Counts(), []
-    for part in range(3):
+    # What a server that has served nobody holds: its own tasks, and the connection that asks with its task.
+    fresh = await left(port)
+    for part, clients in enumerate(shares(requests)):
         beside = [
             asyncio.create_task(misbehave(port, kind, seed + part * BESIDE, counts))
             for kind in ("leave", "stall", "rubbish")
             for seed in range(BESIDE)
         ]
-        share = requests // 3 // CLIENTS
-        starts = range(part * requests, part * requests + share * CLIENTS, share)
-        await asyncio.gather(*(behave(port, range(start, start + share), counts) for start in starts))
+        await asyncio.gather(*(behave(port, numbers, counts) for numbers in clients))
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
@@ -165,14 +174,15 @@ async def soak(port: int, requests: int) -> int:
     grown = last["resident"] - first["resident"]
     growth = grown / (whole - asked)
     is_kept = grown > RSS_LIMIT * (whole - asked) + RSS_ALLOWANCE
+    kept = {name: last[name] - fresh[name] for name in ("connections", "tasks")}
     print(
-        f"{counts.asked:,} requests answered, {len(counts.wrong)} wrong; {counts.misbehaved:,} connections misbehaved; "
-        f"left: {last['connections']} connections, {last['tasks']} tasks, {growth:+.2f} bytes a request"
+        f"{counts.asked:,} of {requests:,} requests answered, {len(counts.wrong)} wrong; "
+        f"{counts.misbehaved:,} connections misbehaved; "
+        f"left: {kept['connections']} connections, {kept['tasks']} tasks, {growth:+.2f} bytes a request"
     )
     print(*counts.wrong[:5], sep="\n", end="")
-    # The connection that asks, and its task, beside the server's own: the serving one, and its lifespan's.
-    kept: int = (last["connections"] > 1) + (last["tasks"] > 3) + is_kept
-    return len(counts.wrong) + kept
+    kinds_kept: int = sum(number > 0 for number in kept.values()) + is_kept
+    return len(counts.wrong) + abs(requests - counts.asked) + kinds_kept
 
 
 def main() -> int:
