@@ -2,7 +2,7 @@
 """Errors that are declared: in the document, returned by an endpoint, and missed by a test suite."""
 
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from typing_extensions import TypeAliasType
 from ferroapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from ferroapi.errors import DeclaredHTTPException, ErrorRecorder
 from ferroapi.exceptions import FastAPIError
-from ferroapi.responses import JSONResponse, PlainTextResponse
+from ferroapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from ferroapi.routing import APIRoute
 from ferroapi.testclient import TestClient
 
@@ -340,3 +340,60 @@ def test_an_override_that_does_not_know_the_option_is_called_as_under_fastapi() 
 
     router = APIRouter(route_class=Strict)
     router.get("/")(lambda: None)
+
+
+def test_detail_that_was_not_given_is_the_models_own() -> None:
+    class Shortage(BaseModel):
+        left: int = 0
+        since: str = "today"
+
+    class Short(DeclaredHTTPException):
+        status_code = 409
+        model = Shortage
+
+    app = FastAPI()
+
+    @app.get("/", raises=[Short])
+    async def read(given: bool = False) -> None:
+        raise Short(Shortage(left=2)) if given else Short
+
+    client = TestClient(app)
+    assert client.get("/").json() == {"detail": {"left": 0, "since": "today"}}
+    assert client.get("/?given=1").json() == {"detail": {"left": 2, "since": "today"}}
+
+
+def test_detail_that_a_model_requires_must_be_given() -> None:
+    class Inner(BaseModel):
+        sku: str
+
+    class Shortage(BaseModel):
+        left: int
+        of: Inner = Inner.model_construct()
+
+    class Short(DeclaredHTTPException):
+        status_code = 409
+        model = Shortage
+
+    with pytest.raises(TypeError, match=r"^Short\(\) needs a detail: its model Shortage has no default for `left`$"):
+        Short()
+    assert Short({"left": 1}).detail == {"left": 1}
+
+
+@pytest.mark.parametrize("error", [Missing, HTTPException])
+@pytest.mark.parametrize("is_async", [True, False])
+def test_error_among_the_items_of_a_stream_is_refused(error: type[HTTPException], is_async: bool) -> None:
+    app = FastAPI()
+
+    async def items() -> Any:
+        yield 1
+
+    def sync_items() -> Any:
+        yield 1
+
+    endpoint = items if is_async else sync_items
+    endpoint.__annotations__["return"] = (AsyncIterator if is_async else Iterator)[int | error]  # type: ignore[valid-type]
+    with pytest.raises(FastAPIError, match=rf"{error.__name__}'> cannot be an item of a stream: raise it, name it in"):
+        app.get("/")(endpoint)
+    # Here the items have no type that counts.
+    app.get("/chunks", response_class=StreamingResponse)(endpoint)
+    app.get("/untyped", response_model=None)(endpoint)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ValidationError, create_model
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from typing_inspection import typing_objects
 
@@ -37,10 +37,26 @@ class DeclaredHTTPException(HTTPException):
     def __init__(self, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
         cls: Any = type(self)
         check_errors([cls])
-        detail = cls.detail if detail is None else detail
+        if detail is None:
+            detail = _default_detail(cls) if cls.detail is None and cls.model is not None else cls.detail
         if isinstance(detail, BaseModel):
             detail = detail.model_dump(mode="json")
         super().__init__(cls.status_code, detail, cls.headers if headers is None else headers)
+
+
+def _default_detail(error: Any) -> BaseModel:
+    """Return the detail of an error that was raised without one, where a model says what the detail is.
+
+    Raises:
+        TypeError: the model has fields without a default, so the answer would not be the documented one.
+    """
+    try:
+        return error.model()  # type: ignore[no-any-return]
+    except ValidationError as invalid:
+        missing = ", ".join(f"`{'.'.join(map(str, each['loc']))}`" for each in invalid.errors())
+        raise TypeError(
+            f"{error.__name__}() needs a detail: its model {error.model.__name__} has no default for {missing}"
+        ) from None
 
 
 def check_errors(errors: Any) -> tuple[ErrorClass, ...]:
@@ -92,6 +108,20 @@ def without_errors(annotation: Any) -> Any:
     remaining: Any = Union[tuple(others)]  # noqa: UP007 - of members that are known at run time only
     metadata = getattr(_value(annotation), "__metadata__", ())
     return annotated[(remaining, *metadata)] if metadata else remaining
+
+
+def check_items(item_type: Any) -> None:
+    """Refuse errors in the type of a stream's items.
+
+    Raises:
+        FastAPIError: there is one: an item is sent after the status, which an error would have to change.
+    """
+    for member in _members(item_type):
+        if _is_error(member):
+            raise FastAPIError(
+                f"{member!r} cannot be an item of a stream: raise it, name it in `raises`, and leave it out of the "
+                "return annotation. With `wait_for_first_item=True`, its status is answered before the first item"
+            )
 
 
 def _members(annotation: Any) -> Sequence[Any]:

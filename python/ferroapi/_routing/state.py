@@ -27,6 +27,7 @@ from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import (
     ErrorClass,
     check_errors,
+    check_items,
     errors_of,
     returned_errors,
     with_errors,
@@ -174,6 +175,9 @@ def resolve_response_shape(
 ) -> ResponseShape:
     """Take the response model from the return annotation where none was declared.
 
+    Raises:
+        FastAPIError: the items of a stream name an error.
+
     Source: FastAPI behaviour, `routing._populate_api_route_state`.
     """
     if not isinstance(response_model, DefaultPlaceholder):
@@ -189,6 +193,7 @@ def resolve_response_shape(
     )
     # A ServerSentEvent is an envelope: its data is not described by a type, so it is not validated.
     if streams_items and not lenient_issubclass(item_type, ServerSentEvent):
+        check_items(item_type)
         return ResponseShape(None, item_type)
     return ResponseShape(None, None)
 
