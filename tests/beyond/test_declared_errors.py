@@ -368,7 +368,7 @@ def test_detail_that_a_model_requires_must_be_given() -> None:
 
     class Shortage(BaseModel):
         left: int
-        of: Inner = Inner.model_construct()
+        of: Inner = Inner(sku="a")
 
     class Short(DeclaredHTTPException):
         status_code = 409
@@ -391,7 +391,7 @@ def test_error_among_the_items_of_a_stream_is_refused(error: type[HTTPException]
         yield 1
 
     endpoint = items if is_async else sync_items
-    endpoint.__annotations__["return"] = (AsyncIterator if is_async else Iterator)[int | error]  # type: ignore[valid-type]
+    endpoint.__annotations__["return"] = (AsyncIterator if is_async else Iterator)[int | error]
     with pytest.raises(FastAPIError, match=rf"{error.__name__}'> cannot be an item of a stream: raise it, name it in"):
         app.get("/")(endpoint)
     # Here the items have no type that counts.
