@@ -162,19 +162,24 @@ NOT_PASSED = {"_engine/session.py", "middleware/asyncexitstack.py", "_routing/ma
 """Files of what Python does for a request where the driver does not."""
 
 
+@pytest.mark.parametrize("is_used", [False, True], ids=["before the first request", "after it"])
 @pytest.mark.parametrize("path", ["/json", "/items/5"])
 @pytest.mark.parametrize("name", ["solve_dependencies", "run_endpoint_function", "serialize_response"])
 def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
-    name: str, path: str, monkeypatch: pytest.MonkeyPatch
+    name: str, path: str, is_used: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """While it is replaced; the request is native again when the step was put back."""
     original, asked = getattr(ferroapi.routing, name), []
 
     async def around(**options: Any) -> Any:
         asked.append(name)
         return await original(**options)
 
-    monkeypatch.setattr(ferroapi.routing, name, around)
+    untouched = functions_called(application(), path)
     app = application()
+    if is_used:
+        assert functions_called(app, path) == untouched
+    monkeypatch.setattr(ferroapi.routing, name, around)
     files = {each.partition(":")[0] for each in functions_called(app, path)}
     assert len(asked) == 4
     assert "_engine/reference/handler.py" in files and not files & NOT_PASSED
@@ -182,6 +187,8 @@ def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
     assert [(row.mode, row.reason) for row in rows] == [("handler", f"ferroapi.routing.{name} was replaced")]
     monkeypatch.undo()
     assert {row.mode for row in app.explain() if row.path == "/json"} == {"native"}
+    assert functions_called(app, path) == untouched
+    assert len(asked) == 4
 
 
 def test_request_in_a_stack_that_others_have_built_goes_past_the_innermost_layers() -> None:

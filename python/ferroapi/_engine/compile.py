@@ -36,7 +36,7 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
     for response_class in (PlainTextResponse, HTMLResponse)
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
-_MADE_ON_USE = ("_kept", "_serializers", "called")
+_MADE_ON_USE = ("_kept", "_serializers")
 
 
 @dataclass(eq=False)
@@ -67,6 +67,11 @@ class _Planned(ABC):
     @abstractmethod
     def _source(self) -> _core.Snapshot:
         """Return what is read of the application's, as it is."""
+
+    @property
+    def calling_plan(self) -> _core.Plan | None:
+        """The plan that runs a request while something is replaced that the plan stands for, None if Python does."""
+        return None
 
     def overridden(self, calls: "list[Callable[..., Any]]") -> "_core.Plan":
         """Return the plan for these answers when the first dependencies are looked up among the overrides.
@@ -121,10 +126,10 @@ class PathOperation(_Planned):
             return serialize, event_serializer(serialize, asks=True)
         return self._serializers
 
-    @cached_property
-    def called(self) -> "HandlerOperation":
-        """The operation that calls the handler, which takes each step by the name that somebody may have replaced."""
-        return HandlerOperation(self.handler)
+    @property
+    def calling_plan(self) -> _core.Plan:
+        """The plan that calls the handler, which takes each step by the name that somebody may have replaced."""
+        return HandlerOperation(self.handler).plan
 
     def current_plan(self, body: Any) -> "_core.Plan | None":
         """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""

@@ -11,7 +11,7 @@ from starlette.types import Scope
 from ferroapi import _core
 from ferroapi._body_limit import below_body_limit, countable_limit, get_body_size_limit
 from ferroapi._core import Entry
-from ferroapi._engine.compile import HandlerOperation, PathOperation, WebSocketOperation, built_app
+from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built_app
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.changes import ObservedRoute
@@ -23,7 +23,6 @@ from ferroapi._routing.scope import (
 )
 from ferroapi._routing.state import PathTemplate, RouteState
 from ferroapi._routing.views import _EffectiveAPIRouteContext, _EffectiveRouteContext
-from ferroapi._witness import Part
 
 if TYPE_CHECKING:
     from ferroapi.routing import APIRoute
@@ -223,8 +222,6 @@ def plan_of(state: Any) -> tuple[_core.Plan | None, str]:
         return None, "the route's application was replaced" if built is None else "get_websocket_app was replaced"
     if isinstance(operation, HandlerOperation):
         return operation.plan, "get_route_handler is overridden or replaced"
-    if isinstance(operation, PathOperation) and _core.is_replaced(Part.STEP):
-        return operation.called.plan, ""
     return operation.plan, ""
 
 

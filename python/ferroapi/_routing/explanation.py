@@ -53,8 +53,7 @@ def _explain(entry: Entry) -> Explanation:
         return Explanation(path, methods, "python", reason)
     plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
     parts = Part.ROUTE if plan is None else Part.ROUTE | plan.parts
-    # A handler that takes the steps by their names runs by the driver, too.
-    if replaced := replaced_names(parts | Part.STEP if parts & Part.OPERATION else parts):
+    if replaced := replaced_names(parts):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     if reason:
         return Explanation(path, methods, "handler", reason)

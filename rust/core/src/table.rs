@@ -132,9 +132,7 @@ impl RouteTable {
         if !plan.get().is_true_to_its_source(py)? {
             return Ok(Answering::Outdated(index));
         }
-        if !plan.get().holds(py, passed)? {
-            return Ok(Answering::Python);
-        }
+        let Some(plan) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
         let mut path_params = channels.outer_path_params(py)?;
         if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
             return Ok(Answering::Python);

@@ -1,5 +1,7 @@
 //! Python's description of a path operation (`ferroapi._engine.compile`) becomes a `Plan`: every check of the build is here.
 
+use std::sync::OnceLock;
+
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -248,6 +250,7 @@ impl Plan {
             overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
             lookups,
             variants: Variants::default(),
+            calling: OnceLock::new(),
             source,
             returned_errors,
             operation,

@@ -8,8 +8,9 @@ pub(crate) mod node;
 pub(crate) mod overrides;
 pub(crate) mod param;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
@@ -95,6 +96,8 @@ pub(crate) struct Plan {
     pub(crate) lookups: Vec<Py<Lookup>>,
     /// The plans for other answers, in the one for no overrides.
     pub(crate) variants: Variants,
+    /// The plan that calls the operation's handler, once a request has needed it.
+    calling: OnceLock<Option<Py<Plan>>>,
     /// The errors that the endpoint may return as its answer, if its annotation names some.
     pub(crate) returned_errors: Option<Py<PyAny>>,
     /// The `PathOperation` this was compiled from, for the Python side of the path.
@@ -118,6 +121,29 @@ impl Plan {
         self.source.get().is_current(py)
     }
 
+    /// What runs a request that has also been through `passed`: this plan, or the one that calls the handler, as long as
+    /// something that this one stands for is replaced; none if that stands for it, too.
+    ///
+    /// # Errors
+    /// Whatever making that plan raises.
+    #[inline]
+    pub(crate) fn holding<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<&'a Py<Self>>> {
+        if this.get().holds(py, passed)? { Ok(Some(this)) } else { this.get().calling(py, passed) }
+    }
+
+    #[cold]
+    fn calling(&self, py: Python<'_>, passed: Parts) -> PyResult<Option<&Py<Self>>> {
+        let calling = if let Some(calling) = self.calling.get() {
+            calling
+        } else {
+            // No lock is held while Python makes it: the first one is kept.
+            let made = self.operation.bind(py).getattr(intern!(py, "calling_plan"))?.extract()?;
+            self.calling.get_or_init(|| made)
+        };
+        let Some(calling) = calling else { return Ok(None) };
+        Ok(calling.get().holds(py, passed)?.then_some(calling))
+    }
+
     /// Whether what the endpoint returns is validated in a worker thread.
     pub(crate) fn validates_in_thread(&self) -> bool {
         validates_in_thread(&self.nodes, self.answer.get())
@@ -132,6 +158,7 @@ impl Plan {
         self.overrides.iter().try_for_each(|overrides| overrides.visit(visit))?;
         self.lookups.iter().try_for_each(|lookup| visit.call(lookup))?;
         self.variants.visit(visit)?;
+        self.calling.get().map_or(Ok(()), |calling| visit.call(calling))?;
         self.nodes.iter().try_for_each(|node| node.visit(visit))
     }
 }
