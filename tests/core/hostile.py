@@ -97,6 +97,10 @@ REQUESTS: dict[str, Callable[[int], Sent]] = {
     "path: digits": lambda n: Sent("/number/" + "9" * n),
     "path: digits of a convertor": lambda n: Sent("/converted/" + "9" * n),
     "path: no number": lambda n: Sent("/number/" + "x" * n),
+    "path: five texts in a segment": lambda n: Sent("/five/" + "x-" * (n // 2)),
+    "path: five texts in a segment, redirected": lambda n: Sent("/five/" + "x-" * (n // 2) + "/"),
+    "path: five numbers in a segment": lambda n: Sent("/numbers/" + "1" * n + "/"),
+    "path: five texts of any segments": lambda n: Sent("/paths/" + "-/" * (n // 2)),
     "path: wrong method": lambda n: Sent("/number/" + "x" * n, method="PUT"),
     "method: a long one": lambda n: Sent("/plain", method="X" * n),
     # Queries.

@@ -2,6 +2,7 @@
 //! Used for the pieces of a template that plain segments cannot express; linear in text and parts, whatever the path.
 use crate::captures::Captures;
 use crate::convertor::{Convertor, MOST_DIGITS, uuid_length};
+use smallvec::SmallVec;
 
 /// One piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ impl Pattern {
             None => false,
             Some(Inner::Nothing) => true,
             Some(Inner::One(convertor, rest)) => convertor.accepts(rest),
+            Some(Inner::Many(parts, rest)) if are_free(parts, rest) => last_starts(parts, rest).is_some(),
             Some(Inner::Many(parts, rest)) => Ends::of(parts, rest).is_reachable(),
         }
     }
@@ -49,6 +51,9 @@ impl Pattern {
                     captures.push(rest);
                 }
                 accepted
+            }
+            Some(Inner::Many(parts, rest)) if are_free(parts, rest) => {
+                last_starts(parts, rest).is_some_and(|starts| capture_between(parts, &starts, rest, captures))
             }
             Some(Inner::Many(parts, rest)) => Ends::of(parts, rest).capture(parts, rest, captures),
         }
@@ -72,6 +77,57 @@ impl Pattern {
             many => Some(Inner::Many(many, rest)),
         }
     }
+}
+
+/// Whether each parameter is a text of any characters, and none meets the one character that it stops at.
+///
+/// Then a parameter that can begin at a position can begin at each earlier one, so that only the last one is of interest.
+fn are_free(parts: &[Piece], text: &str) -> bool {
+    parts.iter().all(|part| match part {
+        Piece::Literal(_) => true,
+        Piece::Parameter(Convertor::Str) => memchr::memchr(b'/', text.as_bytes()).is_none(),
+        Piece::Parameter(Convertor::Path) => memchr::memchr(b'\n', text.as_bytes()).is_none(),
+        Piece::Parameter(Convertor::Int | Convertor::Float | Convertor::Uuid) => false,
+    })
+}
+
+/// For each part, the last position from which it and all parts after it cover the rest of the text, if they can.
+///
+/// It is where a greedy group before the part ends, if the parameters are free.
+fn last_starts(parts: &[Piece], text: &str) -> Option<SmallVec<[usize; 8]>> {
+    let mut rest = text;
+    let mut starts = SmallVec::new();
+    for part in parts.iter().rev() {
+        let start = match part {
+            Piece::Literal(literal) => memchr::memmem::rfind(rest.as_bytes(), literal.as_bytes()),
+            Piece::Parameter(Convertor::Path) => Some(rest.len()),
+            Piece::Parameter(_) => rest.char_indices().next_back().map(|(start, _)| start),
+        };
+        rest = rest.get(..start?)?;
+        starts.push(rest.len());
+    }
+    starts.reverse();
+    Some(starts)
+}
+
+/// Adds the text of each parameter: all up to the last position where what is after it can start.
+fn capture_between<'p>(parts: &[Piece], starts: &[usize], text: &'p str, captures: &mut Captures<'p>) -> bool {
+    let mut rest = text;
+    let ends = starts.iter().copied().skip(1).chain(std::iter::once(text.len()));
+    for (part, end) in parts.iter().zip(ends) {
+        let length = match part {
+            Piece::Literal(literal) => literal.len(),
+            Piece::Parameter(_) => (end + rest.len()).saturating_sub(text.len()),
+        };
+        let Some((taken, left)) = rest.split_at_checked(length) else {
+            return false;
+        };
+        if matches!(part, Piece::Parameter(_)) {
+            captures.push(taken);
+        }
+        rest = left;
+    }
+    true
 }
 
 /// For each part, the positions from which it and all parts after it can cover the rest of the text.
@@ -156,36 +212,48 @@ fn fill_parameter(convertor: Convertor, text: &str, after: &[bool], row: &mut [b
         }
         return;
     }
-    // `open`: the parameter can go on from the next byte to a good end. `digits`, `fraction`: the same for the
-    // digits after a float's point, and for the point with them.
-    let (mut open, mut digits, mut fraction) = (false, false, false);
-    // How far the nearest good end of an integer is.
-    let mut distance = 0;
     let end = after.last().copied().unwrap_or_default();
-    if convertor == Convertor::Path {
-        open = end;
-        if let Some(flag) = row.last_mut() {
-            *flag = end;
+    // `open`: the parameter can go on from the next byte to a good end. `digits`, `fraction`: the same for the
+    // digits after a float's point, and for the point with them. `distance`: how far an integer's nearest good end is.
+    let (mut open, mut digits, mut fraction, mut distance) = (false, false, false, 0);
+    match convertor {
+        Convertor::Str => fill_backwards(text, after, row, |byte, next_is_end, _| {
+            open = byte != b'/' && (next_is_end || open);
+            open
+        }),
+        Convertor::Path => {
+            open = end;
+            if let Some(flag) = row.last_mut() {
+                *flag = end;
+            }
+            fill_backwards(text, after, row, |byte, _, is_end| {
+                open = is_end || (byte != b'\n' && open);
+                open
+            });
         }
+        Convertor::Int => fill_backwards(text, after, row, |byte, next_is_end, _| {
+            distance = if next_is_end { 1 } else { distance + 1 };
+            open = byte.is_ascii_digit() && (next_is_end || open) && distance <= MOST_DIGITS;
+            open
+        }),
+        Convertor::Float => fill_backwards(text, after, row, |byte, next_is_end, _| {
+            let next_fraction = byte == b'.' && digits;
+            open = byte.is_ascii_digit() && (next_is_end || open || fraction);
+            digits = byte.is_ascii_digit() && (next_is_end || digits);
+            fraction = next_fraction;
+            open
+        }),
+        Convertor::Uuid => {}
     }
-    let mut next_is_end = end;
-    for (start, ((flag, byte), is_end)) in row.iter_mut().zip(bytes).zip(after).enumerate().rev() {
-        match convertor {
-            Convertor::Str => open = *byte != b'/' && (next_is_end || open),
-            Convertor::Path => open = *is_end || (*byte != b'\n' && open),
-            Convertor::Int => {
-                distance = if next_is_end { 1 } else { distance + 1 };
-                open = byte.is_ascii_digit() && (next_is_end || open) && distance <= MOST_DIGITS;
-            }
-            Convertor::Float => {
-                let next_fraction = *byte == b'.' && digits;
-                open = byte.is_ascii_digit() && (next_is_end || open || fraction);
-                digits = byte.is_ascii_digit() && (next_is_end || digits);
-                fraction = next_fraction;
-            }
-            Convertor::Uuid => {}
-        }
-        *flag = open && text.is_char_boundary(start);
+}
+
+/// Sets the flag of each position, from the last to the first, as `step` says of its byte, and of whether a good end
+/// is behind the byte and before it.
+fn fill_backwards(text: &str, after: &[bool], row: &mut [bool], mut step: impl FnMut(u8, bool, bool) -> bool) {
+    let mut next_is_end = after.last().copied().unwrap_or_default();
+    for ((flag, byte), is_end) in row.iter_mut().zip(text.as_bytes()).zip(after).rev() {
+        // A continuation byte of UTF-8 begins no text.
+        *flag = step(*byte, next_is_end, *is_end) && *byte & 0xC0 != 0x80;
         next_is_end = *is_end;
     }
 }
