@@ -125,7 +125,7 @@ async def served(app: Any, http: Any) -> AsyncIterator[tuple[str, int]]:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -220,7 +220,7 @@ def test_a_generator_runs_in_one_task(response_class: Any, specification: str) -
     tasks = set()
 
     async def endpoint() -> AsyncIterator[Any]:
-        async with asyncio.timeout(5), asyncio.TaskGroup():
+        async with asyncio.timeout(60), asyncio.TaskGroup():
             for text in ("a", "b"):
                 tasks.add(asyncio.current_task())
                 yield text

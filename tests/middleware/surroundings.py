@@ -70,16 +70,16 @@ def build(framework: ModuleType, add: Stack, log: Log) -> Any:
     @app.get("/waits")
     async def waits() -> dict[str, str]:
         await asyncio.sleep(0)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await anyio.sleep(0.001)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.sleep(0.001)
         log.append(("waits sees", seen.get()))
         return {"message": "late"}
 
     @app.get("/scoped")
     async def scoped() -> dict[str, str]:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await anyio.sleep(0.001)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.sleep, 0.001)
@@ -331,7 +331,7 @@ async def serve(app: Any, log: Log, asked: Asked, *, waits: bool) -> Seen:
         if waits:
             await asyncio.sleep(0)
         if not incoming and asked.type == "http":
-            await asyncio.sleep(30)
+            await asyncio.sleep(300)
         return incoming.pop(0) if incoming else gone
 
     async def send(message: Any) -> None:
@@ -345,7 +345,7 @@ async def serve(app: Any, log: Log, asked: Asked, *, waits: bool) -> Seen:
     scope = asked.scope()
     log.clear()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await app(scope, receive, send)
     except Exception as error:
         seen_now.raised = chain(error)
@@ -568,9 +568,9 @@ def waits(log: Log) -> Any:
 
 def limits_time(log: Log) -> Any:
     async def limit(request: Request, call_next: Next) -> Response:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             response = await call_next(request)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.sleep(0)
         return response
 
@@ -579,7 +579,7 @@ def limits_time(log: Log) -> Any:
 
 def in_a_task(log: Log) -> Any:
     async def start(request: Request, call_next: Next) -> Response:
-        return await asyncio.wait_for(asyncio.create_task(call_next(request)), 5)  # type: ignore[arg-type]
+        return await asyncio.wait_for(asyncio.create_task(call_next(request)), 60)  # type: ignore[arg-type]
 
     return start
 

@@ -273,7 +273,7 @@ async def a_client_hangs_up_while_the_endpoint_streams(f: ModuleType) -> Any:
         app.middleware("http")(passes)
 
     await warm(app)
-    messages, raised = await asyncio.wait_for(ask(app, Client(hangs_up_after=4)), 5)
+    messages, raised = await asyncio.wait_for(ask(app, Client(hangs_up_after=4)), 60)
     return messages[:4], raised, log
 
 
@@ -317,7 +317,7 @@ async def a_background_task_sees_the_disconnect_after_the_response(f: ModuleType
     app.middleware("http")(passes)
 
     await warm(app)
-    return await asyncio.wait_for(ask(app), 5), log
+    return await asyncio.wait_for(ask(app), 60), log
 
 
 @scenario
@@ -381,7 +381,7 @@ async def what_is_below_sends_from_tasks_of_its_own(f: ModuleType) -> Any:
         async with anyio.create_task_group() as group:
             group.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.create_task(send({"type": "http.response.body", "body": b"one", "more_body": True}))
-        await asyncio.wait_for(send({"type": "http.response.body", "body": b"two"}), 5)
+        await asyncio.wait_for(send({"type": "http.response.body", "body": b"two"}), 60)
 
     app.mount("/", below)
 

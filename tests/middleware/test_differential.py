@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ferroapi._middleware import texts
+from ferroapi._wings import OFF
 
 from ..core.asgi import Answer, ask, http_scope
 
@@ -20,11 +21,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import surroundings
 
+STARLETTES_OWN = "middleware" in OFF or not texts.is_known("starlette.middleware.base")
+"""Under ferroapi, too, Starlette's code runs middleware functions: the wing is off, or its Starlette another."""
+
 # Starlette's own middleware, under FastAPI too, leaves a file open whose response is cancelled while it is opened.
 pytestmark = (
-    []
-    if texts.is_known("starlette.middleware.base")
-    else pytest.mark.filterwarnings("ignore:.*surroundings.py:pytest.PytestUnraisableExceptionWarning")
+    pytest.mark.filterwarnings("ignore:.*surroundings.py:pytest.PytestUnraisableExceptionWarning")
+    if STARLETTES_OWN
+    else []
 )
 
 ABANDONED = {"/sync", "/waits", "/scoped", "/opened-sync", "/file", "/stream", "/slow-stream", "/broken-stream"}
@@ -36,7 +40,7 @@ BACKGROUND = {"of the middleware", "streamed"}
 
 
 def _without_order_of_threads(seen: surroundings.Seen) -> surroundings.Seen:
-    if not texts.is_known("starlette.middleware.base"):
+    if STARLETTES_OWN:
         # Starlette's own middleware sends in one task what the application says in another, and neither waits.
         return replace(seen, log=sorted(seen.log, key=repr))
     last = seen.log[-len(BACKGROUND) :]

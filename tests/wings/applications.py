@@ -97,7 +97,7 @@ def application(framework: str) -> Any:
         yield anyio.from_thread.run_sync(in_thread)
 
     async def opened_async() -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             yield "async"
 
     @app.get("/sync/{number}")
