@@ -165,19 +165,37 @@ def steps(draw: st.DrawFn) -> list[Step]:
     return [*taken, *(("put back", name) for name in sorted(instead)), *(("request", label) for label in labels)]
 
 
+ENOUGH = 20
+MADE = dict.fromkeys(("fastapi", "ferroapi"), ENOUGH)
+"""Services that were made since the used one has last answered each request, by framework."""
+
+
+def new(framework: str) -> Any:
+    """Return a service that has answered nothing."""
+    MADE[framework] += 1
+    return service(importlib.import_module(framework))
+
+
 @cache
+def _service(framework: str) -> Any:
+    return service(importlib.import_module(framework))
+
+
 def used(framework: str) -> Any:
-    """Return a service that has answered each request."""
-    app = service(importlib.import_module(framework))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        asyncio.run(serve(app, Notes()))
+    """Return a service that has answered each request, and whose functions are known."""
+    app = _service(framework)
+    # What kind of function each is, is forgotten when 4,096 others were met since: those of some sixty services.
+    if MADE[framework] >= ENOUGH:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asyncio.run(serve(app, Notes()))
+        MADE[framework] = 0
     return app
 
 
 def followed(framework: str, taken: list[Step], *, is_used: bool) -> list[Any]:
     """Return the answer to each request, and the calls of each name that is replaced meanwhile."""
-    app = used(framework) if is_used else service(importlib.import_module(framework))
+    app = used(framework) if is_used else new(framework)
     notes = {name: Notes() for kind, name in taken if kind == "replace"}
     instead: dict[tuple[str, str], ExitStack] = {}
     requested = {label for label, *_ in REQUESTS} if is_used else set()

@@ -65,6 +65,12 @@ def respond(plan: Plan, request: Any, body: Any, is_observed: bool = False) -> A
     `is_observed` says that somebody records it, whatever its scope says.
     """
 
+def take_turns() -> None:
+    """Let every message that the running task's call sends from now on take its turns of the event loop.
+
+    A middleware function further out goes on in them, and whatever stands between them. Elsewhere it does nothing.
+    """
+
 def is_replaced(parts: int) -> bool:
     """Tell whether a name was replaced that any of these parts of the engine stands for (`ferroapi._witness.Part`)."""
 

@@ -222,6 +222,7 @@ MOMENTS = {
     "sync-stream": tuple(f"{moment} in place" for moment in STREAMED),
     "handled-stream": STREAMED,
     "mounted-stream": STREAMED,
+    "added-stream": ("endpoint", *STREAMED),
     "class-stream": ("endpoint", *STREAMED),
     "raw-stream": STREAMED,
     "json-lines": STREAMED,
@@ -328,6 +329,12 @@ def _application(world: World, framework: ModuleType) -> Any:
         await StreamingResponse(pieces())(scope, receive, send)
 
     app.mount("/mounted-stream", mounted)
+
+    async def added(request: Request) -> Response:
+        await meet("endpoint")
+        return StreamingResponse(pieces())
+
+    app.add_route("/added-stream", added, methods=["GET", "POST"])
 
     class Handled(framework.routing.APIRoute):  # type: ignore[misc, name-defined]
         def get_route_handler(self) -> Any:
@@ -562,7 +569,8 @@ async def _ask(world: World, case: Case) -> Answer:
     world.case = case
     world.log.clear()
     server = Server(world, case)
-    path = f"/{case.kind}"
+    # A mount without the slash is a redirect to the one with it.
+    path = f"/{case.kind}/" if case.kind == "mounted-stream" else f"/{case.kind}"
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": case.spec_version},

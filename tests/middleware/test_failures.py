@@ -141,7 +141,9 @@ def test_cancellation_of_a_function_further_out_comes_in_the_same_turn(case: Cas
 
 
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
-@pytest.mark.parametrize("kind", ["stream", "slow-stream", "handled-stream", "mounted-stream", "class-stream", "sse"])
+@pytest.mark.parametrize(
+    "kind", ["stream", "slow-stream", "handled-stream", "mounted-stream", "added-stream", "class-stream", "sse"]
+)
 @pytest.mark.parametrize("moment", STREAMED)
 @pytest.mark.parametrize(
     "stack",

@@ -50,6 +50,12 @@ def _innermost_path(route: Any, scope: Scope) -> str | None:
     return getattr(route, "path_format", None)
 
 
+def _is_application_of_ours(candidate: BaseRoute | _EffectiveRouteContext) -> bool:
+    """Tell whether a route leads to an application of this package, which finds its own way through its routes."""
+    route = candidate.route if isinstance(candidate, _EffectiveRouteContext) else candidate
+    return isinstance(route, Mount) and isinstance(getattr(route.app, "router", None), Dispatch)
+
+
 _LOW_PRIORITY_METHODS = ("_match_low_priority", "_iter_low_priority_routes")
 """The methods that say what answers where no route does."""
 
@@ -181,6 +187,7 @@ class Dispatch(routing.Router):
         if _core.is_replaced(Part.ROUTE):
             # Each route matches in turn, by what whoever replaced that has put there.
             chosen: Selection[Any] | None = first_match(self.routes, scope)
+            _core.take_turns()
         else:
             table = self._current_table()
             selection = table.select(scope)
@@ -190,6 +197,9 @@ class Dispatch(routing.Router):
             if table.has_passed_include(selection):
                 # Each included router that a request has been to makes this dictionary.
                 _get_fastapi_scope(scope)
+            if not (selection and _is_application_of_ours(selection.candidate.candidate)):
+                # Code between the messages of a response may end what is further out.
+                _core.take_turns()
             if selection is not None and selection.candidate.include_path.chain:
                 return answer_included(selection.candidate, selection.child_scope, scope, receive, send)
             chosen = selection and selection._replace(candidate=selection.candidate.candidate)

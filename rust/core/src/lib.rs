@@ -66,6 +66,8 @@ mod _core {
     #[pymodule_export]
     use crate::response::check_start;
     #[pymodule_export]
+    use crate::send::take_turns;
+    #[pymodule_export]
     use crate::serialize::model::ModelSerializer;
     #[pymodule_export]
     use crate::snapshot::Snapshot;

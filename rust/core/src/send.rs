@@ -6,6 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::error::guarded;
 use crate::stream::Recorder;
 
 /// When the event loop goes round before a message is sent to a middleware function, as it always does in `AnyIO`'s
@@ -38,8 +39,9 @@ pub(crate) fn register(sender: Sender, take_turns: TakeTurns) {
 ///
 /// # Errors
 /// `MemoryError`.
+#[pyfunction]
 pub(crate) fn take_turns(py: Python<'_>) -> PyResult<()> {
-    SENDER.get().map_or(Ok(()), |(_, take_turns)| take_turns(py))
+    guarded(|| SENDER.get().map_or(Ok(()), |(_, take_turns)| take_turns(py)))
 }
 
 /// Send a message: what has to be awaited for it, `None` if it has been sent already.
