@@ -55,8 +55,7 @@ NAMES = sorted(
 )
 
 NOT_DECLARABLE = {
-    ("fastapi.dependencies.utils", "Response"),
-    ("fastapi.dependencies.utils", "SecurityScopes"),
+    *(("fastapi.dependencies.utils", name) for name in ("BaseModel", "Response", "SecurityScopes")),
     ("fastapi.params", "Body"),
 }
 """Classes by which parameters are recognised: FastAPI refuses to declare the service while they are replaced."""

@@ -93,7 +93,8 @@ REQUEST = (
     Names("ferroapi.routing", Part.OPERATION, "_is_gen_callable _is_async_gen_callable"),
     Names("ferroapi.routing", Part.FORM, "_resolve_form_limits"),
     Names("ferroapi.routing", Part.ITEM, "anyio"),
-    Names("ferroapi.routing", Part.ROUTE, "_route_selected _update_scope _get_fastapi_scope get_route_path"),
+    Names("ferroapi.routing", Part.ROUTE, "_route_selected _update_scope _get_fastapi_scope get_route_path routing"),
+    Names("ferroapi.routing", Part.BODY, "email"),
     Names("ferroapi.routing", Part.ROUTE, "_get_scope_effective_route_context _get_scope_included_router"),
     Names("ferroapi.routing", Part.ROUTE, "_restore_fastapi_scope_key _apply_router_form_limits"),
     Names("ferroapi.routing", Part.JSON | Part.TEXT | Part.ITEM, "jsonable_encoder"),
@@ -129,6 +130,12 @@ REQUEST = (
     ),
     Names(
         "ferroapi.dependencies.utils",
+        Part.OPERATION | Part.SOCKET | Part.FIELD,
+        "get_origin get_args params BaseModel Json",
+    ),
+    Names("ferroapi.params", Part.OPERATION | Part.SOCKET | Part.FIELD, "Param Path Query Header Cookie Form File"),
+    Names(
+        "ferroapi.dependencies.utils",
         Part.OPERATION | Part.SOCKET,
         "_request_param_model_to_args _validate_value_with_model_field _get_multidict_extras",
     ),
@@ -139,7 +146,7 @@ REQUEST = (
         "ferroapi._compat.shared",
         Part.OPERATION | Part.SOCKET | Part.FIELD,
         "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation get_origin "
-        "_annotation_is_sequence",
+        "get_args _annotation_is_sequence",
     ),
     Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "ValidationError"),
     Names(
@@ -160,6 +167,7 @@ REQUEST = (
     Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "_regenerate_error_with_loc"),
     Names("ferroapi.concurrency", Part.OPERATION | Part.SOCKET, "anyio checkpoint_if_cancelled"),
     Names("ferroapi.telemetry._api", Part.THREAD, "_operation"),
+    Names("ferroapi.telemetry._api", Part.OPERATION | Part.SOCKET | Part.THREAD, "_get_request_telemetry"),
     Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "request_body_to_args"),
     Names("ferroapi.dependencies.utils", Part.FORM, "_extract_form_body _extract_form_items _is_form_model_supplied"),
     Names("ferroapi.dependencies.utils", Part.THREAD, "run_in_threadpool contextmanager_in_threadpool contextmanager"),

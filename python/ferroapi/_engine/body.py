@@ -4,6 +4,8 @@ The driver reads bodies itself, and asks for `read_limited_form` and `body_error
 called with a `Request`, whoever solves them. Nothing is validated here.
 """
 
+import dataclasses
+import email.message
 import json
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -23,6 +25,7 @@ from ferroapi._engine.context import DescribeEndpoint, request_validation_error
 from ferroapi._engine.whole_form import read_form
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
+from ferroapi._witness import Part
 from ferroapi.exceptions import RequestValidationError
 
 
@@ -37,10 +40,12 @@ class BodyRecipe:
     streamed: StreamedField | None = None
     """The file of the form that is read as it arrives, if there is one."""
 
-    @property
-    def is_form(self) -> bool:
-        """Whether the body is read as a form."""
-        return self.field is not None and isinstance(self.field.field_info, params.Form)
+    is_form: bool = dataclasses.field(init=False)
+    """Whether the body is read as a form, which is known from the declaration on."""
+
+    def __post_init__(self) -> None:
+        is_form = self.field is not None and isinstance(self.field.field_info, params.Form)
+        object.__setattr__(self, "is_form", is_form)
 
 
 def read_limited_form(request: Request, recipe: BodyRecipe) -> Coroutine[Any, Any, FormData]:
@@ -61,15 +66,22 @@ async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExit
     return form
 
 
+def _is_json(content_type: str) -> bool:
+    if not _core.is_replaced(Part.BODY):
+        return _core.is_json_content_type(content_type.encode("latin-1", "replace"))
+    # By the name that may be replaced.
+    message = email.message.Message()
+    message["content-type"] = content_type
+    kind, _, subtype = message.get_content_type().partition("/")
+    return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
 async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
     content = await request.body()
     if not content:
         return Undefined
     content_type = request.headers.get("content-type")
-    if content_type:
-        is_json = _core.is_json_content_type(content_type.encode("latin-1", "replace"))
-    else:
-        is_json = not recipe.strict_content_type
+    is_json = _is_json(content_type) if content_type else not recipe.strict_content_type
     return await request.json() if is_json else content
 
 

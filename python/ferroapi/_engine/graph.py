@@ -239,7 +239,7 @@ class Graph:
 
 def _is_form_value(facts: RequestField) -> bool:
     """Whether a body field is a text or a file of a form, or all those under its name."""
-    is_bytes = facts.is_file_bytes or facts.is_file_bytes_sequence
+    is_bytes = facts.is_file and (facts.is_bytes or facts.is_bytes_sequence)
     is_form = isinstance(facts.info, params.Form) and not is_bytes
     return is_form and not facts.form_models and facts.is_repeated == facts.is_sequence
 

@@ -10,6 +10,7 @@ from pydantic import AliasChoices
 
 from ferroapi import _core
 from ferroapi._compat import ModelField
+from ferroapi._witness import Part
 from ferroapi.dependencies.models import Dependant
 from ferroapi.security.api_key import APIKeyBase
 
@@ -25,6 +26,18 @@ _FIELD_INFO = (
     # In no slot, and read of body fields only.
     "embed",
 )
+
+
+class _Names:
+    """The names by which fields and calls are told apart."""
+
+    @property
+    def are_replaced(self) -> bool:
+        """Whether one of them is replaced now."""
+        return _core.is_replaced(Part.OPERATION | Part.SOCKET | Part.FIELD)
+
+
+_NAMES = _Names()
 
 
 class _Watched:
@@ -86,6 +99,9 @@ def source_of(dependant: Dependant, response_field: ModelField | None) -> _core.
     """Return a snapshot of a graph, and of the field that a response is made with."""
     watched = _Watched()
     watched.add_dependant(dependant)
+    if _NAMES.are_replaced:
+        # What is read by other names does not hold once they are put back.
+        watched.attributes.append((_NAMES, ("are_replaced",)))
     if response_field is not None:
         watched.attributes.append((response_field, ("_version",)))
     return _core.Snapshot(watched.attributes, watched.lists)

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from starlette import routing
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Match, Mount
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import _core
@@ -53,7 +53,7 @@ def _innermost_path(route: Any, scope: Scope) -> str | None:
 def _is_application_of_ours(candidate: BaseRoute | _EffectiveRouteContext) -> bool:
     """Tell whether a route leads to an application of this package, which finds its own way through its routes."""
     route = candidate.route if isinstance(candidate, _EffectiveRouteContext) else candidate
-    return isinstance(route, Mount) and isinstance(getattr(route.app, "router", None), Dispatch)
+    return isinstance(route, routing.Mount) and isinstance(getattr(route.app, "router", None), Dispatch)
 
 
 _LOW_PRIORITY_METHODS = ("_match_low_priority", "_iter_low_priority_routes")
@@ -216,7 +216,7 @@ class Dispatch(routing.Router):
     async def _handle_match(self, selection: Selection[BaseRoute], scope: Scope, receive: Receive, send: Send) -> None:
         route = selection.candidate
         _update_scope(scope, selection.child_scope)
-        _route_selected(scope=scope, path=getattr(route, "path_format", None), mount=isinstance(route, Mount))
+        _route_selected(scope=scope, path=getattr(route, "path_format", None), mount=isinstance(route, routing.Mount))
         await route.handle(scope, receive, send)
 
     def _slash_redirect(self, scope: Scope) -> Response | None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from starlette import routing
 from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import (
     BaseRoute,
     Match,
-    Mount,
     NoMatchFound,
 )
 from starlette.types import Receive, Scope, Send
@@ -225,7 +225,7 @@ class _IncludedRouter(BaseRoute):
             elif view is None:
                 await wrap_app_with_body_limit(route.handle, max_body_size)(scope, receive, send)
             else:
-                _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(route, Mount))
+                _route_selected(scope=scope, path=view.telemetry_path, mount=isinstance(route, routing.Mount))
                 _get_fastapi_scope(scope)[_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY] = view
                 await view.handle(scope, receive, send, max_body_size)
 

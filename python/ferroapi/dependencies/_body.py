@@ -214,9 +214,11 @@ async def _with_file_content(item: FormItem) -> FormItem:
     if item.field is None:
         return item
     facts = request_field(item.field)
-    if facts.is_file_bytes and isinstance(item.value, UploadFile):
+    if not facts.is_file:
+        return item
+    if facts.is_bytes and isinstance(item.value, UploadFile):
         return item._replace(value=await _read_file_bytes(item.value))
-    if facts.is_file_bytes_sequence and value_is_sequence(item.value):
+    if facts.is_bytes_sequence and value_is_sequence(item.value):
         assert isinstance(item.value, sequence_types)
         contents = [await _read_file_bytes(part) if isinstance(part, UploadFile) else part for part in item.value]
         return item._replace(value=serialize_sequence_value(field=item.field, value=contents))

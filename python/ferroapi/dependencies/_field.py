@@ -89,14 +89,19 @@ class RequestField:
         return not _is_json_field(self.field) and self.is_sequence
 
     @property
-    def is_file_bytes(self) -> bool:
-        """Whether an uploaded file is to be replaced by its content."""
-        return isinstance(self.info, params.File) and is_bytes_or_nonable_bytes_annotation(self.info.annotation)
+    def is_file(self) -> bool:
+        """Whether the value is an uploaded file, or several."""
+        return isinstance(self.info, params.File)
 
     @property
-    def is_file_bytes_sequence(self) -> bool:
+    def is_bytes(self) -> bool:
+        """Whether an uploaded file is to be replaced by its content."""
+        return is_bytes_or_nonable_bytes_annotation(self.info.annotation)
+
+    @property
+    def is_bytes_sequence(self) -> bool:
         """Whether each of several uploaded files is to be replaced by its content."""
-        return isinstance(self.info, params.File) and is_bytes_sequence_annotation(self.info.annotation)
+        return is_bytes_sequence_annotation(self.info.annotation)
 
     @property
     def parameter_model(self) -> type[BaseModel] | None:
