@@ -108,7 +108,7 @@ def share(number: int, of: int) -> settings:
     return settings(max_examples=settings().max_examples * number // of)
 
 
-# 166 by default, and 5,000 in a deep run.
+# 166 by default, and 8,333 in a deep run.
 @pytest.mark.timeout(3600)
 @share(5, of=3)
 @given(applications())
