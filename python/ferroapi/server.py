@@ -5,6 +5,7 @@ what most requests never need.
 """
 
 import logging
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from importlib import import_module
@@ -24,6 +25,7 @@ from ferroapi import _core
 from ferroapi._middleware import texts
 from ferroapi._wings import OFF
 
+_BYTES = re.compile(b"")
 _PROXY_HEADERS_CALL = ProxyHeadersMiddleware.__call__
 
 
@@ -116,6 +118,22 @@ def refusal(status: int, text: str, default_headers: Iterable[tuple[bytes, bytes
     lines += [name + b": " + value for name, value in default_headers]
     lines += [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close"]
     return b"\r\n".join([*lines, b"", text.encode()])
+
+
+def header_pair(header: Any) -> tuple[bytes, bytes]:
+    """Return name and value of a response header that is no tuple of two byte strings.
+
+    Source: uvicorn, `RequestResponseCycle.send`.
+
+    Raises:
+        TypeError, ValueError: it is no pair of byte strings, byte arrays or the like.
+        AttributeError: the name has no lower case, as memory has not.
+    """
+    name, value = header
+    for part in (name, value):
+        # Says what is no bytes as uvicorn's look for forbidden bytes does.
+        _BYTES.search(part)
+    return bytes(name.lower()), bytes(value)
 
 
 def internal_error_messages() -> list[dict[str, Any]]:

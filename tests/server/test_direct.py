@@ -163,6 +163,18 @@ def make(seen: list[Any]) -> FastAPI:
     async def bad_length() -> Any:
         return PlainTextResponse("text", headers={"content-length": "9"})
 
+    @app.get("/replaced-body/{kind}")
+    async def replaced_body(kind: str) -> Any:
+        answer = PlainTextResponse("text")
+        answer.body = {"array": bytearray(b"text"), "memory": memoryview(b"text"), "text": "text"}[kind]  # type: ignore[assignment]
+        return answer
+
+    @app.get("/replaced-status")
+    async def replaced_status() -> Any:
+        answer = PlainTextResponse("text")
+        answer.status_code = "200"  # type: ignore[assignment]
+        return answer
+
     @app.get("/cancelled")
     async def cancelled() -> Any:
         task = asyncio.current_task()
@@ -230,6 +242,10 @@ CASES = {
     "sent before": ["GET /sent-before HTTP/1.1", HOST],
     "started before": ["GET /started-before HTTP/1.1", HOST],
     "bad length": ["GET /bad-length HTTP/1.1", HOST],
+    "body of a byte array": ["GET /replaced-body/array HTTP/1.1", HOST],
+    "body of memory": ["GET /replaced-body/memory HTTP/1.1", HOST],
+    "body of text": ["GET /replaced-body/text HTTP/1.1", HOST],
+    "status of text": ["GET /replaced-status HTTP/1.1", HOST],
     "cancelled": ["GET /cancelled HTTP/1.1", HOST],
     "leaves": ["GET /leaves HTTP/1.1", HOST],
     "leaves the body": ["GET /slow HTTP/1.1", HOST + LENGTH, "a"],

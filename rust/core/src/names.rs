@@ -247,6 +247,8 @@ imported_from! {
     log_access,
     /// `(status, text, default_headers) -> bytes`: the answer to what is no request.
     refusal,
+    /// `(header) -> (name, value)`: one that is no tuple of two byte strings.
+    header_pair,
     /// `() -> messages`: the answer where the application has failed before it answered.
     internal_error_messages,
     /// `(logger, is_websocket_missing)`.

@@ -186,6 +186,18 @@ impl ResponseBody {
         self.is_persistent
     }
 
+    /// Whether nothing of it is written.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        self.framing == Framing::Nothing
+    }
+
+    /// Whether the head says how long it is.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        matches!(self.framing, Framing::Length(_))
+    }
+
     /// Write a part of the body, and its end after the last one.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod settings;
 #[cfg(not(Py_3_12))]
 mod spare;
 mod state;
+mod unusual;
 mod waiting;
 
 pub(crate) use state::HTTPProtocol;

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::settings::DefaultLines;
 use super::state::{Exchange, HTTPProtocol};
+use super::unusual;
 use crate::names;
 use crate::response::{Content, Headers, Ready};
 
@@ -43,7 +44,7 @@ impl Exchange {
         }
         let message = match message.cast::<PyDict>() {
             Ok(message) => message,
-            Err(_) => &py.get_type::<PyDict>().call1((message,))?.cast_into::<PyDict>()?,
+            Err(_) => &unusual::message(message)?,
         };
         let protocol = self.protocol.bind(py);
         if !self.has_started.load(Ordering::Relaxed) {
@@ -84,14 +85,13 @@ impl Exchange {
         if self.has_started.load(Ordering::Relaxed) || protocol.get().is_write_paused() {
             return Ok(false);
         }
-        let object;
         let body = match &ready.body {
             Content::Written(bytes) => bytes.as_slice(),
-            Content::Object(body) => {
-                let body = body.bind(py);
-                object = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
-                object.as_bytes()
-            }
+            Content::Object(body) => match body.bind(py).cast::<PyBytes>() {
+                Ok(body) => body.as_bytes(),
+                // In messages, a body that cannot be written fails behind the head.
+                Err(_) => return Ok(false),
+            },
         };
         let mut out = HTTPProtocol::take_output(protocol);
         let started = start_ready(self, py, ready, body.len(), &mut out);
@@ -124,12 +124,12 @@ fn start(exchange: &Exchange, message: &Bound<'_, PyDict>, out: &mut Vec<u8>) ->
         return Err(PyRuntimeError::new_err(format!("Expected ASGI message 'http.response.start', but got '{kind}'.")));
     }
     exchange.has_started.store(true, Ordering::Relaxed);
-    let status = message.get_item(intern!(py, "status"))?.ok_or(PyKeyError::new_err("status"))?.extract::<u16>()?;
+    let status = message.get_item(intern!(py, "status"))?.ok_or(PyKeyError::new_err("status"))?;
     let headers = match message.get_item(intern!(py, "headers"))? {
         Some(headers) => as_list(&headers)?,
         None => PyList::empty(py),
     };
-    write_head(exchange, py, status, out, |head| headers.iter().try_for_each(|header| write_header(head, &header)))
+    write_head(exchange, &status, out, |head| headers.iter().try_for_each(|header| write_header(head, &header)))
 }
 
 /// Write the head of a whole response, whose body has `size` bytes.
@@ -144,8 +144,7 @@ fn start_ready(
     out: &mut Vec<u8>,
 ) -> PyResult<ResponseBody> {
     exchange.has_started.store(true, Ordering::Relaxed);
-    let status = ready.status.extract::<u16>(py)?;
-    write_head(exchange, py, status, out, |head| match &ready.headers {
+    write_head(exchange, ready.status.bind(py), out, |head| match &ready.headers {
         Headers::Usual(content_type) => {
             head.length(size);
             match &content_type.line {
@@ -162,15 +161,15 @@ fn start_ready(
 
 fn write_head(
     exchange: &Exchange,
-    py: Python<'_>,
-    status: u16,
+    status: &Bound<'_, PyAny>,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut ResponseHead<'_>) -> PyResult<()>,
 ) -> PyResult<ResponseBody> {
-    let settings = &exchange.protocol.get().settings;
+    let (py, settings) = (status.py(), &exchange.protocol.get().settings);
     if let Some(logger) = &settings.access_logger {
         names::log_access(py)?.call1((logger, exchange.scope(py)?, status))?;
     }
+    let status = status.extract::<u16>().or_else(|_| unusual::status(status))?;
     let mut head = ResponseHead::new(out, status_line(py, status)?);
     let defaults = settings.server_state.default_headers(py)?;
     if !settings.default_lines.with(py, |known| known.as_ref().is_some_and(|known| known.write(&defaults, &mut head))) {
@@ -201,7 +200,7 @@ fn body(answer: &mut ResponseBody, message: &Bound<'_, PyDict>, out: &mut Vec<u8
     let part = match &body {
         None => &b""[..],
         Some(body) => {
-            copy = body.cast::<PyBytes>().map_or_else(|_| names::bytes_of(body), |body| Ok(body.clone()))?;
+            copy = body.cast::<PyBytes>().map_or_else(|_| unusual::body(answer, body), |body| Ok(body.clone()))?;
             copy.as_bytes()
         }
     };
@@ -236,8 +235,7 @@ fn write_header(head: &mut ResponseHead<'_>, header: &Bound<'_, PyAny>) -> PyRes
             head.header(name.cast::<PyBytes>()?.as_bytes(), value.cast::<PyBytes>()?.as_bytes())
         }
         _ => {
-            let (name, value) = (header.get_item(0)?, header.get_item(1)?);
-            let (name, value) = (names::bytes_of(&name)?, names::bytes_of(&value)?);
+            let (name, value) = unusual::header(header)?;
             head.header(name.as_bytes(), value.as_bytes())
         }
     };
