@@ -60,7 +60,9 @@ PYTHON = {
     "_definitions": "",
     "_routing.entries": "_core _foreign _body_limit _form_limits _routing.* _engine.compile _witness",
     "_routing.explanation": "_beyond.router_layers _core _witness _routing.entries _routing.include",
+    "_routing.response_shape": f"_beyond.declared_errors datastructures dependencies.utils sse {FIELDS}",
     "_routing.state": "_beyond.declared_errors _body_limit _core _option_defaults _routing.changes _witness sse "
+    "_routing.response_shape "
     f"dependencies.* {FIELDS} {SMALL}",
     "_routing.table": "_core _witness _body_limit _routing.* telemetry._*",
     "_routing.dispatch": "_beyond.router_layers "
@@ -137,6 +139,7 @@ PYTHON = {
     "dependencies.models exceptions",
     "uploads": "_beyond.upload_stream",
     "_beyond.first_item": "",
+    "_beyond.router_layers": "exceptions",
     "streams": "_beyond.first_item",
     "*": "",
 }

@@ -27,17 +27,16 @@ from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import (
     ErrorClass,
     check_errors,
-    check_items,
     errors_of,
     returned_errors,
     with_errors,
-    without_errors,
 )
 from ferroapi._body_limit import validate_max_body_size
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._option_defaults import ROUTE_DEFAULTS
 from ferroapi._routing.changes import ObservedRoute
+from ferroapi._routing.response_shape import resolve_response_shape
 from ferroapi._witness import Part
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
@@ -47,10 +46,9 @@ from ferroapi.dependencies.utils import (
     _should_embed_body_fields,
     get_dependant,
     get_parameterless_sub_dependant,
-    get_stream_item_type,
     get_typed_return_annotation,
 )
-from ferroapi.sse import EventSourceResponse, ServerSentEvent
+from ferroapi.sse import EventSourceResponse
 from ferroapi.types import IncEx
 from ferroapi.utils import create_model_field, is_body_allowed_for_status_code
 
@@ -161,41 +159,6 @@ class PathTemplate(NamedTuple):
         literals = map(re.escape, pieces[::3])
         groups = [f"(?P<{name}>{self.convertors[name].regex})" for name in pieces[1::3]]
         return re.compile("^" + "".join(map("".join, zip_longest(literals, groups, fillvalue=""))) + "$")
-
-
-class ResponseShape(NamedTuple):
-    """The type of a whole response, or of the items of a streamed one."""
-
-    response_model: Any
-    stream_item_type: Any | None
-
-
-def resolve_response_shape(
-    endpoint: Callable[..., Any], response_model: Any, response_class: Any, *, is_generator: bool
-) -> ResponseShape:
-    """Take the response model from the return annotation where none was declared.
-
-    Raises:
-        FastAPIError: the items of a stream name an error.
-
-    Source: FastAPI behaviour, `routing._populate_api_route_state`.
-    """
-    if not isinstance(response_model, DefaultPlaceholder):
-        return ResponseShape(response_model, None)
-    annotation = without_errors(get_typed_return_annotation(endpoint))
-    if lenient_issubclass(annotation, Response):
-        return ResponseShape(None, None)
-    item_type = get_stream_item_type(annotation) if is_generator else None
-    if item_type is None:
-        return ResponseShape(annotation, None)
-    streams_items = isinstance(response_class, DefaultPlaceholder) or lenient_issubclass(
-        response_class, EventSourceResponse
-    )
-    # A ServerSentEvent is an envelope: its data is not described by a type, so it is not validated.
-    if streams_items and not lenient_issubclass(item_type, ServerSentEvent):
-        check_items(item_type)
-        return ResponseShape(None, item_type)
-    return ResponseShape(None, None)
 
 
 def _assert_body_allowed(status_code: int | str | None) -> None:
