@@ -258,6 +258,8 @@ wheels: build ## Build a wheel into dist/ for each CPython that this machine has
 sdist: build ## Build the source distribution into dist/, install it with pip into an empty environment and serve a request
 	rm -f dist/*.tar.gz
 	$(BIN)/maturin sdist --out dist
+	@# All files of a source distribution have one old date, by which cargo would keep what it built of ours before.
+	cargo clean --quiet --release --target-dir target/sdist --package ferroapi-core --package http --package wire
 	CARGO_TARGET_DIR=$(CURDIR)/target/sdist $(BIN)/python tests/packaging/check_distribution.py dist/*.tar.gz
 
 .PHONY: clean
