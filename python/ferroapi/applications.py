@@ -4,12 +4,12 @@ The server calls it first. What a route is and how it answers is in `routing`.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import chain, takewhile
 from sys import modules, version_info
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -45,7 +45,7 @@ from ferroapi.exception_handlers import (
     request_validation_exception_handler,
     websocket_request_validation_exception_handler,
 )
-from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from ferroapi.exceptions import FastAPIError, RequestValidationError, WebSocketRequestValidationError
 from ferroapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from ferroapi.openapi.docs import (
     _root_path,
@@ -63,7 +63,9 @@ if TYPE_CHECKING:
     from ferroapi.telemetry import TelemetryConfig
 
 AppType = TypeVar("AppType", bound="FastAPI")
+_Resolved = TypeVar("_Resolved")
 
+_WHEN_ENTERED = ("startup", "first_use")
 _KEPT_OPTIONS = (
     "max_body_size",
     "debug",
@@ -222,7 +224,11 @@ class FastAPI(ForwardedOperations, Starlette):
 
     @expands(ApplicationOptions, APPLICATION_DEFAULTS)
     def __init__(self, **options: Unpack[ApplicationOptions]) -> None:
-        """Make an application with these options."""
+        """Make an application with these options.
+
+        Raises:
+            FastAPIError: an option that FastAPI has not has a value that it cannot have.
+        """
         if version_info >= (3, 13):
             # An instance keeps its attributes without a dict there, and nobody is told when they are set.
             self.__dict__ = dict(vars(self))
@@ -230,6 +236,10 @@ class FastAPI(ForwardedOperations, Starlette):
         warn_of_tracers()
         for name in _KEPT_OPTIONS:
             setattr(self, name, settings[name])
+        if self.lifespan_dependencies not in _WHEN_ENTERED:
+            raise FastAPIError(
+                f'lifespan_dependencies must be "startup" or "first_use", not {self.lifespan_dependencies!r}'
+            )
         self.servers = settings["servers"] or []
         self.openapi_version = "3.1.0"
         self.openapi_schema: dict[str, Any] | None = None
@@ -486,11 +496,27 @@ class FastAPI(ForwardedOperations, Starlette):
             reason = reason if self.max_body_size is None else "the body size is limited"
             yield Explanation(name, (), "python" if reason else "native", reason)
 
+    @overload
+    def resolve(self, function: type[_Resolved]) -> AbstractAsyncContextManager[_Resolved]: ...
+    @overload
+    def resolve(
+        self,
+        function: Callable[..., AsyncGenerator[_Resolved, Any]]
+        | Callable[..., Generator[_Resolved, Any, Any]]
+        | Callable[..., Coroutine[Any, Any, _Resolved]],
+    ) -> AbstractAsyncContextManager[_Resolved]: ...
+    # What is returned as an iterator may be a generator's item or, as a file, the value itself.
+    @overload
+    def resolve(
+        self, function: Callable[..., AsyncIterator[Any]] | Callable[..., Iterator[Any]]
+    ) -> AbstractAsyncContextManager[Any]: ...
+    @overload
+    def resolve(self, function: Callable[..., _Resolved]) -> AbstractAsyncContextManager[_Resolved]: ...
     def resolve(self, function: Callable[..., Any]) -> AbstractAsyncContextManager[Any]:
         """Return a context manager that calls a dependency outside of a request, with all that it depends on.
 
         Raises:
-            FastAPIError: a parameter's value is something that only a request has.
+            FastAPIError: it is no function or class; a parameter's value is something that only a request has.
         """
         from ferroapi._beyond.resolve import resolve
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ferroapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from ferroapi.responses import StreamingResponse
+from ferroapi.responses import JSONResponse, StreamingResponse
 from ferroapi.routing import APIRoute
 from ferroapi.sse import EventSourceResponse
 from ferroapi.streams import with_first_item
@@ -279,3 +279,9 @@ def test_the_example_answers_404() -> None:
     client = TestClient(module.app)
     assert client.get("/logs/today").text == '"one"\n"two"\n'
     assert client.get("/logs/tomorrow").status_code == 404
+
+
+def test_response_without_chunks_is_refused() -> None:
+    response: Any = JSONResponse(1)
+    with pytest.raises(TypeError, match=r"^`with_first_item` takes a StreamingResponse, not <.*JSONResponse"):
+        with_first_item(response)

@@ -11,7 +11,7 @@ import pytest
 
 from ferroapi import APIRouter, Depends, FastAPI, Query, Request, WebSocket
 from ferroapi._beyond.lifespan_scope import LifespanValue
-from ferroapi.exceptions import DependencyScopeError
+from ferroapi.exceptions import DependencyScopeError, FastAPIError
 from ferroapi.testclient import AsyncTestClient, TestClient
 
 seen: list[str] = []
@@ -345,3 +345,9 @@ def test_lifespan_scope_value_is_taken_by_the_engine_without_a_request(monkeypat
 
     assert TestClient(app).get("/thread").json() == [1, {"pool": "real"}]
     assert set(calls) == {"Request"}
+
+
+def test_unknown_time_of_entering_is_refused() -> None:
+    later: Any = "lazy"
+    with pytest.raises(FastAPIError, match=r"^lifespan_dependencies must be .* not 'lazy'$"):
+        FastAPI(lifespan_dependencies=later)

@@ -373,3 +373,14 @@ def test_the_document_has_each_schema_that_it_names() -> None:
     assert list(callback["responses"]["403"]["content"]) == [MEDIA_TYPE]
     assert list(callback["responses"]["422"]["content"]) == [MEDIA_TYPE]
     assert {name.rpartition("/")[2] for name in references(document)} == set(document["components"]["schemas"])
+
+
+def test_instance_of_an_exception_is_kept() -> None:
+    app = FastAPI(problem_details=True)
+
+    @app.get("/orders")
+    async def read() -> None:
+        raise HTTPException(403, {"instance": "/accounts/1", "status": 200})
+
+    answer = TestClient(app).get("/orders").json()
+    assert answer == {"type": "about:blank", "title": "Forbidden", "status": 403, "instance": "/accounts/1"}

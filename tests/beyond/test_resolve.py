@@ -305,3 +305,9 @@ def test_resolve_checks_under_a_mapping_that_is_no_dict() -> None:
     app = FastAPI()
     app.dependency_overrides = Overrides()
     assert [resolved(app, needs_header) for _ in range(2)] == ["found"] * 2
+
+
+@pytest.mark.parametrize("wrong, told", [(3, "a function or a class, not 3"), (Depends(print), "the function itself")])
+def test_what_cannot_be_called_is_refused(wrong: Any, told: str) -> None:
+    with pytest.raises(FastAPIError, match=f"^`app.resolve` takes {told}"):
+        FastAPI().resolve(wrong)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from ferroapi import APIRouter, FastAPI, HTTPException, Request, WebSocket
+from ferroapi.exceptions import FastAPIError
 from ferroapi.responses import JSONResponse, PlainTextResponse
 from ferroapi.testclient import TestClient
 
@@ -176,3 +178,12 @@ def test_the_example_marks_its_own_routes() -> None:
     missing = client.get("/admin/users/bob")
     assert (missing.status_code, missing.json(), missing.headers["x-area"]) == (404, {"missing": "'bob'"}, "admin")
     assert "x-area" not in client.get("/public").headers
+
+
+@pytest.mark.parametrize("wrong", [GZipMiddleware, "gzip"])
+def test_middleware_that_is_no_middleware_is_refused(wrong: Any) -> None:
+    name = "GZipMiddleware" if wrong is GZipMiddleware else "TheClass"
+    with pytest.raises(
+        FastAPIError, match=rf"^`middleware` of a router is a list of `Middleware\({name}, \.\.\.\)`, not"
+    ):
+        APIRouter(middleware=[wrong])

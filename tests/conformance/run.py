@@ -100,6 +100,12 @@ def over_socket(cache: Cache) -> Mode:
     )
 
 
+def with_starlettes_client(cache: Cache) -> Mode:
+    """The suite under the alias with Starlette's client in place of ours: what is measured beside it."""
+    mode = aliased(cache)
+    return replace(mode, plugins=(*mode.plugins, "starlettes_client"))
+
+
 def migrated(cache: Cache) -> Mode:
     """The tutorial's tests and applications after `ferroapi migrate`, where nothing can import `fastapi`."""
     shutil.rmtree(cache.migrated, ignore_errors=True)
@@ -237,6 +243,7 @@ def main() -> int:
         "--migrated", action="store_true", help="the tutorial after `ferroapi migrate`, without the alias"
     )
     parser.add_argument("--socket", action="store_true", help="ask a server on the engine's HTTP protocol")
+    parser.add_argument("--starlettes-client", action="store_true", help="with Starlette's TestClient, to time it")
     parser.add_argument("--result", type=Path, help="also write the outcomes to this JSON file")
     parser.add_argument("--suggest", type=Path, help="write the unlisted failures to this file, as entries to explain")
     parser.add_argument(
@@ -250,7 +257,8 @@ def main() -> int:
     if options.python is None:
         build_environment(cache)
     start = time.monotonic()
-    mode = migrated(cache) if options.migrated else over_socket(cache) if options.socket else aliased(cache)
+    modes = {migrated: options.migrated, over_socket: options.socket, with_starlettes_client: options.starlettes_client}
+    mode = next((make for make, is_wanted in modes.items() if is_wanted), aliased)(cache)
     # Not resolved: the link in a virtual environment is what makes it one.
     python = options.python.absolute() if options.python else cache.python
     document = run_suite(cache, mode, python, selection, options.workers)

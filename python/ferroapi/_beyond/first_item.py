@@ -17,7 +17,13 @@ _Started = TypeVar("_Started")
 
 
 def with_first_item(response: _Response) -> _Response:
-    """Let the response begin with its first chunk: an exception in its place is answered, since nothing was sent."""
+    """Let the response begin with its first chunk: an exception in its place is answered, since nothing was sent.
+
+    Raises:
+        TypeError: it is no `StreamingResponse`, which has no first chunk.
+    """
+    if not isinstance(response, StreamingResponse):
+        raise TypeError(f"`with_first_item` takes a StreamingResponse, not {response!r}")
     response.stream_response = partial(_send_from_first, response)  # type: ignore[method-assign]
     return response
 

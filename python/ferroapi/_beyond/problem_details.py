@@ -84,7 +84,7 @@ def _phrase(status: int) -> str:
 def members(cls: type[Exception], status: int, detail: Any) -> dict[str, Any]:
     """Return the members that an `HTTPException` of a class is described with.
 
-    A detail that is an object gives members of its own, and may say another `type` or `title`.
+    A detail that is an object gives members of its own, and may say another `type`, `title` or `instance`.
     """
     problem: dict[str, Any] = {"type": "about:blank", "title": _phrase(status), "status": status}
     # What Starlette raises of its own has a class that is nobody's to know.
@@ -102,7 +102,8 @@ def http_problem(error: HTTPException, scope: Mapping[str, Any]) -> Response:
     headers = getattr(error, "headers", None)
     if not is_body_allowed_for_status_code(error.status_code):
         return Response(status_code=error.status_code, headers=headers)
-    problem = members(type(error), error.status_code, error.detail) | {"instance": _instance(scope)}
+    problem = members(type(error), error.status_code, error.detail)
+    problem.setdefault("instance", _instance(scope))
     return ProblemResponse(problem, status_code=error.status_code, headers=headers)
 
 

@@ -33,7 +33,7 @@ def resolve(app: Any, function: Callable[..., Any]) -> AbstractAsyncContextManag
     Scopes, the sharing of values and overrides are those of a request to the application.
 
     Raises:
-        FastAPIError: a parameter's value is something that only a request has.
+        FastAPIError: it is no function or class; a parameter's value is something that only a request has.
     """
     # A copy of an application has what it was copied from.
     operations: dict[Any, _Resolved] = vars(app).setdefault(_OPERATIONS, {})
@@ -81,6 +81,10 @@ def _are_same(left: tuple[tuple[Any, Any], ...], right: tuple[tuple[Any, Any], .
 
 
 def _operation(app: Any, function: Callable[..., Any]) -> CalledOperation:
+    if isinstance(function, params.Depends):
+        raise FastAPIError("`app.resolve` takes the function itself, not `Depends(function)`")
+    if not callable(function):
+        raise FastAPIError(f"`app.resolve` takes a function or a class, not {function!r}")
     declared = get_parameterless_sub_dependant(depends=params.Depends(function), path="")
     declared.name = "value"
     dependant = Dependant(call=_hand_over, path="", dependencies=[declared], http_connection_param_name="connection")

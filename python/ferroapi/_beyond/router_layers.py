@@ -9,6 +9,8 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ferroapi.exceptions import FastAPIError
+
 BEHIND = "it runs behind the middleware or exception handlers of its router"
 """The reason that `explain()` gives."""
 
@@ -56,6 +58,14 @@ class RouterLayers:
 
 
 def layers_of(options: Mapping[str, Any]) -> RouterLayers | None:
-    """Return the layers that a router declares, None if it has none."""
+    """Return the layers that a router declares, None if it has none.
+
+    Raises:
+        FastAPIError: what is in the list of middleware is no `Middleware`.
+    """
     middleware, handlers = options.get("middleware") or (), options.get("exception_handlers") or {}
+    for each in middleware:
+        if not isinstance(each, Middleware):
+            name = each.__name__ if isinstance(each, type) else "TheClass"
+            raise FastAPIError(f"`middleware` of a router is a list of `Middleware({name}, ...)`, not of {each!r}")
     return RouterLayers(middleware, handlers) if middleware or handlers else None
