@@ -164,15 +164,18 @@ def steps(draw: st.DrawFn) -> list[Step]:
     return [*taken, *(("put back", name) for name in sorted(instead)), *(("request", label) for label in labels)]
 
 
-ENOUGH = 20
+ENOUGH = 100
 MADE = dict.fromkeys(("fastapi", "ferroapi"), ENOUGH)
 """Services that were made since the used one has last answered each request, by framework."""
 
 
-def new(framework: str) -> Any:
-    """Return a service that has answered nothing."""
+def new(framework: str, labels: set[str]) -> Any:
+    """Return a service that has answered nothing, with the path operations that these requests are for.
+
+    To declare all of them takes four fifths of the time of an example.
+    """
     MADE[framework] += 1
-    return service(importlib.import_module(framework))
+    return service(importlib.import_module(framework), labels)
 
 
 @cache
@@ -183,7 +186,7 @@ def _service(framework: str) -> Any:
 def used(framework: str) -> Any:
     """Return a service that has answered each request, and whose functions are known."""
     app = _service(framework)
-    # What kind of function each is, is forgotten when 4,096 others were met since: those of some sixty services.
+    # What kind of function each is, is forgotten when 4,096 others were met since: a service has some twenty.
     if MADE[framework] >= ENOUGH:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,7 +197,7 @@ def used(framework: str) -> Any:
 
 def followed(framework: str, taken: list[Step], *, is_used: bool) -> list[Any]:
     """Return the answer to each request, and the calls of each name that is replaced meanwhile."""
-    app = used(framework) if is_used else new(framework)
+    app = used(framework) if is_used else new(framework, {label for kind, label in taken if kind == "request"})
     notes = {name: Notes() for kind, name in taken if kind == "replace"}
     instead: dict[tuple[str, str], ExitStack] = {}
     requested = {label for label, *_ in REQUESTS} if is_used else set()

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import json
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -47,10 +47,28 @@ class Dog(BaseModel):
     bones: list[str] = []
 
 
-def service(f: Any) -> Any:
-    """Return an application of FastAPI or ferroapi, by its package."""
+def _first_part(path: str) -> str:
+    """Return the first part of a path, or of the label of a request."""
+    return path.split("/")[1].partition(" ")[0]
+
+
+def _declare_only(router: Any, labels: Collection[str]) -> None:
+    """Let a router take no path operations but those that some requests are for."""
+    wanted, add = {_first_part(label) for label in labels}, router.add_api_route
+
+    def add_wanted(path: str, *args: Any, **options: Any) -> None:
+        if _first_part(path) in wanted:
+            add(path, *args, **options)
+
+    router.add_api_route = add_wanted
+
+
+def service(f: Any, labels: Collection[str] | None = None) -> Any:
+    """Return an application of FastAPI or ferroapi, by its package: all of it, or what these requests are for."""
     fields, security, sse = (importlib.import_module(f"{f.__name__}.{name}") for name in ("params", "security", "sse"))
     app = f.FastAPI(openapi_url=None)
+    if labels is not None:
+        _declare_only(app.router, labels)
     router = f.APIRouter(prefix="/included")
 
     # Functions of this application: FastAPI remembers what kind of callable each is.
@@ -225,6 +243,8 @@ def service(f: Any) -> Any:
     mounted = f.FastAPI(openapi_url=None)
     mounted.add_api_route("/word", plainly)
     app.mount("/mounted", mounted)
+    if labels is not None:
+        del app.router.add_api_route
     return app
 
 
