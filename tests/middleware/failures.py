@@ -25,6 +25,9 @@ FILE.write_bytes(b"hello world\n" * 10)
 PATIENCE = 0.02
 """Seconds that an endpoint waits when nobody ends that."""
 
+PATIENCE_OF_SERVER = 4
+"""Seconds that a server waits for an answer, which comes within milliseconds unless it waits for the server."""
+
 
 class Trouble(Exception):
     """What a handler takes."""
@@ -524,7 +527,7 @@ class Server:
                 await self.is_answered.wait()
             else:
                 # It takes turns until a cancellation is obeyed.
-                await asyncio.wait_for(self.is_answered.wait(), 20)
+                await asyncio.wait_for(self.is_answered.wait(), PATIENCE_OF_SERVER)
         if case.receive_fails is not None and case.receive_fails[0] == number:
             raise server_error(case.receive_fails[1])
         if number >= case.chunks:
@@ -587,7 +590,7 @@ async def _ask(world: World, case: Case) -> Answer:
     }
     task = asyncio.create_task(world.app(scope, server.receive, server.send))
     world.ends[:] = {"server": [task.cancel], "client": [server.is_answered.set]}.get(case.ended_by, [])
-    await asyncio.wait((task,), timeout=30)
+    await asyncio.wait((task,), timeout=2 * PATIENCE_OF_SERVER)
     answer = server.answer
     answer.is_over = task.done()
     try:
