@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
+from types import FrameType
 from typing import Any, ForwardRef, TypeVar
 
 from ferroapi._tracebacks import without_own_frames
@@ -131,13 +132,20 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
 def user_stack_level() -> int:
     """Return the `stacklevel` with which the caller's warning points at the nearest line outside this package."""
     # Asked now: under the alias the package has FastAPI's name.
-    package = __name__.partition(".")[0]
-    frame = inspect.currentframe()
-    level = 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    return stack_level_outside(__name__.partition(".")[0], 2)
+
+
+def stack_level_outside(module: str, level: int = 1) -> int:
+    """Return the `stacklevel` with which the caller's warning points at the nearest line outside a module or package.
+
+    `level` is 1 for the caller of this function, 2 for the caller of that, and so on.
+    """
+    frame: FrameType | None = sys._getframe(level)
+    found = 1
+    while frame is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
         frame = frame.f_back
-        level += 1
-    return level
+        found += 1
+    return found
 
 
 def warn_deprecated(message: str) -> None:

@@ -93,7 +93,7 @@ PYTHON = {
     "openapi.constants": "",
     "openapi.utils": "_core _witness _imported _routing.include _routing.state _compat.plain_annotations openapi.* "
     f"encoders {FIELDS}",
-    "openapi.*": "_beyond.declared_errors _routing.include _routing.state "
+    "openapi.*": "_beyond.declared_errors _routing.include _routing.state _signature "
     "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",

@@ -193,12 +193,13 @@ def test_callbacks_that_are_no_path_operations_are_left_out() -> None:
 
 def test_duplicate_operation_id_is_reported_in_the_module_where_fastapi_reports_it() -> None:
     """A warning filter may name the module."""
-    app = FastAPI()
+    app, callbacks = FastAPI(), APIRouter()
+    callbacks.add_api_route("/", lambda: None, operation_id="same")
     for path in ("/a", "/b"):
-        app.add_api_route(path, lambda: None, operation_id="same")
+        app.get(path, operation_id="same", callbacks=callbacks.routes)(lambda: None)
     with pytest.warns(UserWarning, match="Duplicate Operation ID same") as caught:
         app.openapi()
-    assert [warning.filename for warning in caught] == [utils.__file__]
+    assert [warning.filename for warning in caught] == [utils.__file__] * 3
 
 
 @pytest.mark.parametrize(

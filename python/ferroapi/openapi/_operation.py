@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from ferroapi._beyond.declared_errors import MEDIA_TYPE_KEY
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._routing.state import RouteState
+from ferroapi._signature import stack_level_outside
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.utils import _get_flat_fields_from_params
 from ferroapi.exceptions import FastAPIDeprecationWarning
@@ -177,8 +178,8 @@ def get_openapi_operation_metadata(*, route: RouteState, method: str, operation_
     """
     operation_id = route.operation_id or route.unique_id
     if operation_id in operation_ids:
-        # Reported in `openapi.utils`, above `_describe` and `get_openapi_path`: filters name that module.
-        warnings.warn(_duplicate_id_message(operation_id, route.endpoint), stacklevel=4)
+        # Reported in `openapi.utils`, which calls the functions of this module: filters name that one.
+        warnings.warn(_duplicate_id_message(operation_id, route.endpoint), stacklevel=stack_level_outside(__name__))
     operation_ids.add(operation_id)
     parts = {
         "tags": route.tags,
