@@ -71,6 +71,13 @@ def take_turns() -> None:
     A middleware function further out goes on in them, and whatever stands between them. Elsewhere it does nothing.
     """
 
+def solve(plan: Plan, request: Any, body: Any, observer: Any) -> Awaitable:
+    """Solve the dependencies of a plan that ends with the arguments of the endpoint, for a request as in `respond`.
+
+    `observer.solved(values, errors)` is called with the arguments and the errors. Awaiting it gives what else there is:
+    the response that dependencies write to, the background tasks, and the results of the dependencies.
+    """
+
 def is_replaced(parts: int) -> bool:
     """Tell whether a name was replaced that any of these parts of the engine stands for (`ferroapi._witness.Part`)."""
 
@@ -424,6 +431,10 @@ class Answer:
     @staticmethod
     def stream(*, is_events: bool) -> Answer:
         """Return the response that Python makes of an endpoint that is a stream."""
+
+    @staticmethod
+    def solved(*, keys: Sequence[Any]) -> Answer:
+        """Return none, but the arguments of the endpoint; `keys` are what the nodes' results are cached under."""
 
     @staticmethod
     def nothing() -> Answer:

@@ -7,8 +7,8 @@ import asyncio
 import functools
 import importlib
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, Any
 
 import fastapi.routing
@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ferroapi
+import ferroapi.dependencies.utils
 import ferroapi.routing
 from ferroapi import _core
 from ferroapi._routing.entries import plan_of
@@ -57,19 +58,44 @@ class WrappedRoute(ferroapi.routing.APIRoute):
 
 
 @contextmanager
-def python_solver() -> Iterator[None]:
-    """Replace a patch point by a wrapper that does the same: dependencies are solved in Python."""
-    original = ferroapi.routing.solve_dependencies
+def wrapped_solver(module: Any, note: Callable[[Any], None] = lambda solved: None) -> Iterator[None]:
+    """Replace a patch point by a wrapper that does the same, and notes what it returns.
+
+    In `routing` the wrapper is called by a route, and what it calls is the engine's solver; in `dependencies.utils` it
+    is called for each dependency, and they are solved in Python.
+    """
+    original = module.solve_dependencies
 
     @functools.wraps(original)
     async def wrapper(**keywords: Any) -> Any:
-        return await original(**keywords)
+        solved = await original(**keywords)
+        note(solved)
+        return solved
 
-    ferroapi.routing.solve_dependencies = wrapper
+    module.solve_dependencies = wrapper
     try:
         yield
     finally:
-        ferroapi.routing.solve_dependencies = original
+        module.solve_dependencies = original
+
+
+def noted_solver(framework: str, built: Built) -> AbstractContextManager[None]:
+    """Replace the solver by a wrapper that writes what it returns to the application's log."""
+
+    def note(solved: Any) -> None:
+        response, cache = solved.response, solved.dependency_cache
+        built.log.append(
+            (
+                "solved",
+                [(name, type(value).__name__) for name, value in solved.values.items()],
+                [(error["type"], error["loc"], error["msg"]) for error in solved.errors],
+                type(solved.background_tasks).__name__,
+                (type(response).__name__, response.status_code, list(response.headers.raw)),
+                [(*key[1:], type(value).__name__) for key, value in cache.items()],
+            )
+        )
+
+    return wrapped_solver(importlib.import_module(f"{framework}.routing"), note)
 
 
 def build(framework: str, description: Application, *, telemetry: Any = None, **options: Any) -> Built | str:
@@ -126,11 +152,22 @@ def compare(description: Application, wanted: list[Request]) -> None:
             expected = runner.run(answers(reference, wanted))
             for name, built in variants.items():
                 assert isinstance(built, Built), f"{name}: {built}"
-                with python_solver() if name == "python" else warnings.catch_warnings():
+                with wrapped_solver(ferroapi.dependencies.utils) if name == "python" else nullcontext():
                     found = runner.run(answers(built, wanted))
-                for request, theirs, ours in zip(wanted, expected, found, strict=True):
-                    assert_equal_outcome(theirs, ours, f"{name}: {request}")
+                assert_equal_outcomes(wanted, expected, found, name)
+            noted = []
+            for framework in FRAMEWORKS:
+                again = build(framework, description)
+                assert isinstance(again, Built)
+                with noted_solver(framework, again):
+                    noted.append(runner.run(answers(again, wanted)))
+            assert_equal_outcomes(wanted, *noted, "solved by name")
     assert openapi_text(variants["native"]) == openapi_text(reference)  # type: ignore[arg-type]
+
+
+def assert_equal_outcomes(wanted: list[Request], expected: list[Any], found: list[Any], name: str) -> None:
+    for request, theirs, ours in zip(wanted, expected, found, strict=True):
+        assert_equal_outcome(theirs, ours, f"{name}: {request}")
 
 
 _FAILURES_BY_INPUT = ("UnicodeEncodeError", "UnicodeDecodeError", "Out of range float values")
@@ -169,8 +206,11 @@ def test_variants_are_what_they_say() -> None:
     assert reasons(native) == [""]
     assert "get_route_handler" in reasons(handler)[0]
     assert not _core.is_replaced(Part.STEP)
-    with python_solver():
+    with wrapped_solver(ferroapi.routing):
         assert _core.is_replaced(Part.STEP)
+        assert not _core.is_replaced(Part.OPERATION)
+    with wrapped_solver(ferroapi.dependencies.utils):
+        assert _core.is_replaced(Part.OPERATION)
 
 
 @given(applications("simple"))

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -36,7 +36,7 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
     for response_class in (PlainTextResponse, HTMLResponse)
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
-_MADE_ON_USE = ("_kept", "_serializers")
+_MADE_ON_USE = ("_kept", "_serializers", "_solved")
 
 
 @dataclass(eq=False)
@@ -89,8 +89,50 @@ class _Planned(ABC):
         """Compile the plan, with `calls` in the place of the first dependencies."""
 
 
+class _Declared(_Planned):
+    """What a graph of dependencies is declared for, with the endpoint at its end."""
+
+    dependant: Dependant
+    dependency_overrides_provider: Any
+    embed_body_fields: bool
+    body: BodyRecipe | None
+    part: ClassVar[Part]
+    """The part of the engine that runs it."""
+
+    @property
+    def reading(self) -> Reading:
+        """How its body is read."""
+        return Reading.UNREAD
+
+    def takes(self, body: Any) -> bool:
+        """Tell whether its plans say what is to be done with a body that was read."""
+        return self.body is None or not self.body.is_form or type(body) is FormData
+
+    def graph(self, calls: "list[Callable[..., Any]]", kind: CallKind) -> Graph:
+        """Return the graph of its dependencies, with the endpoint at its end as a callable of this kind."""
+        is_form, is_websocket = self.body is not None and self.body.is_form, isinstance(self, WebSocketOperation)
+        graph = Graph(calls, self.embed_body_fields, is_form, kind, is_websocket)
+        graph.visit_endpoint(self.dependant)
+        return graph
+
+    @cached_property
+    def _solved(self) -> "SolvedOperation":
+        return SolvedOperation(self)
+
+    def solving_plan(
+        self, dependant: Dependant, body: Any, overrides_provider: Any, embed_body_fields: bool
+    ) -> "_core.Plan | None":
+        """Return the plan that solves its own dependencies, None if these are others or something is replaced."""
+        is_its_own = (
+            dependant is self.dependant
+            and overrides_provider is self.dependency_overrides_provider
+            and embed_body_fields == self.embed_body_fields
+        )
+        return plan if is_its_own and self.takes(body) and (plan := self._solved.plan).is_current() else None
+
+
 @dataclass(eq=False)
-class PathOperation(_Planned):
+class PathOperation(_Declared):
     """What `get_request_handler` was given, and the plan made of it."""
 
     dependant: Dependant
@@ -99,6 +141,7 @@ class PathOperation(_Planned):
     embed_body_fields: bool
     is_json_stream: bool
     dependency_overrides_provider: Any
+    part = Part.OPERATION
 
     def __post_init__(self) -> None:
         # As FastAPI knows it: at declaration, whatever is called later.
@@ -133,22 +176,20 @@ class PathOperation(_Planned):
 
     def current_plan(self, body: Any) -> "_core.Plan | None":
         """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""
-        plan = self.plan if not self.body.is_form or type(body) is FormData else None
-        return plan if plan is not None and plan.is_current() else None
+        return plan if self.takes(body) and (plan := self.plan).is_current() else None
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
         kind = CallKind.COROUTINE if self.is_coroutine else CallKind.PLAIN
         if is_stream := self.is_stream():
             kind = CallKind.STREAM
-        graph = Graph(calls, self.embed_body_fields, self.body.is_form, kind)
-        graph.visit_endpoint(self.dependant)
+        graph = self.graph(calls, kind)
         answer, answer_part = self._stream() if is_stream else _answer(self.response)
         return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
             lookups=graph.lookups,
-            body=self._reading(),
+            body=self.reading,
             answer=answer,
             parts=Part.OPERATION | Part.STEP | answer_part | parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
@@ -168,13 +209,44 @@ class PathOperation(_Planned):
     def _stream(self) -> tuple[_core.Answer, Part]:
         return _core.Answer.stream(is_events=self.response.is_event_stream), Part(0)
 
-    def _reading(self) -> Reading:
+    @property
+    def reading(self) -> Reading:
+        """How its body is read."""
         if self.body.is_form:
             is_pythons = self.body.form_limits or self.body.streamed
             return Reading.LIMITED_FORM if is_pythons else Reading.FORM
         if not self.body.field:
             return Reading.UNREAD
         return Reading.JSON if self.body.strict_content_type else Reading.LENIENT_JSON
+
+
+@dataclass(eq=False)
+class SolvedOperation(_Planned):
+    """The dependencies of an operation, and the plan that ends with the arguments of its endpoint."""
+
+    operation: _Declared
+
+    @property
+    def embed_body_fields(self) -> bool:
+        """Whether each field of the body has its name there."""
+        return self.operation.embed_body_fields
+
+    def _source(self) -> _core.Snapshot:
+        return source_of(self.operation.dependant, None)
+
+    def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
+        graph = self.operation.graph(calls, CallKind.STREAM)
+        return _core.Plan(
+            nodes=graph.nodes,
+            steps=graph.steps,
+            lookups=graph.lookups,
+            body=self.operation.reading,
+            answer=Answer.solved(keys=graph.keys),
+            parts=self.operation.part | parts_of(graph.nodes, self.operation.body),
+            overrides_provider=self.operation.dependency_overrides_provider,
+            source=source,
+            operation=self,
+        )
 
 
 @dataclass(eq=False)
@@ -214,28 +286,28 @@ class HandlerOperation(_Planned):
 
 
 @dataclass(eq=False)
-class CalledOperation(_Planned):
+class CalledOperation(_Declared):
     """A graph of dependencies, and the plan made of it: it ends with the call of the coroutine function at its end."""
 
     dependant: Dependant
     dependency_overrides_provider: Any
     embed_body_fields: bool
+    body = None
     is_coroutine = True
-    is_websocket = False
+    part = Part.SOCKET
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
-        graph = Graph(calls, self.embed_body_fields, False, CallKind.COROUTINE, is_websocket=self.is_websocket)
-        graph.visit_endpoint(self.dependant)
+        graph = self.graph(calls, CallKind.COROUTINE)
         return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
             lookups=graph.lookups,
-            body=Reading.UNREAD,
+            body=self.reading,
             answer=Answer.nothing(),
-            parts=Part.SOCKET | parts_of(graph.nodes),
+            parts=self.part | parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
@@ -245,8 +317,6 @@ class CalledOperation(_Planned):
 @dataclass(eq=False)
 class WebSocketOperation(CalledOperation):
     """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
-
-    is_websocket = True
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:

@@ -105,6 +105,7 @@ class Graph:
         self.kind = kind
         self.endpoint: Dependant | None = None
         self.nodes: list[Node] = []
+        self.keys: list[Any] = []
         self.steps: list[Step] = []
         self.lookups: list[Lookup] = []
         self.slots: dict[Any, int] = {}
@@ -149,6 +150,7 @@ class Graph:
         node = self._node(declared, effective, children, slot)
         self.has_been_in_thread |= node.kind in _IN_THREAD
         self.nodes.append(node)
+        self.keys.append(key)
         self.steps.append(Step.call(index))
         return index
 

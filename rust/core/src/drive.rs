@@ -173,7 +173,8 @@ impl Driver {
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =
             Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
-        let is_observed = is_observed || observer::is_observed(&scope)?;
+        let is_solved = matches!(plan.get().answer.get().render, Render::Solved { .. });
+        let is_observed = !is_solved && (is_observed || observer::is_observed(&scope)?);
         let idle = Self::idle(channels, None, false);
         let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..idle };
         if is_observed {
@@ -272,9 +273,21 @@ impl Driver {
                     Called::Returned(_) => self.take_back(py)?,
                 },
                 Need::Result(result) => return self.render(py, &result, None),
+                Need::Invalid if self.is_solving(py)? => return self.solution(py),
                 Need::Invalid => return self.refuse(py),
             };
         }
+    }
+
+    /// Whether the arguments of the endpoint are all that is wanted.
+    fn is_solving(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(matches!(self.plan(py)?.get().answer.get().render, Render::Solved { .. }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn solution(&mut self, py: Python<'_>) -> PyResult<Next> {
+        self.solver()?.solution(py).map(Next::Done)
     }
 
     fn solved(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
@@ -307,6 +320,9 @@ impl Driver {
         let (plan, is_native) = (self.plan(py)?, self.is_native);
         if matches!(plan.get().answer.get().render, Render::Nothing) {
             return Ok(Next::Done(py.None()));
+        }
+        if self.is_solving(py)? {
+            return self.solution(py);
         }
         let answer = answer(py, plan.as_unbound(), self.solver()?, result, received, is_native)?;
         self.respond(py, answer)
@@ -359,6 +375,22 @@ impl Run for Driver {
         visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }
+}
+
+/// Solve the dependencies of a plan for a `Request` whose body has been read; `observer.solved(values, errors)` is called with
+/// the arguments of the endpoint, and awaiting the driver gives what else there is: response, background tasks and cache.
+#[pyfunction]
+pub(crate) fn solve(
+    plan: &Bound<'_, Plan>,
+    request: &Bound<'_, PyAny>,
+    body: Bound<'_, PyAny>,
+    observer: Py<PyAny>,
+) -> PyResult<Awaitable> {
+    guarded(|| {
+        let mut driver = Driver::responding(plan.py(), plan.as_unbound(), request, (body, false))?;
+        driver.solver()?.observer = Some(Observer(observer));
+        Ok(Awaitable::new(driver))
+    })
 }
 
 /// Run a plan for a `Request` whose body has been read (`PydanticUndefined` if there is none); awaiting the driver gives

@@ -15,9 +15,10 @@ from ferroapi._compat import Undefined
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
 from ferroapi._engine.rare import answer_returned
+from ferroapi._engine.reference.solve import solved_for
 from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function, serialize_response
 from ferroapi._engine.stream import stream_response
-from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
+from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.exceptions import EndpointContext
 from ferroapi.sse import _PING_INTERVAL
@@ -36,14 +37,27 @@ def exit_stack_of(scope: Scope, key: str) -> AsyncExitStack:
 
 
 async def _solve(
-    connection: Request | WebSocket, dependant: Dependant, telemetry: "TelemetryData | None", **keywords: Any
+    operation: PathOperation | WebSocketOperation,
+    connection: Request | WebSocket,
+    telemetry: "TelemetryData | None",
+    **keywords: Any,
 ) -> SolvedDependency:
     """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
+    dependant = operation.dependant
     exit_stack = exit_stack_of(connection.scope, "fastapi_inner_astack")
     with _operation(name="dependencies", function=dependant.call):
-        solved = await solve_dependencies(
-            request=connection, dependant=dependant, async_exit_stack=exit_stack, **keywords
-        )
+        token = solved_for.set(operation)
+        try:
+            solved = await solve_dependencies(
+                request=connection,
+                dependant=dependant,
+                async_exit_stack=exit_stack,
+                dependency_overrides_provider=operation.dependency_overrides_provider,
+                embed_body_fields=operation.embed_body_fields,
+                **keywords,
+            )
+        finally:
+            solved_for.reset(token)
         if telemetry is not None:
             telemetry.values = solved.values
             telemetry.errors = solved.errors
@@ -61,12 +75,10 @@ async def answer(operation: PathOperation, request: Request, body: Any, telemetr
     if telemetry is not None:
         telemetry.body = None if body is Undefined else body
     solved = await _solve(
+        operation,
         request,
-        dependant,
         telemetry,
         body=body,
-        dependency_overrides_provider=operation.dependency_overrides_provider,
-        embed_body_fields=operation.embed_body_fields,
     )
     if solved.errors:
         raise request_validation_error(solved.errors, body, context, request)
@@ -113,11 +125,9 @@ async def serve_websocket(
     dependant = operation.dependant
     context = endpoint_context(dependant, websocket)
     solved = await _solve(
+        operation,
         websocket,
-        dependant,
         telemetry,
-        dependency_overrides_provider=operation.dependency_overrides_provider,
-        embed_body_fields=operation.embed_body_fields,
     )
     if solved.errors:
         raise websocket_validation_error(solved.errors, context)

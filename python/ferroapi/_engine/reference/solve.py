@@ -1,12 +1,14 @@
 """The reference solver: walks a `Dependant` tree for one request, calling each dependency and collecting errors.
 
-Called by `handler` before the endpoint; the native driver runs the same steps and calls the same leaves.
+Called by `handler` before the endpoint; the native driver runs the same steps and calls the same leaves, also for a
+function that was put in the place of the solver and calls it.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from anyio import CancelScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -40,6 +42,12 @@ from ferroapi.dependencies.models import (
 )
 from ferroapi.security.oauth2 import SecurityScopes
 from ferroapi.types import DependencyCacheKey
+
+if TYPE_CHECKING:
+    from ferroapi._engine.compile import PathOperation, WebSocketOperation
+
+solved_for: ContextVar["PathOperation | WebSocketOperation | None"] = ContextVar("solved_for", default=None)
+"""The operation whose dependencies are solved by way of a name that somebody may have replaced."""
 
 _PLAIN_CONNECTIONS = (Request, WebSocket)
 
@@ -84,6 +92,10 @@ async def solve_dependencies(
     """
     request_stack = _exit_stack(request, "fastapi_inner_astack")
     function_stack = _exit_stack(request, "fastapi_function_astack")
+    if response is None and background_tasks is None and dependency_cache is None and (operation := solved_for.get()):
+        plan = operation.solving_plan(dependant, body, dependency_overrides_provider, embed_body_fields)
+        if plan is not None:
+            return await _solve_by_plan(plan, request, body)
     if response is None:
         response = _shared_response()
     if dependency_cache is None:
@@ -136,6 +148,21 @@ async def solve_dependencies(
         response=response,
         dependency_cache=dependency_cache,
     )
+
+
+class _Arguments:
+    """What the engine tells of the arguments of an endpoint."""
+
+    def solved(self, values: dict[str, Any], errors: list[Any]) -> None:
+        """Take them, or as many as there are beside the errors."""
+        self.values = values
+        self.errors = errors
+
+
+async def _solve_by_plan(plan: _core.Plan, request: Request | WebSocket, body: Any) -> SolvedDependency:
+    arguments = _Arguments()
+    response, background_tasks, dependency_cache = await _core.solve(plan, request, body, arguments)
+    return SolvedDependency(arguments.values, arguments.errors, background_tasks, response, dependency_cache)
 
 
 async def solve_values(

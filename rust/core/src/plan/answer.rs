@@ -38,6 +38,11 @@ pub(crate) enum Render {
         /// Its response sends server-sent events.
         is_events: bool,
     },
+    /// There is no response, and no call of the endpoint: its arguments are what is wanted.
+    Solved {
+        /// What the result of each node is cached under.
+        keys: Vec<Py<PyAny>>,
+    },
     /// There is no response: the endpoint of a websocket has sent what it had to send.
     Nothing,
 }
@@ -140,7 +145,18 @@ impl Answer {
         guarded(|| Self::of(py, Render::Nothing, None))
     }
 
+    /// None: what a request has besides the arguments of the endpoint, which an observer is told; `keys` are what the results
+    /// of the nodes are cached under.
+    #[staticmethod]
+    #[pyo3(signature = (*, keys))]
+    fn solved(py: Python<'_>, keys: Vec<Py<PyAny>>) -> PyResult<Self> {
+        guarded(|| Self::of(py, Render::Solved { keys }, None))
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Render::Solved { keys } = &self.render {
+            return keys.iter().try_for_each(|key| visit.call(key));
+        }
         let Render::Model { validate, to_json, values, serializer, .. } = &self.render else { return Ok(()) };
         visit.call(validate)?;
         visit.call(to_json)?;

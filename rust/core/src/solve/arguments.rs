@@ -9,8 +9,8 @@ use super::received::Body;
 use crate::extract::Found;
 use crate::plan::dependency::{CallKind, Special};
 use crate::plan::node::{BodyShape, Node, Parameter};
-use crate::plan::{Key, Reading};
-use crate::{names, validate};
+use crate::plan::{Key, Reading, Render};
+use crate::{ffi, names, validate};
 
 /// The attribute of a dependant with the fields that a leaf reads from the body.
 const BODY_PARAMS: &[&str] = &["body_params"];
@@ -287,6 +287,24 @@ impl Solver {
             Body::Undefined => self.connection.form_data(py),
             Body::Value(value) => Ok(Some(value.clone_ref(py))),
         }
+    }
+
+    /// What has come of the request besides the arguments of its endpoint: the shared response, the background tasks, and
+    /// the results of the dependencies by what they are cached under, the first of each.
+    ///
+    /// # Errors
+    /// Those of hashing and comparing the keys.
+    pub(crate) fn solution(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let (cache, plan) = (PyDict::new(py), self.plan.clone_ref(py));
+        if let Render::Solved { keys } = &plan.get().answer.get().render {
+            for (key, result) in keys.iter().zip(&self.results) {
+                if let Some(result) = result {
+                    ffi::insert(&cache, key.bind(py), result.bind(py))?;
+                }
+            }
+        }
+        let response = self.special(py, &Special::Response)?;
+        Ok((response, &self.background, cache).into_pyobject(py)?.into_any().unbind())
     }
 
     pub(super) fn special(&mut self, py: Python<'_>, special: &Special) -> PyResult<Py<PyAny>> {
