@@ -87,11 +87,11 @@ test-versions: ## Run the Python tests on each other Python that is found, and n
 OLDEST := --ignore tests/integrations --ignore tests/docs -W ignore::DeprecationWarning
 
 .PHONY: test-oldest
-test-oldest: ## Run tests and conformance on the oldest versions that pyproject.toml allows (about 20 minutes; ARGS= for pytest)
+test-oldest: ## Run tests and conformance on the oldest versions that pyproject.toml allows (over an hour beside other work; ARGS= for pytest)
 	PYTHONWARNINGS=ignore::DeprecationWarning $(MAKE) test-bounds BOUND=oldest RESOLUTION=lowest-direct ARGS="$(OLDEST) $(ARGS)"
 
 .PHONY: test-newest
-test-newest: ## Run tests and conformance on the newest versions that pyproject.toml allows (about 20 minutes; ARGS= for pytest)
+test-newest: ## Run tests and conformance on the newest versions that pyproject.toml allows (over an hour beside other work; ARGS= for pytest)
 	$(MAKE) test-bounds BOUND=newest RESOLUTION=highest
 
 .PHONY: test-bounds
@@ -112,7 +112,7 @@ test-deep: build ## Run the properties with many more examples, at random (more 
 
 # The benches, and the tests of the wings' own insides, say nothing about what stands in their place.
 .PHONY: test-plain
-test-plain: build ## Run tests and conformance with nothing standing for other libraries' code (about 10 minutes; ARGS= for pytest)
+test-plain: build ## Run tests and conformance with nothing standing for other libraries' code (over an hour beside other work; ARGS= for pytest)
 	FERROAPI_PLAIN=1 $(BIN)/python -m pytest $(PARALLEL) --ignore tests/benches --ignore tests/server $(ARGS)
 	FERROAPI_PLAIN=1 $(BIN)/python tests/conformance/run.py
 
