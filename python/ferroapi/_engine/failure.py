@@ -1,6 +1,5 @@
 """Native requests that failed with an exception which no default handler answers."""
 
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -59,32 +58,26 @@ async def answer_failure(
             await send(message)
 
     failing = _failing(failure)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        # A start that is refused here has passed no middleware, which would take the response for started.
+        handled = wrap_app_handling_exceptions(failing, Request(scope, receive, send) if request is None else request)
+        await handled(scope, receive, checked_send(send))
+
+    async def answer_inside(scope: Scope, receive: Receive, send: Send) -> None:
+        # The middleware has opened the exit stack of this request by now.
+        for entered, _ in connection_teardown:
+            scope["fastapi_middleware_astack"].push_async_exit(entered)
+        await answer(scope, receive, send)
+
     try:
         if application is None:
-            await answer_as(failing, scope, receive, send_once, request)
+            await answer(scope, receive, send_once)
         else:
             # What a handler raises is met by the handlers again where they are around the route, too.
-            scope[FAILURE_KEY] = (
-                partial(_answer_inside, failing, connection_teardown, request) if has_route else failing
-            )
+            scope[FAILURE_KEY] = answer_inside if has_route else failing
             with unlimited(scope):
                 await application._downstream(scope, receive, send_once)
     except Exception as error:
         error.__traceback__ = without_own_frames(error.__traceback__)
         raise
-
-
-async def _answer_inside(
-    failing: ASGIApp, teardown: Teardown, request: Request | None, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Answer as a failed request does, inside of the exit stack that the middleware has opened for it by now."""
-    for entered, _ in teardown:
-        scope["fastapi_middleware_astack"].push_async_exit(entered)
-    await answer_as(failing, scope, receive, send, request)
-
-
-async def answer_as(app: ASGIApp, scope: Scope, receive: Receive, send: Send, request: Request | None) -> None:
-    """Run an application under the exception handlers that the scope names, which get the request."""
-    request = Request(scope, receive, send) if request is None else request
-    # A start that is refused here has passed no middleware, which would take the response for started.
-    await wrap_app_handling_exceptions(app, request)(scope, receive, checked_send(send))
