@@ -18,6 +18,8 @@ class Answer:
     body: bytes = b""
     websocket: list[Any] = field(default_factory=list)
     raised: str | None = None
+    read: int = 0
+    """How many messages the application has asked for and got, until the client left."""
 
 
 def http_scope(path: str, method: str = "GET", query: bytes = b"", headers: Headers = ()) -> dict[str, Any]:
@@ -54,6 +56,7 @@ async def ask(app: Any, scope: dict[str, Any], *chunks: bytes, leaves: bool = Fa
         ]
 
     async def receive() -> dict[str, Any]:
+        answer.read += bool(messages)
         gone = {"type": "websocket.disconnect", "code": 1001} if scope["type"] == "websocket" else None
         return messages.pop(0) if messages else gone or {"type": "http.disconnect"}
 

@@ -283,6 +283,15 @@ REQUESTS: dict[str, Callable[[int], Sent]] = {
     "multipart: small messages of boundaries": lambda n: multipart(
         "/form/files", part(b"a", fill(n // CHUNK, b"\r\n--")) + b"--B--", piece=1
     ),
+    "multipart: small messages of a header": lambda n: multipart(
+        "/form/files", b"--B\r\nX:" + b"y" * min(n // CHUNK, 4000) + b"\r\n", piece=1
+    ),
+    "multipart: small messages of parts": lambda n: multipart(
+        "/form/files", fill(min(n // CHUNK, 50_000), part(b"a")) + b"--B--", piece=1
+    ),
+    "multipart: messages of parts": lambda n: multipart(
+        "/form/files", many(min(n, 50_000), lambda i: part(b"%d" % i)) + b"--B--", piece=20_000
+    ),
     "multipart: quoted semicolons in the media type": lambda n: multipart(
         "/form/files", part(b"a") + b"--B--", b'multipart/form-data; x="%s"; boundary=B' % (b";" * n)
     ),

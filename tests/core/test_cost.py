@@ -55,6 +55,7 @@ MESSAGES = {
     "handler: form: small messages",
     "handler: multipart: small messages",
     "handler: multipart: small messages of boundaries",
+    "handler: multipart: small messages of parts",
 }
 """Requests of so many messages that a middleware function, or a handler with Starlette's parser of forms, takes longer.
 

@@ -208,6 +208,27 @@ def test_bodies_are_read_as_under_fastapi(kind: str, name: str) -> None:
         PAIRS[kind].assert_equal(content_type, *chunked(body, size))
 
 
+HEAD = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("chunks", "read"),
+    [
+        ((b"no boundary", b"more", b"--x--"), 1),
+        ((b"--x\r\nNo Header", b": ", HEAD, b"--x--"), 1),
+        ((b"--x\r\nX: y\r\n\r\n", b"more", b"\r\n--x--"), 1),
+        ((HEAD, b"\r\n--x\r\nX y", b"more", b"\r\n--x--"), 2),
+        ((HEAD, b"\r\n", b"--x", b"\r\n", b"X", b" y", b"more", b"\r\n--x--"), 6),
+        (((HEAD + b"\r\n") * 600,) * 2 + (HEAD, b"\r\n--x--"), 2),
+        ((HEAD, b"\r\n--x--", b"more", b"more"), 4),
+    ],
+)
+def test_a_malformed_body_is_refused_without_its_rest(chunks: tuple[bytes, ...], read: int) -> None:
+    found = PAIRS["texts"].ask(b"multipart/form-data; boundary=x", *chunks)
+    assert {framework: answer.read for framework, (answer, _, _) in found.items()} == dict.fromkeys(FRAMEWORKS, read)
+    assert found["ferroapi"] == found["fastapi"]
+
+
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What python-multipart was asked to parse."""

@@ -194,6 +194,7 @@ RUST_WIRE = (
     ("percent", "latin1", "convertor", "captures", "scalar"),
     ("query",),
     ("authorization", "cookie", "form", "media_type", "multipart", "json", "pattern"),
+    ("arriving",),
     ("template",),
     ("node",),
     ("routes",),

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
+use wire::arriving::Arriving;
 use wire::media_type::{self, FormKind};
 use wire::{latin1, multipart};
 
@@ -73,6 +74,13 @@ pub(crate) fn is_within(scope: Scope<'_, '_>, limit: u64) -> PyResult<bool> {
 pub(crate) fn is_multipart(scope: Scope<'_, '_>) -> PyResult<bool> {
     let content_type = scope.header(b"content-type")?;
     Ok(content_type.is_some_and(|value| media_type::form_kind(value.as_bytes()) == FormKind::Multipart))
+}
+
+/// A multipart body that arrives in pieces, if the driver reads it.
+pub(crate) fn arriving(scope: Scope<'_, '_>) -> PyResult<Option<Arriving>> {
+    let content_type = scope.header(b"content-type")?;
+    let boundary = content_type.as_ref().and_then(|value| multipart::boundary(value.as_bytes()));
+    Ok(boundary.map(|boundary| Arriving::new(boundary, MOST_ITEMS)))
 }
 
 /// The largest multipart body that is read here, in bytes: none of its fields exceeds a limit, none of its files is spooled.

@@ -17,6 +17,7 @@
 //! Header and query bytes are latin-1 text, as in ASGI; paths are `str`.
 #![forbid(unsafe_code)]
 
+pub mod arriving;
 pub mod authorization;
 pub mod captures;
 pub mod convertor;

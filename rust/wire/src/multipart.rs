@@ -5,10 +5,10 @@ use memchr::{memchr, memmem};
 use smallvec::SmallVec;
 
 /// The most headers of one part. Source: python-multipart, `DEFAULT_MAX_HEADER_COUNT`.
-const MOST_HEADERS: usize = 8;
+pub(crate) const MOST_HEADERS: usize = 8;
 
 /// The longest line of a header, in bytes; python-multipart takes a few more.
-const LONGEST_HEADER: usize = 4096;
+pub(crate) const LONGEST_HEADER: usize = 4096;
 
 /// The longest boundary, in bytes. Source: RFC 2046, section 5.1.1.
 const LONGEST_BOUNDARY: usize = 70;
@@ -91,7 +91,7 @@ pub fn parts<'b>(body: &'b [u8], boundary: &[u8]) -> Option<Vec<Part<'b>>> {
     loop {
         let (headers, after) = headers(rest.strip_prefix(b"\r\n")?)?;
         let end = finder.find(after)?;
-        let (name, file_name) = disposition(&headers)?;
+        let (name, file_name) = names(&headers)?;
         parts.push(Part { name, file_name, headers, content: after.get(..end)? });
         rest = after.get(end + delimiter.len()..)?;
         if let Some(epilogue) = rest.strip_prefix(b"--") {
@@ -109,26 +109,35 @@ fn headers(mut rest: &[u8]) -> Option<(Headers<'_>, &[u8])> {
         }
         let (line, after) = rest.split_at_checked(memchr(b'\r', rest)?)?;
         rest = after.strip_prefix(b"\r\n")?;
-        let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
-        let value = value.get(1..)?;
-        let start = value.iter().position(|byte| *byte != b' ').unwrap_or(value.len());
-        let is_plain = !name.is_empty()
-            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
-            && value.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
-        if !is_plain || line.len() > LONGEST_HEADER || headers.len() == MOST_HEADERS {
+        if line.len() > LONGEST_HEADER || headers.len() == MOST_HEADERS {
             return None;
         }
-        headers.push((name, value.get(start..)?));
+        headers.push(header(line)?);
     }
 }
 
-/// The names in the one `Content-Disposition`: `form-data; name="field"; filename="file"`.
-fn disposition<'b>(headers: &Headers<'b>) -> Option<(&'b [u8], Option<&'b [u8]>)> {
+/// The name and the value in a line.
+pub(crate) fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = line.split_at_checked(memchr(b':', line)?)?;
+    let value = value.get(1..)?;
+    let is_plain = !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        && value.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
+    is_plain.then(|| (name, trim_spaces(value)))
+}
+
+/// The names in the one `Content-Disposition`.
+fn names<'b>(headers: &Headers<'b>) -> Option<(&'b [u8], Option<&'b [u8]>)> {
     let mut found = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-disposition"));
     let (_, value) = found.next()?;
     if found.next().is_some() {
         return None;
     }
+    disposition(value)
+}
+
+/// The names in `form-data; name="field"; filename="file"`, the value of a `Content-Disposition`.
+pub(crate) fn disposition(value: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let (name, rest) = parameter(value.strip_prefix(b"form-data")?, b"name=\"")?;
     if rest.is_empty() {
         return Some((name, None));

@@ -4,6 +4,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use wire::arriving::Arriving;
+
 use super::{Driver, Stage};
 use crate::awaitable::Next;
 use crate::connection::Arrival;
@@ -58,12 +60,15 @@ impl Driver {
             Arrival::Gone => return Err(PyErr::from_value(names::client_disconnect(py)?.call0()?)),
             Arrival::Later => return Err(Error::Resumed.into()),
             Arrival::Body { chunk, is_last } => {
+                let is_read_here = is_last || self.may_be_plain(py, chunk.as_ref())?;
                 if let Some(chunk) = chunk {
                     self.chunks.push(chunk);
                 }
+                if !is_read_here {
+                    return self.read_by_starlette(py, None);
+                }
                 if !is_last {
-                    let is_large = self.chunks.size > body::LARGEST_MULTIPART && self.is_multipart(py)?;
-                    return if is_large { self.read_by_starlette(py, None) } else { self.receive(py) };
+                    return self.receive(py);
                 }
             }
         }
@@ -92,6 +97,22 @@ impl Driver {
 
     fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.is_form(py)? && body::is_multipart(Scope(&self.channels.scope(py)?))?)
+    }
+
+    /// Whether the body can still be read here with a piece more: any is, but a multipart form that is large or odd.
+    ///
+    /// Starlette's parser refuses an odd one as soon as it is seen to be malformed, and reads no more of it.
+    fn may_be_plain(&mut self, py: Python<'_>, chunk: Option<&Bound<'_, PyBytes>>) -> PyResult<bool> {
+        if !self.is_form(py)? {
+            return Ok(true);
+        }
+        if matches!(self.chunks.form, Form::Unknown) {
+            let arriving = body::arriving(Scope(&self.channels.scope(py)?))?;
+            self.chunks.form = arriving.map_or(Form::UrlEncoded, |arriving| Form::Multipart(Box::new(arriving)));
+        }
+        let (Form::Multipart(arriving), Some(chunk)) = (&mut self.chunks.form, chunk) else { return Ok(true) };
+        let size = self.chunks.size + chunk.as_bytes().len();
+        Ok(size <= body::LARGEST_MULTIPART && arriving.take(chunk.as_bytes()))
     }
 
     fn parse_multipart(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -174,6 +195,16 @@ fn arrival_of<'py>(message: &Bound<'py, PyAny>) -> PyResult<Option<Arrival<'py>>
 pub(super) struct Chunks {
     parts: Vec<Py<PyBytes>>,
     size: usize,
+    form: Form,
+}
+
+/// What is known of a form that comes in several pieces.
+#[derive(Default)]
+enum Form {
+    #[default]
+    Unknown,
+    UrlEncoded,
+    Multipart(Box<Arriving>),
 }
 
 impl Chunks {
