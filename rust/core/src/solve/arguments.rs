@@ -10,7 +10,7 @@ use crate::extract::Found;
 use crate::plan::dependency::{CallKind, Special};
 use crate::plan::node::{BodyShape, Node, Parameter};
 use crate::plan::{Key, Reading, Render};
-use crate::{ffi, names, validate};
+use crate::{names, validate};
 
 /// The attribute of a dependant with the fields that a leaf reads from the body.
 const BODY_PARAMS: &[&str] = &["body_params"];
@@ -299,7 +299,7 @@ impl Solver {
         if let Render::Solved { keys } = &plan.get().answer.get().render {
             for (key, result) in keys.iter().zip(&self.results) {
                 if let Some(result) = result {
-                    ffi::insert(&cache, key.bind(py), result.bind(py))?;
+                    cache.call_method1(intern!(py, "setdefault"), (key, result))?;
                 }
             }
         }
