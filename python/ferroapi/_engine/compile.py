@@ -95,7 +95,8 @@ class _Declared(_Planned):
     dependant: Dependant
     dependency_overrides_provider: Any
     embed_body_fields: bool
-    body: BodyRecipe | None
+    body: Any
+    """A `BodyRecipe`, None where no body is read."""
     part: ClassVar[Part]
     """The part of the engine that runs it."""
 
