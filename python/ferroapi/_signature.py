@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
-from types import FrameType
 from typing import Any, ForwardRef, TypeVar
 
 from ferroapi._tracebacks import without_own_frames
@@ -132,15 +131,14 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
 def user_stack_level() -> int:
     """Return the `stacklevel` with which the caller's warning points at the nearest line outside this package."""
     # Asked now: under the alias the package has FastAPI's name.
-    return stack_level_outside(__name__.partition(".")[0], 2)
+    # The frame of this function is one of the package's.
+    return stack_level_outside(__name__.partition(".")[0]) - 1
 
 
-def stack_level_outside(module: str, level: int = 1) -> int:
-    """Return the `stacklevel` with which the caller's warning points at the nearest line outside a module or package.
-
-    `level` is 1 for the caller of this function, 2 for the caller of that, and so on.
-    """
-    frame: FrameType | None = sys._getframe(level)
+def stack_level_outside(module: str) -> int:
+    """Return the `stacklevel` with which the caller's warning points at the nearest line outside a module."""
+    frame = inspect.currentframe()
+    frame = frame and frame.f_back
     found = 1
     while frame is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(f"{module}."):
         frame = frame.f_back

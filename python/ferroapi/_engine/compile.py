@@ -37,6 +37,8 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
 _MADE_ON_USE = ("_kept", "_serializers", "_solved")
+_COMPILED = Part.FIELD | Part.BODY | Part.FORM
+"""What is asked while the plan of a graph is made, besides the part that runs it."""
 
 
 @dataclass(eq=False)
@@ -129,7 +131,10 @@ class _Declared(_Planned):
             and overrides_provider is self.dependency_overrides_provider
             and embed_body_fields == self.embed_body_fields
         )
-        return plan if is_its_own and self.takes(body) and (plan := self._solved.plan).is_current() else None
+        # Making the plan calls what may be replaced.
+        if not is_its_own or not self.takes(body) or _core.is_replaced(self.part | _COMPILED):
+            return None
+        return plan if (plan := self._solved.plan).is_current() else None
 
 
 @dataclass(eq=False)
