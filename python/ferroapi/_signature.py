@@ -130,8 +130,7 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
 
 def user_stack_level() -> int:
     """Return the `stacklevel` with which the caller's warning points at the nearest line outside this package."""
-    # Asked now: under the alias the package has FastAPI's name.
-    # The frame of this function is one of the package's.
+    # Asked now: under the alias the package has FastAPI's name. The first line is this one, hence one less.
     return stack_level_outside(__name__.partition(".")[0]) - 1
 
 

@@ -101,6 +101,7 @@ class _Declared(_Planned):
     """A `BodyRecipe`, None where no body is read."""
     part: ClassVar[Part]
     """The part of the engine that runs it."""
+    is_websocket: ClassVar[bool] = False
 
     @property
     def reading(self) -> Reading:
@@ -113,8 +114,8 @@ class _Declared(_Planned):
 
     def graph(self, calls: "list[Callable[..., Any]]", kind: CallKind) -> Graph:
         """Return the graph of its dependencies, with the endpoint at its end as a callable of this kind."""
-        is_form, is_websocket = self.body is not None and self.body.is_form, isinstance(self, WebSocketOperation)
-        graph = Graph(calls, self.embed_body_fields, is_form, kind, is_websocket)
+        is_form = self.body is not None and self.body.is_form
+        graph = Graph(calls, self.embed_body_fields, is_form, kind, self.is_websocket)
         graph.visit_endpoint(self.dependant)
         return graph
 
@@ -323,6 +324,8 @@ class CalledOperation(_Declared):
 @dataclass(eq=False)
 class WebSocketOperation(CalledOperation):
     """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
+
+    is_websocket = True
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:

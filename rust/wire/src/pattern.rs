@@ -53,7 +53,11 @@ impl Pattern {
                 accepted
             }
             Some(Inner::Many(parts, rest)) if are_free(parts, rest) => {
-                last_starts(parts, rest).is_some_and(|starts| capture_between(parts, &starts, rest, captures))
+                last_starts(parts, rest).is_some_and(|starts| {
+                    // Each goes up to the last position where what is after it can start.
+                    let end = |index: usize| starts.get(index + 1).copied().unwrap_or(rest.len());
+                    capture_each(parts, rest, captures, |index, _, _| end(index))
+                })
             }
             Some(Inner::Many(parts, rest)) => Ends::of(parts, rest).capture(parts, rest, captures),
         }
@@ -110,14 +114,21 @@ fn last_starts(parts: &[Piece], text: &str) -> Option<SmallVec<[usize; 8]>> {
     Some(starts)
 }
 
-/// Adds the text of each parameter: all up to the last position where what is after it can start.
-fn capture_between<'p>(parts: &[Piece], starts: &[usize], text: &'p str, captures: &mut Captures<'p>) -> bool {
+/// Takes the text part by part and adds that of each parameter; `end` says where the part of this index ends.
+///
+/// It is given the convertor of the parameter and where it starts, too.
+fn capture_each<'p>(
+    parts: &[Piece],
+    text: &'p str,
+    captures: &mut Captures<'p>,
+    end: impl Fn(usize, Convertor, usize) -> usize,
+) -> bool {
     let mut rest = text;
-    let ends = starts.iter().copied().skip(1).chain(std::iter::once(text.len()));
-    for (part, end) in parts.iter().zip(ends) {
+    for (index, part) in parts.iter().enumerate() {
+        let start = text.len() - rest.len();
         let length = match part {
             Piece::Literal(literal) => literal.len(),
-            Piece::Parameter(_) => (end + rest.len()).saturating_sub(text.len()),
+            Piece::Parameter(convertor) => end(index, *convertor, start).saturating_sub(start),
         };
         let Some((taken, left)) = rest.split_at_checked(length) else {
             return false;
@@ -173,24 +184,11 @@ impl Ends {
         if !self.is_reachable() {
             return false;
         }
-        let mut rest = text;
-        for (part, after) in parts.iter().zip(self.flags.chunks_exact(self.width).skip(1)) {
-            let length = match part {
-                Piece::Literal(literal) => literal.len(),
-                Piece::Parameter(convertor) => {
-                    let start = text.len() - rest.len();
-                    longest(*convertor, rest.as_bytes(), after.get(start..).unwrap_or_default())
-                }
-            };
-            let Some((taken, left)) = rest.split_at_checked(length) else {
-                return false;
-            };
-            if matches!(part, Piece::Parameter(_)) {
-                captures.push(taken);
-            }
-            rest = left;
-        }
-        true
+        capture_each(parts, text, captures, |index, convertor, start| {
+            let after = self.flags.chunks_exact(self.width).nth(index + 1).unwrap_or_default();
+            let rest = text.as_bytes().get(start..).unwrap_or_default();
+            start + longest(convertor, rest, after.get(start..).unwrap_or_default())
+        })
     }
 }
 

@@ -74,12 +74,7 @@ async def answer(operation: PathOperation, request: Request, body: Any, telemetr
     context = endpoint_context(dependant, request)
     if telemetry is not None:
         telemetry.body = None if body is Undefined else body
-    solved = await _solve(
-        operation,
-        request,
-        telemetry,
-        body=body,
-    )
+    solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
         raise request_validation_error(solved.errors, body, context, request)
     # Looked at for each request: a tracing package may put another callable into the dependant.
@@ -124,11 +119,7 @@ async def serve_websocket(
     """
     dependant = operation.dependant
     context = endpoint_context(dependant, websocket)
-    solved = await _solve(
-        operation,
-        websocket,
-        telemetry,
-    )
+    solved = await _solve(operation, websocket, telemetry)
     if solved.errors:
         raise websocket_validation_error(solved.errors, context)
     assert dependant.call is not None, "dependant.call must be a function"
