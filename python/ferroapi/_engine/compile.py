@@ -21,7 +21,7 @@ from ferroapi._engine.body import BodyRecipe
 from ferroapi._engine.graph import Graph, is_plain_field, parts_of
 from ferroapi._engine.items import ItemSerializer, event_serializer, item_serializer
 from ferroapi._engine.response import ResponseRecipe
-from ferroapi._engine.source import source_of
+from ferroapi._engine.source import COMPILED, source_of
 from ferroapi._witness import PUBLISHED, Part
 from ferroapi.dependencies._signature import get_typed_return_annotation
 from ferroapi.dependencies.models import (
@@ -37,8 +37,6 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
 _MADE_ON_USE = ("_kept", "_serializers", "_solved")
-_COMPILED = Part.FIELD | Part.BODY | Part.FORM
-"""What is asked while the plan of a graph is made, besides the part that runs it."""
 
 
 @dataclass(eq=False)
@@ -133,7 +131,7 @@ class _Declared(_Planned):
             and embed_body_fields == self.embed_body_fields
         )
         # Making the plan calls what may be replaced.
-        if not is_its_own or not self.takes(body) or _core.is_replaced(self.part | _COMPILED):
+        if not is_its_own or not self.takes(body) or _core.is_replaced(self.part | COMPILED):
             return None
         return plan if (plan := self._solved.plan).is_current() else None
 

@@ -28,13 +28,17 @@ _FIELD_INFO = (
 )
 
 
+COMPILED = Part.FIELD | Part.BODY | Part.FORM
+"""What is asked while the plan of a graph is made, besides the part that runs it."""
+
+
 class _Names:
-    """The names by which fields and calls are told apart."""
+    """The names that are asked while a plan is made."""
 
     @property
     def are_replaced(self) -> bool:
         """Whether one of them is replaced now."""
-        return _core.is_replaced(Part.OPERATION | Part.SOCKET | Part.FIELD)
+        return _core.is_replaced(Part.OPERATION | Part.SOCKET | COMPILED)
 
 
 _NAMES = _Names()
