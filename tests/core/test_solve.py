@@ -206,3 +206,25 @@ def test_override_after_requests_is_noticed(override: Any) -> None:
         assert [answer.body for answer in answered(app, "/", "/", "/")] == [b'"word"'] * 3
         override(app)
         assert [answer.body for answer in answered(app, "/", "/")] == [b'"other"'] * 2
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_override_that_depends_on_what_it_overrides_ends_in_recursion(framework: str) -> None:
+    module = importlib.import_module(framework)
+    app = module.FastAPI()
+
+    def settings() -> str:
+        return "real"
+
+    def changed(settings: Annotated[str, module.Depends(settings)]) -> str:
+        return f"changed {settings}"
+
+    def endpoint(settings: Annotated[str, module.Depends(settings)]) -> str:
+        return settings
+
+    app.get("/")(endpoint)
+    app.dependency_overrides[settings] = changed
+    raised = answered(app, "/")[0].raised
+    assert raised is not None and "maximum recursion depth exceeded" in raised
+    app.dependency_overrides[settings] = lambda: "other"
+    assert answered(app, "/")[0].body == b'"other"'

@@ -112,6 +112,7 @@ class Graph:
         self.first_nodes: dict[int, int] = {}
         self.has_been_in_thread = False
         self.varied: set[int] = set()
+        self.overridden: list[tuple[Any, Any]] = []
 
     def visit_endpoint(self, dependant: Dependant) -> None:
         """Append the whole graph."""
@@ -166,7 +167,19 @@ class Graph:
         call: Any = self.calls[number] if number < len(self.calls) else declared.call
         self.lookups.append(Lookup(declared=declared.call, expected=call))
         self.steps.append(Step.look_up(number))
-        effective = declared if call is declared.call else analyzed_override(declared, call)
+        if call is declared.call:
+            return self._visit_effective(declared, declared)
+        if (declared.call, call) in self.overridden:
+            # FastAPI goes round until Python ends it, for each request. A plan a round would take minutes.
+            raise RecursionError(
+                f"maximum recursion depth exceeded: the override {call!r} depends on what it overrides"
+            )
+        self.overridden.append((declared.call, call))
+        visit = self._visit_effective(declared, analyzed_override(declared, call))
+        self.overridden.pop()
+        return visit
+
+    def _visit_effective(self, declared: Dependant, effective: Dependant) -> _Visit:
         key = _get_cache_key(dependant=declared)
         try:
             hash(key)
