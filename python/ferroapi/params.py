@@ -203,7 +203,9 @@ class Depends:
         elif held is None or held.max_concurrency != limit:
             held = _DependencyConcurrency(limit)
         object.__setattr__(self, "_concurrency", held)
-        object.__setattr__(self, "raises", tuple(self.raises))
+        if isinstance(self.raises, Sequence):
+            # Anything else is refused where the dependency is read.
+            object.__setattr__(self, "raises", tuple(self.raises))
 
 
 @dataclass(frozen=True)

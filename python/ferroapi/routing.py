@@ -23,6 +23,7 @@ from typing_extensions import deprecated as deprecated_function
 
 from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import check_errors
+from ferroapi._beyond.first_item import refuse_without_items
 from ferroapi._beyond.router_layers import layers_of
 from ferroapi._beyond.upload_stream import streamed_of
 from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limit
@@ -120,7 +121,8 @@ def get_request_handler(
         RequestValidationError, HTTPException, ResponseValidationError: by that function.
     """
     assert dependant.call is not None, "dependant.call must be a function"
-    streamed = streamed_of(dependant) if body_field and isinstance(body_field.field_info, params.Form) else None
+    is_form = body_field is not None and isinstance(body_field.field_info, params.Form)
+    streamed = streamed_of(dependant, is_form=is_form) if body_field else None
     body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits, streamed)
     recipe = ResponseRecipe(
         status_code=status_code,
@@ -518,6 +520,9 @@ class APIRouter(PathOperations, Dispatch):
         settings |= inherit_all(SHARED_SETTINGS, self, settings)
         settings["response_class"] = get_value_or_default(settings["response_class"], self.default_response_class)
         settings["dependency_overrides_provider"] = self.dependency_overrides_provider
+        if options.get("wait_for_first_item"):
+            # Where a level above has the option, it is for those of its operations that are streams.
+            refuse_without_items(endpoint, settings["response_class"])
         route_class = settings.pop("route_class_override") or self.route_class
         refuse_foreign(route_class)
         # A route class written before one of these existed does not know the keyword.

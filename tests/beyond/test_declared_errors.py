@@ -160,12 +160,18 @@ class Computed(HTTPException):
     headers = property(lambda self: {})
 
 
+class Far(DeclaredHTTPException):
+    status_code = 4040
+    detail = "far"
+
+
 NAMED_CLASSES = [
     (NoPhrase, "NoPhrase'> needs a `detail`: the status 499"),
     (Truth, "Truth'> cannot be declared"),
     (Numbered, "`headers` of <class '.*Numbered'> must be a mapping of texts to texts"),
     (Computed, "`headers` of <class '.*Computed'> must be a mapping of texts to texts"),
     (HTTPException, "HTTPException'> cannot be declared"),
+    (Far, "Far'> has the status 4040, which cannot be answered: a status has three digits"),
 ]
 
 
@@ -192,6 +198,7 @@ def test_what_is_no_list_is_refused_at_declaration(errors: Any) -> None:
         lambda: FastAPI().get("/", raises=errors)(lambda: None),
         lambda: APIRouter(raises=errors),
         lambda: FastAPI().include_router(APIRouter(), raises=errors, prefix="/p"),
+        *((lambda: FastAPI(dependencies=[Depends(print, raises=errors)]).get("/")(print),) if errors else ()),
     ):
         with pytest.raises(FastAPIError, match="`raises` is a list of classes, not"):
             declare()
@@ -397,3 +404,38 @@ def test_error_among_the_items_of_a_stream_is_refused(error: type[HTTPException]
     # Here the items have no type that counts.
     app.get("/chunks", response_class=StreamingResponse)(endpoint)
     app.get("/untyped", response_model=None)(endpoint)
+
+
+class Left(BaseModel):
+    left: int = 0
+
+
+class Used(BaseModel):
+    used: str = ""
+
+
+def of_module(module: str, model: type[BaseModel], document: str) -> Any:
+    """Return a class of the name that another module has for an error of its own."""
+    body = {"status_code": 409, "model": model, "__module__": module, "__doc__": document}
+    return type("Conflict", (DeclaredHTTPException,), body)
+
+
+@pytest.mark.parametrize("problem_details", [False, True])
+def test_errors_of_one_name_are_told_apart_by_their_modules(problem_details: bool) -> None:
+    # A class of another application's, which is not in this document.
+    FastAPI().get("/", raises=[of_module("others", Left, "Others.")])(lambda: None)
+    app = FastAPI(problem_details=problem_details)
+    app.get("/stock", raises=[of_module("stock", Left, "Not enough.")])(lambda: None)
+    app.get("/users", raises=[of_module("users", Used, "Name is taken.")])(lambda: None)
+    document = app.openapi()
+    answers = {path: document["paths"][path]["get"]["responses"]["409"] for path in ("/stock", "/users")}
+    assert [answer["description"] for answer in answers.values()] == ["Not enough.", "Name is taken."]
+    schemas = {path: next(iter(answer["content"].values()))["schema"] for path, answer in answers.items()}
+    if problem_details:
+        assert {*map(str, schemas.values())} == {
+            str({"allOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Problem", model)]})
+            for model in ("Left", "Used")
+        }
+    else:
+        names = {path: schema["$ref"].rpartition("/")[2] for path, schema in schemas.items()}
+        assert names == {"/stock": "stock__ConflictBody", "/users": "users__ConflictBody"}

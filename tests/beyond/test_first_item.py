@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ferroapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from ferroapi.exceptions import FastAPIError
 from ferroapi.responses import JSONResponse, StreamingResponse
 from ferroapi.routing import APIRoute
 from ferroapi.sse import EventSourceResponse
@@ -285,3 +286,41 @@ def test_response_without_chunks_is_refused() -> None:
     response: Any = JSONResponse(1)
     with pytest.raises(TypeError, match=r"^`with_first_item` takes a StreamingResponse, not <.*JSONResponse"):
         with_first_item(response)
+
+
+async def plain() -> StreamingResponse:
+    return StreamingResponse(iter("a"))
+
+
+async def items() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("owner", [FastAPI, APIRouter])
+@pytest.mark.parametrize(
+    ("endpoint", "response_class", "told"),
+    [
+        (plain, {}, "`wait_for_first_item=True` is for an endpoint that yields its items, and 'plain' does not"),
+        (
+            plain,
+            {"response_class": StreamingResponse},
+            "'plain' does not. Let a StreamingResponse that it returns wait",
+        ),
+        (items, {"response_class": JSONResponse}, "is for a response class that is a StreamingResponse, and that of"),
+    ],
+)
+def test_operation_without_items_is_refused(owner: Any, endpoint: Any, response_class: Any, told: str) -> None:
+    with pytest.raises(FastAPIError) as refused:
+        owner().get("/", wait_for_first_item=True, **response_class)(endpoint)
+    assert told in str(refused.value)
+
+
+def test_operations_without_items_may_be_below_a_level_with_the_option() -> None:
+    app = FastAPI(wait_for_first_item=True)
+    router = APIRouter(wait_for_first_item=True)
+    for target in (app, router):
+        target.get("/plain")(plain)
+        target.get("/none", wait_for_first_item=False)(plain)
+    app.include_router(router, prefix="/router", wait_for_first_item=True)
+    client = TestClient(app)
+    assert {client.get(f"{prefix}/{name}").text for prefix in ("", "/router") for name in ("plain", "none")} == {"a"}

@@ -351,3 +351,62 @@ def test_unknown_time_of_entering_is_refused() -> None:
     later: Any = "lazy"
     with pytest.raises(FastAPIError, match=r"^lifespan_dependencies must be .* not 'lazy'$"):
         FastAPI(lifespan_dependencies=later)
+
+
+@pytest.mark.parametrize("is_in_thread", [False, True])
+@pytest.mark.parametrize("entered_at", ["startup", "first_use"])
+def test_lifespan_scope_dependency_may_resolve_others(entered_at: Any, is_in_thread: bool) -> None:
+    log: list[str] = []
+    app = FastAPI(lifespan_dependencies=entered_at)
+
+    async def settings() -> AsyncIterator[str]:
+        log.append("settings in")
+        yield "settings"
+        log.append("settings out")
+
+    async def read(settings: Annotated[str, Depends(settings, scope="lifespan")]) -> str:
+        return settings
+
+    async def resolved() -> str:
+        async with app.resolve(read) as value:
+            return value
+
+    async def pool() -> AsyncIterator[str]:
+        log.append("pool in")
+        yield await resolved()
+        log.append("pool out")
+
+    def threaded_pool() -> Iterator[str]:
+        log.append("pool in")
+        yield anyio.from_thread.run(resolved)
+        log.append("pool out")
+
+    used = threaded_pool if is_in_thread else pool
+
+    @app.get("/")
+    async def endpoint(pool: Annotated[str, Depends(used, scope="lifespan")]) -> str:
+        return pool
+
+    with TestClient(app) as client:
+        assert client.get("/").json() == client.get("/").json() == "settings"
+    assert log == ["pool in", "settings in", "settings out", "pool out"]
+
+
+@pytest.mark.parametrize("entered_at", ["startup", "first_use"])
+def test_lifespan_scope_dependency_that_asks_for_itself_is_told_so(entered_at: Any) -> None:
+    app = FastAPI(lifespan_dependencies=entered_at)
+
+    async def pool() -> AsyncIterator[str]:
+        async with app.resolve(read) as value:
+            yield value
+
+    async def read(pool: Annotated[str, Depends(pool, scope="lifespan")]) -> str:
+        return pool
+
+    @app.get("/")
+    async def endpoint(pool: Annotated[str, Depends(pool, scope="lifespan")]) -> str:
+        return pool
+
+    with pytest.raises(DependencyScopeError) as refused, TestClient(app) as client:
+        client.get("/")
+    assert str(refused.value) == 'The dependency "pool" asks for itself while it is called.'

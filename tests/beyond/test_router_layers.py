@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
@@ -187,3 +188,37 @@ def test_middleware_that_is_no_middleware_is_refused(wrong: Any) -> None:
         FastAPIError, match=rf"^`middleware` of a router is a list of `Middleware\({name}, \.\.\.\)`, not"
     ):
         APIRouter(middleware=[wrong])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"middleware": Middleware(GZipMiddleware)}, "`middleware` of a router is a list, not Middleware(GZip"),
+        ({"middleware": 3}, "`middleware` of a router is a list, not 3"),
+        ({"exception_handlers": [(404, print)]}, "`exception_handlers` of a router is a dictionary, not [(404"),
+        ({"exception_handlers": {"404": print}}, "an exception class or a status, not '404'"),
+        ({"exception_handlers": {int: print}}, "an exception class or a status, not <class 'int'>"),
+        ({"exception_handlers": {KeyError("a"): print}}, "an exception class or a status, not KeyError('a')"),
+        ({"exception_handlers": {404: None}}, "the exception handler for 404 is no function, but None"),
+    ],
+)
+def test_what_could_never_be_called_is_refused(wrong: Any, told: str) -> None:
+    with pytest.raises(FastAPIError) as refused:
+        APIRouter(**wrong)
+    assert told in str(refused.value)
+
+
+def test_preflights_are_answered_and_a_wrong_method_is_refused_outside() -> None:
+    router = APIRouter(
+        middleware=[Middleware(CORSMiddleware, allow_origins=["https://example.com"])],
+        exception_handlers={405: lambda request, error: PlainTextResponse("own", 405)},
+    )
+    router.get("/items")(lambda: 1)
+    app = FastAPI()
+    app.include_router(router, prefix="/api")
+    client = TestClient(app, headers={"origin": "https://example.com"})
+    preflight = client.options("/api/items", headers={"access-control-request-method": "GET"})
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://example.com")
+    refused = client.post("/api/items")
+    assert (refused.status_code, refused.json()) == (405, {"detail": "Method Not Allowed"})
+    assert "access-control-allow-origin" not in refused.headers

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ferroapi import Depends, FastAPI, File, Form, Request, UploadFile
+from ferroapi import Body, Depends, FastAPI, File, Form, Request, UploadFile
 from ferroapi.exceptions import FastAPIError, RequestValidationError
 from ferroapi.responses import JSONResponse
 from ferroapi.routing import APIRoute
@@ -543,6 +543,7 @@ async def two(a: UploadStream, b: UploadStream) -> None: ...
 async def beside(a: UploadStream, b: UploadFile) -> None: ...
 async def content(a: UploadStream, b: Annotated[bytes, File()]) -> None: ...
 async def listed(a: list[UploadStream]) -> None: ...
+async def in_body(a: Annotated[UploadStream, Body()]) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -552,6 +553,7 @@ async def listed(a: list[UploadStream]) -> None: ...
         (beside, "'b' cannot be a file beside 'a'"),
         (content, "'b' cannot be a file beside 'a'"),
         (listed, "'a' must be an UploadStream, or None"),
+        (in_body, "'a' is an UploadStream, which only a form has"),
     ],
 )
 def test_declarations_that_cannot_be_are_refused(endpoint: Any, message: str) -> None:

@@ -50,7 +50,7 @@ PYTHON = {
     "_core _definitions _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
     f"openapi.* middleware.* _operations _option_defaults _options _signature _imported _body_limit exception_handlers "
     f"params telemetry._* requests responses {SMALL}",
-    "routing": "_beyond.upload_stream _beyond.router_layers _beyond.declared_errors "
+    "routing": "_beyond.first_item _beyond.upload_stream _beyond.router_layers _beyond.declared_errors "
     "_witness _routing.* _engine.* dependencies.* _operations _option_defaults _options "
     "_signature _body_limit "
     f"_form_limits _core _imported sse requests responses websockets encoders telemetry._* {FIELDS} {SMALL}",
@@ -138,7 +138,7 @@ PYTHON = {
     "_beyond.upload_stream": "_engine.whole_form _compat datastructures dependencies._field "
     "dependencies.models exceptions",
     "uploads": "_beyond.upload_stream",
-    "_beyond.first_item": "",
+    "_beyond.first_item": "_compat datastructures dependencies.models exceptions",
     "_beyond.router_layers": "exceptions",
     "streams": "_beyond.first_item",
     "*": "",

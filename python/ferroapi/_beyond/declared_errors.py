@@ -3,6 +3,7 @@
 A declared error is a class; an instance of it may be raised, and returned where the annotation names it.
 """
 
+import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -75,6 +76,10 @@ def check_errors(errors: Any) -> tuple[ErrorClass, ...]:
             raise FastAPIError(
                 f"{error!r} cannot be declared in `raises`: a subclass of HTTPException with a class attribute "
                 "`status_code` can"
+            )
+        if not 100 <= status <= 999:
+            raise FastAPIError(
+                f"{error!r} has the status {status}, which cannot be answered: a status has three digits"
             )
         if getattr(error, "detail", None) is None and status not in _WITH_PHRASE:
             raise FastAPIError(f"{error!r} needs a `detail`: the status {status} has no phrase that could be answered")
@@ -213,13 +218,26 @@ def _body(error: ErrorClass) -> type[BaseModel]:
     """Return the model of what the default handler answers, the same one for each operation."""
     if error not in _bodies:
         detail: Any = _model(error) or (str if isinstance(_detail(error), str) else Any)
-        _bodies[error] = create_model(f"{error.__name__}Body", detail=(detail, ...))
+        # Schemas of one name are told apart by their modules.
+        _bodies[error] = create_model(f"{error.__name__}Body", __module__=error.__module__, detail=(detail, ...))
     return _bodies[error]
 
 
-def error_of_body(name: str) -> ErrorClass | None:
-    """Return the error whose body's model has a name, None if that is another model."""
-    return next((error for error, body in _bodies.items() if body.__name__ == name), None)
+def error_of_body(schema: str, status: str, description: str) -> ErrorClass | None:
+    """Return the error whose body has a schema of this name, of a response with that status and description.
+
+    It is None where the schema is that of another model. Errors of one name may be those of several applications.
+    """
+    # Where two have a name, pydantic puts their modules before it, and where they have one module, numbers behind it.
+    names = {schema, re.sub(r"__\d+$", "", schema)}
+    found = [
+        error
+        for error, body in _bodies.items()
+        if str(_status(error)) == status
+        and not names.isdisjoint((body.__name__, f"{body.__module__}.{body.__qualname__}".replace(".", "__")))
+    ]
+    described = [error for error in found if _description(error) in description]
+    return next(iter([*described, *found]), None)
 
 
 def undeclared_errors(app: Any, answers: Iterable[tuple[str, str, int]]) -> list[str]:

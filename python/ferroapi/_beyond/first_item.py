@@ -12,8 +12,32 @@ import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
+from ferroapi._compat import lenient_issubclass
+from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
+from ferroapi.exceptions import FastAPIError
+
 _Response = TypeVar("_Response", bound=StreamingResponse)
 _Started = TypeVar("_Started")
+
+
+def refuse_without_items(endpoint: Callable[..., Any], response_class: Any) -> None:
+    """Refuse the option for a path operation whose response is no stream of the endpoint's items.
+
+    Raises:
+        FastAPIError: the endpoint is no generator, or the response class is no `StreamingResponse`.
+    """
+    name = getattr(endpoint, "__name__", None) or repr(endpoint)
+    if not (_is_async_gen_callable(endpoint) or _is_gen_callable(endpoint)):
+        raise FastAPIError(
+            f"`wait_for_first_item=True` is for an endpoint that yields its items, and {name!r} does not. Let a "
+            "StreamingResponse that it returns wait by `ferroapi.streams.with_first_item`"
+        )
+    if not isinstance(response_class, DefaultPlaceholder) and not lenient_issubclass(response_class, StreamingResponse):
+        raise FastAPIError(
+            f"`wait_for_first_item=True` is for a response class that is a StreamingResponse, and that of {name!r} is "
+            f"{response_class!r}"
+        )
 
 
 def with_first_item(response: _Response) -> _Response:

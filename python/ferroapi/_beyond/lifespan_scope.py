@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -35,6 +36,9 @@ _Overrides = Mapping[Any, Callable[..., Any]]
 # The values of each application that runs, by its event loop: for what has no scope of a connection, and for servers
 # that pass no state on.
 _running: MutableMapping[Any, dict[Any, "LifespanValues"]] = WeakKeyDictionary()
+
+# The dependency that is being called where this is asked.
+_calling: ContextVar["_Call | None"] = ContextVar("calling", default=None)
 
 
 def lifespan_dependant(
@@ -114,15 +118,18 @@ class LifespanValue:
         scope = connection.scope
         overrides = getattr(scope.get("app"), "dependency_overrides", {})
         values = find_values(scope)
-        if values is not None:
+        # A dependency that is being called waits for what it asks for, and the values of its application for it.
+        if values is not None and all(call.values is not values for call in _calls_around()):
             yield await values.get(self, overrides)
             return
+        before = {KEY: scope[KEY]} if KEY in scope else {}
         async with LifespanValues() as values:
             scope[KEY] = values
             try:
                 yield await values.get(self, overrides)
             finally:
                 del scope[KEY]
+                scope.update(before)
 
 
 class LifespanValues:
@@ -154,14 +161,17 @@ class LifespanValues:
 
         Raises:
             Exception: what the dependency raised; it is called again by the next one who asks.
+            DependencyScopeError: it is being called, and what it calls asks for it.
         """
         key = _key(value, overrides)
         if key not in self._values:
+            if any(key == call.key for call in _calls_around()):
+                raise DependencyScopeError(f'The dependency "{_name(value)}" asks for itself while it is called.')
             children = [(child.name, _overridden(child.call, overrides)) for child in value.dependant.dependencies]
             arguments = {name: await self.get(child, overrides) for name, child in children if name is not None}
             async with self._lock:
                 if key not in self._values:
-                    self._values[key] = await self._make(_Call(value.dependant, arguments))
+                    self._values[key] = await self._make(_Call(key, self, value.dependant, arguments))
         return self._values[key]
 
     async def _make(self, call: "_Call") -> Any:
@@ -204,7 +214,12 @@ class LifespanValues:
 class _Call:
     """A dependency that is to be called, and what came of it."""
 
-    def __init__(self, dependant: Dependant, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, key: tuple[Any, ...], values: LifespanValues, dependant: Dependant, arguments: dict[str, Any]
+    ) -> None:
+        self.key = key
+        self.values = values
+        self.around = _calling.get()
         self.ended = anyio.Event()
         self.value: Any = None
         self.exception: Exception | None = None
@@ -214,12 +229,24 @@ class _Call:
     async def run(self, stack: AsyncExitStack) -> None:
         # What closes asynchronous generators keeps its cancel scope in the scope of a request.
         request = Request({"type": "http", "fastapi_inner_astack": stack})
+        token = _calling.set(self)
         try:
             self.value = await _call(self._dependant, self._arguments, request=request, stack=stack)
         except Exception as exception:
             self.exception = exception
         finally:
+            _calling.reset(token)
             self.ended.set()
+
+
+def _calls_around() -> Iterator[_Call]:
+    """Yield the dependencies that are being called and have led here, the last one first."""
+    call = _calling.get()
+    while call is not None:
+        # A task that a dependency has started keeps its context.
+        if not call.ended.is_set():
+            yield call
+        call = call.around
 
 
 def _key(value: LifespanValue, overrides: _Overrides) -> tuple[Any, ...]:

@@ -167,7 +167,7 @@ def describe(document: dict[str, Any]) -> None:
     names = {name: _free_name(name, schemas) for name in _SCHEMAS}
     used: set[str] = set()
     replaced: set[str] = set()
-    for response in _responses(document):
+    for status, response in _responses(document):
         content = response.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         references = [each.get("$ref", "").removeprefix(_REFERENCE) for each in schema.get("anyOf", [schema])]
@@ -175,8 +175,11 @@ def describe(document: dict[str, Any]) -> None:
             content[MEDIA_TYPE] = {"schema": {"$ref": _REFERENCE + names["ValidationProblem"]}}
             del content["application/json"]
             used.add("ValidationProblem")
-        elif all(error_of_body(name) is not None for name in references):
-            content[MEDIA_TYPE] = _declared(content.pop("application/json"), references, schemas, names["Problem"])
+        elif None not in (
+            errors := [error_of_body(name, status, response.get("description", "")) for name in references]
+        ):
+            described = dict(zip(references, errors, strict=True))
+            content[MEDIA_TYPE] = _declared(content.pop("application/json"), described, schemas, names["Problem"])
             used.add("Problem")
         else:
             continue
@@ -203,21 +206,22 @@ def _is_named(reference: str, part: Any) -> bool:
 _SCHEMAS = {"Problem": _PROBLEM, "ValidationProblem": _VALIDATION_PROBLEM}
 
 
-def _responses(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _responses(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the status and the object of each response."""
     for part in ("paths", "webhooks"):
         yield from _responses_of_paths(document.get(part, {}))
 
 
-def _responses_of_paths(paths: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _responses_of_paths(paths: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in paths.values():
         for operation in path.values():
-            yield from operation.get("responses", {}).values()
+            yield from operation.get("responses", {}).items()
             for called in operation.get("callbacks", {}).values():
                 yield from _responses_of_paths(called)
 
 
 def _declared(
-    content: Mapping[str, Any], references: list[str], schemas: Mapping[str, Any], name_of_problem: str
+    content: Mapping[str, Any], errors: Mapping[str, Any], schemas: Mapping[str, Any], name_of_problem: str
 ) -> dict[str, Any]:
     """Return the content of a response of declared errors, of which each model adds its members."""
 
@@ -227,13 +231,12 @@ def _declared(
         return {"allOf": [problem, {"$ref": detail["$ref"]}]} if "$ref" in detail else problem
 
     unlike: list[dict[str, Any]] = []
-    for described_error in map(schema, references):
+    for described_error in map(schema, errors):
         if described_error not in unlike:
             unlike.append(described_error)
     described: dict[str, Any] = {"schema": unlike[0] if len(unlike) == 1 else {"anyOf": unlike}}
     examples: dict[str, Any] = {}
-    for name in references:
-        error: Any = error_of_body(name)
+    for error in errors.values():
         if (example := content.get("examples", {}).get(error.__name__)) is not None:
             examples[error.__name__] = {"value": members(error, int(error.status_code), example["value"]["detail"])}
     return described | ({"examples": examples} if examples else {})

@@ -3,7 +3,7 @@
 A router that has either is asked as a whole, and its routes are run by Python behind its middleware.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -61,11 +61,23 @@ def layers_of(options: Mapping[str, Any]) -> RouterLayers | None:
     """Return the layers that a router declares, None if it has none.
 
     Raises:
-        FastAPIError: what is in the list of middleware is no `Middleware`.
+        FastAPIError: what is in the list of middleware is no `Middleware`; what is declared as an exception handler can
+            never be called.
     """
-    middleware, handlers = options.get("middleware") or (), options.get("exception_handlers") or {}
+    handlers = options.get("exception_handlers") or {}
+    middleware = options.get("middleware") or ()
+    if isinstance(middleware, Middleware) or not isinstance(middleware, Iterable):
+        raise FastAPIError(f"`middleware` of a router is a list, not {middleware!r}")
+    middleware = tuple(middleware)
     for each in middleware:
         if not isinstance(each, Middleware):
             name = each.__name__ if isinstance(each, type) else "TheClass"
             raise FastAPIError(f"`middleware` of a router is a list of `Middleware({name}, ...)`, not of {each!r}")
+    if not isinstance(handlers, Mapping):
+        raise FastAPIError(f"`exception_handlers` of a router is a dictionary, not {handlers!r}")
+    for key, handler in handlers.items():
+        if not isinstance(key, int) and not (isinstance(key, type) and issubclass(key, Exception)):
+            raise FastAPIError(f"a key of `exception_handlers` is an exception class or a status, not {key!r}")
+        if not callable(handler):
+            raise FastAPIError(f"the exception handler for {key!r} is no function, but {handler!r}")
     return RouterLayers(middleware, handlers) if middleware or handlers else None

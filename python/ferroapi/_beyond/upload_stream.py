@@ -184,9 +184,18 @@ def streamed_field(body_params: Sequence[ModelField]) -> StreamedField | None:
     )
 
 
-def streamed_of(dependant: Dependant) -> StreamedField | None:
-    """Return the file that is read as it arrives of a dependency graph; raises as `streamed_field`."""
-    return streamed_field(_get_flat_body_params(dependant))
+def streamed_of(dependant: Dependant, *, is_form: bool) -> StreamedField | None:
+    """Return the file that is read as it arrives of a dependency graph.
+
+    Raises:
+        FastAPIError: as `streamed_field`; or the body is declared as something else than a form.
+    """
+    streamed = streamed_field(_get_flat_body_params(dependant))
+    if streamed is not None and not is_form:
+        raise FastAPIError(
+            f"{min(streamed.names)!r} is an UploadStream, which only a form has: it cannot be a `Body()`"
+        )
+    return streamed
 
 
 def _has(field: ModelField, cls: type) -> bool:
@@ -204,15 +213,15 @@ def _names_of(field: ModelField) -> Iterator[str]:
     return (alias.validation for alias in request_field(field).aliases)
 
 
-_BEFORE_FILE = "ferroapi.before_file"
+BEFORE_FILE = "ferroapi.before_file"
 """The scope key of the name of the file that the endpoint would read, and of the fields that must come before it."""
 
 
 def name_order(errors: Sequence[Any], scope: Mapping[str, Any]) -> list[Any]:
     """Return validation errors of which those of fields that have not come before the file say so."""
-    if _BEFORE_FILE not in scope:
+    if BEFORE_FILE not in scope:
         return [*errors]
-    name, others = scope[_BEFORE_FILE]
+    name, others = scope[BEFORE_FILE]
     places = {("body", each) for each in others}
     return [
         {**error, "msg": f"Field required before the file {name!r}"}
@@ -236,7 +245,7 @@ async def read_arriving_form(request: Request, limits: Mapping[str, Any], stream
     file = await form.file_after(None)
     fields: list[tuple[str, Any]] = [*form.items]
     if file is not None:
-        request.scope[_BEFORE_FILE] = form.name, streamed.others
+        request.scope[BEFORE_FILE] = form.name, streamed.others
     if (file := file or form.empty) is not None:
         fields.append((form.name, file))
     request._form = FormData(fields)

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from ferroapi import _core, background
 from ferroapi._beyond import problem_details
-from ferroapi._beyond.upload_stream import name_order
+from ferroapi._beyond.upload_stream import BEFORE_FILE, name_order
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._compat.v2 import _located
 from ferroapi._engine.body import body_error
@@ -265,7 +265,8 @@ def default_refusal(
     handler = _handler_of(RequestValidationError, handlers[0])
     for default, respond in _DEFAULT_REFUSALS:
         if handler is default:
-            return respond(name_order(errors, scope), body_size, HTTPConnection(scope))
+            shown = name_order(errors, scope) if BEFORE_FILE in scope else errors
+            return respond(shown, body_size, HTTPConnection(scope))
     return None
 
 

@@ -137,7 +137,7 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
         own_oauth_scopes=_declared_scopes(depends),
     )
     if depends.raises:
-        dependant.raises = tuple(depends.raises)
+        dependant.raises = depends.raises
     return dependant
 
 
@@ -303,7 +303,7 @@ def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, 
         concurrency=depends._concurrency,
     )
     if depends.raises:
-        dependant.raises = tuple(depends.raises)
+        dependant.raises = depends.raises
     return dependant
 
 

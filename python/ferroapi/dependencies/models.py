@@ -52,7 +52,7 @@ class Dependant:
     path: str | None = None
     scope: Literal["function", "request", "lifespan"] | None = None
     concurrency: _DependencyConcurrency | None = None
-    raises: tuple[Any, ...] = field(default=(), init=False, repr=False, compare=False)
+    raises: Any = field(default=(), init=False, repr=False, compare=False)
     """The errors that the dependency declares, which FastAPI has not."""
 
 
