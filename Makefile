@@ -157,7 +157,7 @@ conformance-server: build ## Run uvicorn's own tests of an HTTP protocol on the 
 	$(BIN)/python tests/conformance/server.py $(ARGS)
 
 .PHONY: conformance-cadwyn
-conformance-cadwyn: build ## Run cadwyn's own tests under the alias (about 6 minutes; ARGS= for a part)
+conformance-cadwyn: build ## Run cadwyn's own tests under the alias (about 2 minutes; ARGS= for a part)
 	$(BIN)/python tests/conformance/cadwyn.py $(ARGS)
 
 # Ray is no dependency of the project: it gets an environment of its own, which is kept. Two replicas, Ray's own processes
