@@ -737,10 +737,11 @@ class RouteTable:
     def connect(self, scope: Any, application: Any = None) -> Plan | None:
         """Return the plan of the websocket endpoint that answers `scope`, None if Python must answer."""
 
-    def select(self, scope: dict[str, Any]) -> tuple[int, Any] | None:
-        """Return the index of the entry that answers `scope`, a full match before a partial one.
+    def select(self, scope: Any) -> tuple[int | None, Any] | None:
+        """Return the index of the entry that answers `scope`, a full match before a partial one; None if none does.
 
-        With it comes what its `matches` returned, if that had to be asked; None otherwise.
+        With it comes what its `matches` returned, if that had to be asked; None otherwise. There is no pair at all
+        where only the entries can say: the scope is not as servers have it.
         """
 
 @final

@@ -151,6 +151,9 @@ def get_request_handler(
             telemetry.request = request
         file_stack = exit_stack_of(request.scope, "fastapi_middleware_astack")
         describe = partial(endpoint_context, dependant, request)
+        if not isinstance(request.scope.get("root_path", ""), str):
+            # FastAPI describes the endpoint of every request.
+            describe()
         body = Undefined
         if body_recipe.field:
             body = await read_body(request, body_recipe, describe_endpoint=describe, file_stack=file_stack)

@@ -90,16 +90,13 @@ class Table:
 
         The entry's own `matches` has the last word: it makes the child scope, and may have been replaced meanwhile.
         """
-        if type(scope) is not dict:
-            return first_match(self.entries, scope, match=_match_entry)
-        try:
-            found = self.core.select(scope)
-        except UnicodeEncodeError:
-            # A path with a lone surrogate cannot be looked up.
-            return first_match(self.entries, scope, match=_match_entry)
+        found = self.core.select(scope)
         if found is None:
-            return None
+            # It holds something else than servers put there, or a path with a lone surrogate.
+            return first_match(self.entries, scope, match=_match_entry)
         index, answer = found
+        if index is None:
+            return None
         match, child_scope = answer or self.entries[index].route.matches(scope)
         if match != Match.NONE:
             return Selection(match, child_scope, self.entries[index])

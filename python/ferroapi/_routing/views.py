@@ -165,7 +165,8 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
         if found is None:
             return Match.NONE, {}
         own_params = {name: self.param_convertors[name].convert(text) for name, text in found.groupdict().items()}
-        child_scope = {"endpoint": self.endpoint, "path_params": {**scope.get("path_params", {}), **own_params}}
+        path_params = dict(scope.get("path_params", {})) | own_params
+        child_scope = {"endpoint": self.endpoint, "path_params": path_params}
         is_full = not self.methods or scope["method"] in self.methods
         return (Match.FULL if is_full else Match.PARTIAL), child_scope
 

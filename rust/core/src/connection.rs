@@ -10,7 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::entry::Selection;
 use crate::response::Ready;
-use crate::scope::{Fields, Scope, route_path};
+use crate::scope::{Fields, Scope, ScopePath, Unusual};
 
 /// What has arrived of a body.
 pub(crate) enum Arrival<'py> {
@@ -33,7 +33,7 @@ pub(crate) trait Server: Sync {
     fn head<'r>(&self, request: &'r Bound<'_, PyAny>) -> PyResult<&'r RequestHead>;
 
     /// Note what the scope gets when it is made.
-    fn select(&self, request: &Bound<'_, PyAny>, selection: Selection) -> PyResult<()>;
+    fn select(&self, request: &Bound<'_, PyAny>, selection: Selection) -> PyResult<Result<(), Unusual>>;
 
     /// The scope; it is made once.
     fn scope<'py>(&self, request: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>>;
@@ -79,25 +79,16 @@ pub(crate) struct Target<'a, 'py> {
 }
 
 enum Path<'a, 'py> {
-    InScope { path: Bound<'py, PyString>, root_path: Option<Bound<'py, PyString>> },
+    InScope(ScopePath<'py>),
     Sent(Cow<'a, str>),
 }
 
 impl Target<'_, '_> {
     /// The path below that of the application; none if it cannot be looked up.
-    ///
-    /// # Errors
-    /// `UnicodeEncodeError`: the path of the application is no text.
-    pub(crate) fn path(&self) -> PyResult<Option<&str>> {
+    pub(crate) fn path(&self) -> Option<&str> {
         match &self.path {
-            Path::Sent(path) => Ok(Some(path)),
-            Path::InScope { path, root_path } => {
-                let Ok(path) = path.to_str() else { return Ok(None) };
-                Ok(Some(match root_path {
-                    None => path,
-                    Some(root_path) => route_path(path, root_path.to_str()?),
-                }))
-            }
+            Path::Sent(path) => Some(path),
+            Path::InScope(path) => path.below_application(),
         }
     }
 }
@@ -112,17 +103,16 @@ impl Channels {
         }
     }
 
-    /// What the request asks for; none if it has no method.
+    /// What the request asks for; none if the scope does not say so as servers do.
     ///
     /// # Errors
-    /// `KeyError`, `TypeError`: the scope is none of HTTP.
+    /// Those of reading a scope.
     pub(crate) fn target<'a, 'py: 'a>(&'a self, py: Python<'py>) -> PyResult<Option<Target<'a, 'py>>> {
         match self {
             Self::Asgi { scope, .. } => {
                 let scope = Scope(scope.bind(py));
-                let (path, root_path) = (scope.path()?, scope.root_path()?);
-                let method = scope.method()?;
-                Ok(method.map(|method| Target { path: Path::InScope { path, root_path }, method }))
+                let (Ok(path), Ok(Some(method))) = (scope.path()?, scope.method()?) else { return Ok(None) };
+                Ok(Some(Target { path: Path::InScope(path), method }))
             }
             Self::Direct { request, server } => {
                 let head = server.head(request.bind(py))?;
@@ -156,14 +146,17 @@ impl Channels {
         }
     }
 
-    /// A copy of the path parameters that the connection came with: those of the mounts around the application.
+    /// The path parameters that the connection came with: those of the mounts around the application.
     ///
     /// # Errors
-    /// `TypeError`: they are no dictionary.
-    pub(crate) fn outer_path_params<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    /// Those of reading a scope.
+    pub(crate) fn outer_path_params<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Result<Option<Bound<'py, PyDict>>, Unusual>> {
         match self {
-            Self::Asgi { scope, .. } => path_params(scope.bind(py))?.map(|outer| outer.copy()).transpose(),
-            Self::Direct { .. } => Ok(None),
+            Self::Asgi { scope, .. } => Scope(scope.bind(py)).path_params(),
+            Self::Direct { .. } => Ok(Ok(None)),
         }
     }
 
@@ -171,7 +164,7 @@ impl Channels {
     ///
     /// # Errors
     /// Those of changing the scope.
-    pub(crate) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
+    pub(crate) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<Result<(), Unusual>> {
         match self {
             Self::Asgi { scope, .. } => selection.apply(scope.bind(py)),
             Self::Direct { request, server } => server.select(request.bind(py), selection),
@@ -231,15 +224,6 @@ impl Channels {
             Self::Direct { request, .. } => visit.call(request),
         }
     }
-}
-
-/// The path parameters in a scope.
-///
-/// # Errors
-/// `TypeError`: they are no dictionary.
-pub(crate) fn path_params<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    let params = scope.get_item(intern!(scope.py(), "path_params"))?;
-    Ok(params.map(Bound::cast_into).transpose()?)
 }
 
 /// The method as Python has it.

@@ -18,13 +18,14 @@ pub(crate) use self::leaving::Client;
 use self::reading::Chunks;
 use crate::answer::{Received, Rendered, answer, object_answer};
 use crate::awaitable::{Awaitable, Next, Run};
-use crate::connection::{Channels, path_params};
+use crate::connection::Channels;
 use crate::error::{Error, guarded};
 use crate::names;
 use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
 use crate::plan::{Plan, Render};
 use crate::response::Ready;
+use crate::scope::{Scope, Unusual};
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
 use crate::teardown::Teardown;
@@ -131,7 +132,7 @@ impl Driver {
         is_observed: bool,
     ) -> PyResult<Box<Self>> {
         let connection = Connection::new(channels.clone_ref(py), None);
-        let mut solver = Solver::new(py, plan, connection, path_params)?;
+        let mut solver = Solver::new(py, plan, connection, Ok(path_params))?;
         solver.is_outermost = application.is_some();
         solver.open_stacks(py)?;
         let teardown = solver.teardown();
@@ -159,10 +160,16 @@ impl Driver {
         request: &Bound<'_, PyAny>,
         (body, is_observed): (Bound<'_, PyAny>, bool),
     ) -> PyResult<Self> {
-        let scope = request.getattr(intern!(py, "scope"))?.cast_into::<PyDict>()?;
+        let scope = match request.getattr(intern!(py, "scope"))?.cast_into_exact::<PyDict>() {
+            Ok(scope) => scope,
+            // It is only read from here on, and the `Request` has what is in its place.
+            Err(other) => py.get_type::<PyDict>().call1((other.into_inner(),))?.cast_into()?,
+        };
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
         let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
-        let mut solver = Solver::new(py, plan, connection, path_params(&scope)?.as_ref())?;
+        let path_params = Scope(&scope).path_params()?;
+        let path_params = path_params.as_ref().map(Option::as_ref).map_err(|_| Unusual);
+        let mut solver = Solver::new(py, plan, connection, path_params)?;
         if plan.get().body.is_form() {
             // Whoever has read it closes the files.
             solver.take_multipart(&body, true)?;

@@ -11,6 +11,7 @@ use wire::Template;
 
 use crate::ffi;
 use crate::plan::Plan;
+use crate::scope::Unusual;
 
 /// One route in a table; the tables of a router share those that did not change.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -119,12 +120,22 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Put it into the scope.
+    /// Put it into the scope, or leave that as it is.
     ///
     /// # Errors
     /// Those of changing the scope.
-    pub(crate) fn apply(&self, scope: &Bound<'_, PyDict>) -> PyResult<()> {
+    pub(crate) fn apply(&self, scope: &Bound<'_, PyDict>) -> PyResult<Result<(), Unusual>> {
         let (py, entry) = (scope.py(), self.entry.get());
+        let noted = match &entry.fastapi_items {
+            None => None,
+            Some(items) => match (fastapi_scope(scope)?, items.bind(py)) {
+                (Ok(kept), items) => match form_limits(&kept, items)? {
+                    Ok(limits) => Some((kept, items, limits)),
+                    Err(unusual) => return Ok(Err(unusual)),
+                },
+                (Err(unusual), _) => return Ok(Err(unusual)),
+            },
+        };
         if let Some(application) = &self.application {
             scope.set_item(intern!(py, "app"), application)?;
         }
@@ -136,17 +147,13 @@ impl Selection {
             Some(path_params) => scope.set_item(intern!(py, "path_params"), path_params)?,
             None => scope.set_item(intern!(py, "path_params"), PyDict::new(py))?,
         }
-        if let Some(items) = &entry.fastapi_items {
-            let (kept, items) = (fastapi_scope(scope)?, items.bind(py));
-            let form_limits = intern!(py, "form_limits");
-            let Some(own) = items.get_item(form_limits)? else { return kept.update(items.as_mapping()) };
-            // A request gets limits of its own: those around this router, overridden by the entry's.
-            let limits = kept.get_item(form_limits)?.unwrap_or_else(|| own.clone()).cast::<PyDict>()?.copy()?;
-            limits.update(own.cast::<PyMapping>()?)?;
+        if let Some((kept, items, limits)) = noted {
             kept.update(items.as_mapping())?;
-            kept.set_item(form_limits, limits)?;
+            if let Some(limits) = limits {
+                kept.set_item(intern!(py, "form_limits"), limits)?;
+            }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -161,15 +168,29 @@ impl Selection {
 /// The `fastapi` dictionary of a scope, made if it is not there yet.
 ///
 /// # Errors
-/// `TypeError`: something else is there.
-pub(crate) fn fastapi_scope<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+/// Those of changing the scope.
+pub(crate) fn fastapi_scope<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Result<Bound<'py, PyDict>, Unusual>> {
     let key = intern!(scope.py(), "fastapi");
     if let Some(known) = scope.get_item(key)? {
-        return Ok(known.cast_into()?);
+        return Ok(known.cast_into().map_err(|_| Unusual));
     }
     let made = PyDict::new(scope.py());
     scope.set_item(key, &made)?;
-    Ok(made)
+    Ok(Ok(made))
+}
+
+/// The limits of forms that a request gets of its own: those around this router, overridden by the entry's `items`.
+fn form_limits<'py>(
+    kept: &Bound<'py, PyDict>,
+    items: &Bound<'py, PyDict>,
+) -> PyResult<Result<Option<Bound<'py, PyDict>>, Unusual>> {
+    let key = intern!(kept.py(), "form_limits");
+    let Some(own) = items.get_item(key)? else { return Ok(Ok(None)) };
+    let outer = kept.get_item(key)?.unwrap_or_else(|| own.clone());
+    let Ok(outer) = outer.cast_exact::<PyDict>() else { return Ok(Err(Unusual)) };
+    let limits = outer.copy()?;
+    limits.update(own.cast::<PyMapping>()?)?;
+    Ok(Ok(Some(limits)))
 }
 
 /// Whether these methods are any, or this one is among them.

@@ -3,17 +3,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyo3::exceptions::{PyKeyError, PyRuntimeError, PySystemError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PySystemError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
 /// What can be wrong with what Python hands to the engine.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// An ASGI scope holds under `key` something of another type than the ASGI specification says.
-    Scope { key: &'static str, expected: &'static str },
-    /// An ASGI scope or message lacks this key.
-    Key(&'static str),
     /// A dependency with `yield` gave an object of this class, which is no iterator, or no async one.
     Iterator { class: String, kind: &'static str },
     /// A response whose status is no HTTP status.
@@ -35,8 +31,6 @@ pub(crate) enum Error {
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
         match error {
-            Error::Scope { key, expected } => PyTypeError::new_err(format!("ASGI scope: {key:?} must be {expected}")),
-            Error::Key(key) => PyKeyError::new_err(key),
             Error::Iterator { class, kind } => PyTypeError::new_err(format!("'{class}' object is not {kind}")),
             Error::Status { status } => PyRuntimeError::new_err(format!("the response has no HTTP status: {status}")),
             Error::Header { name } => {

@@ -34,15 +34,15 @@ impl Found {
 /// The collected values, by slot; `None` where the request has none.
 pub(crate) type Collected = SmallVec<[Option<Found>; 8]>;
 
-/// Collect what `plan` asks for, and tell whether all was of the types that servers use: else Python has to read it.
+/// Collect what `plan` asks for, and tell whether all headers were of the types that servers use: else Python has to read
+/// them.
 pub(crate) fn collect(
     py: Python<'_>,
     plan: &Plan,
-    fields: Option<&Fields<'_, '_>>,
+    fields: &Fields<'_, '_>,
     path_params: Option<&Bound<'_, PyDict>>,
     collected: &mut Collected,
 ) -> PyResult<bool> {
-    let Some(fields) = fields else { return Ok(false) };
     if let Some(path_params) = path_params {
         path(&plan.keys.path, path_params, collected)?;
     }

@@ -7,9 +7,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::error::Error;
 use crate::place::Place;
 use crate::{ffi, names};
+
+/// Something in a scope that is not as servers have it: what it means is for Starlette's own code to say.
+pub(crate) struct Unusual;
 
 /// The scope of one connection.
 #[derive(Clone, Copy)]
@@ -18,40 +20,38 @@ pub(crate) struct Scope<'a, 'py>(pub(crate) &'a Bound<'py, PyDict>);
 impl<'py> Scope<'_, 'py> {
     fn text(
         self,
-        key: &'static str,
         name: &Bound<'py, PyString>,
         place: &Place,
-    ) -> PyResult<Option<Bound<'py, PyString>>> {
-        match place.get(self.0, name)? {
-            None => Ok(None),
-            Some(value) => {
-                Ok(Some(value.cast_into::<PyString>().map_err(|_| Error::Scope { key, expected: "a str" })?))
-            }
-        }
+    ) -> PyResult<Result<Option<Bound<'py, PyString>>, Unusual>> {
+        let found = place.get(self.0, name)?;
+        Ok(found.map(Bound::cast_into_exact).transpose().map_err(|_| Unusual))
     }
 
     /// The connection's type: `http`, `websocket` or `lifespan`.
-    pub(crate) fn kind(self) -> PyResult<Bound<'py, PyString>> {
+    pub(crate) fn kind(self) -> PyResult<Result<Option<Bound<'py, PyString>>, Unusual>> {
         static PLACE: Place = Place::new();
-        self.text("type", intern!(self.0.py(), "type"), &PLACE)?.ok_or_else(|| Error::Key("type").into())
+        self.text(intern!(self.0.py(), "type"), &PLACE)
     }
 
     /// The HTTP method, upper case; empty for a WebSocket.
-    pub(crate) fn method(self) -> PyResult<Option<Bound<'py, PyString>>> {
+    pub(crate) fn method(self) -> PyResult<Result<Option<Bound<'py, PyString>>, Unusual>> {
         static PLACE: Place = Place::new();
-        self.text("method", intern!(self.0.py(), "method"), &PLACE)
+        self.text(intern!(self.0.py(), "method"), &PLACE)
     }
 
-    /// The decoded path of the request.
-    pub(crate) fn path(self) -> PyResult<Bound<'py, PyString>> {
-        static PLACE: Place = Place::new();
-        self.text("path", intern!(self.0.py(), "path"), &PLACE)?.ok_or_else(|| Error::Key("path").into())
+    /// The decoded path of the request, and the prefix under which the application is mounted, if there is one.
+    pub(crate) fn path(self) -> PyResult<Result<ScopePath<'py>, Unusual>> {
+        static PATH: Place = Place::new();
+        static ROOT_PATH: Place = Place::new();
+        let Ok(Some(path)) = self.text(intern!(self.0.py(), "path"), &PATH)? else { return Ok(Err(Unusual)) };
+        let root_path = self.text(intern!(self.0.py(), "root_path"), &ROOT_PATH)?;
+        Ok(root_path.map(|root_path| ScopePath { path, root_path }))
     }
 
-    /// The prefix under which the application is mounted; absent and empty are the same.
-    pub(crate) fn root_path(self) -> PyResult<Option<Bound<'py, PyString>>> {
-        static PLACE: Place = Place::new();
-        self.text("root_path", intern!(self.0.py(), "root_path"), &PLACE)
+    /// The path parameters that a request came with: those of the mounts around the application.
+    pub(crate) fn path_params(self) -> PyResult<Result<Option<Bound<'py, PyDict>>, Unusual>> {
+        let found = self.0.get_item(intern!(self.0.py(), "path_params"))?;
+        Ok(found.map(Bound::cast_into_exact).transpose().map_err(|_| Unusual))
     }
 
     /// The raw query string, percent-encoded; none if there is none, or if it is no bytes.
@@ -113,8 +113,25 @@ impl<'py> Scope<'_, 'py> {
     pub(crate) fn limits_forms(self) -> PyResult<bool> {
         let py = self.0.py();
         match self.0.get_item(intern!(py, "fastapi"))? {
-            Some(notes) => notes.cast::<PyDict>()?.contains(intern!(py, "form_limits")),
+            Some(notes) => notes.cast::<PyDict>().map_or(Ok(true), |notes| notes.contains(intern!(py, "form_limits"))),
             None => Ok(false),
+        }
+    }
+}
+
+/// Where a request goes, as its scope says.
+pub(crate) struct ScopePath<'py> {
+    path: Bound<'py, PyString>,
+    root_path: Option<Bound<'py, PyString>>,
+}
+
+impl ScopePath<'_> {
+    /// The path below that of the application; none if it cannot be looked up, because it is not UTF-8.
+    pub(crate) fn below_application(&self) -> Option<&str> {
+        let path = self.path.to_str().ok()?;
+        match &self.root_path {
+            None => Some(path),
+            Some(root_path) => Some(route_path(path, root_path.to_str().ok()?)),
         }
     }
 }
@@ -202,7 +219,7 @@ fn each_of<'py>(
 }
 
 /// The part of `path` that routes are matched against: what is left below `root_path`.
-pub(crate) fn route_path<'p>(path: &'p str, root_path: &str) -> &'p str {
+fn route_path<'p>(path: &'p str, root_path: &str) -> &'p str {
     match path.strip_prefix(root_path) {
         Some(rest) if !root_path.is_empty() && (rest.is_empty() || rest.starts_with('/')) => rest,
         _ => path,

@@ -17,12 +17,12 @@ use wire::Find;
 
 use self::listing::Listings;
 use crate::awaitable::Awaitable;
-use crate::connection::{self, Channels};
+use crate::connection::Channels;
 use crate::drive::{Client, Driver};
 use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
 use crate::plan::{Plan, Reading};
-use crate::scope::{Scope, route_path};
+use crate::scope::Scope;
 use crate::witness::{self, Parts};
 use crate::{body, ffi, names, observer};
 
@@ -75,8 +75,8 @@ impl RouteTable {
         }
         scope.set_item(intern!(py, "app"), application)?;
         ffi::set_default(scope, intern!(py, "router"), self.router.bind(py))?;
-        if self.includes {
-            fastapi_scope(scope)?;
+        if self.includes && fastapi_scope(scope)?.is_err() {
+            return Ok(None);
         }
         let refusal = PyErr::from_value(names::not_found(py)?.call0()?);
         Ok(Some(Driver::refusing(channels.clone_ref(py), application.clone_ref(py), refusal)))
@@ -105,7 +105,7 @@ impl RouteTable {
     ) -> PyResult<Answering<'_, 'py>> {
         let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let Some(target) = channels.target(py)? else { return Ok(Answering::Python) };
-        let (Some(path), method) = (target.path()?, &target.method) else { return Ok(Answering::Python) };
+        let (Some(path), method) = (target.path(), &target.method) else { return Ok(Answering::Python) };
         let scope = match channels {
             Channels::Asgi { scope, .. } => Some(scope.bind(py)),
             Channels::Direct { .. } => None,
@@ -133,7 +133,8 @@ impl RouteTable {
             return Ok(Answering::Outdated(index));
         }
         let Some(plan) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
-        let mut path_params = channels.outer_path_params(py)?;
+        let Ok(outer_path_params) = channels.outer_path_params(py)? else { return Ok(Answering::Python) };
+        let mut path_params = outer_path_params.map(|outer| outer.copy()).transpose()?;
         if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
             return Ok(Answering::Python);
         }
@@ -161,7 +162,9 @@ impl RouteTable {
                 Some(channels) => channels,
             },
         };
-        channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?;
+        if channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?.is_err() {
+            return Ok(Ok(None));
+        }
         let is_observed = match &channels {
             Channels::Asgi { scope, .. } if may_be_observed && observer::is_observed(scope.bind(py))? => {
                 observer::selected(scope.bind(py), entry.get().telemetry_path.as_ref())?;
@@ -218,6 +221,9 @@ impl RouteTable {
         }
     }
 }
+
+/// The index of an entry, if one answers, and what its `matches` returned if Python matched it.
+type Found<'py> = (Option<usize>, Option<Bound<'py, PyAny>>);
 
 /// What answers a request.
 enum Answering<'a, 'py> {
@@ -320,8 +326,9 @@ impl RouteTable {
         guarded(|| self.websocket_plan(py, scope, application))
     }
 
-    /// The index of the entry that answers `scope`, full match first, with what its `matches` returned if Python matched it; `None` if none does.
-    fn select<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
+    /// The index of the entry that answers `scope`, if one does, full match first, with what its `matches` returned if
+    /// Python matched it; `None` if only the entries can say.
+    fn select<'py>(&self, scope: &Bound<'py, PyAny>) -> PyResult<Option<Found<'py>>> {
         guarded(|| self.selected(scope))
     }
 }
@@ -356,12 +363,8 @@ impl RouteTable {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
         let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let view = Scope(scope);
-        let (path, root_path) = (view.path()?, view.root_path()?);
-        let Ok(path) = path.to_str() else { return Ok(None) };
-        let path = match &root_path {
-            None => path,
-            Some(root_path) => route_path(path, root_path.to_str()?),
-        };
+        let Ok(path) = view.path()? else { return Ok(None) };
+        let Some(path) = path.below_application() else { return Ok(None) };
         let listing = &self.listings.websocket;
         let Find::Full(found) = self.look_up(listing, path, None)? else { return Ok(None) };
         if self.may_python_match(listing, Some(scope), Some(*found.value), path)? {
@@ -382,25 +385,30 @@ impl RouteTable {
         if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed)? {
             return Ok(None);
         }
-        let mut path_params = connection::path_params(scope)?.map(|outer| outer.copy()).transpose()?;
+        let Ok(outer_path_params) = view.path_params()? else { return Ok(None) };
+        let mut path_params = outer_path_params.map(|outer| outer.copy()).transpose()?;
         if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
             return Ok(None);
         }
-        self.selection(py, entry, path_params.as_ref(), application.map(Bound::as_unbound)).apply(scope)?;
+        let selection = self.selection(py, entry, path_params.as_ref(), application.map(Bound::as_unbound));
+        if selection.apply(scope)?.is_err() {
+            return Ok(None);
+        }
         if observer::is_observed(scope)? {
             observer::selected(scope, entry.get().telemetry_path.as_ref())?;
         }
         Ok(Some(plan.clone_ref(py)))
     }
 
-    fn selected<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<Option<(usize, Option<Bound<'py, PyAny>>)>> {
+    fn selected<'py>(&self, scope: &Bound<'py, PyAny>) -> PyResult<Option<Found<'py>>> {
+        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
         let view = Scope(scope);
-        let Some(listing) = self.listings.for_type(&view.kind()?) else { return Ok(None) };
-        let (path, root_path, method) = (view.path()?, view.root_path()?, view.method()?);
-        let path = match &root_path {
-            None => path.to_str()?,
-            Some(root_path) => route_path(path.to_str()?, root_path.to_str()?),
+        let (Ok(Some(kind)), Ok(path), Ok(method)) = (view.kind()?, view.path()?, view.method()?) else {
+            return Ok(None);
         };
-        Ok(self.find(scope, listing, path, method.as_ref())?.map(|selected| (selected.entry, selected.matched)))
+        let Some(listing) = self.listings.for_type(&kind, method.is_some()) else { return Ok(None) };
+        let Some(path) = path.below_application() else { return Ok(None) };
+        let found = self.find(scope, listing, path, method.as_ref())?;
+        Ok(Some(found.map_or((None, None), |selected| (Some(selected.entry), selected.matched))))
     }
 }

@@ -37,9 +37,9 @@ impl Listings {
         listings
     }
 
-    /// The entries for a scope type, none for one that no route answers.
-    pub(super) fn for_type(&self, kind: &Bound<'_, PyString>) -> Option<&Listing> {
-        if kind == "http" {
+    /// The entries for a scope type, none for one that no route answers, or that lacks the method of its type.
+    pub(super) fn for_type(&self, kind: &Bound<'_, PyString>, has_method: bool) -> Option<&Listing> {
+        if kind == "http" && has_method {
             Some(&self.http)
         } else if kind == "websocket" {
             Some(&self.websocket)

@@ -40,7 +40,7 @@ fn send_through(layer: Py<PyAny>, scope: &Bound<'_, PyAny>, send: Py<PyAny>) -> 
         scope.get_item(intern!(py, "headers"))?.is_some_and(|headers| headers.is_exact_instance_of::<PyList>());
     let Ok(origin) = view.header(b"origin") else { return Ok(None) };
     let is_options = match view.method() {
-        Ok(Some(method)) => method == "OPTIONS",
+        Ok(Ok(Some(method))) => method == "OPTIONS",
         _ => return Ok(None),
     };
     let is_preflight = is_options && origin.is_some() && view.header(b"access-control-request-method")?.is_some();

@@ -14,6 +14,7 @@ use crate::connection::{Arrival, Server};
 use crate::entry::Selection;
 use crate::error::guarded;
 use crate::response::Ready;
+use crate::scope::Unusual;
 
 /// The `receive` of one request.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -71,7 +72,7 @@ impl Server for Exchanges {
         Ok(&exchange(request)?.get().head)
     }
 
-    fn select(&self, request: &Bound<'_, PyAny>, selection: Selection) -> PyResult<()> {
+    fn select(&self, request: &Bound<'_, PyAny>, selection: Selection) -> PyResult<Result<(), Unusual>> {
         exchange(request)?.get().select(request.py(), selection)
     }
 

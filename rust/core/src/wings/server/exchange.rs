@@ -15,6 +15,7 @@ use crate::connection::{Arrival, method};
 use crate::entry::Selection;
 use crate::ffi::locked::Locked;
 use crate::names;
+use crate::scope::Unusual;
 
 impl Exchange {
     pub(super) fn new(protocol: Py<HTTPProtocol>, head: Head<'_>, state: Option<Py<PyAny>>) -> Self {
@@ -46,7 +47,8 @@ impl Exchange {
         let scope = self.protocol.get().make_scope(py, &self.head, self.state.as_ref())?;
         let selection = self.made.with(py, |made| made.selection.take());
         if let Some(selection) = selection {
-            selection.apply(&scope)?;
+            // Nobody else has had it in his hands.
+            drop(selection.apply(&scope)?);
         }
         let replaced = self.made.with(py, |made| made.scope.replace(scope.clone().unbind()));
         drop(replaced);
@@ -57,13 +59,13 @@ impl Exchange {
     ///
     /// # Errors
     /// Those of changing it.
-    pub(super) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
+    pub(super) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<Result<(), Unusual>> {
         if let Some(scope) = self.made.with(py, |made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
             return selection.apply(scope.bind(py));
         }
         let replaced = self.made.with(py, |made| made.selection.replace(selection));
         drop(replaced);
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Take bytes of the body; return how many wait to be taken.
