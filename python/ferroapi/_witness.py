@@ -80,8 +80,7 @@ class Names(NamedTuple):
 
 REQUEST = (
     Names("ferroapi.routing", Part.OPERATION, "request_response Request Response"),
-    Names("ferroapi.routing", Part.STEP, "run_endpoint_function serialize_response"),
-    Names("ferroapi.routing", Part.STEP | Part.SOCKET, "solve_dependencies"),
+    Names("ferroapi.routing", Part.STEP, "solve_dependencies run_endpoint_function serialize_response"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "AsyncExitStack"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
     Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),

@@ -62,11 +62,15 @@ def application(route_class: Any = ferroapi.routing.APIRoute, **options: Any) ->
     async def form(filled: Annotated[Filled, ferroapi.Form()], value: Any = ferroapi.Depends(dependency)) -> Any:
         return [filled.name, value]
 
+    @app.websocket("/socket/{item_id}")
+    async def socket(websocket: ferroapi.WebSocket, item_id: int, value: Any = ferroapi.Depends(dependency)) -> None:
+        await websocket.accept(headers=[(b"x-values", f"{item_id} {value}".encode())])
+
     return app
 
 
-def functions_called(app: ferroapi.FastAPI, path: str) -> list[str]:
-    """The Python functions of the package that one request calls, after some others."""
+def functions_called(app: ferroapi.FastAPI, path: str, kind: str = "http") -> list[str]:
+    """The Python functions of the package that one request or connection calls, after some others."""
     called: list[str] = []
     sent: list[Any] = []
 
@@ -75,6 +79,8 @@ def functions_called(app: ferroapi.FastAPI, path: str) -> list[str]:
             called.append(f"{Path(frame.f_code.co_filename).relative_to(PACKAGE)}: {frame.f_code.co_qualname}")
 
     async def receive() -> Any:
+        if kind == "websocket":
+            return {"type": "websocket.connect"}
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
@@ -82,7 +88,7 @@ def functions_called(app: ferroapi.FastAPI, path: str) -> list[str]:
 
     async def request() -> None:
         scope = {
-            "type": "http",
+            "type": kind,
             "method": "GET",
             "path": path,
             "query_string": b"q=x&skip=3",
@@ -102,7 +108,10 @@ def functions_called(app: ferroapi.FastAPI, path: str) -> list[str]:
             sys.setprofile(None)
 
     asyncio.run(run())
-    assert sent[0]["status"] == 200
+    assert sent[0].get("status") == 200 or (sent[0]["type"], sent[0]["headers"]) == (
+        "websocket.accept",
+        [(b"x-values", b"5 x")],
+    )
     return called
 
 
@@ -191,6 +200,31 @@ def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
     monkeypatch.undo()
     assert {row.mode for row in app.explain() if row.path == "/json"} == {"native"}
     assert functions_called(app, path) == untouched
+    assert not asked
+
+
+@pytest.mark.parametrize("is_used", [False, True], ids=["before the first connection", "after it"])
+def test_websocket_whose_solver_is_wrapped_is_solved_by_the_engine(
+    is_used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is; the connection is native again when the solver was put back."""
+    original, asked = ferroapi.routing.solve_dependencies, []
+
+    async def around(**options: Any) -> Any:
+        asked.append(options["request"])
+        return await original(**options)
+
+    untouched = functions_called(application(), "/socket/5", "websocket")
+    app = application()
+    if is_used:
+        assert functions_called(app, "/socket/5", "websocket") == untouched
+    monkeypatch.setattr(ferroapi.routing, "solve_dependencies", around)
+    called = {each.partition(": ")[2] for each in functions_called(app, "/socket/5", "websocket")}
+    assert len(asked) == 4
+    assert "_solve_by_plan" in called and "solve_values" not in called
+    asked.clear()
+    monkeypatch.undo()
+    assert functions_called(app, "/socket/5", "websocket") == untouched
     assert not asked
 
 

@@ -99,6 +99,8 @@ class _Declared(_Planned):
     """A `BodyRecipe`, None where no body is read."""
     part: ClassVar[Part]
     """The part of the engine that runs it."""
+    handler_part: ClassVar[Part] = Part(0)
+    """The part that stands for what its handler calls by name, where there is one."""
     is_websocket: ClassVar[bool] = False
 
     @property
@@ -147,6 +149,7 @@ class PathOperation(_Declared):
     is_json_stream: bool
     dependency_overrides_provider: Any
     part = Part.OPERATION
+    handler_part = Part.STEP
 
     def __post_init__(self) -> None:
         # As FastAPI knows it: at declaration, whatever is called later.
@@ -196,7 +199,7 @@ class PathOperation(_Declared):
             lookups=graph.lookups,
             body=self.reading,
             answer=answer,
-            parts=Part.OPERATION | Part.STEP | answer_part | parts_of(graph.nodes, self.body),
+            parts=self.part | self.handler_part | answer_part | parts_of(graph.nodes, self.body),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
@@ -312,7 +315,7 @@ class CalledOperation(_Declared):
             lookups=graph.lookups,
             body=self.reading,
             answer=Answer.nothing(),
-            parts=self.part | parts_of(graph.nodes),
+            parts=self.part | self.handler_part | parts_of(graph.nodes),
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=self,
@@ -324,6 +327,7 @@ class WebSocketOperation(CalledOperation):
     """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
 
     is_websocket = True
+    handler_part = Part.STEP
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
