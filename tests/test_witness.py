@@ -382,6 +382,29 @@ def test_replaced_name_is_asked_for_what_overrides(owner: str, name: str, moment
         assert {label for label in expected if expected[label] != found[label]} == set()
 
 
+SERIALIZING = Part.JSON | Part.TEXT | Part.MODEL | Part.SERIALIZATION
+OF_SERIALIZATION = sorted(
+    {
+        (owner.replace("ferroapi", "fastapi", 1), name)
+        for owner, parts, names in REQUEST
+        if parts & SERIALIZING
+        for name in names.split()
+    }
+)
+
+
+@pytest.mark.parametrize(("owner", "name"), OF_SERIALIZATION)
+def test_replaced_name_is_asked_for_what_an_endpoint_that_is_called_by_name_returns(owner: str, name: str) -> None:
+    """What a tracer calls the endpoint by leads to the engine's response, unless that stands for a replaced name."""
+    seen = []
+    for framework in ("fastapi", "ferroapi"):
+        with replaced(owner_of(framework, "fastapi.routing"), "run_endpoint_function", Notes()):
+            seen.append(observed(framework, service, owner, name, "after"))
+    is_counted = (owner, name) not in NOT_COUNTED
+    for expected, found in zip(*seen, strict=True):
+        assert differing(expected, found, is_counted=is_counted) <= DECIDED.get((owner, name), set())
+
+
 @pytest.mark.parametrize(("owner", "name"), NAMES)
 def test_replaced_name_is_named(owner: str, name: str) -> None:
     assert replaced_names(~Part(0)) == []

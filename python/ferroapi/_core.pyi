@@ -65,6 +65,14 @@ def respond(plan: Plan, request: Any, body: Any, is_observed: bool = False) -> A
     `is_observed` says that somebody records it, whatever its scope says.
     """
 
+def render(
+    plan: Plan, request: Any, result: Any, response: Any, background: Any | None, is_observed: bool
+) -> Awaitable:
+    """Make the response of what the endpoint of a plan returned to a `Request`; awaiting it gives that.
+
+    `response` is the one that dependencies write to, `background` are their tasks; `is_observed` as in `respond`.
+    """
+
 def take_turns() -> None:
     """Let every message that the running task's call sends from now on take its turns of the event loop.
 

@@ -66,6 +66,8 @@ class Part(IntFlag):
     """Reading and writing the OpenAPI document."""
     STEP = 1 << 21
     """What a handler calls by name on the way from a request to its response."""
+    SERIALIZATION = 1 << 22
+    """From what an endpoint that was called by name has returned to the response."""
 
 
 class Names(NamedTuple):
@@ -80,7 +82,8 @@ class Names(NamedTuple):
 
 REQUEST = (
     Names("ferroapi.routing", Part.OPERATION, "request_response Request Response"),
-    Names("ferroapi.routing", Part.STEP, "solve_dependencies run_endpoint_function serialize_response"),
+    Names("ferroapi.routing", Part.STEP, "solve_dependencies run_endpoint_function"),
+    Names("ferroapi.routing", Part.STEP | Part.SERIALIZATION, "serialize_response"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "AsyncExitStack"),
     Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
     Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),

@@ -36,6 +36,7 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
     for response_class in (PlainTextResponse, HTMLResponse)
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
+_SERIALIZATION = int(Part.SERIALIZATION)
 _MADE_ON_USE = ("_kept", "_serializers", "_solved")
 
 
@@ -97,9 +98,9 @@ class _Declared(_Planned):
     embed_body_fields: bool
     body: Any
     """A `BodyRecipe`, None where no body is read."""
-    part: ClassVar[Part]
-    """The part of the engine that runs it."""
-    handler_part: ClassVar[Part] = Part(0)
+    part: ClassVar[int]
+    """The part of the engine that runs it (no flag: operators of those are slow)."""
+    handler_part: ClassVar[int] = 0
     """The part that stands for what its handler calls by name, where there is one."""
     is_websocket: ClassVar[bool] = False
 
@@ -148,8 +149,8 @@ class PathOperation(_Declared):
     embed_body_fields: bool
     is_json_stream: bool
     dependency_overrides_provider: Any
-    part = Part.OPERATION
-    handler_part = Part.STEP
+    part = int(Part.OPERATION)
+    handler_part = int(Part.STEP)
 
     def __post_init__(self) -> None:
         # As FastAPI knows it: at declaration, whatever is called later.
@@ -185,6 +186,10 @@ class PathOperation(_Declared):
     def current_plan(self, body: Any) -> "_core.Plan | None":
         """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""
         return plan if self.takes(body) and (plan := self.plan).is_current() else None
+
+    def answers_as(self, plan: "_core.Plan") -> bool:
+        """Tell whether a plan says what is made of what the endpoint returned, wherever that was called."""
+        return not _core.is_replaced(plan.parts & ~self.handler_part | _SERIALIZATION)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
@@ -302,7 +307,7 @@ class CalledOperation(_Declared):
     embed_body_fields: bool
     body = None
     is_coroutine = True
-    part = Part.SOCKET
+    part = int(Part.SOCKET)
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
@@ -327,7 +332,7 @@ class WebSocketOperation(CalledOperation):
     """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
 
     is_websocket = True
-    handler_part = Part.STEP
+    handler_part = int(Part.STEP)
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:

@@ -23,7 +23,7 @@ from ferroapi._compat.v2 import _located
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._engine.reference.solve import SolvedDependency, _call, _shared_response
+from ferroapi._engine.reference.solve import SolvedDependency, _call
 from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
 from ferroapi._engine.stream import stream_response
@@ -51,11 +51,19 @@ _step = anext(_nothing())
 AsyncGeneratorStep = type(_step)
 _step.close()  # type: ignore[attr-defined]  # typeshed knows it as an awaitable only
 
-sub_response = _shared_response
 background_tasks = background.BackgroundTasks
 
 Leaf = tuple[dict[str, Any], list[Any]]
 """Values and errors of a node."""
+
+
+def sub_response() -> Response:
+    """Return what `Response()` makes, without a length and a status: the response that dependencies write to."""
+    response: Any = Response.__new__(Response)
+    response.status_code = response.background = None
+    response.body = b""
+    response.raw_headers = []
+    return response  # type: ignore[no-any-return]
 
 
 def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> list[dict[str, Any]]:

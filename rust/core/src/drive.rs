@@ -85,8 +85,8 @@ pub(crate) struct Driver {
     answer: Option<Rendered>,
     ready: Option<Ready>,
     recorder: Option<Py<Recorder>>,
-    /// What the request fails with at once: no route answers it.
-    refusal: Option<PyErr>,
+    /// What is known before it starts: what the endpoint returned, or what the request fails with as no route answers it.
+    given: Option<PyResult<Py<PyAny>>>,
     /// The exception in whose place the answer is sent, if it has one.
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
@@ -113,7 +113,7 @@ impl Driver {
             answer: None,
             ready: None,
             recorder: None,
-            refusal: None,
+            given: None,
             answered: None,
             client: None,
             refused: None,
@@ -150,16 +150,11 @@ impl Driver {
 
     /// A driver that fails at once with what stands for a path that no route answers.
     pub(crate) fn refusing(channels: Channels, application: Py<PyAny>, refusal: PyErr) -> Box<Self> {
-        Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, Some(application), true) })
+        Box::new(Self { given: Some(Err(refusal)), ..Self::idle(channels, Some(application), true) })
     }
 
-    /// A driver that gives the response object for a `Request` whose body has been read.
-    fn responding(
-        py: Python<'_>,
-        plan: &Py<Plan>,
-        request: &Bound<'_, PyAny>,
-        (body, is_observed): (Bound<'_, PyAny>, bool),
-    ) -> PyResult<Self> {
+    /// A driver that gives the response object for a `Request`, or what else its plan ends with.
+    fn responding(py: Python<'_>, plan: &Py<Plan>, request: &Bound<'_, PyAny>, is_observed: bool) -> PyResult<Self> {
         let scope = match request.getattr(intern!(py, "scope"))?.cast_into_exact::<PyDict>() {
             Ok(scope) => scope,
             // It is only read from here on, and the `Request` has what is in its place.
@@ -170,12 +165,6 @@ impl Driver {
         let path_params = Scope(&scope).path_params()?;
         let path_params = path_params.as_ref().map(Option::as_ref).map_err(|_| Unusual);
         let mut solver = Solver::new(py, plan, connection, path_params)?;
-        if plan.get().body.is_form() {
-            // Whoever has read it closes the files.
-            solver.take_multipart(&body, true)?;
-        } else if !body.is(names::undefined(py)?) {
-            solver.body = Body::Value(body.unbind());
-        }
         let stack =
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =
@@ -188,6 +177,19 @@ impl Driver {
             driver.observe(py, plan.get())?;
         }
         Ok(driver)
+    }
+
+    /// Take the body of its `Request`, which has been read.
+    fn with_body(mut self, body: Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = body.py();
+        let is_form = self.plan(py)?.get().body.is_form();
+        if is_form {
+            // Whoever has read it closes the files.
+            self.solver()?.take_multipart(&body, true)?;
+        } else if !body.is(names::undefined(py)?) {
+            self.solver()?.body = Body::Value(body.unbind());
+        }
+        Ok(self)
     }
 
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
@@ -214,8 +216,8 @@ impl Driver {
     }
 
     fn start(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Some(refusal) = self.refusal.take() {
-            return Err(refusal);
+        if let Some(given) = self.given.take() {
+            return self.render(py, &given?, None);
         }
         if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
@@ -379,6 +381,7 @@ impl Run for Driver {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
         visit.call(&self.answered)?;
+        visit.call(self.given.as_ref().and_then(|given| given.as_ref().ok()))?;
         visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }
@@ -394,7 +397,7 @@ pub(crate) fn solve(
     observer: Py<PyAny>,
 ) -> PyResult<Awaitable> {
     guarded(|| {
-        let mut driver = Driver::responding(plan.py(), plan.as_unbound(), request, (body, false))?;
+        let mut driver = Driver::responding(plan.py(), plan.as_unbound(), request, false)?.with_body(body)?;
         driver.solver()?.observer = Some(Observer(observer));
         Ok(Awaitable::new(driver))
     })
@@ -411,5 +414,26 @@ pub(crate) fn respond(
     body: Bound<'_, PyAny>,
     is_observed: bool,
 ) -> PyResult<Awaitable> {
-    guarded(|| Driver::responding(py, plan.as_unbound(), request, (body, is_observed)).map(Awaitable::new))
+    guarded(|| Driver::responding(py, plan.as_unbound(), request, is_observed)?.with_body(body).map(Awaitable::new))
+}
+
+/// Make the response object of what the endpoint of a plan returned to a `Request`; `response` is the one that dependencies
+/// write to, `background` their tasks. Awaiting the driver gives it.
+#[pyfunction]
+pub(crate) fn render(
+    plan: &Bound<'_, Plan>,
+    request: &Bound<'_, PyAny>,
+    result: Py<PyAny>,
+    response: Py<PyAny>,
+    background: Option<Py<PyAny>>,
+    is_observed: bool,
+) -> PyResult<Awaitable> {
+    let py = plan.py();
+    guarded(|| {
+        let mut driver = Driver::responding(py, plan.as_unbound(), request, is_observed)?;
+        let solver = driver.solver()?;
+        (solver.response, solver.background) = (Some(response), background);
+        driver.given = Some(Ok(result));
+        Ok(Awaitable::new(driver))
+    })
 }

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 from starlette.websockets import WebSocket
 
+from ferroapi import _core
 from ferroapi._compat import Undefined
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
@@ -81,22 +82,29 @@ async def answer(operation: PathOperation, request: Request, body: Any, telemetr
     is_stream = recipe.is_event_stream or operation.is_json_stream
     if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
         return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
-    return await _call_endpoint(operation, solved, request.scope, context)
+    return await _call_endpoint(operation, solved, request, context, is_observed=telemetry is not None)
 
 
 async def _call_endpoint(
     operation: PathOperation,
     solved: SolvedDependency,
-    scope: Scope,
+    request: Request,
     context: EndpointContext,
+    *,
+    is_observed: bool,
 ) -> Response:
-    """Call the endpoint and serialize what it returns, both through the patch points."""
-    dependant, recipe = operation.dependant, operation.response
+    """Call the endpoint through the patch point; Python makes the response only where a name for that is replaced."""
+    dependant, recipe, plan = operation.dependant, operation.response, operation.plan
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
+    if operation.answers_as(plan):
+        response: Response = await _core.render(
+            plan, request, result, solved.response, solved.background_tasks, is_observed
+        )
+        return response
     if isinstance(result, Response):
         return adopt_response(result, solved)
     if isinstance(result, operation.returned_errors):
-        return adopt_response(await answer_returned(result, scope), solved)
+        return adopt_response(await answer_returned(result, request.scope), solved)
     with _operation(name="serialization", function=dependant.call):
         content = await serialize_response(
             field=recipe.field,
