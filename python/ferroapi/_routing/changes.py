@@ -4,8 +4,9 @@ Only what matching and compiling read is told of. A route keeps weak references;
 """
 
 import threading
-from collections.abc import Iterable
-from typing import Any, Protocol, SupportsIndex
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
 from weakref import ref
 
 from starlette.routing import BaseRoute
@@ -104,52 +105,20 @@ class RouteList(list[BaseRoute]):
         """Tell all observers of an edit."""
         tell_observers(self)
 
-    def append(self, route: BaseRoute, /) -> None:
-        super().append(route)
-        self.tell()
 
-    def extend(self, routes: Iterable[BaseRoute], /) -> None:
-        super().extend(routes)
-        self.tell()
+def _telling(edit: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of lists that tells of the edit when it is made."""
 
-    def insert(self, index: SupportsIndex, route: BaseRoute, /) -> None:
-        super().insert(index, route)
-        self.tell()
+    @wraps(edit)
+    def edited(routes: RouteList, *arguments: Any, **keywords: Any) -> Any:
+        result = edit(routes, *arguments, **keywords)
+        routes.tell()
+        return result
 
-    def remove(self, route: BaseRoute, /) -> None:
-        super().remove(route)
-        self.tell()
+    return edited
 
-    def pop(self, index: SupportsIndex = -1, /) -> BaseRoute:
-        route = super().pop(index)
-        self.tell()
-        return route
 
-    def clear(self) -> None:
-        super().clear()
-        self.tell()
+_EDITS = "append extend insert remove pop clear reverse sort __setitem__ __delitem__ __iadd__ __imul__"
 
-    def reverse(self) -> None:
-        super().reverse()
-        self.tell()
-
-    def sort(self, *, key: Any = None, reverse: bool = False) -> None:
-        super().sort(key=key, reverse=reverse)
-        self.tell()
-
-    def __setitem__(self, index: Any, route: Any, /) -> None:
-        super().__setitem__(index, route)
-        self.tell()
-
-    def __delitem__(self, index: SupportsIndex | slice, /) -> None:
-        super().__delitem__(index)
-        self.tell()
-
-    def __iadd__(self, routes: Iterable[BaseRoute], /) -> "RouteList":  # type: ignore[misc, override]
-        self.extend(routes)
-        return self
-
-    def __imul__(self, times: SupportsIndex, /) -> "RouteList":
-        super().__imul__(times)
-        self.tell()
-        return self
+for _name in _EDITS.split():
+    setattr(RouteList, _name, _telling(getattr(list, _name)))
