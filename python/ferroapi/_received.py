@@ -54,7 +54,7 @@ class MadeQuery(GroupedQuery):
 
     def __init__(self, made: QueryParams) -> None:
         grouped: dict[str, list[str]] = {}
-        for name, value in made._list:
+        for name, value in made.multi_items():
             grouped.setdefault(name, []).append(value)
         super().__init__({name: _as_found(values) for name, values in grouped.items()}, lambda: made)
         self._list, self._dict = made._list, made._dict
@@ -132,7 +132,7 @@ def _headers(connection: HTTPConnection) -> Headers | None:
     known = getattr(connection, "_headers", None)
     raw: Any = connection.scope.get("headers")
     if type(known) is Headers:
-        raw = known._list
+        raw = known.raw
     elif known is not None:
         return None
     grouped = _core.group_headers(raw) if type(raw) is list else None

@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from ferroapi._compat import ModelField
-from ferroapi._engine.whole_form import TRUNCATED, WholeFormParser, multipart_type, read_form
+from ferroapi._engine.whole_form import WholeFormParser, multipart_type, read_form
 from ferroapi.datastructures import UploadFile
 from ferroapi.dependencies._field import _get_flat_body_params, _get_flat_fields_from_params, request_field
 from ferroapi.dependencies.models import Dependant
@@ -285,8 +285,7 @@ class _ArrivingForm(WholeFormParser):
                 self._parser.write(chunk)
                 return
             self._parser.finalize()
-            if self._has_begun and not self._has_ended:
-                raise MultiPartException(TRUNCATED)
+            self.check_end()
             self._is_over = True
         except ClientDisconnect as error:
             self._failure = UploadInterrupted(self._interruption())
@@ -347,7 +346,7 @@ class _ArrivingForm(WholeFormParser):
         part = self._current_part
         if part.file is None:
             return
-        self._files_to_close_on_error.pop().close()
+        part.file.file.close()
         file = UploadStream(self, part.file.filename, part.file.headers)
         part.file = self._current = file
         if part.field_name in self._streamed.names:

@@ -4,10 +4,10 @@ Differs from FastAPI on purpose, see docs/differences.md: half a form is no form
 """
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from starlette import formparsers, requests
 from starlette.datastructures import FormData, Headers
@@ -110,12 +110,35 @@ class WholeFormParser(MultiPartParser):
         Raises:
             MultiPartException: the body is not multipart, goes past a limit, or is cut off.
         """
-        form = await super().parse()
+        # Where the end is missing, Starlette closes the files of what came before, as for any other mistake.
+        self.stream = cast(Any, _ToItsEnd(self.stream, self.check_end))
+        return await super().parse()
+
+    def check_end(self) -> None:
+        """Refuse a body that is over.
+
+        Raises:
+            MultiPartException: it has begun, and is cut off.
+        """
         if self._has_begun and not self._has_ended:
-            for file in self._files_to_close_on_error:
-                file.close()
             raise MultiPartException(TRUNCATED)
-        return form
+
+
+class _ToItsEnd:
+    """The pieces of a body, and a check when there are no more."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], check_end: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._check_end = check_end
+
+    def __aiter__(self) -> "_ToItsEnd":
+        return self
+
+    async def __anext__(self) -> bytes:
+        async for piece in self._pieces:
+            return piece
+        self._check_end()
+        raise StopAsyncIteration
 
 
 def _is_starlettes(request: Request) -> bool:
