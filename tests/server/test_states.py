@@ -177,6 +177,8 @@ SAME: dict[str, tuple[Conversation, dict[str, Any]]] = {
     "time to stay in a stream": (goes_on_later(STREAM, seconds=0.5), {"timeout_keep_alive": 0.3}),
     "time to stay before a slow answer": (goes_on_later(SLOW, seconds=0.5), {"timeout_keep_alive": 0.3}),
     "time to stay in a websocket": (pauses(UPGRADE, FRAME, seconds=0.5, until=ANSWERED), {"timeout_keep_alive": 0.3}),
+    "time to stay below zero": (says(GET), {"timeout_keep_alive": -1}),
+    "limit of connections below zero": (says(GET), {"limit_concurrency": -1}),
     "close with a parameter": (says(got(b"/a", b"Connection: close;q=1") + got(b"/b"), until=b"/b "), {}),
     "close behind empty items": (says(got(b"/a", b"Connection: , ,close") + GET), {}),
     "close behind a tab": (says(got(b"/a", b"Connection:\tclose\t") + GET), {}),

@@ -21,6 +21,9 @@ pub enum Framing {
     Chunked,
 }
 
+/// Bytes of a header with a name of one byte and no value, and its line end.
+const SHORTEST_HEADER: usize = b"a:\r\n".len();
+
 /// As many headers as are kept without an allocation.
 const USUAL_HEADERS: usize = 8;
 
@@ -83,7 +86,9 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<Head<'a>>, R
     let mut few = [const { MaybeUninit::uninit() }; ON_STACK];
     match parse_into(bytes, limits, few.get_mut(..limits.headers.min(ON_STACK)).unwrap_or_default()) {
         Err(Refusal::HeadTooLarge) if limits.headers > ON_STACK && bytes.len() <= limits.head => {
-            let mut many: Vec<_> = std::iter::repeat_with(MaybeUninit::uninit).take(limits.headers).collect();
+            // No more than so many lines can have arrived, and the beginning of another.
+            let most = limits.headers.min(bytes.len() / SHORTEST_HEADER + 1);
+            let mut many: Vec<_> = std::iter::repeat_with(MaybeUninit::uninit).take(most).collect();
             parse_into(bytes, limits, &mut many)
         }
         read => read,

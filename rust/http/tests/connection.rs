@@ -111,6 +111,18 @@ fn limits_are_kept_to_the_byte() {
 }
 
 #[test]
+fn headers_without_a_limit_take_no_more_room_than_they_can_fill() {
+    let limits = Limits { headers: usize::MAX, ..Limits::default() };
+    for count in [64, 65, 1000] {
+        let head = [&b"GET / HTTP/1.1\r\n"[..], &b"a:\r\n".repeat(count), b"\r\n"].concat();
+        for cut in [0, 1, 200, head.len() - 4, head.len() - 3, head.len() - 1] {
+            let (said, refusal) = read(&[&head[..cut], &head[cut..]], limits);
+            assert_eq!((said.len(), refusal), (2, None), "{count} headers cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn a_slow_sender_costs_no_square() {
     let head = format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(60_000));
     let pieces: Vec<&[u8]> = head.as_bytes().chunks(1).collect();

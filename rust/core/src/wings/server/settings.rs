@@ -14,9 +14,12 @@ use crate::ffi::kept::Items;
 use crate::ffi::locked::Locked;
 use crate::names;
 
-/// A time that a setting gives in seconds; one that has no room is as good as none.
+/// The longest time that is waited, in seconds: a year; clocks have no room for every number that a setting may be.
+const LONGEST: f64 = 31_536_000.0;
+
+/// A time that a setting gives in seconds; there is none below zero.
 pub(super) fn time(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(3600))
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).unwrap_or_default()
 }
 
 /// The server's configuration and state, as far as a connection looks at them.
@@ -34,7 +37,7 @@ pub(super) struct Settings {
     pub(super) connections: Py<PyAny>,
     pub(super) tasks: Py<PyAny>,
     /// Connections and tasks at which requests are answered 503.
-    pub(super) limit_concurrency: Option<usize>,
+    pub(super) limit_concurrency: Option<isize>,
     /// How long a connection may be idle between two requests.
     pub(super) keep_alive_time: Duration,
     /// Whether a request begins with an empty context.
@@ -91,7 +94,8 @@ impl Settings {
     /// Whether another request is one too many.
     pub(super) fn is_at_limit(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(limit) = self.limit_concurrency else { return Ok(false) };
-        Ok(self.connections.bind(py).len()? >= limit || self.tasks.bind(py).len()? >= limit)
+        let is_reached = |count: usize| isize::try_from(count).is_ok_and(|count| count >= limit);
+        Ok(is_reached(self.connections.bind(py).len()?) || is_reached(self.tasks.bind(py).len()?))
     }
 
     /// A copy of the application's state; none if nothing is in it.
