@@ -28,7 +28,7 @@ pub(crate) trait Run: Send + Sync + 'static {
     /// Take note that what is awaited has suspended, once for each that does.
     ///
     /// # Errors
-    /// What awaiting it raises.
+    /// What [`Run::recover`] is given.
     fn suspended(&mut self, _py: Python<'_>) -> PyResult<()> {
         Ok(())
     }
@@ -122,11 +122,14 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
         let sent = iterator(object.into_bound(py))
             .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
         result = match sent {
-            Ok((Sent::Yielded(object), iterator)) => {
-                run.suspended(py)?;
-                *awaiting = Some(iterator.unbind());
-                return Ok(Outcome::Yielded(object));
-            }
+            Ok((Sent::Yielded(object), iterator)) => match run.suspended(py) {
+                Ok(()) => {
+                    *awaiting = Some(iterator.unbind());
+                    return Ok(Outcome::Yielded(object));
+                }
+                // What waits already is given up; the failure is met like any other.
+                Err(error) => close(&iterator).and(Err(error)),
+            },
             Ok((Sent::Returned(value), _)) => Ok(value),
             Err(error) => Err(error),
         };

@@ -282,7 +282,8 @@ impl<'a, 'py> Allowed<'a, 'py> {
             None => true,
             Some(Ok(is_allowed)) => is_allowed,
             Some(Err(error)) => {
-                self.failed.set(Some(error));
+                // The first one counts.
+                self.failed.set(Some(self.failed.take().unwrap_or(error)));
                 false
             }
         }

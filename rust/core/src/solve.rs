@@ -280,9 +280,9 @@ impl Solver {
     /// Whatever the called code raises.
     pub(crate) fn run(&mut self, py: Python<'_>, place: Place<'_>) -> PyResult<Need> {
         let mut has_called = false;
-        let plan = self.plan.clone_ref(py);
-        let plan = plan.get();
-        while let Some(step) = plan.steps.get(self.position) {
+        let mut current = self.plan.clone_ref(py);
+        while let Some(step) = current.get().steps.get(self.position) {
+            let plan = current.get();
             let index = match *step {
                 Step::Reuse { node: index, next } => {
                     let Some(node) = plan.nodes.get(index) else { break };
@@ -292,15 +292,15 @@ impl Solver {
                 }
                 Step::Call(index) => index,
                 Step::LookUp(_) if self.base.is_none() && !plan.has_overrides(py)? => {
-                    // Nothing is called between this lookup and those that follow at once.
-                    while let Some(Step::LookUp(_)) = plan.steps.get(self.position) {
-                        self.position += 1;
-                    }
+                    self.pass_lookups(plan);
                     continue;
                 }
-                Step::LookUp(index) => {
-                    return if self.look_up(py, index, place)? { self.run(py, place) } else { Ok(Need::Loop) };
+                Step::LookUp(index) if self.look_up(py, index, place)? => {
+                    // It may be another one from here on.
+                    current = self.plan.clone_ref(py);
+                    continue;
                 }
+                Step::LookUp(_) => return Ok(Need::Loop),
             };
             let Some(node) = plan.nodes.get(index) else { break };
             let is_endpoint = self.position + 1 == plan.steps.len();
@@ -380,6 +380,14 @@ impl Solver {
             }
         }
         Ok(Need::Invalid)
+    }
+
+    /// Nothing is called between a lookup and those that follow at once.
+    #[inline]
+    fn pass_lookups(&mut self, plan: &Plan) {
+        while let Some(Step::LookUp(_)) = plan.steps.get(self.position) {
+            self.position += 1;
+        }
     }
 
     /// Whether what a cached result makes needless can go unseen: not the lookups in a mapping of the application's own.

@@ -25,9 +25,10 @@ pub(crate) fn namespace<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
 /// Dicts that are watched as long as this exists.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    dicts: Vec<Py<PyDict>>,
+    /// Dropped before the dicts: a new dict at the address of one that has ended must not be taken for it.
     #[cfg(Py_3_12)]
     changes: std::sync::Arc<noted::Changes>,
+    dicts: Vec<Py<PyDict>>,
 }
 
 impl Watched {

@@ -340,16 +340,18 @@ fn is_name(key: &Bound<'_, PyAny>, field: &JsonField) -> Result<bool, NotPlain> 
 /// A key and its value.
 type Item<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// A walk over a dict that ends as not plain, where `PyO3`'s own panics, if another thread changes it.
+/// A walk over a dict that ends as not plain if code that was run meanwhile, or another thread, has changed it.
 struct Items<'a, 'py> {
     dict: &'a Bound<'py, PyDict>,
-    iterator: pyo3::types::dict::BoundDictIterator<'py>,
+    position: isize,
     size: usize,
+    /// How many entries are to come.
+    left: usize,
 }
 
 impl<'a, 'py> Items<'a, 'py> {
     fn new(dict: &'a Bound<'py, PyDict>) -> Self {
-        Items { iterator: dict.iter(), size: dict.len(), dict }
+        Items { position: 0, size: dict.len(), left: dict.len(), dict }
     }
 
     #[inline]
@@ -357,6 +359,14 @@ impl<'a, 'py> Items<'a, 'py> {
         if self.dict.len() != self.size {
             return Err(NotPlain);
         }
-        Ok(self.iterator.next())
+        match (ffi::entries::next_entry(self.dict, &mut self.position), self.left) {
+            (None, 0) => Ok(None),
+            // Others are there in the place of those that were counted.
+            (None, _) | (Some(_), 0) => Err(NotPlain),
+            (Some(entry), left) => {
+                self.left = left - 1;
+                Ok(Some(entry))
+            }
+        }
     }
 }

@@ -84,7 +84,8 @@ impl ApplicationCall {
         let exchange = self.exchange(py)?;
         let protocol = exchange.get().protocol.bind(py);
         protocol.get().hold_output(py);
-        let result = match (stage, input) {
+        // Whatever comes out of it is answered, and the output let go: a panic, too.
+        let result = guarded(|| match (stage, input) {
             (CallStage::Fresh(other), Input::Value(value)) => {
                 begin_call(py, &exchange, other.as_ref()).and_then(|running| {
                     let Some(running) = running else { return Ok(Sent::Returned(py.None().into_bound(py))) };
@@ -98,7 +99,7 @@ impl ApplicationCall {
             }
             (CallStage::Fresh(_) | CallStage::Over | CallStage::Idle, Input::Error(error)) => Err(error),
             (CallStage::Over | CallStage::Idle, Input::Value(value)) => Ok(Sent::Returned(value)),
-        };
+        });
         let result = match result {
             Ok(Sent::Yielded(object)) => Ok(Sent::Yielded(object)),
             Ok(Sent::Returned(value)) => self.finish(py, &exchange, Ok(value)),

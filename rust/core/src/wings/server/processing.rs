@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::state::{ApplicationCall, Exchange, HIGH_WATER, HTTPProtocol, Processing, State};
+use crate::error::guarded;
 use crate::names;
 
 /// Requests that are answered in one callback of the event loop before others have their turn.
@@ -45,7 +46,10 @@ impl HTTPProtocol {
     /// Read what has arrived, beginning requests, up to one that has to wait for the answer before it.
     pub(super) fn process(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
         let begun = slf.get().state.with(slf.py(), |state| {
-            if state.processing != Processing::Nothing || state.is_closing {
+            if state.is_closing {
+                return None;
+            }
+            if state.processing != Processing::Nothing {
                 state.pending.extend_from_slice(data);
                 return None;
             }
@@ -59,7 +63,7 @@ impl HTTPProtocol {
             buffer.extend_from_slice(data);
         }
         let mut rest = if is_buffered { &buffer[..] } else { data };
-        let read = Self::read(slf, &mut reader, &mut rest);
+        let read = guarded(|| Self::read(slf, &mut reader, &mut rest));
         let left = rest.to_vec();
         let is_reading_head = reader.is_between_requests() && !left.is_empty();
         slf.get().state.with(slf.py(), |state| {

@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use super::settings::DefaultLines;
 use super::state::{Exchange, HTTPProtocol};
 use super::unusual;
+use crate::error::guarded;
 use crate::names;
 use crate::response::{Content, Headers, Ready};
 
@@ -49,7 +50,7 @@ impl Exchange {
         let protocol = self.protocol.bind(py);
         if !self.has_started.load(Ordering::Relaxed) {
             let mut out = HTTPProtocol::take_output(protocol);
-            let started = start(self, message, &mut out);
+            let started = guarded(|| start(self, message, &mut out));
             self.awaits_continue.store(false, Ordering::Relaxed);
             HTTPProtocol::put_output(protocol, out);
             self.answer.replace(py, Some(started?));
@@ -65,7 +66,7 @@ impl Exchange {
             return Err(PyRuntimeError::new_err("Unexpected ASGI message: the response could not be started."));
         };
         let mut out = HTTPProtocol::take_output(protocol);
-        let is_last = body(&mut answer, message, &mut out);
+        let is_last = guarded(|| body(&mut answer, message, &mut out));
         HTTPProtocol::put_output(protocol, out);
         let is_persistent = answer.is_persistent();
         self.answer.replace(py, Some(answer));
@@ -94,7 +95,7 @@ impl Exchange {
             },
         };
         let mut out = HTTPProtocol::take_output(protocol);
-        let started = start_ready(self, py, ready, body.len(), &mut out);
+        let started = guarded(|| start_ready(self, py, ready, body.len(), &mut out));
         self.awaits_continue.store(false, Ordering::Relaxed);
         let written = started.and_then(|mut answer| {
             write(&mut answer, body, true, &mut out)?;

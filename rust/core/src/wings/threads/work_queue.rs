@@ -82,8 +82,10 @@ impl WorkQueue {
         let Job { context, callable, scope, call, short_calls } = job;
         let (locals, name) = (self.locals.bind(py), intern!(py, "current_cancel_scope"));
         let start = Instant::now();
-        let mut outcome =
-            locals.setattr(name, scope).and_then(|()| context.call_method1(py, intern!(py, "run"), (callable,)));
+        let mut outcome = guarded(|| {
+            locals.setattr(name, scope)?;
+            context.call_method1(py, intern!(py, "run"), (callable,))
+        });
         short_calls.note(start.elapsed());
         drop(context);
         // Whatever fails, the one who waits is told.
