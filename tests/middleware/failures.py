@@ -4,9 +4,12 @@ One application serves many cases: what fails is read from `Case` when it is ask
 """
 
 import asyncio
+import gc
 import importlib
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +27,9 @@ FILE = Path(tempfile.mkdtemp()) / "file"
 FILE.write_bytes(b"hello world\n" * 10)
 PATIENCE = 0.02
 """Seconds that an endpoint waits when nobody ends that."""
+
+WARMING = 4
+"""Requests after which calls in worker threads are known to be short."""
 
 PATIENCE_OF_SERVER = 4
 """Seconds that a server waits for an answer, which comes within milliseconds unless it waits for the server."""
@@ -66,6 +72,8 @@ class Case:
     send_fails: tuple[int, str] | None = None
     ended_by: str = "nobody"
     """Who ends an endpoint that waits: the middleware, the server, which cancels the request, or the client."""
+    is_warm: bool = False
+    """Whether requests before this one have left a worker thread, and their calls there were short."""
 
 
 @dataclass
@@ -197,13 +205,22 @@ class World:
                 raise asyncio.CancelledError("cancelled")
             case "escaped":
                 raise Escaped("escaped")
+            case "generator exit":
+                raise GeneratorExit("left")
+            case "stop":
+                raise StopIteration("stopped")
+            case "async stop":
+                raise StopAsyncIteration("stopped")
 
 
 async def _fail() -> None:
     raise Unhandled("in a task")
 
 
-IN_PLACE = ("http exception", "handled", "unhandled", "group", "cancelled", "escaped")
+IN_PLACE = (
+    *("http exception", "handled", "unhandled", "group", "cancelled", "escaped"),
+    *("generator exit", "stop", "async stop"),
+)
 """Failures of any code."""
 FAILURES = (
     *IN_PLACE,
@@ -218,7 +235,8 @@ OPENED = ("before yield", "after yield")
 MOMENTS = {
     "plain": ("endpoint", "background"),
     "body": ("endpoint",),
-    "sync": ("endpoint in place", "background"),
+    "sync": ("endpoint in place", "background", "background in place"),
+    "threads": tuple(f"{moment} in place" for moment in ("before yield", "dependency", "endpoint", "after yield")),
     "response": ("endpoint",),
     "stream": ("endpoint", *STREAMED),
     "slow-stream": ("endpoint", *STREAMED),
@@ -258,8 +276,8 @@ def _application(world: World, framework: ModuleType) -> Any:
         world.meet_in_place(f"{moment} in place")
 
     def background(tasks: Any) -> None:
-        if world.case.moment == "background":
-            tasks.add_task(meet, "background")
+        if world.case.moment.startswith("background"):
+            tasks.add_task(meet if world.case.moment == "background" else meet_in_place, "background")
             tasks.add_task(world.log.append, "second task")
 
     @app.get("/plain")
@@ -437,6 +455,16 @@ def _application(world: World, framework: ModuleType) -> Any:
             raise framework.HTTPException(410, "replaced")  # noqa: B904
         await meet("after yield")
 
+    def sync_dependency() -> str:
+        meet_in_place("dependency")
+        return "dependency"
+
+    @app.get("/threads")
+    @app.post("/threads")
+    def threads(value: str = depends(opened_sync), another: str = depends(sync_dependency)) -> str:
+        meet_in_place("endpoint")
+        return value + another
+
     def add(path: str, dependency: Any, **options: Any) -> None:
         @app.get(path)
         @app.post(path)
@@ -569,6 +597,12 @@ def server_error(kind: str) -> BaseException:
 
 
 async def _ask(world: World, case: Case) -> Answer:
+    for _ in range(WARMING if case.is_warm else 0):
+        await _serve(world, Case(case.kind, stack=case.stack, is_post=case.is_post))
+    return await _serve(world, case)
+
+
+async def _serve(world: World, case: Case) -> Answer:
     world.case = case
     world.log.clear()
     server = Server(world, case)
@@ -608,7 +642,22 @@ def ask(framework: str, case: Case) -> Answer:
     """Serve one request in a loop of its own."""
     world = _world(framework)
     world.put_under(case.stack)
-    return asyncio.run(_ask(world, case))
+    with uncollected() if case.failure == "generator exit" else nullcontext():
+        return asyncio.run(_ask(world, case))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let nothing be said of coroutines that are dropped where they wait, as those are that ignore a `GeneratorExit`."""
+    before, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    # What is there already is not looked at: that takes half a second in a whole run of tests.
+    gc.freeze()
+    try:
+        yield
+        gc.collect()
+    finally:
+        gc.unfreeze()
+        sys.unraisablehook = before
 
 
 @cache

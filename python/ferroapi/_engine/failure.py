@@ -17,7 +17,7 @@ FAILURE_KEY = "ferroapi.failure"
 _REPLAYED_START: Message = {"type": "http.response.start"}
 """Tells the middleware that a response had started; the server, which has the real one, never sees it."""
 
-Failure = tuple[Exception, bool, bool, Teardown, Teardown]
+Failure = tuple[BaseException, bool, bool, Teardown, Teardown, bool]
 """The arguments of `unwind`."""
 
 

@@ -4,6 +4,8 @@ The names that the driver asks for are in `rust/core/src/names.rs`.
 """
 
 import asyncio
+import types
+from collections.abc import Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -108,10 +110,27 @@ Teardown = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
 """Generators at their `yield`, in the order of their entry, and the cancel scope around the async ones."""
 
 
+@types.coroutine
+def _raise_when_closed(error: BaseException) -> Generator[None]:
+    try:
+        yield
+    except GeneratorExit:
+        pass
+    raise error
+
+
 async def unwind(
-    error: BaseException, started: bool, sent: bool, function_teardown: Teardown, request_teardown: Teardown
+    error: BaseException,
+    started: bool,
+    sent: bool,
+    function_teardown: Teardown,
+    request_teardown: Teardown,
+    is_closing: bool,
 ) -> None:
     """Raise an exception inside the generators that are still entered, as their exit stacks would.
+
+    If the request `is_closing`, this waits to be closed itself, so that what then waits in any of the coroutines around
+    raises in the next one.
 
     Raises:
         BaseException: what comes out of the generators, `error` itself unless they do something with it.
@@ -122,6 +141,8 @@ async def unwind(
         _push(request_stack, request_teardown, scope)
         async with AsyncExitStack() as function_stack:
             _push(function_stack, function_teardown, scope)
+            if is_closing:
+                await _raise_when_closed(error)
             raise error
         raise UnboundLocalError(_NO_RESPONSE)
     if not sent:
@@ -161,6 +182,10 @@ async def _exit_async(generator: Any, scope: CancelScope | Unscoped, *exception:
 async def _exit_sync(generator: Any, *exception: Any) -> bool:
     manager = contextmanager(lambda: generator)()
     is_swallowed = False
-    with CancelScope(shield=True):
-        is_swallowed = bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+    try:
+        with CancelScope(shield=True):
+            is_swallowed = bool(await run_sync(partial(manager.__exit__, *exception), limiter=CapacityLimiter(1)))
+    except StopAsyncIteration as stop:
+        # FastAPI has an async generator around this one, out of which its own end may not be raised.
+        raise RuntimeError("async generator raised StopAsyncIteration") from stop
     return is_swallowed

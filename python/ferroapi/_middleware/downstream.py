@@ -109,7 +109,14 @@ class DownstreamTask(_core.SteppedTask, Coroutine[Any, Any, None]):
             if self.coroutine is None:
                 self.note_end()
                 raise error
-        return self._resume(self.coroutine.throw, error)
+        return self._resume(self._throw, error)
+
+    def _throw(self, error: BaseException) -> Any:
+        if isinstance(error, GeneratorExit):
+            # What awaits is closed by it, from the inside out, and the frame around all is raised the error itself.
+            self.coroutine.close()
+            raise error
+        return self.coroutine.throw(error)
 
     def _resume(self, step: Callable[[Any], Any], value: Any) -> Any:
         try:

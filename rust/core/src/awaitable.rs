@@ -1,6 +1,6 @@
 //! What `await` does for all that is awaited and written in Rust: one class, and the steps that it is resumed with.
 
-use pyo3::exceptions::{PyBaseException, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyType, PyTypeMethods};
@@ -32,6 +32,9 @@ pub(crate) trait Run: Send + Sync + 'static {
     fn suspended(&mut self, _py: Python<'_>) -> PyResult<()> {
         Ok(())
     }
+
+    /// Take note that it is closed: what it does from here on must not suspend.
+    fn closing(&mut self) {}
 
     /// Show what it holds to Python's garbage collector.
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
@@ -254,16 +257,27 @@ impl Awaitable {
         self.resume(py, Input::thrown(kind, value)?).and_then(yielded)
     }
 
-    /// Give up what it waits for, and all that it holds.
+    /// Raise `GeneratorExit` where it waits, as for a coroutine; one that has not begun is given up.
+    ///
+    /// A task that is woken with a `GeneratorExit`, such as one of a worker thread, closes what it awaits, too.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let state = self.0.with(py, |state| match state {
-            State::Running => State::Running,
-            state => std::mem::replace(state, State::Over),
+        let has_begun = self.0.with(py, |state| match state {
+            State::Suspended(Suspended { awaiting: Some(_), run, .. }) => {
+                run.closing();
+                true
+            }
+            State::Suspended(_) | State::Over => false,
+            State::Running => true,
         });
-        match state {
-            State::Running => Err(Error::Running.into()),
-            State::Suspended(Suspended { awaiting: Some(awaiting), .. }) => guarded(|| close(awaiting.bind(py))),
-            State::Suspended(_) | State::Over => Ok(()),
+        if !has_begun {
+            drop(self.0.replace(py, State::Over));
+            return Ok(());
+        }
+        match self.resume(py, Input::Error(PyGeneratorExit::new_err(()))) {
+            Ok(Outcome::Yielded(_)) => Err(Error::Ignored.into()),
+            Ok(Outcome::Returned(_)) => Ok(()),
+            Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -306,13 +320,19 @@ fn other_iterator<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     }
 }
 
-/// Pass a value or an exception on to what is awaited.
+/// Pass a value or an exception on to what is awaited, which is closed by `GeneratorExit`.
+///
+/// Source: `CPython` behaviour, `_gen_throw` of `Objects/genobject.c`.
 pub(crate) fn resume<'py>(iterator: &Bound<'py, PyAny>, input: Input<'py>) -> PyResult<Sent<'py>> {
     let py = iterator.py();
     let error = match input {
         Input::Value(value) => return ffi::send(iterator, &value),
         Input::Error(error) => error,
     };
+    if error.is_instance_of::<PyGeneratorExit>(py) {
+        close(iterator)?;
+        return Err(error);
+    }
     if !iterator.hasattr(intern!(py, "throw"))? {
         return Err(error);
     }

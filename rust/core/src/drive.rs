@@ -95,6 +95,8 @@ pub(crate) struct Driver {
     refused: Option<Box<Solver>>,
     stage: Stage,
     ending: Option<Ending>,
+    /// Whether it is closed by whoever awaits it: nothing can be waited for any more.
+    is_closing: bool,
 }
 
 impl Driver {
@@ -119,6 +121,7 @@ impl Driver {
             refused: None,
             stage: Stage::Matched,
             ending: None,
+            is_closing: false,
         }
     }
 
@@ -367,6 +370,10 @@ impl Run for Driver {
     #[inline]
     fn suspended(&mut self, py: Python<'_>) -> PyResult<()> {
         if self.client.is_some() { self.watch_client(py) } else { Ok(()) }
+    }
+
+    fn closing(&mut self) {
+        self.is_closing = true;
     }
 
     fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

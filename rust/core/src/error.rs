@@ -20,6 +20,10 @@ pub(crate) enum Error {
     Resumed,
     /// What is awaited was resumed by itself.
     Running,
+    /// What is awaited was closed, and suspended then.
+    Ignored,
+    /// A generator that stands for an async one raised what would end that.
+    StopRaised,
     /// A call was prepared with more names than arguments.
     Names { names: usize, arguments: usize },
     /// A bug of this crate.
@@ -39,6 +43,8 @@ impl From<Error> for PyErr {
             Error::Unwatched => PyRuntimeError::new_err("ferroapi has not been imported to its end"),
             Error::Resumed => PyRuntimeError::new_err("cannot reuse an already awaited request"),
             Error::Running => PyValueError::new_err("coroutine already executing"),
+            Error::Ignored => PyRuntimeError::new_err("coroutine ignored GeneratorExit"),
+            Error::StopRaised => PyRuntimeError::new_err("async generator raised StopAsyncIteration"),
             Error::Names { names, arguments } => {
                 PySystemError::new_err(format!("{names} keyword names for {arguments} arguments"))
             }

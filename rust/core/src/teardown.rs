@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::error::guarded;
+use crate::error::{Error, guarded, raised_while_handling};
 use crate::ffi::locked::Locked;
 
 /// When an entered generator is closed.
@@ -137,6 +138,21 @@ pub(crate) fn is_used(stack: &Bound<'_, PyAny>) -> PyResult<bool> {
     stack.getattr_opt(intern!(stack.py(), "_exit_callbacks"))?.map_or(Ok(true), |entered| entered.is_truthy())
 }
 
+/// What comes out of a synchronous generator by way of the async one that FastAPI has around it: its own end may not be raised.
+///
+/// Source: FastAPI behaviour, `concurrency.contextmanager_in_threadpool`.
+pub(crate) fn inside_async_generator(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyStopAsyncIteration>(py) {
+        return error;
+    }
+    let converted = PyErr::from(Error::StopRaised);
+    converted.set_cause(py, Some(error.clone_ref(py)));
+    match raised_while_handling(&converted, error.value(py)) {
+        Ok(()) => converted,
+        Err(failure) => failure,
+    }
+}
+
 /// The end of a synchronous generator: a callable for a worker thread.
 #[pyclass(frozen, module = "ferroapi._core")]
 pub(crate) struct GeneratorEnd {
@@ -159,8 +175,8 @@ impl GeneratorEnd {
     fn close(&self, py: Python<'_>) -> PyResult<bool> {
         match self.generator.call_method0(py, intern!(py, "__next__")) {
             Ok(_) => Ok(false),
-            Err(stop) if stop.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => Ok(true),
-            Err(error) => Err(error),
+            Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Ok(true),
+            Err(error) => Err(inside_async_generator(py, error)),
         }
     }
 }

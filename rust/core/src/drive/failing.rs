@@ -6,8 +6,9 @@ use pyo3::prelude::*;
 
 use super::{Driver, Ending, Stage};
 use crate::answer::{Rendered, object_answer};
-use crate::awaitable::{Next, exception};
+use crate::awaitable::{Next, close, exception};
 use crate::error::raised_while_handling;
+use crate::ffi;
 use crate::names;
 use crate::send::take_turns;
 use crate::solve::no_yield;
@@ -123,7 +124,7 @@ impl Driver {
         let function_exits = self.teardown.drain(py, Lifetime::Function)?;
         let request_exits = self.teardown.drain(py, Lifetime::Request)?;
         let connection_exits = self.teardown.drain(py, Lifetime::Connection)?;
-        let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits);
+        let failure = (exception(py, &error), has_started, is_sent, function_exits, request_exits, self.is_closing);
         // A generator may turn a cancellation into an exception, which has an answer.
         let channels = (self.channels.scope(py)?, self.channels.receive(py)?, self.channels.send(py)?);
         // A handler of the application's may answer with a stream, whose code runs between its messages.
@@ -135,6 +136,11 @@ impl Driver {
             None => failing,
             Some(files) => names::close_files_after(py)?.call1((failing, files))?,
         };
+        if self.is_closing {
+            // It waits to be closed in the place in which the exception is to be raised.
+            ffi::send(&failing, py.None().bind(py))?;
+            return close(&failing).map(|()| Next::Done(py.None()));
+        }
         self.end_failed(py, Some(failing), error, has_left)
     }
 

@@ -9,7 +9,7 @@ use super::{Arguments, Need, Place, Solver};
 use crate::error::Error;
 use crate::plan::dependency::CallKind;
 use crate::plan::node::Node;
-use crate::teardown::{Entered, EnteredKind, Lifetime};
+use crate::teardown::{Entered, EnteredKind, Lifetime, inside_async_generator};
 use crate::{ffi, names};
 
 impl Solver {
@@ -105,7 +105,7 @@ impl Solver {
                 Ok(value.unbind())
             }
             Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => Err(no_yield()),
-            Err(error) => Err(error),
+            Err(error) => Err(inside_async_generator(py, error)),
         }
     }
 

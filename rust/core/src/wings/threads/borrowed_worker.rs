@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -29,6 +29,7 @@ pub(super) fn call(callable: &Bound<'_, PyAny>, limiter: Limiter, short_calls: &
     }
     let outcome = match hand_over(&worker, callable, short_calls) {
         Ok(Handed::UnderWay(future)) => return waiting(&worker, &future).map(Called::Awaiting),
+        Ok(Handed::Done(Err(error))) if !error.is_instance_of::<PyException>(py) => return escaped(&worker, error),
         Ok(Handed::Done(outcome)) => outcome,
         Err(error) => Err(error),
     };
@@ -122,6 +123,21 @@ fn report<'py>(worker: &Bound<'py, PyAny>) -> PyResult<(Report, Bound<'py, PyAny
 
 fn waiting(worker: &Bound<'_, PyAny>, future: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     Ok(names::await_worker(worker.py())?.call1((worker, future))?.unbind())
+}
+
+/// Raise what is no `Exception` where the event loop wakes the task, as `AnyIO` does: what awaits is closed by `GeneratorExit`
+/// there, and the loop is ended by `KeyboardInterrupt`.
+#[cold]
+fn escaped(worker: &Bound<'_, PyAny>, error: PyErr) -> PyResult<Called> {
+    let py = worker.py();
+    let sent = report(worker).and_then(|(report, future)| report.send(py, Err(error)).map(|()| future));
+    match sent {
+        Ok(future) => waiting(worker, &future).map(Called::Awaiting),
+        Err(failure) => {
+            names::return_worker(py)?.call1((worker,))?;
+            Err(failure)
+        }
+    }
 }
 
 /// What a future makes of `StopIteration`, which cannot be raised out of a coroutine.
