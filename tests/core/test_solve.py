@@ -228,3 +228,26 @@ def test_override_that_depends_on_what_it_overrides_ends_in_recursion(framework:
     assert raised is not None and "maximum recursion depth exceeded" in raised
     app.dependency_overrides[settings] = lambda: "other"
     assert answered(app, "/")[0].body == b'"other"'
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_unknown_scope_is_taken_as_that_of_a_request(framework: str) -> None:
+    module = importlib.import_module(framework)
+    app = module.FastAPI()
+    seen: list[str] = []
+
+    def inner() -> Any:
+        yield "inner"
+        seen.append("inner closed")
+
+    def outer(inner: Annotated[str, module.Depends(inner, scope="function")]) -> Any:
+        yield f"outer of {inner}"
+        seen.append("outer closed")
+
+    # With the scope "request" that would be refused: it would need what is closed before.
+    def endpoint(outer: Annotated[str, module.Depends(outer, scope="unknown")]) -> str:
+        return outer
+
+    app.get("/")(endpoint)
+    assert answered(app, "/")[0].body == b'"outer of inner"'
+    assert seen == ["inner closed", "outer closed"]
