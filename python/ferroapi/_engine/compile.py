@@ -36,7 +36,6 @@ _TEXT_RESPONSES: dict[type[Response], bytes] = {
     for response_class in (PlainTextResponse, HTMLResponse)
 }
 """The media types that are sent while nobody has set others, which the witness sees."""
-_SERIALIZATION = int(Part.SERIALIZATION)
 _MADE_ON_USE = ("_kept", "_serializers", "_solved")
 
 
@@ -99,7 +98,7 @@ class _Declared(_Planned):
     body: Any
     """A `BodyRecipe`, None where no body is read."""
     part: ClassVar[int]
-    """The part of the engine that runs it (no flag: operators of those are slow)."""
+    """The part of the engine that runs it."""
     handler_part: ClassVar[int] = 0
     """The part that stands for what its handler calls by name, where there is one."""
     is_websocket: ClassVar[bool] = False
@@ -149,8 +148,8 @@ class PathOperation(_Declared):
     embed_body_fields: bool
     is_json_stream: bool
     dependency_overrides_provider: Any
-    part = int(Part.OPERATION)
-    handler_part = int(Part.STEP)
+    part = Part.OPERATION
+    handler_part = Part.STEP
 
     def __post_init__(self) -> None:
         # As FastAPI knows it: at declaration, whatever is called later.
@@ -189,7 +188,7 @@ class PathOperation(_Declared):
 
     def answers_as(self, plan: "_core.Plan") -> bool:
         """Tell whether a plan says what is made of what the endpoint returned, wherever that was called."""
-        return not _core.is_replaced(plan.parts & ~self.handler_part | _SERIALIZATION)
+        return not _core.is_replaced(plan.parts & ~self.handler_part | Part.SERIALIZATION)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
@@ -219,8 +218,8 @@ class PathOperation(_Declared):
         is_generator = _is_gen_callable(call) or _is_async_gen_callable(call)
         return self.response.is_event_stream or self.is_json_stream or is_generator
 
-    def _stream(self) -> tuple[_core.Answer, Part]:
-        return _core.Answer.stream(is_events=self.response.is_event_stream), Part(0)
+    def _stream(self) -> tuple[_core.Answer, int]:
+        return _core.Answer.stream(is_events=self.response.is_event_stream), 0
 
     @property
     def reading(self) -> Reading:
@@ -307,7 +306,7 @@ class CalledOperation(_Declared):
     embed_body_fields: bool
     body = None
     is_coroutine = True
-    part = int(Part.SOCKET)
+    part = Part.SOCKET
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, None)
@@ -332,7 +331,7 @@ class WebSocketOperation(CalledOperation):
     """What a websocket route was made of: the endpoint is called with a `WebSocket`."""
 
     is_websocket = True
-    handler_part = int(Part.STEP)
+    handler_part = Part.STEP
 
 
 def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
@@ -375,12 +374,12 @@ def built_app(app: Any) -> BuiltApp | None:
     return built if isinstance(built, BuiltApp) and built.app is app else None
 
 
-def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
+def _answer(recipe: ResponseRecipe) -> tuple[Answer, int]:
     """Return the response half of a plan, and the part of the engine that makes it."""
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
         # Whatever it is, the response class is given it.
-        return Answer.general(status=None), Part(0)
+        return Answer.general(status=None), 0
     if recipe.dumps_json and recipe.field is not None and is_plain_field(recipe.field):
         adapter = recipe.field._type_adapter
         given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
@@ -396,4 +395,4 @@ def _answer(recipe: ResponseRecipe) -> tuple[Answer, Part]:
         return Answer.json(status=status), Part.JSON
     if recipe.field is None and recipe.response_class in _TEXT_RESPONSES:
         return Answer.text(media_type=_TEXT_RESPONSES[recipe.response_class], status=status), Part.TEXT
-    return Answer.general(status=status), Part(0)
+    return Answer.general(status=status), 0

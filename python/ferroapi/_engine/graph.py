@@ -313,9 +313,9 @@ def _scheme(dependant: Dependant) -> _core.Scheme | None:
     return _core.Scheme(source=_SOURCES[call.model.in_.value], alias=call.model.name, form=form)
 
 
-def parts_of(nodes: list[Node], body: BodyRecipe | None = None) -> Part:
+def parts_of(nodes: list[Node], body: BodyRecipe | None = None) -> int:
     """Return the parts of the engine that a graph makes use of."""
-    parts = Part(0)
+    parts = 0
     if body is not None and body.field:
         parts |= Part.FORM if body.is_form else Part.BODY
     for node in nodes:

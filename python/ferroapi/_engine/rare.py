@@ -292,11 +292,11 @@ def _handler_of(error: type[Exception], by_class: Mapping[Any, Any]) -> Any:
 
 
 _DEFAULT_RESPONSES: tuple[tuple[Any, Callable[[Any, Scope], Response]], ...] = (
+    (http_exception_handler, lambda error, scope: http_exception_response(error)),
     (
         request_validation_exception_handler,
         lambda error, scope: request_validation_response(error, HTTPConnection(scope)),
     ),
-    (http_exception_handler, lambda error, scope: http_exception_response(error)),
     (
         problem_details.validation_problem_handler,
         lambda error, scope: problem_details.request_validation_problem(error, HTTPConnection(scope)),

@@ -28,8 +28,8 @@ _FIELD_INFO = (
 )
 
 
-COMPILED = int(Part.FIELD | Part.BODY | Part.FORM)
-"""What is asked while the plan of a graph is made, besides the part that runs it (no flags: those are slow)."""
+COMPILED = Part.FIELD | Part.BODY | Part.FORM
+"""What is asked while the plan of a graph is made, besides the part that runs it."""
 
 
 class _Names:
