@@ -393,6 +393,70 @@ def limited_dependencies(f: Any, log: Log) -> list[Any]:
     return found
 
 
+@case
+def overrides_that_depend_on_what_they_override(f: Any, log: Log) -> list[Any]:
+    """Each goes on until Python's limit is reached: the request fails soon, and holds nobody up meanwhile."""
+
+    def other() -> Any:
+        log.append("other")
+
+    def real() -> Any:
+        log.append("real")
+
+    def itself(value: Any = f.Depends(real)) -> Any:
+        log.append("called")
+
+    def itself_twice(other: Any = f.Depends(other), one: Any = f.Depends(real), two: Any = f.Depends(real)) -> Any:
+        log.append("called")
+
+    def around(value: Any = f.Depends(other)) -> Any:
+        log.append("called")
+
+    app = f.FastAPI()
+
+    @app.get("/")
+    def root(value: Any = f.Depends(real)) -> Any:
+        return "answered"
+
+    @app.websocket("/")
+    async def connect(socket: WebSocket, value: Any = f.Depends(real)) -> None:
+        await socket.accept()
+
+    test_client = importlib.import_module(f"{f.__name__}.testclient").TestClient
+    found = []
+    for overrides in ({real: itself}, {real: itself_twice}, {real: around, other: itself}, {}):
+        app.dependency_overrides = overrides
+        for connect_by in (test_client(app).get, lambda path: test_client(app).websocket_connect(path).__enter__()):
+            try:
+                found.append(type(connect_by("/")).__name__)
+            except RecursionError:
+                found.append("RecursionError")
+    return found
+
+
+@case
+def mapping_that_ends_what_depends_on_itself(f: Any, log: Log) -> list[Any]:
+    def real() -> Any:
+        return ["real"]
+
+    def itself(value: Any = f.Depends(real)) -> Any:
+        return [*value, "override"]
+
+    class FirstFive(dict[Any, Any]):
+        def get(self, call: Any, default: Any = None) -> Any:
+            log.append("asked")
+            return itself if call is real and log.count("asked") <= 5 else default
+
+    app = f.FastAPI()
+    app.dependency_overrides = FirstFive(any=True)
+
+    @app.get("/")
+    def root(value: Any = f.Depends(real, use_cache=False)) -> Any:
+        return value
+
+    return [get(f, app)]
+
+
 @pytest.mark.parametrize("make", CASES, ids=lambda each: each.__name__)
 def test_overrides_are_as_under_fastapi(make: Case) -> None:
     found = []

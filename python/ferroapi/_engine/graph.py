@@ -76,6 +76,9 @@ _BY_PYTHON = {
 }
 _IN_THREAD = frozenset({CallKind.PLAIN, CallKind.GENERATOR, CallKind.WRAPPED_GENERATOR})
 
+_MOST_NESTED = 10
+"""How often an override may stand below itself: a mapping that answers otherwise in between may end that."""
+
 _FIELD_METHODS = frozenset({"get_default", "serialize", "serialize_json", "validate"})
 
 
@@ -169,7 +172,7 @@ class Graph:
         self.steps.append(Step.look_up(number))
         if call is declared.call:
             return self._visit_effective(declared, declared)
-        if (declared.call, call) in self.overridden:
+        if self.overridden.count((declared.call, call)) == _MOST_NESTED:
             # FastAPI goes round until Python ends it, for each request. A plan a round would take minutes.
             raise RecursionError(
                 f"maximum recursion depth exceeded: the override {call!r} depends on what it overrides"
