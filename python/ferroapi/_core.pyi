@@ -723,13 +723,14 @@ class RouteTable:
         includes: bool,
         limit: int | None,
         previous: RouteTable | None,
+        own_lists: Snapshot | None,
     ) -> Self:
         """Compile a router's entries.
 
         `parts` is what matching stands for, `entrance` what it takes to come from a server to this table, as bits of
         `ferroapi._witness.Part`. Of a path that no entry answers it is said whether that is a 404 and nothing else,
         whether it has been to an included router before, and the largest body, in bytes. What did not change since
-        the `previous` table is shared.
+        the `previous` table is shared. `own_lists` are the lists of routes that do not tell when they are edited.
         """
 
     @property

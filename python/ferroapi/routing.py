@@ -53,7 +53,7 @@ from ferroapi._option_defaults import (
 )
 from ferroapi._options import AddRouteOptions, IncludeOptions, RouteOptions, RouterOptions, RouterRouteOptions
 from ferroapi._routing import include
-from ferroapi._routing.changes import ObservedRoute
+from ferroapi._routing.changes import ObservedRoute, tell_observers
 from ferroapi._routing.dispatch import Dispatch
 from ferroapi._routing.entries import know
 from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths, _normalize_frontend_path
@@ -443,7 +443,7 @@ class APIRouter(PathOperations, Dispatch):
     def _mark_routes_changed(self) -> None:
         """Tell every view on this router that it is out of date."""
         self._routes_version += 1
-        self._routes.tell()
+        tell_observers(self)
 
     def _is_transparent(self) -> bool:
         """Tell whether this router, when included, leaves matching and handling to its routes."""

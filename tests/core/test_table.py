@@ -211,16 +211,21 @@ def is_decided_difference(scope: dict[str, Any]) -> bool:
     return "\n" in scope["path"]
 
 
-@given(st.lists(PLACES, max_size=6).map(tuple), EDITS, st.lists(CONNECTIONS, min_size=1, max_size=8))
+@given(st.lists(PLACES, max_size=6).map(tuple), EDITS, st.lists(CONNECTIONS, min_size=1, max_size=8), st.booleans())
 def test_table_answers_as_fastapi(
-    places: tuple[Place, ...], edits: list[str], connections: list[dict[str, Any]]
+    places: tuple[Place, ...], edits: list[str], connections: list[dict[str, Any]], is_list_of_their_own: bool
 ) -> None:
     connections = [scope for scope in connections if not is_decided_difference(scope)]
     found = {}
     for framework in FRAMEWORKS:
         app = build(framework, places)
+        routes = app.router.routes
+        if is_list_of_their_own:
+            # It tells nobody of the edits.
+            routes = app.router.routes = list(routes)
         before = answers(app, [dict(scope) for scope in connections])
-        edit(app.router.routes, edits)
+        edit(routes, edits)
+        assert app.router.routes is routes
         found[framework] = [*before, *answers(app, [dict(scope) for scope in connections])]
     for number, (theirs, ours) in enumerate(zip(found["fastapi"], found["ferroapi"], strict=True)):
         note(f"{number}: {connections[number % len(connections)]}")
@@ -254,3 +259,17 @@ def test_routes_that_cannot_be_compiled_are_met_by_the_middleware(framework: str
     twice = (Place("router", "/{o}", (), (Place("router", "/{o}", (), (Place("operation", "/a"),)),)),)
     answer = answers(build(framework, twice), [http_scope("/x")])[0]
     assert (answer.status, answer.raised) == (500, "ValueError: Duplicated param name o at path /{o}/{o}/a")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_list_of_routes_may_belong_to_two_applications(framework: str) -> None:
+    first, second = build(framework, ()), build(framework, ())
+    second.router.routes = first.router.routes
+    answered = []
+    for app in (first, second):
+        app.add_api_route(f"/{len(first.routes)}", lambda: None)
+        answered += [answers(each, [http_scope(first.routes[-1].path)])[0].status for each in (first, second)]
+    second.router.routes = tuple(first.routes)
+    first.routes.clear()
+    answered += [answers(each, [http_scope(second.routes[-1].path)])[0].status for each in (first, second)]
+    assert answered == [200, 200, 200, 200, 404, 200]

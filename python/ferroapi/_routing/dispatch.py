@@ -4,7 +4,7 @@ A path operation that has a plan is run by the native driver; everything else is
 on a router is in `routing`.
 """
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any, Self, cast
 
 from starlette import routing
@@ -19,7 +19,7 @@ from ferroapi._compat.starlette import get_route_path
 from ferroapi._engine.connection import run_connection
 from ferroapi._engine.failure import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
-from ferroapi._routing.changes import RouteList
+from ferroapi._routing.changes import Reference, RouteList, tell_observers
 from ferroapi._routing.frontend import is_more_specific
 from ferroapi._routing.include import MatchedRoute, _IncludedRouter
 from ferroapi._routing.matching import Selection, best_match, first_match, redirect_url, slash_twin
@@ -76,33 +76,29 @@ class Dispatch(routing.Router):
     """The middleware and exception handlers of this router's own."""
     _low_priority_routes: list[BaseRoute]
     _live_table: LiveTable | None = None
-
-    @property
-    def _routes(self) -> RouteList:
-        # Where FastAPI has them, for whom `vars()` of a router is what a router is made of.
-        routes: RouteList = self.__dict__["routes"]
-        return routes
+    _observers: tuple[Reference, ...] = ()
 
     @property
     def routes(self) -> list[BaseRoute]:
         """The routes in the order in which they are matched. The list may be edited in place."""
-        return self._routes
+        # Where FastAPI has them, for whom `vars()` of a router is what a router is made of.
+        routes: list[BaseRoute] = self.__dict__["routes"]
+        return routes
 
     @routes.setter
-    def routes(self, routes: Iterable[BaseRoute]) -> None:
-        before: RouteList | None = self.__dict__.get("routes")
-        self.__dict__["routes"] = RouteList(routes)
-        if before is not None:
-            before.tell()
+    def routes(self, routes: list[BaseRoute]) -> None:
+        # The first list is made by the router itself; any later one stays its owner's, who may go on editing it.
+        self.__dict__["routes"] = routes if "routes" in self.__dict__ else RouteList(routes)
+        tell_observers(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _READ_BY_TABLES and "routes" in self.__dict__:
-            self._routes.tell()
+            tell_observers(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: a copied router makes a table of its own."""
-        return {name: value for name, value in vars(self).items() if name != "_live_table"}
+        return {name: value for name, value in vars(self).items() if name not in ("_live_table", "_observers")}
 
     def _routers_below(self, seen: set[int] | None = None) -> "Iterator[Self]":
         """Yield this router and every router included in it, each once, cycles notwithstanding."""

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from ferroapi import _core
 from ferroapi._body_limit import below_body_limit
 from ferroapi._core import Entry
-from ferroapi._routing.changes import Reference, observe
+from ferroapi._routing.changes import Reference, RouteList, observe
 from ferroapi._routing.entries import IncludePath, candidates_of, entry_of, observed_by
 from ferroapi._routing.include import _IncludedRouter
 from ferroapi._routing.matching import Selection, first_match
@@ -57,11 +57,14 @@ class _Facts(NamedTuple):
 class Table:
     """A router's entries under `_core.RouteTable`."""
 
-    __slots__ = ("_places", "core", "entries", "facts", "foreign")
+    __slots__ = ("_places", "core", "entries", "facts", "foreign", "own_lists")
 
-    def __init__(self, router: "Dispatch", entries: list[Entry], facts: "_Facts") -> None:
+    def __init__(
+        self, router: "Dispatch", entries: list[Entry], facts: "_Facts", own_lists: _core.Snapshot | None
+    ) -> None:
         self.entries = entries
         self.facts = facts
+        self.own_lists = own_lists
         # These do not tell when they are edited.
         foreign = (entry.methods_of for entry in entries if entry.methods_of is not None)
         self.foreign = _core.Snapshot([(route, ["path_regex"]) for route in foreign], [])
@@ -75,7 +78,12 @@ class Table:
             includes=facts.includes,
             limit=facts.limit,
             previous=facts.previous,
+            own_lists=own_lists,
         )
+
+    def has_own_lists_as_they_were(self) -> bool:
+        """Tell whether the lists that do not tell of edits have the routes that the table was made of."""
+        return self.own_lists is None or self.own_lists.is_current()
 
     def places_of(self, changed: Any) -> list[int]:
         """Return where the entries are that are made from an object, none if it is something else than a route."""
@@ -185,17 +193,24 @@ class LiveTable:
         while self._changed:
             changed.append(self._changed.popleft())
         places = [] if previous is None else [previous.places_of(each) for each in changed]
-        if previous is None or not changed or not all(places):
+        if previous is None or not changed or not all(places) or not previous.has_own_lists_as_they_were():
             return self._walked(previous, set(map(id, changed)))
         entries = previous.entries.copy()
         for place in {place for found in places for place in found}:
             entries[place] = entry_of(entries[place].candidate, entries[place].include_path)
-        return Table(self._router, entries, previous.facts._replace(previous=previous.core))
+        return Table(self._router, entries, previous.facts._replace(previous=previous.core), previous.own_lists)
 
     def _walked(self, previous: Table | None, changed: set[int]) -> Table:
         """Return a table of all candidates; entries of the table before that are made from nothing changed are kept."""
+        own_lists: list[list[Any]] = []
         for router in self._router._routers_below():
-            observe(router._routes, self._reference)
+            observe(router, self._reference)
+            if isinstance(routes := router.routes, RouteList):
+                observe(routes, self._reference)
+            elif isinstance(routes, list):
+                own_lists.append(routes)
+        # Taken before the lists are walked, so that an edit meanwhile is noticed by the next request.
+        seen = _core.Snapshot([], own_lists) if own_lists else None
         kept: dict[int, Entry] = {}
         for entry in () if previous is None else previous.entries:
             if changed.isdisjoint(map(id, (entry.candidate, *observed_by(entry.candidate)))):
@@ -210,4 +225,4 @@ class LiveTable:
                     observe(each, self._reference)
                 known = entry_of(candidate, include_path)
             entries.append(known)
-        return Table(self._router, entries, facts)
+        return Table(self._router, entries, facts, seen)

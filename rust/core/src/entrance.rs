@@ -38,7 +38,7 @@ impl Entrance {
     /// Whether nothing has to be looked at before the table, so that the driver may be the outermost code; if so, whether
     /// the request may be observed.
     fn is_open(&self, py: Python<'_>, channels: &Channels) -> PyResult<Option<bool>> {
-        if !self.is_current() || self.layers.get().parts_replaced(py)? != 0 {
+        if !self.table.get().is_current(py)? || self.layers.get().parts_replaced(py)? != 0 {
             return Ok(None);
         }
         let scope = match channels {
@@ -72,8 +72,8 @@ impl Entrance {
 
     /// Whether no route has changed since the table was made.
     #[getter]
-    fn is_current(&self) -> bool {
-        self.table.get().is_current()
+    fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| self.table.get().is_current(py))
     }
 
     /// Run the request to where it first waits: `True` if it is over, else the driver of the rest, which is to be awaited.

@@ -23,6 +23,7 @@ use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
 use crate::plan::{Plan, Reading};
 use crate::scope::Scope;
+use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
 use crate::{body, ffi, names, observer};
 
@@ -43,7 +44,9 @@ pub(crate) struct RouteTable {
     includes: bool,
     /// The largest body of a request that no entry answers, in bytes.
     limit: Option<u64>,
-    /// Whether a route, or the list of them, has changed since this table was made.
+    /// The lists of routes that are the application's own, which do not tell when they are edited; none if there are none.
+    own_lists: Option<Py<Snapshot>>,
+    /// Whether a route, or the list of them, has changed since this table was made, as far as these tell.
     is_expired: AtomicBool,
 }
 
@@ -251,7 +254,7 @@ impl RouteTable {
     /// Compile a router's entries; `parts` is what matching stands for, `entrance` what a server's way to it does, and
     /// `previous` the table before.
     #[new]
-    #[pyo3(signature = (*, entries, router, parts, entrance, refuses, includes, limit, previous))]
+    #[pyo3(signature = (*, entries, router, parts, entrance, refuses, includes, limit, previous, own_lists))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     fn new(
         entries: Vec<Py<Entry>>,
@@ -262,6 +265,7 @@ impl RouteTable {
         includes: bool,
         limit: Option<u64>,
         previous: Option<&Bound<'_, Self>>,
+        own_lists: Option<Py<Snapshot>>,
     ) -> Self {
         let listings = previous
             .map(Bound::get)
@@ -276,19 +280,21 @@ impl RouteTable {
             refuses,
             includes,
             limit,
+            own_lists,
             is_expired: AtomicBool::new(false),
         }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.router)?;
+        visit.call(&self.own_lists)?;
         self.entries.iter().try_for_each(|entry| visit.call(entry))
     }
 
     /// Whether no route has changed since the table was made.
-    #[getter]
-    pub(crate) fn is_current(&self) -> bool {
-        !self.is_expired.load(Ordering::Acquire)
+    #[getter(is_current)]
+    fn is_current_guarded(&self, py: Python<'_>) -> PyResult<bool> {
+        guarded(|| self.is_current(py))
     }
 
     /// Note that a route, or the list of them, has changed.
@@ -334,6 +340,16 @@ impl RouteTable {
 }
 
 impl RouteTable {
+    /// Whether no route has changed since the table was made.
+    ///
+    /// # Errors
+    /// None: lists are compared by the addresses of their items.
+    #[inline]
+    pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
+        let is_told = self.is_expired.load(Ordering::Acquire);
+        Ok(!is_told && self.own_lists.as_ref().map_or(Ok(true), |lists| lists.get().is_current(py))?)
+    }
+
     /// The driver of the path operation that answers, or `None` if Python must answer.
     ///
     /// `outermost` is the application, if nothing of it stands between the server and the table, and whether the request
