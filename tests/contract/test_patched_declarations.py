@@ -4,7 +4,9 @@ The replacements do something else than what they stand in for: that they are as
 """
 
 from collections.abc import AsyncIterator, Callable
+from inspect import signature
 from threading import current_thread, main_thread
+from types import SimpleNamespace
 from typing import Annotated, Any
 from unittest import mock
 
@@ -12,7 +14,7 @@ import pydantic.json_schema
 import pytest
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import HTMLResponse, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from .test_patch_points import Framework, get
 
@@ -139,6 +141,32 @@ def _schemas_are_written_otherwise(f: Framework, how: str) -> Any:
     return plain, outcome, _described(f)
 
 
+def _document_reads_another_module(f: Framework, name: str) -> Any:
+    utils, plain = f.module("openapi.utils"), _described(f)
+
+    class Answered(Response):
+        def __init__(self, content: Any = None, status_code: int = 202, **options: Any) -> None:
+            super().__init__(content, status_code, **options)
+
+    class Other:
+        """No class that a route is of."""
+
+    def declared() -> Any:
+        app = f.FastAPI()
+        app.get("/answered", response_class=Answered)(lambda: "")
+        return app
+
+    others = {
+        "inspect": SimpleNamespace(signature=lambda function: signature(lambda status_code=203: None)),
+        "routing": SimpleNamespace(iter_route_contexts=f.routing.iter_route_contexts, APIRoute=Other),
+    }
+    before = declared().openapi()
+    with mock.patch.object(utils, name, others[name]):
+        outcome = declared().openapi()
+    assert outcome != before
+    return plain, before, outcome, declared().openapi()
+
+
 def _pages_have_other_settings(f: Framework) -> Any:
     app = f.FastAPI()
     before = get(app, "/docs")
@@ -155,6 +183,10 @@ CASES: dict[str, Callable[[Framework], Any]] = {
     **{
         f"schemas_{how}": lambda f, how=how: _schemas_are_written_otherwise(f, how)
         for how in ("place", "class", "method", "pydantic", "encoder")
+    },
+    **{
+        f"document_{name}": lambda f, name=name: _document_reads_another_module(f, name)
+        for name in ("inspect", "routing")
     },
     "pages": _pages_have_other_settings,
 }

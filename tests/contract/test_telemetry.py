@@ -1,13 +1,18 @@
 """What is recorded of a request, against FastAPI's own telemetry around the same ASGI application."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
+from importlib import import_module
 from typing import Any
+from unittest import mock
 
 import anyio
 import fastapi
 import fastapi.telemetry._api
 import fastapi.telemetry._asgi
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
@@ -267,3 +272,40 @@ def test_other_instrumentation_is_found_in_the_stack() -> None:
     assert _asgi._legacy_otel(Layer(Layer(middleware())))
     assert not _asgi._legacy_otel(circle)
     assert not _asgi._legacy_otel(None)
+
+
+def recorded(framework: str, name: str, replacement: Any, url: str) -> list[Any]:
+    """Return what is recorded of a request before, while and after a name of the telemetry module is replaced."""
+    f, module = import_module(framework), import_module(f"{framework}.telemetry._api")
+    recording = Recording()
+    app = f.FastAPI(openapi_url=None, telemetry=recording.config())
+
+    @app.get("/refused")
+    async def refuse() -> None:
+        raise f.HTTPException(404)
+
+    seen = []
+    with TestClient(app) as client:
+        for context in (nullcontext(), mock.patch.object(module, name, replacement), nullcontext()):
+            with context:
+                client.get(url)
+            spans = recording._read_spans()
+            seen.append([(each["name"], each["status"], each["attributes"].get("error.type")) for each in spans])
+            recording.spans.clear()
+    recording.close()
+    return json.loads(json.dumps(seen, default=str).replace("ferroapi", "fastapi"))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement", "url"),
+    [("HTTPException", KeyError, "/refused"), ("_exception_type", lambda error: "other", "/refused")],
+)
+def test_name_that_is_replaced_between_requests_is_asked_as_by_fastapi(name: str, replacement: Any, url: str) -> None:
+    assert recorded("ferroapi", name, replacement, url) == recorded("fastapi", name, replacement, url)
+
+
+@pytest.mark.parametrize("name", ["_server_attributes", "_HeadersGetter", "propagate", "_logs"])
+def test_steps_of_observing_a_request_are_not_where_fastapi_has_them(name: str) -> None:
+    """A decided difference (docs/differences.md)."""
+    assert hasattr(fastapi.telemetry._asgi, name)
+    assert not hasattr(_asgi, name)

@@ -79,6 +79,8 @@ class ResponseRecipe:
 
     status_code: int | None
     declared_class: type[Response] | DefaultPlaceholder
+    response_class: type[Response]
+    """The class that renders the content, as it was told when the route was declared."""
     field: ModelField | None
     stream_item_field: ModelField | None
     include: IncEx | None
@@ -91,12 +93,6 @@ class ResponseRecipe:
     """Whether the response is a stream of server-sent events."""
     waits_for_first_item: bool = False
     """Whether the response of a stream is made when its first item is there."""
-
-    @property
-    def response_class(self) -> type[Response]:
-        """The class that renders the content."""
-        declared = self.declared_class
-        return declared.value if isinstance(declared, DefaultPlaceholder) else declared
 
     @property
     def dumps_json(self) -> bool:

@@ -29,7 +29,7 @@ from ferroapi.openapi._parameters import (
     example_entry,
     unique_parameters,
 )
-from ferroapi.openapi._schemas import FieldMapping, Schemas
+from ferroapi.openapi._schemas import FieldMapping, Schemas, routing_module
 from ferroapi.openapi._security import _get_openapi_security_definitions
 from ferroapi.openapi.constants import METHODS_WITH_BODY, REF_PREFIX
 from ferroapi.params import Body
@@ -119,7 +119,8 @@ def get_openapi_path(
         return {}, {}, {}
     schemas = Schemas(model_name_map, field_mapping, separate_input_output_schemas)
     path = _Path(route, operation_ids, schemas, response_class)
-    path.status_code = str(_default_status(response_class.__init__) if route.status_code is None else route.status_code)
+    status = route.status_code
+    path.status_code = str(_default_status(response_class.__init__, inspect.signature) if status is None else status)
     path.data = _get_openapi_dependency_data(route.dependant)
     security_schemes, path.security = _get_openapi_security_definitions(path.data.security_dependencies)
     path.parameters = unique_parameters(
@@ -138,9 +139,9 @@ def get_openapi_path(
 
 
 @lru_cache(maxsize=256)
-def _default_status(init: Callable[..., None]) -> int:
+def _default_status(init: Callable[..., None], signature: Callable[..., inspect.Signature]) -> int:
     """The status a response class answers with when nothing is said: the default of `status_code` of its `__init__`."""
-    parameter = inspect.signature(init).parameters.get("status_code")
+    parameter = signature(init).parameters.get("status_code")
     return parameter.default if parameter and isinstance(parameter.default, int) else 200
 
 
@@ -246,11 +247,9 @@ def _callbacks(path: _Path) -> JsonObject:
 
     Their security schemes and definitions stay out of `components`, as in FastAPI.
     """
-    from ferroapi.routing import APIRoute  # routing stands above; see `_schemas.api_route_contexts`
-
     callbacks: JsonObject = {}
     for callback in path.route.callbacks or []:
-        if isinstance(callback, APIRoute):
+        if isinstance(callback, routing_module().APIRoute):
             operations, _, _ = get_openapi_path(
                 route=callback,
                 operation_ids=path.operation_ids,

@@ -39,12 +39,19 @@ class Schemas:
         )
 
 
+def routing_module() -> Any:
+    """What `openapi.utils.routing` stands for: the package's arrows point from there to here."""
+    from ferroapi.openapi import utils
+
+    public: Any = utils
+    return public.routing
+
+
 def api_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> list[RouteContext]:
     """The path operations among `routes`, those of included routers too; plain routes and mounts are left out."""
-    # The package's arrows point from routing to here; only at run time are its classes looked up.
-    from ferroapi.routing import APIRoute, iter_route_contexts
-
-    return [context for context in iter_route_contexts(routes) if isinstance(context.original_route, APIRoute)]
+    classes = routing_module()
+    contexts = classes.iter_route_contexts(routes)
+    return [context for context in contexts if isinstance(context.original_route, classes.APIRoute)]
 
 
 def get_fields_from_routes(routes: Sequence[BaseRoute | RouteContext]) -> list[ModelField]:

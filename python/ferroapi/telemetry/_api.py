@@ -328,8 +328,6 @@ def _exception(*, scope: MutableMapping[str, Any], exc: BaseException) -> None:
 
 # --- Operations: the spans within a request ---
 
-_ANSWERS = (HTTPException, RequestValidationError, WebSocketException, WebSocketRequestValidationError)
-
 
 def _operation(*, name: str, function: Callable[..., Any] | None = None) -> AbstractContextManager[None, bool | None]:
     """Return a context that is a span `fastapi.<name>` where the running request has operation spans."""
@@ -375,7 +373,9 @@ def _function_name(function: Callable[..., Any]) -> str:
 
 def _is_failure(exc: Exception, operation: str) -> bool:
     """Tell whether an exception is a fault, not a way to answer: after a background task nobody answers."""
-    is_answer = isinstance(exc, _ANSWERS) or _normal_websocket_disconnect(exc)
+    # Looked up here: a package may put another class in the place of one.
+    answers = (HTTPException, RequestValidationError, WebSocketException, WebSocketRequestValidationError)
+    is_answer = isinstance(exc, answers) or _normal_websocket_disconnect(exc)
     return operation == "background_task" or not is_answer
 
 
