@@ -648,7 +648,7 @@ def ask(framework: str, case: Case) -> Answer:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Let nothing be said of coroutines that are dropped where they wait, as those are that ignore a `GeneratorExit`."""
+    """Let nothing be said of coroutines that are dropped where they wait: those that ignore a `GeneratorExit` are."""
     before, sys.unraisablehook = sys.unraisablehook, lambda _: None
     # What is there already is not looked at: that takes half a second in a whole run of tests.
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What is no `Exception`, raised in a worker thread: it meets the same code as under FastAPI, and the event loop ends alike."""
+"""What is no `Exception`, raised in a worker thread: it meets the same code as under FastAPI, and the loop ends so."""
 
 import asyncio
 import importlib
@@ -74,7 +74,7 @@ def _application(framework: str, fails: dict[str, Callable[[], BaseException]], 
 
 
 def _asked(framework: str, place: str, failure: str, layers: int, is_warm: bool) -> list[Any]:
-    """Return what is seen of a request that fails at a place, and of an event loop that is resumed when it was ended."""
+    """Return what is seen of a request that fails at a place, and of a loop that is resumed when it was ended."""
     fails: dict[str, Callable[[], BaseException]] = {}
     seen: list[Any] = []
     app = _application(framework, fails, seen, layers)
@@ -132,7 +132,7 @@ def test_what_is_raised_in_a_thread_is_met_as_under_fastapi(
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("place", PLACES)
 def test_generator_exit_leaves_no_cancel_scope_open_behind_middleware(place: str, layers: int, is_warm: bool) -> None:
-    """FastAPI's middleware function fails by a scope of the generator's end, which was left open: `docs/differences.md`."""
+    """FastAPI's middleware function fails by a scope that the generator's end left open: `docs/differences.md`."""
     seen = _asked("ferroapi", place, "GeneratorExit", layers, is_warm)
     kind, raised = seen[-1]
     assert kind == "request"

@@ -6,7 +6,7 @@ The names that the driver asks for are in `rust/core/src/names.rs`.
 import asyncio
 import types
 from collections.abc import Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -112,10 +112,8 @@ Teardown = list[tuple[Any, Literal["async", "plain", "scope", "stack"]]]
 
 @types.coroutine
 def _raise_when_closed(error: BaseException) -> Generator[None]:
-    try:
+    with suppress(GeneratorExit):
         yield
-    except GeneratorExit:
-        pass
     raise error
 
 
