@@ -247,3 +247,31 @@ def test_method_of_a_router_that_a_subclass_overrides_is_asked_as_by_fastapi(nam
         return answer.status_code, answer.content, log
 
     assert served(importlib.import_module("ferroapi")) == served(importlib.import_module("fastapi"))
+
+
+@pytest.mark.parametrize("name", ["matches", "handle"])
+@pytest.mark.parametrize("path", ["/included/there", "/nowhere"])
+def test_method_that_is_assigned_to_an_included_router_is_asked_as_by_fastapi(name: str, path: str) -> None:
+    def served(f: Any) -> list[Any]:
+        log: list[str] = []
+        app, router = f.FastAPI(openapi_url=None), f.APIRouter()
+        router.add_api_route("/there", lambda: 2)
+        app.include_router(router, prefix="/included")
+        included = app.routes[-1]
+        original = getattr(included, name)
+
+        def noting(*arguments: Any) -> Any:
+            log.append(name)
+            return original(*arguments)
+
+        client, found = TestClient(app), []
+        for change in (lambda: None, lambda: setattr(included, name, noting), lambda: delattr(included, name)):
+            change()
+            answer = client.get(path)
+            found += [answer.status_code, answer.content, *log]
+            log.clear()
+        return found
+
+    found = served(importlib.import_module("ferroapi"))
+    assert found == served(importlib.import_module("fastapi"))
+    assert name in found or (name, path) == ("handle", "/nowhere")

@@ -15,7 +15,7 @@ from ferroapi._engine.compile import HandlerOperation, WebSocketOperation, built
 from ferroapi._foreign import refuse_foreign, warn_of_methods
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.changes import ObservedRoute
-from ferroapi._routing.include import _IncludedRouter
+from ferroapi._routing.include import WAYS_TO_ANSWER, _IncludedRouter
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _FASTAPI_FORM_LIMITS_KEY,
@@ -265,7 +265,8 @@ def _is_untouched(route: BaseRoute) -> bool:
 def _is_transparent(included: _IncludedRouter) -> bool:
     """Tell whether an included router decides nothing itself: its routes can be listed in its place."""
     router = included.original_router
-    return type(included) is _IncludedRouter and router.layers is None and router._is_transparent()
+    is_plain = type(included) is _IncludedRouter and vars(included).keys().isdisjoint(WAYS_TO_ANSWER)
+    return is_plain and router.layers is None and router._is_transparent()
 
 
 def _is_operation(route: BaseRoute) -> bool:

@@ -25,6 +25,7 @@ from ferroapi._body_limit import validate_max_body_size, wrap_app_with_body_limi
 from ferroapi._foreign import refuse_foreign_options
 from ferroapi._form_limits import _FormLimits, _validate_form_limits
 from ferroapi._option_defaults import INCLUDE_DEFAULTS, ROUTER_DEFAULTS
+from ferroapi._routing.changes import tell_observers
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
 from ferroapi._routing.matching import first_match
 from ferroapi._routing.scope import (
@@ -120,6 +121,9 @@ class _RouterIncludeContext:
 MatchedRoute = tuple[Match, Scope, BaseRoute | None, _EffectiveRouteContext | None]
 """What matching came to, what it adds to the scope, the route, and the view through which that was reached."""
 
+WAYS_TO_ANSWER = frozenset({"matches", "handle"})
+"""The methods of an included router that stand between its parent's list and its routes, where one has its own."""
+
 
 @dataclass
 class _IncludedRouter(BaseRoute):
@@ -132,6 +136,16 @@ class _IncludedRouter(BaseRoute):
     _effective_candidates_version: int | None = None
     _effective_low_priority_routes: list[_EffectiveRouteContext] = field(default_factory=list)
     _effective_low_priority_routes_version: int | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in WAYS_TO_ANSWER:
+            tell_observers(self.original_router)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in WAYS_TO_ANSWER:
+            tell_observers(self.original_router)
 
     def effective_candidates(self) -> list["_EffectiveRouteContext | _IncludedRouter"]:
         """Return the views on the router's routes, rebuilt when it or a router below it has changed."""
