@@ -248,7 +248,8 @@ def _callbacks(path: _Path) -> JsonObject:
     Their security schemes and definitions stay out of `components`, as in FastAPI.
     """
     callbacks: JsonObject = {}
-    for callback in path.route.callbacks or []:
+    declared: list[Any] = path.route.callbacks or []
+    for callback in declared:
         if isinstance(callback, routing_module().APIRoute):
             operations, _, _ = get_openapi_path(
                 route=callback,

@@ -10,7 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::entry::Selection;
 use crate::response::Ready;
-use crate::scope::{Fields, Scope, ScopePath, Unusual};
+use crate::scope::{Fields, PathParams, Scope, ScopePath, Unusual};
 
 /// What has arrived of a body.
 pub(crate) enum Arrival<'py> {
@@ -150,10 +150,7 @@ impl Channels {
     ///
     /// # Errors
     /// Those of reading a scope.
-    pub(crate) fn outer_path_params<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Result<Option<Bound<'py, PyDict>>, Unusual>> {
+    pub(crate) fn outer_path_params<'py>(&self, py: Python<'py>) -> PyResult<PathParams<'py>> {
         match self {
             Self::Asgi { scope, .. } => Scope(scope.bind(py)).path_params(),
             Self::Direct { .. } => Ok(Ok(None)),

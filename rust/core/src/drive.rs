@@ -25,7 +25,7 @@ use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
 use crate::plan::{Plan, Render};
 use crate::response::Ready;
-use crate::scope::{Scope, Unusual};
+use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
 use crate::teardown::Teardown;
@@ -131,11 +131,11 @@ impl Driver {
         plan: &Py<Plan>,
         channels: Channels,
         application: Option<Py<PyAny>>,
-        path_params: Option<&Bound<'_, PyDict>>,
+        path_params: Option<Bound<'_, PyDict>>,
         is_observed: bool,
     ) -> PyResult<Box<Self>> {
         let connection = Connection::new(channels.clone_ref(py), None);
-        let mut solver = Solver::new(py, plan, connection, Ok(path_params))?;
+        let mut solver = Solver::new(py, plan, connection, &Ok(path_params))?;
         solver.is_outermost = application.is_some();
         solver.open_stacks(py)?;
         let teardown = solver.teardown();
@@ -165,9 +165,7 @@ impl Driver {
         };
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
         let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
-        let path_params = Scope(&scope).path_params()?;
-        let path_params = path_params.as_ref().map(Option::as_ref).map_err(|_| Unusual);
-        let mut solver = Solver::new(py, plan, connection, path_params)?;
+        let mut solver = Solver::new(py, plan, connection, &Scope(&scope).path_params()?)?;
         let stack =
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =

@@ -13,6 +13,9 @@ use crate::{ffi, names};
 /// Something in a scope that is not as servers have it: what it means is for Starlette's own code to say.
 pub(crate) struct Unusual;
 
+/// The path parameters of a connection, if it has any.
+pub(crate) type PathParams<'py> = Result<Option<Bound<'py, PyDict>>, Unusual>;
+
 /// The scope of one connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a, 'py>(pub(crate) &'a Bound<'py, PyDict>);
@@ -49,7 +52,7 @@ impl<'py> Scope<'_, 'py> {
     }
 
     /// The path parameters that a request came with: those of the mounts around the application.
-    pub(crate) fn path_params(self) -> PyResult<Result<Option<Bound<'py, PyDict>>, Unusual>> {
+    pub(crate) fn path_params(self) -> PyResult<PathParams<'py>> {
         let found = self.0.get_item(intern!(self.0.py(), "path_params"))?;
         Ok(found.map(Bound::cast_into_exact).transpose().map_err(|_| Unusual))
     }

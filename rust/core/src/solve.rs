@@ -21,7 +21,7 @@ use crate::plan::dependency::{CallKind, Step};
 use crate::plan::node::Node;
 use crate::plan::overrides::LookedUp;
 use crate::plan::{Plan, Render};
-use crate::scope::{Scope, Unusual};
+use crate::scope::{PathParams, Scope};
 use crate::teardown::{Entered, EnteredKind, Lifetime, Teardown};
 use crate::{extract, names, validate};
 use arguments::{BeforeLeaf, Collecting};
@@ -99,7 +99,7 @@ impl Solver {
         py: Python<'_>,
         plan: &Py<Plan>,
         connection: Connection,
-        path_params: Result<Option<&Bound<'_, PyDict>>, Unusual>,
+        path_params: &PathParams<'_>,
     ) -> PyResult<Box<Self>> {
         let latest = if plan.get().has_overrides(py)? { plan.get().latest_variant(py) } else { None };
         let (plan, base) = match latest {
@@ -140,17 +140,13 @@ impl Solver {
     }
 
     /// Collect what the plan asks for; nothing of a scope that Python has to read.
-    fn collect_received(
-        &mut self,
-        py: Python<'_>,
-        path_params: Result<Option<&Bound<'_, PyDict>>, Unusual>,
-    ) -> PyResult<()> {
+    fn collect_received(&mut self, py: Python<'_>, path_params: &PathParams<'_>) -> PyResult<()> {
         let (Ok(path_params), Some(fields)) = (path_params, self.connection.channels.fields(py)?) else {
             // A handler of the application's own is called before anything is read.
             self.is_unusual = !matches!(self.plan.get().answer.get().render, Render::Response { .. });
             return Ok(());
         };
-        self.is_unusual = !extract::collect(py, self.plan.get(), &fields, path_params, &mut self.collected)?;
+        self.is_unusual = !extract::collect(py, self.plan.get(), &fields, path_params.as_ref(), &mut self.collected)?;
         Ok(())
     }
 
@@ -183,8 +179,8 @@ impl Solver {
         self.plan = plan;
         let plan = self.plan.clone_ref(py);
         self.collected = extract::nothing(plan.get());
-        let path_params = Scope(&self.connection.channels.scope(py)?).path_params()?;
-        self.collect_received(py, path_params.as_ref().map(Option::as_ref).map_err(|_| Unusual))?;
+        let scope = self.connection.channels.scope(py)?;
+        self.collect_received(py, &Scope(&scope).path_params()?)?;
         self.connection.collect_form(py, plan.get(), &mut self.collected)?;
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
         self.results.resize_with(nodes, || None);

@@ -178,7 +178,7 @@ impl RouteTable {
         let application = application.map(|application| application.clone_ref(py));
         let mut channels = channels;
         let client = entry.get().cancels.then(|| Client::of(py, &mut channels)).transpose()?;
-        let mut driver = Driver::native(py, plan, channels, application, path_params.as_ref(), is_observed)?;
+        let mut driver = Driver::native(py, plan, channels, application, path_params, is_observed)?;
         driver.client = client;
         Ok(Ok(Some(driver)))
     }
