@@ -2,11 +2,12 @@
 
 import asyncio
 import importlib
-from typing import Any
+from typing import Annotated, Any, Literal, NewType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from .asgi import Answer, ask, http_scope
@@ -26,18 +27,30 @@ class Text(str):
 CONTENTS = ["", "plain", "é\u2028\U0001f600", "\ud800", Text("of a subclass"), b"bytes", 1, 1.5, None, True, ["list"]]
 
 
-def answered(framework: str, content: Any, response_class: Any, **options: Any) -> Answer:
+def answered(framework: str, content: Any, response_class: Any, **options: Any) -> Answer | tuple[str, str]:
     fastapi = importlib.import_module(framework)
     app = fastapi.FastAPI(openapi_url=None)
 
-    async def endpoint(response: fastapi.Response, tasks: fastapi.BackgroundTasks) -> Any:
+    def respond(response: fastapi.Response, tasks: fastapi.BackgroundTasks) -> Any:
         response.headers["x-added"] = "1"
         if status := options.get("sets_status"):
             response.status_code = status
         return content
 
-    app.get("/", response_class=response_class, status_code=options.get("status_code"))(endpoint)
-    return asyncio.run(ask_twice(app))
+    async def respond_on_the_loop(response: fastapi.Response, tasks: fastapi.BackgroundTasks) -> Any:
+        return respond(response, tasks)
+
+    app.get(
+        "/",
+        response_class=response_class,
+        response_model=options.get("model"),
+        status_code=options.get("status_code"),
+        response_model_exclude=options.get("exclude"),
+    )(respond if options.get("is_in_thread") else respond_on_the_loop)
+    try:
+        return asyncio.run(ask_twice(app))
+    except Exception as error:
+        return type(error).__name__, str(error).partition("\n\n")[0]
 
 
 async def ask_twice(app: Any) -> Answer:
@@ -49,6 +62,38 @@ async def ask_twice(app: Any) -> Answer:
 @pytest.mark.parametrize("content", CONTENTS, ids=repr)
 def test_text_response_is_the_one_of_its_class(content: Any, response_class: Any) -> None:
     ours, theirs = (answered(framework, content, response_class) for framework in ("ferroapi", "fastapi"))
+    assert ours == theirs
+
+
+MODELS = {
+    "str": str,
+    "constrained": Annotated[str, Field(max_length=5)],
+    "stripped": Annotated[str, StringConstraints(strip_whitespace=True)],
+    "validated": Annotated[str, AfterValidator(str.upper)],
+    "serialized": Annotated[str, PlainSerializer(str.title)],
+    "optional": str | None,
+    "literal": Literal["plain"],
+    "new type": NewType("Name", str),
+    "bytes": bytes,
+    "any": Any,
+}
+
+
+@pytest.mark.parametrize("is_in_thread", [False, True], ids=["loop", "thread"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("content", CONTENTS, ids=repr)
+def test_text_that_a_model_has_validated_is_the_one_of_its_class(content: Any, model: str, is_in_thread: bool) -> None:
+    """A model that is `str` alone changes no text; any other, and any other content, is for the model to say."""
+    ours, theirs = (
+        answered(framework, content, HTMLResponse, model=MODELS[model], is_in_thread=is_in_thread)
+        for framework in ("ferroapi", "fastapi")
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("exclude", [{"x"}, {"x": {"y"}}, "x", 1], ids=repr)
+def test_fields_that_a_text_has_not_are_excluded_as_by_fastapi(exclude: Any) -> None:
+    ours, theirs = (answered(name, "text", PlainTextResponse, model=str, exclude=exclude) for name in FRAMEWORKS)
     assert ours == theirs
 
 

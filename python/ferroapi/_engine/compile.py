@@ -196,7 +196,7 @@ class PathOperation(_Declared):
         if is_stream := self.is_stream():
             kind = CallKind.STREAM
         graph = self.graph(calls, kind)
-        answer, answer_part = self._stream() if is_stream else _answer(self.response)
+        answer, answer_part = self._stream() if is_stream else _answer(self.response, is_coroutine=self.is_coroutine)
         return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
@@ -374,7 +374,7 @@ def built_app(app: Any) -> BuiltApp | None:
     return built if isinstance(built, BuiltApp) and built.app is app else None
 
 
-def _answer(recipe: ResponseRecipe) -> tuple[Answer, int]:
+def _answer(recipe: ResponseRecipe, *, is_coroutine: bool) -> tuple[Answer, int]:
     """Return the response half of a plan, and the part of the engine that makes it."""
     status = recipe.status_code
     if not (status is None or (isinstance(status, int) and 0 <= status < 1 << 16)):
@@ -393,6 +393,20 @@ def _answer(recipe: ResponseRecipe) -> tuple[Answer, int]:
         return model, Part.MODEL
     if recipe.field is None and recipe.response_class is JSONResponse:
         return Answer.json(status=status), Part.JSON
-    if recipe.field is None and recipe.response_class in _TEXT_RESPONSES:
-        return Answer.text(media_type=_TEXT_RESPONSES[recipe.response_class], status=status), Part.TEXT
+    if recipe.response_class in _TEXT_RESPONSES and (recipe.field is None or (is_coroutine and _keeps_text(recipe))):
+        parts = Part.TEXT if recipe.field is None else Part.TEXT | Part.MODEL
+        return Answer.text(media_type=_TEXT_RESPONSES[recipe.response_class], status=status), parts
     return Answer.general(status=status), 0
+
+
+def _keeps_text(recipe: ResponseRecipe) -> bool:
+    """Tell whether a text that the endpoint returns comes out of its model as it is: the annotation is `str` alone.
+
+    A worker thread validates what a plain function returns, even a text, and a cancelled request ends before that.
+    """
+    field = recipe.field
+    if field is None or field.config or not is_plain_field(field):
+        return False
+    chooses_fields = any(option not in (None, True, False) for option in recipe.serialization.values())
+    schema = {name: value for name, value in field._type_adapter.core_schema.items() if name != "metadata" or value}
+    return schema == {"type": "str"} and not chooses_fields
