@@ -51,6 +51,20 @@ class Escaped(BaseException):
     """What no `except Exception` sees, like the outcomes of pytest."""
 
 
+def add_functions(app: Any, seen: list[Any], count: int) -> None:
+    """Put so many middleware functions around an application, which note what is raised through them."""
+
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        try:
+            return await call_next(request)
+        except BaseException as error:
+            seen.append(("function", repr(error)))
+            raise
+
+    for _ in range(count):
+        app.middleware("http")(pass_on)
+
+
 @dataclass(frozen=True)
 class Case:
     """One request: what is asked, what fails when, and how the server takes part."""

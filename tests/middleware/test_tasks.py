@@ -2,10 +2,16 @@
 
 import asyncio
 import importlib
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from failures import add_functions
 
 
 def _application(framework: str) -> tuple[Any, dict[str, Any]]:
@@ -135,15 +141,7 @@ def _resumed(framework: str, error: BaseException, turns: int, layers: int, is_l
     app = fastapi.FastAPI()
     seen: list[Any] = []
 
-    async def pass_on(request: Any, call_next: Any) -> Any:
-        try:
-            return await call_next(request)
-        except BaseException as error:
-            seen.append(("function", repr(error)))
-            raise
-
-    for _ in range(layers):
-        app.middleware("http")(pass_on)
+    add_functions(app, seen, layers)
 
     async def fail() -> None:
         raise error

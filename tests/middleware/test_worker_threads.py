@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from failures import uncollected
+from failures import add_functions, uncollected
 
 PLACES = ("before yield", "dependency", "endpoint", "after yield", "background")
 FAILURES: dict[str, Callable[[], BaseException]] = {
@@ -30,15 +30,7 @@ def _application(framework: str, fails: dict[str, Callable[[], BaseException]], 
     fastapi = importlib.import_module(framework)
     app = fastapi.FastAPI()
 
-    async def pass_on(request: Any, call_next: Any) -> Any:
-        try:
-            return await call_next(request)
-        except BaseException as error:
-            seen.append(("function", repr(error)))
-            raise
-
-    for _ in range(layers):
-        app.middleware("http")(pass_on)
+    add_functions(app, seen, layers)
 
     @app.exception_handler(RuntimeError)
     def handle(request: Any, error: Exception) -> Any:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ferroapi import _core
 from ferroapi._beyond.declared_errors import returned_errors
+from ferroapi._compat import ModelField
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
 from ferroapi._engine import stand_ins
@@ -393,20 +394,21 @@ def _answer(recipe: ResponseRecipe, *, is_coroutine: bool) -> tuple[Answer, int]
         return model, Part.MODEL
     if recipe.field is None and recipe.response_class is JSONResponse:
         return Answer.json(status=status), Part.JSON
-    if recipe.response_class in _TEXT_RESPONSES and (recipe.field is None or (is_coroutine and _keeps_text(recipe))):
-        parts = Part.TEXT if recipe.field is None else Part.TEXT | Part.MODEL
-        return Answer.text(media_type=_TEXT_RESPONSES[recipe.response_class], status=status), parts
+    if media_type := _TEXT_RESPONSES.get(recipe.response_class):
+        if recipe.field is None:
+            return Answer.text(media_type=media_type, status=status), Part.TEXT
+        if is_coroutine and _keeps_text(recipe.field, recipe.serialization):
+            return Answer.text(media_type=media_type, status=status), Part.TEXT | Part.MODEL
     return Answer.general(status=status), 0
 
 
-def _keeps_text(recipe: ResponseRecipe) -> bool:
+def _keeps_text(field: ModelField, serialization: dict[str, Any]) -> bool:
     """Tell whether a text that the endpoint returns comes out of its model as it is: the annotation is `str` alone.
 
     A worker thread validates what a plain function returns, even a text, and a cancelled request ends before that.
     """
-    field = recipe.field
-    if field is None or field.config or not is_plain_field(field):
+    if field.config or not is_plain_field(field):
         return False
-    chooses_fields = any(option not in (None, True, False) for option in recipe.serialization.values())
+    chooses_fields = any(option not in (None, True, False) for option in serialization.values())
     schema = {name: value for name, value in field._type_adapter.core_schema.items() if name != "metadata" or value}
     return schema == {"type": "str"} and not chooses_fields
