@@ -1,6 +1,8 @@
 import dataclasses
+import pickle
 import warnings
 from copy import copy
+from types import ModuleType
 from typing import Any
 
 import fastapi
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ferroapi
 from ferroapi import exceptions, param_functions, params
 from ferroapi.datastructures import DefaultPlaceholder
 
@@ -132,6 +135,19 @@ def test_depends_is_equal_and_hashed_by_value() -> None:
     assert hash(params.Depends(len)) == hash(params.Depends(len))
     assert repr(params.Security(len, scopes=["a"])) == repr(fastapi.params.Security(len, scopes=["a"]))
     assert repr(params.Depends(len)) == repr(fastapi.params.Depends(len))
+
+
+@pytest.mark.parametrize("name", ["Depends", "Security"])
+def test_depends_shows_what_it_does_in_fastapi(name: str) -> None:
+    def parts(framework: ModuleType) -> Any:
+        depends = getattr(framework, name)(print)
+        pickled = pickle.loads(pickle.dumps(depends))
+        fields = [
+            (each.name, each.default, each.kw_only, each.repr, each.compare) for each in dataclasses.fields(depends)
+        ]
+        return vars(depends), vars(pickled), repr(depends), fields, set(dir(depends)), pickled == depends
+
+    assert parts(ferroapi) == parts(fastapi)
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 1.0, "1"])

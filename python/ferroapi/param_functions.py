@@ -57,11 +57,6 @@ def File(default: Any = Undefined, **options: Unpack[FormOptions]) -> Any:
     return params.File(default=default, **(FILE_DEFAULTS | FormOptions(**options)))
 
 
-def _declared(raises: Sequence[type[HTTPException]]) -> dict[str, Any]:
-    # What stands in the place of a class knows FastAPI's parameters.
-    return {"raises": raises} if raises else {}
-
-
 def Depends(
     dependency: Callable[..., Any] | None = None,
     *,
@@ -76,9 +71,8 @@ def Depends(
     "request", after the response, or "lifespan", when the application stops (one value for all requests);
     `max_concurrency` limits how many threads run it at once; `raises` are the errors that it documents.
     """
-    return params.Depends(
-        dependency=dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency, **_declared(raises)
-    )
+    depends = params.Depends(dependency=dependency, use_cache=use_cache, scope=scope, max_concurrency=max_concurrency)
+    return params._declare_errors(depends, raises)
 
 
 def Security(
@@ -89,7 +83,7 @@ def Security(
     raises: Sequence[type[HTTPException]] = (),
 ) -> Any:
     """Declare a dependency that needs OAuth `scopes`; `raises` are the errors that it documents."""
-    return params.Security(dependency=dependency, scopes=scopes, use_cache=use_cache, **_declared(raises))
+    return params._declare_errors(params.Security(dependency=dependency, scopes=scopes, use_cache=use_cache), raises)
 
 
 if not TYPE_CHECKING:

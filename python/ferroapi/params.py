@@ -6,7 +6,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.fields import FieldInfo
-from starlette.exceptions import HTTPException
 from typing_extensions import Unpack
 
 from ferroapi._compat import Undefined
@@ -190,7 +189,6 @@ class Depends:
     scope: Literal["function", "request", "lifespan"] | None = None
     max_concurrency: int | None = field(default=None, kw_only=True)
     _concurrency: _DependencyConcurrency | None = field(default=None, repr=False, kw_only=True)
-    raises: Sequence[type[HTTPException]] = field(default=(), repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         limit = self.max_concurrency
@@ -203,9 +201,6 @@ class Depends:
         elif held is None or held.max_concurrency != limit:
             held = _DependencyConcurrency(limit)
         object.__setattr__(self, "_concurrency", held)
-        if isinstance(self.raises, Sequence):
-            # Anything else is refused where the dependency is read.
-            object.__setattr__(self, "raises", tuple(self.raises))
 
 
 @dataclass(frozen=True)
@@ -213,6 +208,21 @@ class Security(Depends):
     """A dependency that needs OAuth scopes."""
 
     scopes: Sequence[str] | None = None
+
+
+def _declare_errors(depends: Depends, errors: Any) -> Depends:
+    """Return a dependency that declares errors, which are checked where it is read.
+
+    They are no field of the class, so that nothing of them is seen at a dependency that has none.
+    """
+    if errors:
+        object.__setattr__(depends, "_raises", tuple(errors) if isinstance(errors, Sequence) else errors)
+    return depends
+
+
+def _declared_errors(depends: Depends) -> Any:
+    """Return the errors that a dependency declares."""
+    return getattr(depends, "_raises", ())
 
 
 if not TYPE_CHECKING:

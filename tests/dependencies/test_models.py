@@ -114,8 +114,8 @@ def test_classification_follows_an_assigned_call() -> None:
 
 
 def test_dependant_fields_are_those_of_fastapi() -> None:
-    # `raises` is ours alone, and no parameter.
-    assert list(ours.Dependant.__dataclass_fields__) == [*theirs.Dependant.__dataclass_fields__, "raises"]
+    assert list(ours.Dependant.__dataclass_fields__) == list(theirs.Dependant.__dataclass_fields__)
+    assert ours.Dependant.__slots__ == theirs.Dependant.__slots__
 
 
 def test_oauth_scopes_are_the_parents_then_the_own_without_repetition() -> None:

@@ -154,6 +154,7 @@ PYTHON_DEFERRED = {
     ("applications", "_beyond.resolve"): "what FastAPI has not is loaded where it is used",
     ("_body_limit", "_beyond.problem_details"): "what FastAPI has not is loaded where it is used",
     ("applications", "_beyond.documentation_pages"): "what FastAPI has not is loaded where it is used",
+    ("dependencies._analyze", "_beyond.declared_errors"): "likewise",
     ("dependencies._analyze", "_beyond.lifespan_scope"): "likewise",
     ("applications", "telemetry._runtime"): "telemetry is imported only where it is configured",
     ("telemetry._asgi", "telemetry._observation"): "likewise",

@@ -6,6 +6,7 @@ A declared error is a class; an instance of it may be raised, and returned where
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -146,6 +147,13 @@ def _is_error(member: Any) -> bool:
     return isinstance(member, type) and issubclass(member, StarletteHTTPException)
 
 
+@dataclass(slots=True)
+class RaisingDependant(Dependant):
+    """One dependency of a graph that declares errors."""
+
+    raises: Any = field(default=(), repr=False, compare=False)
+
+
 def errors_of(dependant: Dependant) -> list[ErrorClass]:
     """Return the errors that the dependencies of a graph declare.
 
@@ -156,7 +164,7 @@ def errors_of(dependant: Dependant) -> list[ErrorClass]:
     pending = [dependant]
     while pending:
         node = pending.pop()
-        errors += check_errors(node.raises)
+        errors += check_errors(getattr(node, "raises", ()))
         pending.extend(reversed(node.dependencies))
     return errors
 

@@ -6,7 +6,7 @@ Runs at registration (and for overrides); makes the `Dependant` tree that `_solv
 import inspect
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -136,9 +136,7 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
         concurrency=depends._concurrency,
         own_oauth_scopes=_declared_scopes(depends),
     )
-    if depends.raises:
-        dependant.raises = depends.raises
-    return dependant
+    return _with_errors(dependant, depends)
 
 
 def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_names: set[str]) -> ParamDetails:
@@ -176,7 +174,9 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
 
     if depends is not None:
         if depends.dependency is None:
-            depends = replace(depends, dependency=type_annotation)
+            depends = params._declare_errors(
+                replace(depends, dependency=type_annotation), params._declared_errors(depends)
+            )
     elif lenient_issubclass(type_annotation, tuple(special for special, _ in _special_types())):
         assert field_info is None, f"Cannot specify FastAPI annotation for type {type_annotation!r}"
     elif field_info is None:
@@ -302,14 +302,20 @@ def _sub_dependant(parent: Dependant, depends: params.Depends, param_name: str, 
         scope=depends.scope,
         concurrency=depends._concurrency,
     )
-    if depends.raises:
-        dependant.raises = depends.raises
-    return dependant
+    return _with_errors(dependant, depends)
 
 
 def _outlives_the_endpoint(dependant: Dependant) -> bool:
     is_generator = _is_gen_callable(dependant.call) or _is_async_gen_callable(dependant.call)
     return is_generator and _get_computed_scope(dependant=dependant) == "request"
+
+
+def _with_errors(dependant: Dependant, depends: params.Depends) -> Dependant:
+    if not (errors := params._declared_errors(depends)):
+        return dependant
+    from ferroapi._beyond.declared_errors import RaisingDependant
+
+    return RaisingDependant(**{each.name: getattr(dependant, each.name) for each in fields(dependant)}, raises=errors)
 
 
 def _declared_scopes(depends: params.Depends) -> list[str]:

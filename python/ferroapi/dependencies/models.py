@@ -52,8 +52,6 @@ class Dependant:
     path: str | None = None
     scope: Literal["function", "request", "lifespan"] | None = None
     concurrency: _DependencyConcurrency | None = None
-    raises: Any = field(default=(), init=False, repr=False, compare=False)
-    """The errors that the dependency declares, which FastAPI has not."""
 
 
 # Keyed by id; the node is kept beside its answer so that a reused id is noticed.
