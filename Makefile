@@ -203,6 +203,9 @@ bench-gate: build ## Fail where a request takes 3% more instructions than commit
 docs: $(VENV)/packages ## Build the site of docs/ into target/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group docs
 	if [ -f benches/results.json ]; then $(BIN)/python -m benches.report; fi
+	@# The stub of the options says each text twice: the reference is made of a copy without it.
+	@rm -rf target/documented && mkdir -p target/documented
+	@tar --create --directory python --exclude '*.so' --exclude _options.pyi ferroapi | tar --extract --directory target/documented
 	$(BIN)/zensical build --strict --clean
 
 # What is written for the free-threaded Python is compiled without one: the file says what PyO3 would ask it.
@@ -231,6 +234,10 @@ format: $(VENV)/packages ## Format the sources and apply the safe fixes
 .PHONY: licenses
 licenses: $(VENV)/packages ## Write the licences of the crates in the extension, into THIRD-PARTY-LICENSES.txt
 	$(BIN)/python tests/packaging/third_party_licenses.py
+
+.PHONY: options-stub
+options-stub: build ## Write the options with their texts as editors read them, into python/ferroapi/_options.pyi
+	$(BIN)/python tests/typing/options_stub.py
 
 .PHONY: wheel
 wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust

@@ -4,10 +4,9 @@ TypedDicts that others extend stay open. `_option_defaults` has the defaults.
 """
 
 import re
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AliasChoices, AliasPath, Discriminator
 from starlette.exceptions import HTTPException
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from ferroapi.telemetry import TelemetryConfig
 
 
-_Options = TypeVar("_Options")
-
-
 def late_names() -> dict[str, Any]:
     """Return the classes that options name in quotes, because their modules import this one."""
     from ferroapi._form_limits import _FormLimits
@@ -44,23 +40,9 @@ def late_names() -> dict[str, Any]:
     return {each.__name__: each for each in names}
 
 
-if sys.platform == "jedi":
-    # jedi knows no `Unpack`. It follows `SomeOptions(**options)` in a function's body, and would list the fields of a
-    # dataclass. Only it takes this branch, because it never decides what `sys.platform` is.
-    import dataclasses
-
-    listed = dataclasses.dataclass
-else:
-
-    def listed(options: type[_Options]) -> type[_Options]:
-        """Have the names of these options completed by editors that ask jedi."""
-        return options
-
-
 # Options of path operations, routes, routers and applications.
 
 
-@listed
 class _SharedOptions(TypedDict, total=False):
     dependencies: "Sequence[Depends] | None"
     """`Depends()` and `Security()` that run for their effect, before the operation's own; their results are dropped."""
@@ -85,19 +67,16 @@ class _SharedOptions(TypedDict, total=False):
     """Limits of form parsing: `max_fields`, `max_files`, and `max_part_size` in bytes."""
 
 
-@listed
 class _CallbackOptions(TypedDict, total=False):
     callbacks: list[BaseRoute] | None
     """Routes that describe, in the OpenAPI document, requests this API sends to its clients. They are not served."""
 
 
-@listed
 class _TagOptions(TypedDict, total=False):
     tags: list[str | Enum] | None
     """Groups for the documentation; added to those of the level above."""
 
 
-@listed
 class _StrictContentTypeOptions(TypedDict, total=False):
     strict_content_type: bool
     """Parse a body as JSON only if its Content-Type says JSON; when false, also if there is no Content-Type.
@@ -105,7 +84,6 @@ class _StrictContentTypeOptions(TypedDict, total=False):
     Requests without one can be sent across sites without a preflight, so false needs another protection."""
 
 
-@listed
 class _OperationOptions(_SharedOptions, _TagOptions, total=False):
     response_model: Any
     """The type the result is validated, filtered and serialized with, and documented by.
@@ -141,34 +119,28 @@ class _OperationOptions(_SharedOptions, _TagOptions, total=False):
     """Merged into the operation's object in the OpenAPI document, last."""
 
 
-@listed
 class _MethodOptions(TypedDict, total=False):
     methods: list[str] | None
     """HTTP methods the route answers; by default GET."""
 
 
-@listed
 class _ProviderOptions(TypedDict, total=False):
     dependency_overrides_provider: Any | None
     """The object whose `dependency_overrides` replaces dependencies: the application. Set by it, not by hand."""
 
 
-@listed
 class OperationOptions(_OperationOptions, _CallbackOptions, total=False, closed=True):
     """What the verb decorators take."""
 
 
-@listed
 class ApplicationRouteOptions(_OperationOptions, _MethodOptions, total=False, closed=True):
     """What `FastAPI.api_route` and `FastAPI.add_api_route` take."""
 
 
-@listed
 class RouterRouteOptions(_OperationOptions, _MethodOptions, _CallbackOptions, total=False, closed=True):
     """What `APIRouter.api_route` takes."""
 
 
-@listed
 class AddRouteOptions(
     _OperationOptions, _MethodOptions, _CallbackOptions, _StrictContentTypeOptions, total=False, closed=True
 ):
@@ -178,7 +150,6 @@ class AddRouteOptions(
     """The route class for this route, in place of the router's `route_class`."""
 
 
-@listed
 class RouteOptions(
     _OperationOptions,
     _MethodOptions,
@@ -191,7 +162,6 @@ class RouteOptions(
     """What `APIRoute` takes."""
 
 
-@listed
 class _ServingOptions(_SharedOptions, _CallbackOptions, _StrictContentTypeOptions, total=False):
     default_response_class: type[Response]
     """The response class of operations that choose none."""
@@ -207,13 +177,11 @@ class _ServingOptions(_SharedOptions, _CallbackOptions, _StrictContentTypeOption
     """An async context manager, entered before the first request and left after the last; what it yields is state."""
 
 
-@listed
 class _PrefixOptions(TypedDict, total=False):
     prefix: str
     """Put before every path; starts with a slash and does not end with one."""
 
 
-@listed
 class RouterOptions(_ServingOptions, _TagOptions, _PrefixOptions, _ProviderOptions, total=False, closed=True):
     """What `APIRouter` takes."""
 
@@ -227,7 +195,6 @@ class RouterOptions(_ServingOptions, _TagOptions, _PrefixOptions, _ProviderOptio
     """The class of the routes this router makes."""
 
 
-@listed
 class IncludeOptions(_SharedOptions, _CallbackOptions, _TagOptions, _PrefixOptions, total=False, closed=True):
     """What `include_router` takes; each is added to, or stands in for, what the included router has."""
 
@@ -235,7 +202,6 @@ class IncludeOptions(_SharedOptions, _CallbackOptions, _TagOptions, _PrefixOptio
     """The response class of included operations where neither they nor their router choose one."""
 
 
-@listed
 class ApplicationOptions(_ServingOptions, total=False, closed=True):
     """What `FastAPI` takes."""
 
@@ -299,13 +265,11 @@ class ApplicationOptions(_ServingOptions, total=False, closed=True):
 # Options of parameters.
 
 
-@listed
 class _FactoryOptions(TypedDict, total=False):
     default_factory: Callable[[], Any] | None
     """Makes the default, anew for every request."""
 
 
-@listed
 class _AliasOptions(TypedDict, total=False):
     alias: str | None
     """The name in the request, when it is not the parameter's."""
@@ -317,7 +281,6 @@ class _AliasOptions(TypedDict, total=False):
     """The name when written out, before `alias`."""
 
 
-@listed
 class _SchemaOptions(TypedDict, total=False):
     title: str | None
     """Title in the documentation."""
@@ -371,23 +334,19 @@ class _SchemaOptions(TypedDict, total=False):
     """Merged into the JSON Schema."""
 
 
-@listed
 class _ParamOptions(_FactoryOptions, _AliasOptions, _SchemaOptions, total=False):
     pass
 
 
-@listed
 class _MediaTypeOptions(TypedDict, total=False):
     media_type: str
     """Media type of the body in the documentation."""
 
 
-@listed
 class ParamOptions(_ParamOptions, total=False, closed=True):
     """What `Path`, `Query` and `Cookie` take."""
 
 
-@listed
 class HeaderOptions(_ParamOptions, total=False, closed=True):
     """What `Header` takes."""
 
@@ -395,7 +354,6 @@ class HeaderOptions(_ParamOptions, total=False, closed=True):
     """Look for `x-token` when the parameter is `x_token`."""
 
 
-@listed
 class BodyOptions(_ParamOptions, _MediaTypeOptions, total=False, closed=True):
     """What `Body` takes."""
 
@@ -403,6 +361,5 @@ class BodyOptions(_ParamOptions, _MediaTypeOptions, total=False, closed=True):
     """Expect the value under a key with the parameter's name, as is always so with several body parameters."""
 
 
-@listed
 class FormOptions(_ParamOptions, _MediaTypeOptions, total=False, closed=True):
     """What `Form` and `File` take."""

@@ -4,6 +4,7 @@ jedi and pyright's language server are asked; the options and their text are rea
 """
 
 import ast
+import importlib.util
 import inspect
 import json
 import subprocess
@@ -71,14 +72,25 @@ def texts() -> dict[str, set[str]]:
     return found
 
 
+def test_stub_says_what_the_options_say() -> None:
+    written = importlib.util.spec_from_file_location("options_stub", Path(__file__).with_name("options_stub.py"))
+    assert written is not None and written.loader is not None
+    module = importlib.util.module_from_spec(written)
+    written.loader.exec_module(module)
+    assert module.STUB.read_text() == module.stub(), "make options-stub"
+
+
 @pytest.mark.parametrize("call", CALLS)
-def test_jedi_completes_and_shows_every_option(call: str) -> None:
+def test_jedi_completes_and_shows_every_option_with_its_text(call: str, texts: dict[str, set[str]]) -> None:
     script = jedi.Script(HEAD + call, project=jedi.Project(SOURCE.parent))
     line, column = HEAD.count("\n") + 1, len(call)
-    shown = {parameter.name for parameter in script.get_signatures(line, column)[0].params}
-    completed = {each.name.removesuffix("=") for each in script.complete(line, column) if each.name.endswith("=")}
-    assert options_of(CALLS[call]) <= shown
-    assert options_of(CALLS[call]) <= completed
+    shown = {parameter.name: parameter.description for parameter in script.get_signatures(line, column)[0].params}
+    completed = {each.name.removesuffix("="): each for each in script.complete(line, column) if each.name.endswith("=")}
+    for name in options_of(CALLS[call]):
+        said = [" ".join(text.split()) for text in texts.get(name, [""])]
+        # jedi shows the source, in which quotes can have a backslash before them.
+        assert any(text in shown[name].replace("\\", "") for text in said), shown[name]
+        assert any(text in completed[name].description.replace("\\", "") for text in said), name
 
 
 class LanguageServer:
