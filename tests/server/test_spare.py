@@ -9,11 +9,15 @@ from typing import Any
 
 import anyio
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ferroapi import FastAPI
 from ferroapi.server import HTTPProtocol
 
 from .exchange import arrive, connect, turns
+
+SERVES_AGAIN = sys.version_info < (3, 14)
+"""Whether a task may serve more than one request."""
 
 variable: ContextVar[int] = ContextVar("variable", default=0)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -33,6 +37,13 @@ async def in_scope() -> None:
         pass
 
 
+def context_of(task: "asyncio.Task[Any]") -> Any:
+    """Return what the task runs in; before Python 3.12 nobody can ask for it."""
+    if sys.version_info >= (3, 12):
+        return task.get_context()
+    return object()
+
+
 def cancel_and_take_back() -> None:
     running().cancel()
     running().uncancel()
@@ -43,6 +54,9 @@ MARKS: dict[str, Callable[[], Any]] = {
     "weak reference": lambda: kept.append(weakref.ref(running())),
     "weak key": lambda: by_task.setdefault(running(), 1),
     "name": lambda: running().set_name("mine"),
+    "name that is kept": lambda: kept.append(running().get_name()),
+    "coroutine": lambda: kept.append(running().get_coro()),
+    "context": lambda: kept.append(context_of(running())),
     "attribute": lambda: setattr(running(), "mine", 1),
     "callback": lambda: running().add_done_callback(lambda task: kept.append("called")),
     "variable": lambda: variable.set(1),
@@ -53,6 +67,12 @@ MARKS: dict[str, Callable[[], Any]] = {
     "scope": in_scope,
     "weak reference with a call": lambda: kept.append(weakref.ref(running(), kept.append)),
 }
+
+
+UNSEEN = {"variable put back", "cancellation taken back", "scope"} | (
+    {"context"} if sys.version_info < (3, 12) else set()
+)
+"""What leaves a task as it was."""
 
 
 def serve(mark: Callable[[], Any], pieces: list[bytes], clean: int = 0) -> list[Any]:
@@ -66,10 +86,14 @@ def serve(mark: Callable[[], Any], pieces: list[bytes], clean: int = 0) -> list[
         @app.get("/")
         async def endpoint() -> None:
             task = running()
-            marked = [each for each in kept if each is task or (isinstance(each, weakref.ref) and each() is task)]
-            seen.append((len(marked), by_task.get(task, 0), task.get_name() == "mine", hasattr(task, "mine"),
+            # To ask a task for its name leaves something on it.
+            name = task.get_name() if mark in {MARKS["name"], MARKS["name that is kept"]} else None
+            known = [id(task), id(task.get_coro()), id(context_of(task))]
+            found = [each() if isinstance(each, weakref.ref) else each for each in kept]
+            marked = [each for each in found if id(each) in known or (name and each == name)]
+            seen.append((len(marked), by_task.get(task, 0), name == "mine", hasattr(task, "mine"),
                          variable.get(), task.cancelling()))  # fmt: skip
-            del task
+            del task, found, marked
             if len(seen) > clean and (awaitable := mark()) is not None and asyncio.iscoroutine(awaitable):
                 await awaitable
 
@@ -96,16 +120,69 @@ def test_spare_shows_nothing_of_the_request_before(mark: str, pieces: list[bytes
         assert kept == ["called"] * (len(seen) - clean)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="eager tasks are cheap: each request has its own")
-def test_spare_ends_with_its_connection_and_serves_while_nothing_is_on_it() -> None:
-    assert len(set(serve_ids([GET] * 6))) < 6
+def ask_each(question: Callable[[], Any], pieces: list[bytes]) -> list[Any]:
+    """Return what each request finds that its task says."""
+    answers: list[Any] = []
+    serve(lambda: answers.append(question()), pieces)
+    return answers
 
 
-def serve_ids(pieces: list[bytes]) -> list[int]:
-    """Return the numbers of the tasks' names: a new task has a new name."""
-    names: list[Any] = []
-    serve(lambda: names.append(running().get_name()), pieces)
-    return names
+def is_spare() -> bool:
+    """Tell whether the task has served before: it waits for the next request. Who asks that leaves nothing on it."""
+    waiter: Any = getattr(running(), "_fut_waiter")  # noqa: B009
+    return waiter is not None
+
+
+@pytest.mark.skipif(not SERVES_AGAIN, reason="Python 3.14 has the running task where only it can put one")
+def test_spare_serves_while_nothing_is_on_it() -> None:
+    assert ask_each(is_spare, [GET] * 6)[-3:] == [True] * 3
+
+
+@pytest.mark.skipif(not SERVES_AGAIN, reason="Python 3.14 has the running task where only it can put one")
+@pytest.mark.parametrize("mark", [mark for mark in MARKS if mark not in UNSEEN])
+def test_spare_serves_no_more_once_something_is_on_it(mark: str) -> None:
+    answers: list[bool] = []
+
+    def look() -> None:
+        answers.append(is_spare())
+        if len(answers) == 4:
+            MARKS[mark]()
+
+    serve(look, [GET] * 5)
+    assert answers[-2:] == [True, False]
+
+
+@pytest.mark.parametrize("pieces", [[GET] * 6, [GET * 6]], ids=["apart", "together"])
+def test_spare_has_another_name_for_each_request_that_keeps_it(pieces: list[bytes]) -> None:
+    assert len(set(ask_each(lambda: running().get_name(), pieces))) == 6
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="docs/deployment.md says what all_tasks has there")
+def test_spare_is_among_all_tasks_while_it_serves_as_with_httptools() -> None:
+    def count(protocol: Any) -> list[Any]:
+        counts: list[Any] = []
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            tasks = asyncio.all_tasks()
+            counts.append((len(tasks), running() in tasks))
+            if scope["path"] == "/wait":
+                await asyncio.sleep(0)
+                counts.append((len(asyncio.all_tasks()), running() in asyncio.all_tasks()))
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        async def converse() -> None:
+            connected, _ = await connect(protocol, application)
+            for piece in [GET, GET, GET, GET.replace(b"/ ", b"/wait ", 1), GET, GET]:
+                arrive(connected, piece)
+                await turns(5)
+                counts.append(len(asyncio.all_tasks()))
+            connected.connection_lost(None)
+
+        asyncio.run(converse())
+        return counts
+
+    assert count(HTTPProtocol) == count(HttpToolsProtocol)
 
 
 @pytest.mark.parametrize("cancel", [True, False])

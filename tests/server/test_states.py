@@ -358,6 +358,8 @@ DIFFERENT: dict[str, tuple[Conversation, dict[str, Any], list[bytes], list[bytes
     "time to stay in a second head": (
         pauses(GET + GET[:9], GET[9:], got(b"/b", b"Connection: close"), seconds=0.5),
         {"timeout_keep_alive": 0.3}, [b"200"], [b"200"] * 3),
+    "root path beyond ASCII": (
+        says(got(b"/a", b"Connection: close")), {"root_path": "/caf\xe9"}, [b"400"], [b"200"]),
     "coding behind a comma": (
         says(posts(b"/a", b"Connection: close", body=b"0\r\n\r\n")
              .replace(b"Content-Length: 5", b"Transfer-Encoding: , chunked")),

@@ -117,20 +117,46 @@ pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, run: impl FnOnce() -> Py
     result?
 }
 
+/// A copy of a `contextvars.Context`.
+///
+/// # Errors
+/// `TypeError` if it is no context.
+pub(crate) fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the reference is live, and the function checks its type.
+    let copy = unsafe { pyo3::ffi::PyContext_Copy(context.as_ptr()) };
+    // SAFETY: it returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(context.py(), copy) }
+}
+
 /// How many references there are to an object.
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 pub(crate) fn reference_count(object: &Bound<'_, PyAny>) -> isize {
     // SAFETY: the reference is live; the lock of the interpreter keeps others from changing the number.
     unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+}
+
+/// Whether there are weak references to an object.
+#[cfg(all(Py_3_12, reused_tasks))]
+#[inline]
+pub(crate) fn has_weak_references(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the class of a live object is alive.
+    let offset = unsafe { (*object.get_type_ptr()).tp_weaklistoffset };
+    if offset == 0 {
+        return false;
+    }
+    // SAFETY: the class says that the list begins there, in front of the object if the number is negative.
+    let list = unsafe { object.as_ptr().byte_offset(offset) }.cast::<*mut pyo3::ffi::PyObject>();
+    // SAFETY: as above; the lock of the interpreter keeps others from writing.
+    !unsafe { *list }.is_null()
 }
 
 /// Whether two contexts have the same variables with the same values: none of them was set since one was the copy of the
 /// other.
 ///
 /// Compared as Python does it, values would be asked for equality: `True` would pass for 1.
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 pub(crate) fn has_same_variables(context: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>) -> bool {
-    // The beginning of CPython 3.11's `PyContext`, which is the oldest and, before 3.12, the only version here.
+    // The beginning of the `PyContext` of CPython 3.11 to 3.13.
     #[repr(C)]
     struct Context {
         base: pyo3::ffi::PyObject,
@@ -305,7 +331,7 @@ pub(crate) fn holds_all_attributes(_dict: &Bound<'_, PyDict>) -> bool {
 ///
 /// # Errors
 /// Those of hashing and comparing keys.
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 #[inline]
 pub(crate) fn insert(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     // SAFETY: three live borrowed references; the result is borrowed too, or null with an exception set.

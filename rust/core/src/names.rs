@@ -219,11 +219,22 @@ imported!(
 // ferroapi: the HTTP protocol (python/ferroapi/server.py)
 imported_type!(context, "contextvars", "Context");
 imported!(current_task, "asyncio", "current_task");
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 imported!(current_tasks, "asyncio.tasks", "_current_tasks");
+#[cfg(all(Py_3_12, reused_tasks))]
+imported!(
+    /// Those of `all_tasks` that make their first step.
+    eager_tasks, "asyncio.tasks", "_eager_tasks"
+);
+#[cfg(all(Py_3_12, reused_tasks))]
+imported!(register_task, "asyncio.tasks", "_register_task");
+#[cfg(all(Py_3_12, reused_tasks))]
+imported!(unregister_task, "asyncio.tasks", "_unregister_task");
+#[cfg(all(Py_3_12, reused_tasks))]
+imported!(referents, "gc", "get_referents");
 #[cfg(not(Py_3_12))]
 imported!(weak_references, "weakref", "getweakrefs");
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 imported_type!(future, "asyncio", "Future");
 imported_type!(task, "asyncio", "Task");
 imported!(running_loop, "asyncio.events", "_get_running_loop");

@@ -1,7 +1,8 @@
 //! The call of the application for one request: the coroutine of the request's own task.
 //!
 //! Its first step is made at once, in the callback that brought the request, if nothing could tell that from the step of
-//! the task: as an eager task where Python has them, by hand before it. Source: uvicorn, `RequestResponseCycle.run_asgi`.
+//! the task: as an eager task, or by hand in a task that may serve again (`spare`). Source: uvicorn,
+//! `RequestResponseCycle.run_asgi`.
 
 use std::sync::atomic::Ordering;
 
@@ -33,7 +34,10 @@ impl ApplicationCall {
             let task = ffi::in_context(&context, || event_loop.call_method1(intern!(py, "create_task"), (&call,)))?;
             return protocol.get().settings.keep_task(&task);
         }
-        Self::begin(py, &protocol, exchange, other)
+        #[cfg(reused_tasks)]
+        return Self::begin(py, &protocol, exchange, other);
+        #[cfg(not(reused_tasks))]
+        Self::begin_eagerly(py, protocol.get(), exchange, other).map(drop)
     }
 
     pub(super) fn of(exchange: Py<Exchange>, other: Option<Py<PyAny>>) -> Self {
@@ -49,15 +53,14 @@ impl ApplicationCall {
         exchange.ok_or_else(|| Error::Resumed.into())
     }
 
-    /// Make the task, which makes its first step in this.
+    /// Make the task, which makes its first step in this; tell whether that was its last one.
     #[cfg(Py_3_12)]
-    fn begin(
+    pub(super) fn begin_eagerly(
         py: Python<'_>,
-        protocol: &Bound<'_, HTTPProtocol>,
+        protocol: &HTTPProtocol,
         exchange: Py<Exchange>,
         other: Option<Py<PyAny>>,
-    ) -> PyResult<()> {
-        let protocol = protocol.get();
+    ) -> PyResult<bool> {
         let call = Bound::new(py, Self::of(exchange, other))?;
         let options = pyo3::types::PyDict::new(py);
         options.set_item(intern!(py, "loop"), &protocol.event_loop)?;
@@ -65,11 +68,11 @@ impl ApplicationCall {
         let is_alone = names::current_task(py)?.call1((&protocol.event_loop,))?.is_none();
         options.set_item(intern!(py, "eager_start"), is_alone)?;
         let task = names::task(py)?.call((&call,), Some(&options))?;
-        if call.get().stage.with(py, |stage| matches!(stage, CallStage::Over)) {
-            Ok(())
-        } else {
-            protocol.settings.keep_task(&task)
+        let is_over = call.get().stage.with(py, |stage| matches!(stage, CallStage::Over));
+        if !is_over {
+            protocol.settings.keep_task(&task)?;
         }
+        Ok(is_over)
     }
 
     /// Run the application to where it waits next, or to its end, which is seen to here.
@@ -149,7 +152,7 @@ impl ApplicationCall {
     }
 
     fn advance<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
-        #[cfg(not(Py_3_12))]
+        #[cfg(reused_tasks)]
         if let (Input::Value(_), true) = (&input, self.stage.with(py, |stage| matches!(stage, CallStage::Idle))) {
             return self.park(py);
         }

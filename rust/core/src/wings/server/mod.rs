@@ -13,7 +13,7 @@ mod responding;
 mod scope;
 mod server_state;
 mod settings;
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 mod spare;
 mod state;
 mod unusual;

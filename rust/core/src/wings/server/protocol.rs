@@ -16,18 +16,18 @@ use super::settings::{Settings, time};
 use super::state::{Deadline, HTTPProtocol, Processing, State};
 use crate::error::guarded;
 use crate::ffi::locked::Locked;
-use crate::names;
+use crate::{ffi, names};
 
 impl HTTPProtocol {
     /// Whether a task that was made without the event loop's debug mode can serve the next request.
-    #[cfg_attr(Py_3_12, expect(clippy::unused_self, reason = "no connection keeps a task there"))]
+    #[cfg_attr(not(reused_tasks), expect(clippy::unused_self, reason = "no connection keeps a task there"))]
     pub(super) fn has_spare(&self, py: Python<'_>) -> bool {
-        #[cfg(Py_3_12)]
+        #[cfg(not(reused_tasks))]
         {
             let _ = py;
             false
         }
-        #[cfg(not(Py_3_12))]
+        #[cfg(reused_tasks)]
         self.spare.with(py, |spare| spare.is_some())
     }
 
@@ -51,7 +51,7 @@ impl HTTPProtocol {
         }
         let context = self.state.with(py, |state| state.context.as_ref().map(|context| context.clone_ref(py)));
         match context {
-            Some(context) => context.into_bound(py).call_method0(intern!(py, "copy")),
+            Some(context) => ffi::copy_context(context.bind(py)),
             None => names::copy_context(py)?.call0(),
         }
     }
@@ -129,8 +129,10 @@ impl HTTPProtocol {
                 timer: None,
             }),
             is_write_paused: AtomicBool::new(false),
-            #[cfg(not(Py_3_12))]
+            #[cfg(reused_tasks)]
             spare: Locked::default(),
+            #[cfg(all(Py_3_12, reused_tasks))]
+            habit: Locked::default(),
             settings,
         })
     }
@@ -196,7 +198,7 @@ impl HTTPProtocol {
             if let Some(exchange) = this.current(py) {
                 exchange.get().disconnect(py)?;
             }
-            #[cfg(not(Py_3_12))]
+            #[cfg(reused_tasks)]
             this.spare.replace(py, None).map_or(Ok(()), |spare| spare.release(py))?;
             Self::resume_writing(slf)?;
             Self::cancel_timer(slf)?;
@@ -302,7 +304,7 @@ impl HTTPProtocol {
         self.settings.visit(&visit)?;
         visit.call(&self.event_loop)?;
         visit.call(&self.get_task_factory)?;
-        #[cfg(not(Py_3_12))]
+        #[cfg(reused_tasks)]
         self.spare.visit(&visit, |spare| spare.as_ref().map_or(Ok(()), |spare| spare.visit(&visit)))?;
         self.state.visit(&visit, |state| {
             visit.call(&state.template)?;
@@ -321,7 +323,7 @@ impl HTTPProtocol {
             .state
             .with(py, |state| (state.transport.take(), state.write.take(), state.current.take(), state.timer.take()));
         drop(held);
-        #[cfg(not(Py_3_12))]
+        #[cfg(reused_tasks)]
         drop(self.spare.replace(py, None));
     }
 }

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use super::settings::Settings;
 use crate::entry::Selection;
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 use crate::ffi::kept::Fields;
 use crate::ffi::locked::Locked;
 
@@ -73,8 +73,11 @@ pub(crate) struct HTTPProtocol {
     pub(super) state: Locked<State>,
     pub(super) is_write_paused: AtomicBool,
     /// A task that can serve the next request.
-    #[cfg(not(Py_3_12))]
+    #[cfg(reused_tasks)]
     pub(super) spare: Locked<Option<Spare>>,
+    /// Whether a task is worth keeping for the next request.
+    #[cfg(all(Py_3_12, reused_tasks))]
+    pub(super) habit: Locked<Habit>,
 }
 
 /// Until when something has to happen, else the connection is closed.
@@ -152,14 +155,14 @@ pub(super) enum CallStage {
     /// What it returned is being run.
     Running(Py<PyAny>),
     /// The same; it was stepped by hand, and waits for this object since.
-    #[cfg_attr(Py_3_12, expect(dead_code, reason = "there are eager tasks"))]
+    #[cfg_attr(not(reused_tasks), expect(dead_code, reason = "all tasks are eager there"))]
     Stepped {
         running: Py<PyAny>,
         pending: Py<PyAny>,
     },
     Over,
     /// It is over, and the task waits for another request.
-    #[cfg_attr(Py_3_12, expect(dead_code, reason = "a task serves one request"))]
+    #[cfg_attr(not(reused_tasks), expect(dead_code, reason = "a task serves one request"))]
     Idle,
 }
 
@@ -172,14 +175,28 @@ pub(crate) struct ApplicationCall {
     pub(super) parked: Locked<Option<Py<PyAny>>>,
 }
 
+/// What the requests of a connection do to their tasks, where a new task that makes its first step at once is an alternative.
+#[cfg(all(Py_3_12, reused_tasks))]
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(super) enum Habit {
+    /// The last one had to wait, or there was none.
+    #[default]
+    Waits,
+    /// The last one was over at once.
+    EndsAtOnce,
+    /// One has left something on the task that was kept.
+    LeavesMarks,
+}
+
 /// A task, and what it was like when it was new.
-#[cfg(not(Py_3_12))]
+#[cfg(reused_tasks)]
 pub(super) struct Spare {
     pub(super) task: Py<PyAny>,
     pub(super) call: Py<ApplicationCall>,
     /// What it runs in, and a copy of that.
     pub(super) context: Py<PyAny>,
     pub(super) pristine: Py<PyAny>,
+    #[cfg(not(Py_3_12))]
     pub(super) name: Py<PyAny>,
     /// The dict in which code may put something on it.
     pub(super) attributes: Py<PyDict>,
@@ -189,9 +206,9 @@ pub(super) struct Spare {
     pub(super) is_quiet: bool,
 }
 
-/// The fields of a task, and the weak reference to it that one of them leads to.
-#[cfg(not(Py_3_12))]
+/// The fields of a task, and an object that one of them leads to: the weak reference to it, or the number in its name.
+#[cfg(reused_tasks)]
 pub(super) struct Found {
     pub(super) fields: Fields,
-    pub(super) _reference: Py<PyAny>,
+    pub(super) _kept: Py<PyAny>,
 }
