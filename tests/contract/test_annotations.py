@@ -12,6 +12,7 @@ from typing import Any
 
 import fastapi._compat.v2 as reference
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,3 +213,57 @@ def test_annotation_is_resolved_once_its_model_is_rebuilt(framework: str) -> Non
     assert asyncio.run(statuses()) == [500, 500]
     exec("class Leaf(BaseModel):\n    size: int = 1\n\nTree.model_rebuild()", vars(module))
     assert asyncio.run(statuses()) == [200, 200]
+
+
+REBOUND = """\
+from __future__ import annotations
+from typing import Generic, TypeVar
+from pydantic import BaseModel
+import {framework} as api
+
+T = TypeVar("T")
+evaluated = []
+
+class Box(BaseModel, Generic[T]):
+    value: T
+
+class Noted:
+    def __class_getitem__(cls, item):
+        evaluated.append(item)
+        return item
+
+app = api.FastAPI()
+router = api.APIRouter()
+
+@app.get("/")
+def read() -> Box[int]:
+    return {{"value": 1}}
+
+@app.get("/noted")
+@router.get("/noted")
+def noted() -> Noted[int]:
+    return 1
+
+app.include_router(router, prefix="/included")
+Box = None
+"""
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_return_annotation_is_evaluated_where_the_route_is_declared_and_not_by_a_request(framework: str) -> None:
+    module = ModuleType("of_a_user")
+    sys.modules[module.__name__] = module
+    try:
+        exec(REBOUND.format(framework=framework), vars(module))
+        # For the parameters and for the response, by both decorators.
+        assert len(module.evaluated) == 4
+        client = TestClient(module.app)
+        assert client.get("/").json() == {"value": 1}
+        assert client.get("/noted").json() == 1
+        assert "/noted" in client.get("/openapi.json").json()["paths"]
+        module.evaluated.clear()
+        assert client.get("/included/noted").json() == 1
+        # A view on a route reads its parameters again.
+        assert len(module.evaluated) <= 1
+    finally:
+        del sys.modules[module.__name__]

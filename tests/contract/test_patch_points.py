@@ -18,6 +18,7 @@ from unittest import mock
 
 import pytest
 from pydantic import BaseModel
+from starlette import routing
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -437,6 +438,22 @@ def router_of_the_application_is_wrapped(f: Framework) -> Any:
     outcome.append(get(app, "/other", *URLS))
     app.middleware_stack = None
     outcome.append(get(app, "/other", *URLS))
+    return outcome
+
+
+@scenario
+def answer_where_nothing_is_found_is_replaced(f: Framework) -> Any:
+    async def own(router: Any, scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("own 404", 404)(scope, receive, send)
+
+    with mock.patch.object(routing.Router, "not_found", own):
+        app = build(f)
+        outcome = [get(app, *URLS, "/nowhere")]
+    # A router takes it when it is made.
+    outcome.append(get(app, *URLS, "/nowhere"))
+    later = build(f)
+    with mock.patch.object(routing.Router, "not_found", own):
+        outcome.append(get(later, "/nowhere"))
     return outcome
 
 

@@ -66,8 +66,8 @@ PYTHON = {
     f"dependencies.* {FIELDS} {SMALL}",
     "_routing.table": "_core _witness _body_limit _routing.* telemetry._*",
     "_routing.dispatch": "_beyond.router_layers "
-    "_compat.starlette _core _body_limit _witness _routing.* _engine.connection _engine.failure _form_limits "
-    "telemetry._*",
+    "_compat.starlette _core _body_limit _definitions _witness _routing.* _engine.connection _engine.failure "
+    "_form_limits telemetry._*",
     "_routing.*": "_beyond.declared_errors _beyond.router_layers "
     "_routing.* dependencies.* _option_defaults _body_limit _form_limits telemetry._* sse "
     "_core "

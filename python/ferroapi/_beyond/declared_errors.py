@@ -6,7 +6,7 @@ A declared error is a class; an instance of it may be raised, and returned where
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -149,9 +149,18 @@ def _is_error(member: Any) -> bool:
 
 @dataclass(slots=True)
 class RaisingDependant(Dependant):
-    """One dependency of a graph that declares errors."""
+    """One callable of a graph that declares errors: a dependency those that it raises, an endpoint what it returns."""
 
     raises: Any = field(default=(), repr=False, compare=False)
+    returned: tuple[ErrorClass, ...] = field(default=(), repr=False, compare=False)
+
+
+def declaring(dependant: Dependant, *, raises: Any = (), returned: tuple[ErrorClass, ...] = ()) -> Dependant:
+    """Return a node of a graph with the errors of its callable: the node itself if there are none."""
+    if not raises and not returned:
+        return dependant
+    known = {each.name: getattr(dependant, each.name) for each in fields(Dependant)}
+    return RaisingDependant(**known, raises=raises, returned=returned)
 
 
 def errors_of(dependant: Dependant) -> list[ErrorClass]:

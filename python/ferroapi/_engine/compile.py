@@ -13,7 +13,6 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from ferroapi import _core
-from ferroapi._beyond.declared_errors import returned_errors
 from ferroapi._compat import ModelField
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._core import Answer, CallKind, Lifetime, Node, Reading, Special, Step
@@ -24,7 +23,6 @@ from ferroapi._engine.items import ItemSerializer, event_serializer, item_serial
 from ferroapi._engine.response import ResponseRecipe
 from ferroapi._engine.source import COMPILED, source_of
 from ferroapi._witness import PUBLISHED, Part
-from ferroapi.dependencies._signature import get_typed_return_annotation
 from ferroapi.dependencies.models import (
     Dependant,
     _is_async_gen_callable,
@@ -156,11 +154,10 @@ class PathOperation(_Declared):
         # As FastAPI knows it: at declaration, whatever is called later.
         self.is_coroutine = _is_coroutine_callable(self.dependant.call)
 
-    @cached_property
+    @property
     def returned_errors(self) -> tuple[type[Exception], ...]:
         """The errors that the endpoint may return, by its annotation."""
-        call = self.dependant.call
-        return () if call is None else returned_errors(get_typed_return_annotation(call))
+        return getattr(self.dependant, "returned", ())
 
     def _source(self) -> _core.Snapshot:
         return source_of(self.dependant, self.response.field)

@@ -16,6 +16,7 @@ from ferroapi import _core
 from ferroapi._beyond.router_layers import RouterLayers
 from ferroapi._body_limit import below_body_limit
 from ferroapi._compat.starlette import get_route_path
+from ferroapi._definitions import is_defined
 from ferroapi._engine.connection import run_connection
 from ferroapi._engine.failure import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
@@ -149,7 +150,7 @@ class Dispatch(routing.Router):
 
     def _refuses_plainly(self) -> bool:
         """Tell whether a path that no route answers is a 404: no frontend, and no application by default."""
-        is_default = getattr(self.default, "__func__", None) is routing.Router.not_found
+        is_default = is_defined(getattr(self.default, "__func__", None), "Router.not_found")
         own = (getattr(self, name).__func__ is getattr(Dispatch, name) for name in _LOW_PRIORITY_METHODS)
         return is_default and all(own) and next(iter(self._iter_low_priority_routes()), None) is None
 

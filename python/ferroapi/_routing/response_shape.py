@@ -1,6 +1,5 @@
 """What type a path operation's response has: declared, or taken from the return annotation of its endpoint."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -8,7 +7,7 @@ from starlette.responses import Response
 from ferroapi._beyond.declared_errors import check_items, without_errors
 from ferroapi._compat import lenient_issubclass
 from ferroapi.datastructures import DefaultPlaceholder
-from ferroapi.dependencies.utils import get_stream_item_type, get_typed_return_annotation
+from ferroapi.dependencies.utils import get_stream_item_type
 from ferroapi.sse import EventSourceResponse, ServerSentEvent
 
 
@@ -20,7 +19,7 @@ class ResponseShape(NamedTuple):
 
 
 def resolve_response_shape(
-    endpoint: Callable[..., Any], response_model: Any, response_class: Any, *, is_generator: bool
+    annotation: Any, response_model: Any, response_class: Any, *, is_generator: bool
 ) -> ResponseShape:
     """Take the response model from the return annotation where none was declared.
 
@@ -31,7 +30,7 @@ def resolve_response_shape(
     """
     if not isinstance(response_model, DefaultPlaceholder):
         return ResponseShape(response_model, None)
-    annotation = without_errors(get_typed_return_annotation(endpoint))
+    annotation = without_errors(annotation)
     if lenient_issubclass(annotation, Response):
         return ResponseShape(None, None)
     item_type = get_stream_item_type(annotation) if is_generator else None

@@ -27,6 +27,7 @@ from ferroapi import _core, params
 from ferroapi._beyond.declared_errors import (
     ErrorClass,
     check_errors,
+    declaring,
     errors_of,
     returned_errors,
     with_errors,
@@ -352,11 +353,18 @@ class RouteState(ObservedRoute):
 
     def declared_responses(self, dependant: Dependant) -> Mapping[int | str, Any]:
         """Return the additional responses, with those of the errors that the operation and its dependencies declare."""
-        returned = returned_errors(get_typed_return_annotation(self.endpoint))
+        returned = getattr(dependant, "returned", ())
         return with_errors(self.responses, (*self.raises, *errors_of(dependant), *returned))
 
-    def _compile(self, response_model: Any, stream_item_type: Any | None = None) -> None:
+    def _compile(
+        self,
+        response_model: Any,
+        stream_item_type: Any | None = None,
+        returned: tuple[ErrorClass, ...] | None = None,
+    ) -> None:
         """Read the endpoint: its dependencies, its body and its response.
+
+        Its return annotation is evaluated once, at the declaration: the errors in it are given to what is made of that.
 
         Raises:
             AssertionError: for a response that must be a dictionary or must not have a body, or no callable endpoint.
@@ -367,10 +375,15 @@ class RouteState(ObservedRoute):
         dependant, body_params, embeds = _build_dependant_with_parameterless_dependencies(
             path=self.path_format, call=self.endpoint, dependencies=self.dependencies
         )
+        annotation = None
+        if returned is None:
+            annotation = get_typed_return_annotation(self.endpoint)
+            returned = returned_errors(annotation)
+        dependant = declaring(dependant, returned=returned)
         response_fields = _additional_response_fields(self.declared_responses(dependant), self.unique_id)
         body_field = _get_body_field(body_params=body_params, name=self.unique_id, embed_body_fields=embeds)
         is_generator = _is_async_gen_callable(self.endpoint) or _is_gen_callable(self.endpoint)
-        shape = resolve_response_shape(self.endpoint, response_model, self.response_class, is_generator=is_generator)
+        shape = resolve_response_shape(annotation, response_model, self.response_class, is_generator=is_generator)
         item_type = stream_item_type or shape.stream_item_type
         if shape.response_model:
             _assert_body_allowed(self.status_code)

@@ -21,6 +21,7 @@ from starlette.routing import (
 )
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ferroapi._beyond.declared_errors import ErrorClass
 from ferroapi._body_limit import wrap_app_with_body_limit
 from ferroapi._compat.starlette import get_route_path
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
@@ -102,11 +103,12 @@ class _EffectiveAPIRouteContext(_EffectiveRouteContext):
 
     original_route: "APIRoute"
     _is_assigned_at_once = True
-    _response_types: tuple[Any, Any]
+    _response_types: tuple[Any, Any, tuple[ErrorClass, ...]]
 
     def __init__(self, original_route: "APIRoute", include_context: "_RouterIncludeContext") -> None:
         self._own_attributes().update(original_route=original_route, starlette_route=None, frontend_prefix="")
-        self._response_types = original_route.response_model, original_route.stream_item_type
+        returned = getattr(getattr(original_route, "dependant", None), "returned", ())
+        self._response_types = original_route.response_model, original_route.stream_item_type, returned
         self._declare(
             include_context.path_for(original_route),
             original_route.endpoint,

@@ -6,7 +6,7 @@ Runs at registration (and for overrides); makes the `Dependant` tree that `_solv
 import inspect
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -313,9 +313,9 @@ def _outlives_the_endpoint(dependant: Dependant) -> bool:
 def _with_errors(dependant: Dependant, depends: params.Depends) -> Dependant:
     if not (errors := params._declared_errors(depends)):
         return dependant
-    from ferroapi._beyond.declared_errors import RaisingDependant
+    from ferroapi._beyond.declared_errors import declaring
 
-    return RaisingDependant(**{each.name: getattr(dependant, each.name) for each in fields(dependant)}, raises=errors)
+    return declaring(dependant, raises=errors)
 
 
 def _declared_scopes(depends: params.Depends) -> list[str]:
