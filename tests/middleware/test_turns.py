@@ -210,3 +210,94 @@ def test_timers_of_a_loop_are_seen() -> None:
     assert asyncio.run(look()) == [False, False, True]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(look()) == [None, None, None]
+
+
+def noting(world: World, app: Any, name: str, kind: str) -> None:
+    """Put a middleware function, or an application, around another one: it notes what it sees of a response."""
+    if kind == "application":
+
+        class Noting:
+            def __init__(self, app: Any) -> None:
+                self.app = app
+
+            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+                async def note(message: Any) -> None:
+                    world.log.append((name, message["type"]))
+                    await send(message)
+                    world.log.append((name, "sent"))
+
+                await self.app(scope, receive, note)
+
+        app.add_middleware(Noting)
+        return
+
+    @app.middleware("http")
+    async def note(request: Any, call_next: Any) -> Any:
+        response = await call_next(request)
+        world.log.append((name, "has its response"))
+        chunks = response.body_iterator
+
+        async def noted() -> AsyncIterator[Any]:
+            async for chunk in chunks:
+                world.log.append((name, chunk))
+                yield chunk
+
+        if kind == "replaces":
+            return StreamingResponse(noted(), response.status_code)
+        if kind == "wraps":
+            response.body_iterator = noted()
+        return response
+
+
+def noted(framework: str, kinds: tuple[str, ...], path: str) -> Any:
+    world = World(framework)
+
+    async def pieces() -> AsyncIterator[str]:
+        for piece in ("one", "two"):
+            world.log.append(piece)
+            yield piece
+
+    world.app.get("/text", response_class=PlainTextResponse)(lambda: "text")
+    world.app.get("/pieces")(lambda: StreamingResponse(pieces()))
+    for place, kind in enumerate(kinds):
+        noting(world, world.app, str(place), kind)
+    for _ in range(2):
+        world.log.append(asyncio.run(messages_of(world.app, path)))
+    return world.log
+
+
+async def messages_of(app: Any, path: str) -> list[Any]:
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        messages.append(dict(message))
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+    }
+    await app({**scope, "root_path": "", "asgi": {"version": "3.0", "spec_version": "2.4"}}, receive, send)
+    return messages
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/text", "/pieces"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("wraps", "wraps"),
+        ("wraps", "wraps", "wraps", "passes"),
+        ("replaces", "passes", "wraps"),
+        ("passes", "application", "passes"),
+        ("application", "passes", "application", "wraps"),
+    ],
+    ids="-".join,
+)
+def test_code_around_a_body_runs_between_the_same_messages(kinds: tuple[str, ...], path: str) -> None:
+    assert noted("ferroapi", kinds, path) == noted("fastapi", kinds, path)

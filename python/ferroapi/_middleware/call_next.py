@@ -216,12 +216,10 @@ class CallNext(_core.ResponseMessages):
         It has where a scope is entered, or a cancellation was asked for, that keeps the start or the end of a response
         from being sent; and between the chunks of a stream, which may have no end.
         """
-        task = running_task(self.loop)
-        if self.is_passing_interrupted or (task is not None and task.cancelling()):
+        if message.get("more_body") or self.is_passing_interrupted:
             return True
-        if message.get("more_body"):
-            return any(run.is_by_hand for run in self.calls)
-        return task is not None and scopes.current_scope(task) is not None
+        task = running_task(self.loop)
+        return task is not None and (bool(task.cancelling()) or scopes.current_scope(task) is not None)
 
     async def _receive_downstream(self) -> Message:
         if self.is_closed:

@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi import _core
@@ -46,6 +47,9 @@ async def _serve_function(layer: Any, app: Application, scope: Scope, receive: R
                 await response.background()
                 await call_next.rest()
         else:
+            if type(response).__call__ is not Response.__call__:
+                # Code of the application's runs between the messages.
+                _core.take_turns()
             await response(scope, call_next.request.wrapped_receive, send)
             await call_next.rest()
     except BaseException as error:
