@@ -295,6 +295,29 @@ def dependencies_are_solved_by_a_framework_of_its_own(f: Framework) -> Any:
     return [asyncio.run(run()), events]
 
 
+@variants("", "?number=1", "?limit=1", "?number=1&limit=1")
+def solver_is_wrapped_where_a_dependency_asks_for_background_tasks(f: Framework, query: str) -> Any:
+    """FastAPI makes the tasks also where errors prevent the call of the dependency that asks for them."""
+    original = f.routing.solve_dependencies
+    seen: list[Any] = []
+
+    async def solve(**keywords: Any) -> Any:
+        solved = await original(**keywords)
+        seen.append([type(solved.background_tasks).__name__, sorted(solved.values), len(solved.errors)])
+        return solved
+
+    def dependency(number: int, tasks: f.BackgroundTasks) -> None: ...  # type: ignore[name-defined]
+
+    app = f.FastAPI()
+
+    @app.get("/")
+    def read(limit: int, needed: None = f.Depends(dependency)) -> int:
+        return limit
+
+    with mock.patch.object(f.routing, "solve_dependencies", solve):
+        return [get(app, f"/{query}"), seen]
+
+
 @variants("assigned before", "assigned later", "compile_path")
 def paths_ignore_case(f: Framework, how: str) -> Any:
     """As applications make paths match in any case: by the flags of the expression, or by what compiles it."""

@@ -303,6 +303,11 @@ impl Solver {
                 }
             }
         }
+        // FastAPI makes the tasks for each dependency that asks for them, also where errors prevent its call.
+        let mut specials = plan.get().nodes.iter().flat_map(|node| &node.specials);
+        if specials.any(|special| matches!(special.get().0, Special::BackgroundTasks)) {
+            self.special(py, &Special::BackgroundTasks)?;
+        }
         let response = self.special(py, &Special::Response)?;
         Ok((response, &self.background, cache).into_pyobject(py)?.into_any().unbind())
     }
