@@ -217,6 +217,16 @@ def test_cli_http_chooses_another_protocol(served: dict[str, object], command: s
     assert served["http"] == "h11"
 
 
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_cli_http_takes_a_class_beside_the_application(served: dict[str, object], tmp_path: Path, command: str) -> None:
+    write(f"beside_{command}.py")
+    source = "from ferroapi.server import HTTPProtocol\nclass Patient(HTTPProtocol):\n    head_timeout = 60.0\n"
+    (tmp_path / f"patient_{command}.py").write_text(source)
+    result = invoke(command, f"beside_{command}.py", "--http", f"patient_{command}:Patient")
+    assert result.exit_code == 0, result.output
+    assert served["http"] == f"patient_{command}:Patient"
+
+
 def test_cli_dev_reloads_on_localhost(served: dict[str, object], tmp_path: Path) -> None:
     write("development.py")
     assert invoke("dev", "development.py", "--reload-dir", ".").exit_code == 0

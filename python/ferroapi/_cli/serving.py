@@ -26,8 +26,9 @@ def serve(target: Target, **options: Any) -> None:
         raise typer.BadParameter("a reloading server has one process", param_hint="'--workers' with '--reload'")
     started = time.perf_counter()
     uvicorn = or_exit(_uvicorn)
-    _check_protocol(uvicorn, options["http"])
     found = or_exit(target.find)
+    # From here on the folder of the application is looked in, too, in which a protocol may be.
+    _check_protocol(uvicorn, options["http"])
     typer.echo(_greeting(found, started, options))
     if alias.is_installed():
         os.environ[_SERVED] = found
