@@ -19,8 +19,9 @@ START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column is text and whose others are figures."""
-    lines = [" | ".join(head), " | ".join(["---"] + ["---:"] * (len(head) - 1)), *(" | ".join(row) for row in rows)]
+    """Return a table whose first column is text and whose others, but that of the other contenders, are figures."""
+    places = ["---" if name in (head[0], "others") else "---:" for name in head]
+    lines = [" | ".join(each) for each in (head, places, *rows)]
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -37,7 +38,9 @@ def _ratio(row: dict[str, Any]) -> str:
     """Return the ratio of a row; "of it" is of what its goal names after the bound, as in "1.3 · (pydantic + json)"."""
     _, _, reference = row.get("goal", "").partition(" · ")
     text: str = row.get("ratio", "")
-    return text.removesuffix("it") + reference.strip("()") if reference else text
+    if not reference:
+        return text
+    return f"{text.removesuffix(' of it')} × {reference.replace('saved in json', 'what json saves')}"
 
 
 def _in_process(section: dict[str, Any]) -> str:

@@ -110,7 +110,7 @@ def test_goals_are_said_to_those_who_measure_and_not_on_the_site() -> None:
     ]
     text = report.markdown(results)
     assert "goal" not in text and "18x" not in text
-    assert "| model | 5 | 100 | 2 |  | 2 of a + b |" in text
+    assert "| model | 5 | 100 | 2 |  | 2 × (a + b) |" in text
 
 
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
