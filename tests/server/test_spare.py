@@ -240,9 +240,11 @@ def test_spare_that_somebody_cancels_from_outside_serves_no_more() -> None:
         for _ in range(4):
             arrive(connected, GET)
             await turns(5)
-            for task in asyncio.all_tasks() - {running()}:
+            others = asyncio.all_tasks() - {running()}
+            for task in others:
                 task.cancel()
             await turns(5)
+            assert all(task.cancelled() for task in others)
         assert b"".join(wire.written).count(b"HTTP/1.1 200 OK") == 4
         connected.connection_lost(None)
         await turns(5)

@@ -167,6 +167,14 @@ SAME: dict[str, tuple[Conversation, dict[str, Any]]] = {
         says(UPGRADE.replace(b"Connection: Upgrade", b"connection: keep-alive ,\tUPGRADE"), FRAME, until=ANSWERED), {}),
     "websocket that closes": (
         says(UPGRADE.replace(b"Connection: Upgrade", b"Connection: close, Upgrade"), FRAME, until=ANSWERED), {}),
+    "websocket whose last connection header closes": (
+        says(websocket(b"Connection: close"), until=b"/ws "), {}),
+    "websocket whose first connection header stays": (
+        says(UPGRADE.replace(b"Connection:", b"Connection: keep-alive\r\nConnection:", 1), FRAME, until=ANSWERED), {}),
+    "websocket that only a proxy is asked for": (
+        says(websocket(b"Proxy-Connection: Upgrade", without=b"Connection"), until=b"/ws "), {}),
+    "websocket with two keys": (says(websocket(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")), {}),
+    "websocket with a wrong key": (says(websocket(b"Sec-WebSocket-Key: abc", without=b"Sec-WebSocket-Key")), {}),
     "websocket behind a proxy": (says(websocket(b"X-Forwarded-For: 1.2.3.4"), FRAME, until=ANSWERED), PROXY),
     "time to stay before a request": (pauses(b"", GET, seconds=0.5, until=b"/a "), {"timeout_keep_alive": 0.3}),
     "time to stay in a head": (pauses(GET[:9], GET[9:], seconds=0.5, until=b"/a "), {"timeout_keep_alive": 0.3}),
@@ -275,6 +283,45 @@ def logged(
 def test_state_is_met_as_by_httptools(name: str, log: list[str]) -> None:
     conversation, options = SAME[name]
     theirs, ours = (logged(protocol, log, conversation, options) for protocol in (HttpToolsProtocol, HTTPProtocol))
+    assert ours == theirs
+
+
+OVER_IPV6: dict[str, tuple[Conversation, dict[str, Any]]] = {
+    "scope": (scoped(b"/scope?a"), {}),
+    "logged": (says(GET, until=b"/a "), {}),
+    "proxy": (
+        forwarded(b"X-Forwarded-For: 9.9.9.9, fe80::2"),
+        {**PROXY, "forwarded_allow_ips": "::1/128, fe80::/10, x/y"},
+    ),
+    "proxy that is not trusted": (forwarded(b"X-Forwarded-For: 9.9.9.9"), PROXY),
+}
+
+
+@compared
+@pytest.mark.parametrize("name", OVER_IPV6)
+def test_state_of_ipv6_is_met_as_by_httptools(name: str, log: list[str]) -> None:
+    conversation, options = OVER_IPV6[name]
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    theirs, ours = (
+        logged(protocol, log, conversation, {"host": "::1", **options})
+        for protocol in (HttpToolsProtocol, HTTPProtocol)
+    )
+    # The client's port is another one each time.
+    assert re.sub(r"::1:\d+", "", str(ours)) == re.sub(r"::1:\d+", "", str(theirs))
+
+
+@compared
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The `websockets` implementation")
+@pytest.mark.parametrize("header", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_state_of_a_websocket_with_a_body_is_met_as_by_httptools(header: bytes, log: list[str]) -> None:
+    body = b"hello" if header.startswith(b"Content") else b"5\r\nhello\r\n0\r\n\r\n"
+    conversation = says(websocket(header) + body, FRAME, until=ANSWERED)
+    theirs, ours = (
+        logged(protocol, log, conversation, {"ws": "websockets"}) for protocol in (HttpToolsProtocol, HTTPProtocol)
+    )
     assert ours == theirs
 
 

@@ -71,7 +71,8 @@ pub struct Head<'a> {
     pub is_persistent: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// The protocol that the connection is to be used for from now on, if the client asks for one.
+    /// The protocol that the connection is to be used for from now on, if the client asks for one; empty if its last
+    /// `Connection` header does not.
     pub upgrade: Option<&'a [u8]>,
     /// All bytes of the head, with its empty line.
     pub bytes: &'a [u8],
@@ -167,7 +168,7 @@ impl<'a> Head<'a> {
     /// Take the headers, and what those mean that are about the message itself.
     fn read(&mut self, headers: &[httparse::Header<'a>]) -> Result<(), Refusal> {
         let (mut lengths, mut is_chunked, mut hosts) = (0, false, 0);
-        let (mut upgrade, mut wants_upgrade) = (None, false);
+        let (mut upgrade, mut wants_upgrade, mut is_upgrade_last) = (None, false, false);
         for header in headers {
             let (name, value) = (header.name.as_bytes(), header.value);
             match name.len() {
@@ -180,12 +181,17 @@ impl<'a> Head<'a> {
                 10 | 16
                     if name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"proxy-connection") =>
                 {
+                    let mut says_upgrade = false;
                     for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                         if token.eq_ignore_ascii_case(b"close") {
                             self.is_persistent = false;
                         } else if token.eq_ignore_ascii_case(b"upgrade") {
-                            wants_upgrade = true;
+                            says_upgrade = true;
                         }
+                    }
+                    wants_upgrade |= says_upgrade;
+                    if name.len() == 10 {
+                        is_upgrade_last = says_upgrade;
                     }
                 }
                 14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -211,7 +217,8 @@ impl<'a> Head<'a> {
         if is_chunked {
             self.framing = Framing::Chunked;
         }
-        self.upgrade = upgrade.filter(|_| wants_upgrade);
+        // uvicorn asks the last `Connection` only.
+        self.upgrade = upgrade.filter(|_| wants_upgrade).map(|name| if is_upgrade_last { name } else { b"" });
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ impl ApplicationCall {
     /// Run the application to where it waits next, or to its end, which is seen to here.
     pub(super) fn step<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         let stage = self.stage.replace(py, CallStage::Over);
-        if matches!(stage, CallStage::Over) {
+        if matches!(stage, CallStage::Over | CallStage::Idle) {
             return match input {
                 Input::Value(_) => Ok(Sent::Returned(py.None().into_bound(py))),
                 Input::Error(error) => Err(error),

@@ -114,7 +114,7 @@ impl HTTPProtocol {
                 Ok(Event::Head(head)) => {
                     begun += 1;
                     slf.get().state.with(slf.py(), |state| state.deadline = None);
-                    if head.upgrade.is_some() && Self::upgrade(slf, &head, whole)? {
+                    if head.upgrade.is_some() && Self::upgrade(slf, &head, whole, reader)? {
                         *rest = &[];
                         return Ok(Read::Upgraded);
                     }
@@ -192,7 +192,7 @@ impl HTTPProtocol {
 
     /// Hand the connection to the WebSocket protocol, if there is one and the client asks for it.
     #[cold]
-    fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8]) -> PyResult<bool> {
+    fn upgrade(slf: &Bound<'_, Self>, head: &Head<'_>, whole: &[u8], reader: &mut Connection) -> PyResult<bool> {
         let py = slf.py();
         let class = slf.get().state.with(slf.py(), |state| state.ws_protocol_class.clone_ref(py));
         let wanted = head.upgrade.unwrap_or_default();
@@ -215,7 +215,10 @@ impl HTTPProtocol {
             replayed.extend_from_slice(b"\r\n");
         }
         replayed.extend_from_slice(b"\r\n");
-        replayed.extend_from_slice(whole.get(head.bytes.len()..).unwrap_or_default());
+        // What has arrived of a body is none of the new protocol's; what is no body is left to that protocol, too.
+        let mut rest = whole.get(head.bytes.len()..).unwrap_or_default();
+        while let Ok(Event::Data(_)) = reader.next(&mut rest) {}
+        replayed.extend_from_slice(rest);
         slf.get().state.with(slf.py(), State::close);
         Self::cancel_timer(slf)?;
         settings.connections.call_method1(py, intern!(py, "discard"), (slf,))?;
