@@ -105,13 +105,45 @@ def received(connection: HTTPConnection, place: str) -> Mapping[str, Any]:
     Where somebody has replaced that attribute, its value or its parser, it is theirs.
     """
     make = _MAKERS.get(place)
-    is_starlettes = getattr(type(connection), place, None) is vars(HTTPConnection)[place]
-    if make is not None and is_starlettes and not _core.is_replaced(Part.RECEIVED):
+    if make is not None and _is_starlettes(connection, place) and not _core.is_replaced(Part.RECEIVED):
         made: Mapping[str, Any] | None = make(connection)
         if made is not None:
             return made
     found: Mapping[str, Any] = getattr(connection, place)
     return found
+
+
+def _is_starlettes(connection: HTTPConnection, place: str) -> bool:
+    cls = type(connection)
+    is_plain = cls.__getattribute__ is object.__getattribute__
+    return is_plain and getattr(cls, place, None) is vars(HTTPConnection)[place]
+
+
+def says_as_sent(connection: HTTPConnection, headers: Any, query_string: Any, path_params: Any) -> bool:
+    """Tell whether a connection that others had, or made, still says what its scope said before."""
+    known = vars(connection)
+    sent = HTTPConnection({"type": "http", "headers": headers or (), "query_string": query_string})
+    return (
+        all(_is_starlettes(connection, place) for place in ("path_params", *_MAKERS))
+        and connection.scope.get("path_params", {}) == (path_params or {})
+        and all(
+            type(known[name]) is type(made := getattr(sent, place)) and vars(known[name]) == vars(made)
+            for name, place in (("_headers", "headers"), ("_query_params", "query_params"))
+            if name in known
+        )
+        and ("_cookies" not in known or (type(known["_cookies"]) is dict and known["_cookies"] == _cookies(sent)))
+    )
+
+
+def keep_as_sent(connection: HTTPConnection, headers: Any, pairs: Any, query_string: Any) -> None:
+    """Let a connection that others have changed say the rest of what it said before, as FastAPI's, which was read.
+
+    `pairs` are those that were in the list `headers`.
+    """
+    known, sent = vars(connection), HTTPConnection({"type": "http", "headers": pairs, "query_string": query_string})
+    known.setdefault("_headers", Headers(raw=headers))
+    known.setdefault("_query_params", QueryParams(query_string))
+    known.setdefault("_cookies", _cookies(sent))
 
 
 def read_cookies(connection: HTTPConnection) -> Mapping[str, str]:

@@ -32,7 +32,7 @@ from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
-from ferroapi._engine.context import endpoint_context
+from ferroapi._engine.context import describing
 from ferroapi._engine.disconnect import cancelled_on_disconnect
 from ferroapi._engine.reference.handler import answer, exit_stack_of, serve_websocket
 from ferroapi._engine.response import ResponseRecipe
@@ -149,17 +149,14 @@ def get_request_handler(
         if telemetry is not None:
             telemetry.request = request
         file_stack = exit_stack_of(request.scope, "fastapi_middleware_astack")
-        describe = partial(endpoint_context, dependant, request)
-        if not isinstance(request.scope.get("root_path", ""), str):
-            # FastAPI describes the endpoint of every request.
-            describe()
+        describe = describing(dependant, request)
         body = Undefined
         if body_recipe.field:
             body = await read_body(request, body_recipe, describe_endpoint=describe, file_stack=file_stack)
         if (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body, telemetry is not None)
             return response
-        return await answer(operation, request, body, telemetry)
+        return await answer(operation, request, body, telemetry, describe())
 
     operation.mark(app)
     return app

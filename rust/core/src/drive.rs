@@ -165,7 +165,7 @@ impl Driver {
         };
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
         let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
-        let mut solver = Solver::new(py, plan, connection, &Scope(&scope).path_params()?)?;
+        let mut solver = Solver::new(py, plan, connection, &Scope(&scope).path_params()?)?.for_others(py)?;
         let stack =
             |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
         solver.stacks =

@@ -47,6 +47,7 @@ imported_type!(validation_error, "pydantic_core", "ValidationError");
 
 // starlette
 imported_type!(request, "starlette.requests", "Request");
+imported_type!(websocket, "starlette.websockets", "WebSocket");
 imported_type!(response, "starlette.responses", "Response");
 imported_type!(json_response, "starlette.responses", "JSONResponse");
 imported_type!(plain_text_response, "starlette.responses", "PlainTextResponse");
@@ -71,6 +72,14 @@ imported!(enter_task, "asyncio", "_enter_task");
 imported!(leave_task, "asyncio", "_leave_task");
 imported!(exception, "sys", "exception");
 imported_type!(bound_method, "types", "MethodType");
+
+imported_from! {
+    "ferroapi._received":
+    /// `(connection, pairs, query_string, path_params) -> bool`: whether a connection still says what was read of it.
+    says_as_sent,
+    /// `(connection, headers, pairs, query_string)`: let a changed connection say the rest of what was read of it.
+    keep_as_sent,
+}
 
 // ferroapi: the cold half of the native path (python/ferroapi/_engine/rare.py)
 imported_from! {

@@ -3,6 +3,7 @@
 //! Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
 
 mod arguments;
+mod as_sent;
 mod calls;
 mod received;
 
@@ -66,7 +67,8 @@ pub(crate) struct Solver {
     /// Who records the request.
     pub(crate) observer: Option<Observer>,
     collected: Collected,
-    /// Whether the scope is not of the types that servers use: Python reads the parameters of every node.
+    /// Whether Python reads the parameters of every node: the scope is not of the types that servers use, or somebody has
+    /// changed what the `Request` says.
     is_unusual: bool,
     pub(crate) body: Body,
     results: SmallVec<[Option<Py<PyAny>>; 8]>,
@@ -143,10 +145,10 @@ impl Solver {
     fn collect_received(&mut self, py: Python<'_>, path_params: &PathParams<'_>) -> PyResult<()> {
         let (Ok(path_params), Some(fields)) = (path_params, self.connection.channels.fields(py)?) else {
             // A handler of the application's own is called before anything is read.
-            self.is_unusual = !matches!(self.plan.get().answer.get().render, Render::Response { .. });
+            self.is_unusual |= !matches!(self.plan.get().answer.get().render, Render::Response { .. });
             return Ok(());
         };
-        self.is_unusual = !extract::collect(py, self.plan.get(), &fields, path_params.as_ref(), &mut self.collected)?;
+        self.is_unusual |= !extract::collect(py, self.plan.get(), &fields, path_params.as_ref(), &mut self.collected)?;
         Ok(())
     }
 
@@ -279,6 +281,7 @@ impl Solver {
         let mut current = self.plan.clone_ref(py);
         while let Some(step) = current.get().steps.get(self.position) {
             let plan = current.get();
+            self.notice_changes(py)?;
             let index = match *step {
                 Step::Reuse { node: index, next } => {
                     let Some(node) = plan.nodes.get(index) else { break };
@@ -344,7 +347,7 @@ impl Solver {
                 return self.call_observed(py, node);
             }
             match node.kind {
-                CallKind::Stream => return self.arguments_of_stream(py, node),
+                CallKind::Stream => return Ok(Need::Result(self.values(py, node)?.into_any().unbind())),
                 CallKind::Coroutine => return Ok(Need::Await(self.call(py, node)?.unbind())),
                 CallKind::ByPython | CallKind::GeneratorByPython => return self.hand_to_python(py, node, is_endpoint),
                 kind if conducted && kind.is_generator() => {
@@ -391,10 +394,6 @@ impl Solver {
         let base = self.base.as_ref().unwrap_or(&self.plan).get();
         Ok(!base.has_overrides(py)?
             || base.given_overrides(py)?.is_none_or(|overrides| overrides.is_exact_instance_of::<PyDict>()))
-    }
-
-    fn arguments_of_stream(&mut self, py: Python<'_>, node: &Node) -> PyResult<Need> {
-        self.values(py, node).map(|values| Need::Result(values.into_any().unbind()))
     }
 
     fn hand_to_python(&mut self, py: Python<'_>, node: &Node, is_endpoint: bool) -> PyResult<Need> {

@@ -65,14 +65,19 @@ async def _solve(
     return solved
 
 
-async def answer(operation: PathOperation, request: Request, body: Any, telemetry: "TelemetryData | None") -> Response:
+async def answer(
+    operation: PathOperation,
+    request: Request,
+    body: Any,
+    telemetry: "TelemetryData | None",
+    context: EndpointContext,
+) -> Response:
     """Return the response of a path operation to a request whose body has been read.
 
     Raises:
         RequestValidationError, ResponseValidationError: values are not what they are declared to be.
     """
     dependant, recipe = operation.dependant, operation.response
-    context = endpoint_context(dependant, request)
     if telemetry is not None:
         telemetry.body = None if body is Undefined else body
     solved = await _solve(operation, request, telemetry, body=body)

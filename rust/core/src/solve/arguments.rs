@@ -57,6 +57,9 @@ impl Solver {
             return Ok(Collecting::Broken);
         }
         for special in &node.specials {
+            if matches!(special.get().0, Special::Request) && index + 1 != self.plan.get().nodes.len() {
+                self.connection.note_shared(py)?;
+            }
             let value = self.special(py, &special.get().0)?;
             self.arguments.push(value);
         }
@@ -110,7 +113,8 @@ impl Solver {
             Some(Some(Found::Received(value))) => value.bind(py).is_exact_instance_of::<PyString>(),
             _ => true,
         };
-        self.plan.get().keys.path.iter().all(is_text)
+        !self.is_unusual
+            && self.plan.get().keys.path.iter().all(is_text)
             && (self.plan.get().body == Reading::Unread || !self.connection.is_given(py))
     }
 

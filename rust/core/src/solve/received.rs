@@ -4,6 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
+use super::as_sent::AsSent;
 use crate::connection::Channels;
 use crate::error::Error;
 use crate::extract::Collected;
@@ -22,6 +23,8 @@ pub(crate) enum Body {
 pub(crate) struct Connection {
     pub(crate) channels: Channels,
     request: Option<Py<PyAny>>,
+    /// What it said before others had it, once they do.
+    sent: Option<AsSent>,
     /// Bytes that were read from `receive`, which a `Request` must not read again.
     pub(crate) body_bytes: Option<Py<PyAny>>,
     /// The same, parsed.
@@ -40,6 +43,7 @@ impl Connection {
         Self {
             channels,
             request,
+            sent: None,
             body_bytes: None,
             body_json: None,
             form: None,
@@ -54,6 +58,27 @@ impl Connection {
         self.request
             .as_ref()
             .is_some_and(|request| names::request(py).map_or(true, |class| !request.bind(py).get_type().is(class)))
+    }
+
+    /// Take note that code of others has the `Request` while there are parameters to read.
+    pub(super) fn note_shared(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.sent.is_none() {
+            self.sent = Some(AsSent::new(&self.channels.scope(py)?)?);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody who made or had the `Request` has changed what it says of its parameters.
+    ///
+    /// What they have not changed `keeps` what it said when FastAPI would have read it.
+    #[inline]
+    pub(super) fn is_changed(&self, py: Python<'_>, keeps: bool) -> PyResult<bool> {
+        let (Some(sent), Some(request)) = (&self.sent, &self.request) else { return Ok(false) };
+        let is_changed = !sent.is_said_by(request.bind(py), &self.channels.scope(py)?)?;
+        if is_changed && keeps {
+            sent.keep_rest(request.bind(py))?;
+        }
+        Ok(is_changed)
     }
 
     /// The one `Request` of this connection.
@@ -81,6 +106,7 @@ impl Connection {
 
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.channels.visit(visit)?;
+        self.sent.as_ref().map_or(Ok(()), |sent| sent.visit(visit))?;
         let Self { request, body_bytes, body_json, items, form_data, .. } = self;
         [request, body_bytes, body_json, items, form_data].into_iter().try_for_each(|object| visit.call(object))
     }
