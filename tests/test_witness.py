@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferroapi._witness import REQUEST, Part, replaced_names
+from ferroapi._witness import Part, replaced_names, watched_names
 
 from .core.replaced import (
     REQUESTS,
@@ -46,12 +46,7 @@ def is_there(owner: str, name: str) -> bool:
 
 
 NAMES = sorted(
-    {
-        (owner.replace("ferroapi", "fastapi", 1), name)
-        for owner, _, names in REQUEST
-        for name in names.split()
-        if is_there(owner, name)
-    }
+    {(owner.replace("ferroapi", "fastapi", 1), name) for owner, name, _ in watched_names() if is_there(owner, name)}
 )
 
 EVERY_PART = 0xFFFF_FFFF
@@ -354,10 +349,8 @@ def test_replaced_layer_is_asked_as_by_fastapi(make: Any, owner: str, name: str,
 
 OF_DECLARATIONS = sorted(
     (owner.replace("ferroapi", "fastapi", 1), name)
-    for owner, parts, names in REQUEST
-    if parts & Part.DECLARATION
-    for name in names.split()
-    if (owner, name) != ("ferroapi.params", "Body")
+    for owner, name, parts in watched_names()
+    if parts & Part.DECLARATION and (owner, name) != ("ferroapi.params", "Body")
 )
 
 NOT_COUNTED_OF_DECLARATIONS = {
@@ -390,7 +383,7 @@ def test_replaced_name_is_asked_by_declarations_as_by_fastapi(owner: str, name: 
     assert ours == theirs
 
 
-OF_THREADS = [(owner, name) for owner, parts, names in REQUEST if parts & Part.THREAD for name in names.split()]
+OF_THREADS = [(owner, name) for owner, name, parts in watched_names() if parts & Part.THREAD]
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -405,12 +398,7 @@ def test_replaced_name_is_asked_for_what_overrides(owner: str, name: str, moment
 
 SERIALIZING = Part.JSON | Part.TEXT | Part.MODEL | Part.SERIALIZATION
 OF_SERIALIZATION = sorted(
-    {
-        (owner.replace("ferroapi", "fastapi", 1), name)
-        for owner, parts, names in REQUEST
-        if parts & SERIALIZING
-        for name in names.split()
-    }
+    {(owner.replace("ferroapi", "fastapi", 1), name) for owner, name, parts in watched_names() if parts & SERIALIZING}
 )
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from inspect import getattr_static
 from operator import eq
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ferroapi import _core
 from ferroapi._core import Row
@@ -69,254 +69,220 @@ class Part:
     """From what an endpoint that was called by name has returned to the response."""
 
 
-class Names(NamedTuple):
-    """Some names of one owner."""
+_BOTH = Part.OPERATION | Part.SOCKET
+"""From the application of a route or a websocket to its end."""
 
-    owner: str
-    """A module, or `module:Class`."""
-    parts: int
-    """Bits of `Part`."""
-    names: str
-    """Separated by spaces."""
-
-
-REQUEST = (
-    Names("ferroapi.routing", Part.OPERATION, "request_response Request Response"),
-    Names("ferroapi.routing", Part.STEP, "solve_dependencies run_endpoint_function"),
-    Names("ferroapi.routing", Part.STEP | Part.SERIALIZATION, "serialize_response"),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "AsyncExitStack"),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "wrap_app_handling_exceptions"),
-    Names("ferroapi.routing", Part.OPERATION, "is_body_allowed_for_status_code"),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_operation"),
-    Names("ferroapi.routing", Part.SOCKET, "WebSocket WebSocketRequestValidationError"),
-    Names("ferroapi.routing", Part.OPERATION, "RequestValidationError ResponseValidationError"),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "_extract_endpoint_context _validation_failed"),
-    Names("ferroapi.routing", Part.OPERATION | Part.SOCKET, "get_telemetry_data"),
-    Names("ferroapi.routing", Part.OPERATION, "_is_gen_callable _is_async_gen_callable"),
-    Names("ferroapi.routing", Part.FORM, "_resolve_form_limits"),
-    Names("ferroapi.routing", Part.ITEM, "anyio"),
-    Names("ferroapi.routing", Part.ROUTE, "_route_selected _update_scope _get_fastapi_scope get_route_path routing"),
-    Names("ferroapi.routing", Part.BODY, "email"),
-    Names("ferroapi.routing", Part.ROUTE, "_get_scope_effective_route_context _get_scope_included_router"),
-    Names("ferroapi.routing", Part.ROUTE, "_restore_fastapi_scope_key _apply_router_form_limits"),
-    Names("ferroapi.routing", Part.JSON | Part.TEXT | Part.ITEM, "jsonable_encoder"),
-    Names("ferroapi.routing", Part.ITEM, "json _normalize_non_finite_floats format_sse_event ServerSentEvent"),
-    Names("ferroapi.routing", Part.THREAD, "run_in_threadpool _run_sync_endpoint"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "solve_dependencies"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "request_params_to_args"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_solve_generator get_missing_field_error"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "SolvedDependency deepcopy"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "Response BackgroundTasks SecurityScopes"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_get_multidict_value"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_get_cache_key _get_oauth_scopes"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_is_gen_callable _is_async_gen_callable"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_is_coroutine_callable"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "_asynccontextmanager_with_shielded_exit"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION | Part.SOCKET, "asynccontextmanager AsyncExitStack"),
-    Names("ferroapi.dependencies.utils", Part.OPERATION, "Request"),
-    Names("ferroapi.dependencies.utils", Part.SOCKET, "WebSocket"),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "lenient_issubclass get_cached_model_fields field_annotation_is_sequence is_bytes_sequence_annotation",
-    ),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "get_validation_alias _get_param_aliases _get_param_model _get_model_type _is_json_field",
-    ),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "_get_form_models _get_form_union_models is_bytes_or_nonable_bytes_annotation",
-    ),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "get_origin get_args params BaseModel Json",
-    ),
-    Names("ferroapi.params", Part.OPERATION | Part.SOCKET | Part.FIELD, "Param Path Query Header Cookie Form File"),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.OPERATION | Part.SOCKET,
-        "_request_param_model_to_args _validate_value_with_model_field _get_multidict_extras",
-    ),
-    Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "_should_embed_body_fields"),
-    Names("ferroapi.dependencies.utils", Part.FORM, "_extract_form_model _is_empty_file_input _read_file_bytes"),
-    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.FIELD, "alias validation_alias"),
-    Names(
-        "ferroapi._compat.shared",
-        Part.OPERATION | Part.SOCKET | Part.FIELD,
-        "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation get_origin "
-        "get_args _annotation_is_sequence",
-    ),
-    Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "ValidationError"),
-    Names(
-        "ferroapi.dependencies.models",
-        Part.OPERATION | Part.SOCKET,
-        "_get_oauth_scopes _get_computed_scope _uses_scopes _is_security_scheme _unwrapped_call _impartial inspect",
-    ),
-    Names(
-        "ferroapi.dependencies.models",
-        Part.OPERATION | Part.SOCKET,
-        "_is_gen_callable _is_gen_callable_cached _is_async_gen_callable _is_async_gen_callable_cached",
-    ),
-    Names("ferroapi.dependencies.models", Part.OPERATION | Part.SOCKET, "_is_coroutine_callable_cached _CallIdentity"),
-    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "dataclasses BaseModel Enum PurePath"),
-    Names("ferroapi.exceptions:ValidationException", Part.ERROR, "__init__ errors"),
-    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET, "default"),
-    Names("ferroapi.dependencies.utils", Part.FORM, "ImmutableMultiDict FormData"),
-    Names("ferroapi._compat.v2", Part.OPERATION | Part.SOCKET | Part.ITEM, "_regenerate_error_with_loc"),
-    Names("ferroapi.concurrency", Part.OPERATION | Part.SOCKET, "anyio checkpoint_if_cancelled"),
-    Names("ferroapi.telemetry._api", Part.THREAD, "_operation"),
-    Names("ferroapi.telemetry._api", Part.OPERATION | Part.SOCKET | Part.THREAD, "_get_request_telemetry"),
-    Names("ferroapi.dependencies.utils", Part.BODY | Part.FORM, "request_body_to_args"),
-    Names("ferroapi.dependencies.utils", Part.FORM, "_extract_form_body _extract_form_items _is_form_model_supplied"),
-    Names("ferroapi.dependencies.utils", Part.THREAD, "run_in_threadpool contextmanager_in_threadpool contextmanager"),
-    Names("ferroapi.concurrency", Part.THREAD, "run_in_threadpool"),
-    Names("starlette.concurrency", Part.THREAD, "anyio"),
-    Names("anyio", Part.THREAD, "to_thread"),
-    Names("anyio.to_thread", Part.THREAD, "run_sync"),
-    Names("ferroapi.encoders", Part.JSON | Part.ERROR | Part.ITEM, "jsonable_encoder is_pydantic_v1_model_instance"),
-    Names("ferroapi.exception_handlers", Part.ERROR, "jsonable_encoder JSONResponse Response"),
-    Names("ferroapi.exception_handlers", Part.ERROR, "is_body_allowed_for_status_code"),
-    Names("starlette.responses", Part.JSON | Part.ERROR, "json"),
-    Names("starlette.middleware.exceptions", Part.ENTRANCE, "wrap_app_handling_exceptions Request WebSocket"),
-    Names("ferroapi.middleware.asyncexitstack", Part.ENTRANCE, "AsyncExitStack"),
-    Names("ferroapi.routing:APIRouter", Part.ROUTE, "matches handle _get_routes_version"),
-    Names("ferroapi.routing:APIRouter", Part.ROUTE, "_iter_low_priority_routes _match_low_priority"),
-    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "matches handle _match _handle_selected"),
-    Names("ferroapi.routing:_IncludedRouter", Part.ROUTE, "effective_candidates effective_low_priority_routes"),
-    Names("ferroapi.routing:_EffectiveRouteContext", Part.ROUTE, "matches"),
-    Names("starlette.routing:Mount", Part.ROUTE, "matches handle"),
-    Names("starlette.routing:Host", Part.ROUTE, "matches handle"),
-    Names("ferroapi.routing:APIRoute", Part.ROUTE, "matches handle"),
-    Names("ferroapi.routing:APIWebSocketRoute", Part.ROUTE, "matches handle"),
-    Names("starlette.routing:Route", Part.ROUTE, "matches handle"),
-    Names("starlette.routing:WebSocketRoute", Part.ROUTE, "matches handle"),
-    *(
-        Names(f"starlette.convertors:{kind}Convertor", Part.ROUTE, "convert")
-        for kind in ("String", "Path", "Integer", "Float", "UUID")
-    ),
-    Names("ferroapi._compat.v2:ModelField", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate get_default"),
-    Names("ferroapi._compat.v2:ModelField", Part.MODEL | Part.ITEM, "serialize serialize_json"),
-    Names("pydantic.type_adapter:TypeAdapter", Part.OPERATION | Part.SOCKET | Part.ITEM, "validate_python"),
-    Names("pydantic.type_adapter:TypeAdapter", Part.MODEL | Part.ITEM, "dump_python dump_json"),
-    Names(
-        "starlette.requests:HTTPConnection",
-        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
-        "headers query_params cookies path_params",
-    ),
-    Names("starlette.requests:HTTPConnection", Part.OPERATION | Part.SOCKET | Part.ENTRANCE, "__init__"),
-    Names("starlette.requests:Request", Part.OPERATION | Part.ENTRANCE, "__init__"),
-    Names("starlette.requests:Request", Part.OPERATION, "method"),
-    Names("starlette.requests", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "Headers QueryParams cookie_parser"),
-    Names("starlette.requests", Part.FORM | Part.MULTIPART, "FormParser parse_options_header"),
-    Names("starlette.formparsers:FormParser", Part.FORM, "__init__ parse"),
-    Names("starlette.formparsers:FormParser", Part.FORM, "on_field_start on_field_name on_field_data on_field_end"),
-    Names("starlette.formparsers", Part.FORM, "FormData unquote_plus"),
-    Names("starlette.formparsers", Part.FORM | Part.MULTIPART, "multipart"),
-    Names("starlette.formparsers", Part.MULTIPART, "Headers MultipartPart parse_options_header _user_safe_decode"),
-    Names("starlette.datastructures:FormData", Part.FORM | Part.MULTIPART, "__init__ close"),
-    Names("starlette._exception_handler", Part.ERROR, "_lookup_exception_handler is_async_callable"),
-    Names("starlette.responses", Part.STREAM, "create_collapsing_task_group"),
-    Names("starlette.datastructures", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "parse_qsl"),
-    Names(
-        "starlette.datastructures:Headers",
-        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
-        "__init__ __getitem__ __contains__ getlist items get",
-    ),
-    Names("starlette.datastructures:QueryParams", Part.OPERATION | Part.SOCKET | Part.RECEIVED, "__init__"),
-    Names(
-        "starlette.datastructures:ImmutableMultiDict",
-        Part.OPERATION | Part.SOCKET | Part.RECEIVED,
-        "__init__ __getitem__ __contains__ getlist multi_items get",
-    ),
-    Names("starlette._utils", Part.STREAM, "anyio"),
-    Names("starlette.responses", Part.STREAM, "partial"),
-    Names("starlette.requests", Part.BODY | Part.FORM | Part.MULTIPART, "aclosing"),
-    Names("starlette.requests", Part.FORM | Part.MULTIPART, "AwaitableOrContextManagerWrapper"),
-    Names("starlette.routing", Part.ROUTE, "get_route_path HTTPException"),
-    Names("starlette._utils:AwaitableOrContextManagerWrapper", Part.FORM | Part.MULTIPART, "__init__ __await__"),
-    Names("starlette.datastructures:UploadFile", Part.MULTIPART, "__init__ write seek _will_roll"),
-    Names("ferroapi.exceptions:RequestValidationError", Part.ERROR, "__init__ errors"),
-    Names("starlette.requests:Request", Part.BODY | Part.FORM, "stream body json _get_form form"),
-    Names("starlette.requests:Request", Part.MULTIPART, "form _get_form"),
-    Names("starlette.requests", Part.MULTIPART, "MultiPartParser"),
-    # Starlette makes a file as soon as its part begins, whether or not the body ends well.
-    Names("starlette.formparsers", Part.FORM, "SpooledTemporaryFile"),
-    Names(
-        "starlette.formparsers:MultiPartParser",
-        Part.MULTIPART,
-        "__init__ parse on_part_begin on_part_data on_part_end on_header_field on_header_value on_header_end "
-        "on_headers_finished on_end",
-    ),
-    Names("starlette.requests", Part.BODY, "json"),
-    Names("json", Part.BODY, "loads detect_encoding _default_decoder"),
-    Names("json.decoder:JSONDecoder", Part.BODY, "decode raw_decode"),
-    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "__init__ init_headers render"),
-    Names("starlette.responses:Response", Part.OPERATION | Part.ERROR, "__call__"),
-    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "headers"),
-    Names("starlette.responses", Part.OPERATION | Part.SOCKET, "MutableHeaders"),
-    Names("starlette.datastructures:MutableHeaders", Part.OPERATION | Part.SOCKET, "raw __delitem__"),
-    Names("starlette.responses:JSONResponse", Part.OPERATION | Part.ERROR, "init_headers __call__"),
-    Names("starlette.responses:PlainTextResponse", Part.OPERATION, "__call__"),
-    Names("starlette.responses:HTMLResponse", Part.OPERATION, "__call__"),
-    Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "__init__ render"),
-    Names("json", Part.JSON | Part.ERROR, "dumps JSONEncoder"),
-    Names("json.encoder:JSONEncoder", Part.JSON | Part.ERROR, "__init__ encode iterencode"),
-    Names("json.encoder", Part.JSON | Part.ERROR, "encode_basestring c_make_encoder float"),
-    Names("starlette.responses:Response", Part.OPERATION | Part.SOCKET | Part.ERROR, "media_type charset"),
-    Names("starlette.responses:JSONResponse", Part.JSON | Part.ERROR, "media_type charset"),
-    Names("starlette.responses:PlainTextResponse", Part.TEXT, "media_type charset"),
-    Names("starlette.responses:HTMLResponse", Part.TEXT, "media_type charset"),
-    Names("starlette.responses:PlainTextResponse", Part.TEXT, "__init__ render init_headers"),
-    Names("starlette.responses:HTMLResponse", Part.TEXT, "__init__ render init_headers"),
-    Names("starlette.responses:RedirectResponse", Part.OPERATION, "__call__"),
-    Names("ferroapi.security.api_key:APIKeyBase", Part.KEY, "check_api_key"),
-    Names("ferroapi.security.api_key:APIKeyHeader", Part.KEY, "__call__"),
-    Names("ferroapi.security.api_key:APIKeyQuery", Part.KEY, "__call__"),
-    Names("ferroapi.security.api_key:APIKeyCookie", Part.KEY, "__call__"),
-    Names("ferroapi.security.open_id_connect_url:OpenIdConnect", Part.KEY, "__call__"),
-    Names("ferroapi.security.oauth2:OAuth2", Part.KEY, "__call__"),
-    Names("ferroapi.security.oauth2:OAuth2PasswordBearer", Part.OAUTH2, "__call__"),
-    Names("ferroapi.security.oauth2:OAuth2AuthorizationCodeBearer", Part.OAUTH2, "__call__"),
-    Names("ferroapi.security.oauth2", Part.OAUTH2, "get_authorization_scheme_param"),
-    Names("ferroapi.security.http:HTTPBase", Part.AUTHORIZATION, "__call__"),
-    Names("ferroapi.security.http:HTTPBearer", Part.AUTHORIZATION, "__call__"),
-    Names("ferroapi.security.http:HTTPDigest", Part.AUTHORIZATION, "__call__"),
-    Names("ferroapi.security.http:HTTPBasic", Part.AUTHORIZATION, "__call__"),
-    Names(
-        "ferroapi.security.http",
-        Part.AUTHORIZATION,
-        "HTTPAuthorizationCredentials HTTPBasicCredentials b64decode get_authorization_scheme_param",
-    ),
-    Names("starlette.responses:StreamingResponse", Part.STREAM, "__call__ stream_response listen_for_disconnect"),
-    Names(
-        "ferroapi.dependencies.utils",
-        Part.DECLARATION,
-        "analyze_param ParamDetails add_non_field_param_to_dependency is_typealiastype lenient_issubclass "
-        "create_model_field "
-        "is_uploadfile_or_nonable_uploadfile_annotation is_uploadfile_sequence_annotation "
-        "field_annotation_is_scalar is_scalar_field get_typed_signature get_typed_annotation _get_signature",
-    ),
-    Names(
-        "ferroapi._compat.shared",
-        Part.DECLARATION,
-        "BaseModel lenient_issubclass field_annotation_is_scalar field_annotation_is_complex",
-    ),
-    Names("ferroapi.params", Part.DECLARATION, "Path Query Body"),
-    Names("ferroapi.routing", Part.DECLARATION, "compile_path"),
-    *(Names(f"ferroapi.params:{name}", Part.DECLARATION, "__init__") for name in ("Path", "Query", "Param", "Body")),
-    Names("pydantic.fields:FieldInfo", Part.DECLARATION, "__init__"),
-    Names("inspect", Part.DECLARATION, "signature"),
-    Names("ferroapi.openapi.utils", Part.DOCUMENT, "jsonable_encoder get_flat_models_from_fields OpenAPI"),
-    Names("ferroapi.encoders", Part.DOCUMENT, "BaseModel"),
-    # A plain field is made without its adapter, and its type is not asked for a model of pydantic's first version.
-    Names("ferroapi._compat.v2", Part.DECLARATION, "TypeAdapter Field asdict"),
-    Names("ferroapi.utils", Part.DECLARATION, "annotation_is_pydantic_v1"),
-)
-"""What is looked at in each request."""
+REQUEST: dict[str, dict[int, str]] = {
+    "anyio": {Part.THREAD: "to_thread"},
+    "anyio.to_thread": {Part.THREAD: "run_sync"},
+    "ferroapi._compat.shared": {
+        _BOTH | Part.FIELD: "lenient_issubclass field_annotation_is_sequence is_bytes_or_nonable_bytes_annotation "
+        "get_origin get_args _annotation_is_sequence",
+        Part.DECLARATION: "BaseModel lenient_issubclass field_annotation_is_scalar field_annotation_is_complex",
+    },
+    "ferroapi._compat.v2": {
+        _BOTH | Part.ITEM: "ValidationError _regenerate_error_with_loc",
+        # A plain field is made without its adapter.
+        Part.DECLARATION: "TypeAdapter Field asdict",
+    },
+    "ferroapi._compat.v2:ModelField": {
+        _BOTH | Part.FIELD: "alias validation_alias",
+        _BOTH: "default",
+        _BOTH | Part.ITEM: "validate get_default",
+        Part.MODEL | Part.ITEM: "serialize serialize_json",
+    },
+    "ferroapi.concurrency": {
+        _BOTH: "anyio checkpoint_if_cancelled",
+        Part.THREAD: "run_in_threadpool",
+    },
+    "ferroapi.dependencies.models": {
+        _BOTH: "_get_oauth_scopes _get_computed_scope _uses_scopes _is_security_scheme _unwrapped_call _impartial "
+        "inspect _is_gen_callable _is_gen_callable_cached _is_async_gen_callable _is_async_gen_callable_cached "
+        "_is_coroutine_callable_cached _CallIdentity",
+    },
+    "ferroapi.dependencies.utils": {
+        _BOTH: "solve_dependencies _solve_generator get_missing_field_error SolvedDependency deepcopy Response "
+        "BackgroundTasks SecurityScopes _get_multidict_value _get_cache_key _get_oauth_scopes _is_gen_callable "
+        "_is_async_gen_callable _is_coroutine_callable _asynccontextmanager_with_shielded_exit asynccontextmanager "
+        "AsyncExitStack _request_param_model_to_args _validate_value_with_model_field _get_multidict_extras",
+        _BOTH | Part.RECEIVED: "request_params_to_args",
+        Part.OPERATION: "Request",
+        Part.SOCKET: "WebSocket",
+        _BOTH | Part.FIELD: "lenient_issubclass get_cached_model_fields field_annotation_is_sequence "
+        "is_bytes_sequence_annotation get_validation_alias _get_param_aliases _get_param_model _get_model_type "
+        "_is_json_field _get_form_models _get_form_union_models is_bytes_or_nonable_bytes_annotation get_origin "
+        "get_args params BaseModel Json",
+        Part.BODY | Part.FORM: "_should_embed_body_fields request_body_to_args",
+        Part.FORM: "_extract_form_model _is_empty_file_input _read_file_bytes ImmutableMultiDict FormData "
+        "_extract_form_body _extract_form_items _is_form_model_supplied",
+        Part.THREAD: "run_in_threadpool contextmanager_in_threadpool contextmanager",
+        Part.DECLARATION: "analyze_param ParamDetails add_non_field_param_to_dependency is_typealiastype "
+        "lenient_issubclass create_model_field is_uploadfile_or_nonable_uploadfile_annotation "
+        "is_uploadfile_sequence_annotation field_annotation_is_scalar is_scalar_field get_typed_signature "
+        "get_typed_annotation _get_signature",
+    },
+    "ferroapi.encoders": {
+        Part.JSON | Part.ITEM | Part.ERROR: "dataclasses BaseModel Enum PurePath jsonable_encoder "
+        "is_pydantic_v1_model_instance",
+        Part.DOCUMENT: "BaseModel",
+    },
+    "ferroapi.exception_handlers": {
+        Part.ERROR: "jsonable_encoder JSONResponse Response is_body_allowed_for_status_code",
+    },
+    "ferroapi.exceptions:RequestValidationError": {Part.ERROR: "__init__ errors"},
+    "ferroapi.exceptions:ValidationException": {Part.ERROR: "__init__ errors"},
+    "ferroapi.middleware.asyncexitstack": {Part.ENTRANCE: "AsyncExitStack"},
+    "ferroapi.openapi.utils": {Part.DOCUMENT: "jsonable_encoder get_flat_models_from_fields OpenAPI"},
+    "ferroapi.params": {
+        _BOTH | Part.FIELD: "Param Path Query Header Cookie Form File",
+        Part.DECLARATION: "Path Query Body",
+    },
+    "ferroapi.params:Body": {Part.DECLARATION: "__init__"},
+    "ferroapi.params:Param": {Part.DECLARATION: "__init__"},
+    "ferroapi.params:Path": {Part.DECLARATION: "__init__"},
+    "ferroapi.params:Query": {Part.DECLARATION: "__init__"},
+    "ferroapi.routing": {
+        Part.OPERATION: "request_response Request Response is_body_allowed_for_status_code RequestValidationError "
+        "ResponseValidationError _is_gen_callable _is_async_gen_callable",
+        Part.STEP: "solve_dependencies run_endpoint_function",
+        Part.STEP | Part.SERIALIZATION: "serialize_response",
+        _BOTH: "AsyncExitStack wrap_app_handling_exceptions _operation _extract_endpoint_context _validation_failed "
+        "get_telemetry_data",
+        Part.SOCKET: "WebSocket WebSocketRequestValidationError",
+        Part.FORM: "_resolve_form_limits",
+        Part.ITEM: "anyio json _normalize_non_finite_floats format_sse_event ServerSentEvent",
+        Part.ROUTE: "_route_selected _update_scope _get_fastapi_scope get_route_path routing "
+        "_get_scope_effective_route_context _get_scope_included_router _restore_fastapi_scope_key "
+        "_apply_router_form_limits",
+        Part.BODY: "email",
+        Part.JSON | Part.TEXT | Part.ITEM: "jsonable_encoder",
+        Part.THREAD: "run_in_threadpool _run_sync_endpoint",
+        Part.DECLARATION: "compile_path",
+    },
+    "ferroapi.routing:APIRoute": {Part.ROUTE: "matches handle"},
+    "ferroapi.routing:APIRouter": {
+        Part.ROUTE: "matches handle _get_routes_version _iter_low_priority_routes _match_low_priority",
+    },
+    "ferroapi.routing:APIWebSocketRoute": {Part.ROUTE: "matches handle"},
+    "ferroapi.routing:_EffectiveRouteContext": {Part.ROUTE: "matches"},
+    "ferroapi.routing:_IncludedRouter": {
+        Part.ROUTE: "matches handle _match _handle_selected effective_candidates effective_low_priority_routes",
+    },
+    "ferroapi.security.api_key:APIKeyBase": {Part.KEY: "check_api_key"},
+    "ferroapi.security.api_key:APIKeyCookie": {Part.KEY: "__call__"},
+    "ferroapi.security.api_key:APIKeyHeader": {Part.KEY: "__call__"},
+    "ferroapi.security.api_key:APIKeyQuery": {Part.KEY: "__call__"},
+    "ferroapi.security.http": {
+        Part.AUTHORIZATION: "HTTPAuthorizationCredentials HTTPBasicCredentials b64decode "
+        "get_authorization_scheme_param",
+    },
+    "ferroapi.security.http:HTTPBase": {Part.AUTHORIZATION: "__call__"},
+    "ferroapi.security.http:HTTPBasic": {Part.AUTHORIZATION: "__call__"},
+    "ferroapi.security.http:HTTPBearer": {Part.AUTHORIZATION: "__call__"},
+    "ferroapi.security.http:HTTPDigest": {Part.AUTHORIZATION: "__call__"},
+    "ferroapi.security.oauth2": {Part.OAUTH2: "get_authorization_scheme_param"},
+    "ferroapi.security.oauth2:OAuth2": {Part.KEY: "__call__"},
+    "ferroapi.security.oauth2:OAuth2AuthorizationCodeBearer": {Part.OAUTH2: "__call__"},
+    "ferroapi.security.oauth2:OAuth2PasswordBearer": {Part.OAUTH2: "__call__"},
+    "ferroapi.security.open_id_connect_url:OpenIdConnect": {Part.KEY: "__call__"},
+    "ferroapi.telemetry._api": {
+        Part.THREAD: "_operation",
+        _BOTH | Part.THREAD: "_get_request_telemetry",
+    },
+    # A plain type is not asked for a model of pydantic's first version.
+    "ferroapi.utils": {Part.DECLARATION: "annotation_is_pydantic_v1"},
+    "inspect": {Part.DECLARATION: "signature"},
+    "json": {
+        Part.BODY: "loads detect_encoding _default_decoder",
+        Part.JSON | Part.ERROR: "dumps JSONEncoder",
+    },
+    "json.decoder:JSONDecoder": {Part.BODY: "decode raw_decode"},
+    "json.encoder": {Part.JSON | Part.ERROR: "encode_basestring c_make_encoder float"},
+    "json.encoder:JSONEncoder": {Part.JSON | Part.ERROR: "__init__ encode iterencode"},
+    "pydantic.fields:FieldInfo": {Part.DECLARATION: "__init__"},
+    "pydantic.type_adapter:TypeAdapter": {
+        _BOTH | Part.ITEM: "validate_python",
+        Part.MODEL | Part.ITEM: "dump_python dump_json",
+    },
+    "starlette._exception_handler": {Part.ERROR: "_lookup_exception_handler is_async_callable"},
+    "starlette._utils": {Part.STREAM: "anyio"},
+    "starlette._utils:AwaitableOrContextManagerWrapper": {Part.FORM | Part.MULTIPART: "__init__ __await__"},
+    "starlette.concurrency": {Part.THREAD: "anyio"},
+    "starlette.convertors:FloatConvertor": {Part.ROUTE: "convert"},
+    "starlette.convertors:IntegerConvertor": {Part.ROUTE: "convert"},
+    "starlette.convertors:PathConvertor": {Part.ROUTE: "convert"},
+    "starlette.convertors:StringConvertor": {Part.ROUTE: "convert"},
+    "starlette.convertors:UUIDConvertor": {Part.ROUTE: "convert"},
+    "starlette.datastructures": {_BOTH | Part.RECEIVED: "parse_qsl"},
+    "starlette.datastructures:FormData": {Part.FORM | Part.MULTIPART: "__init__ close"},
+    "starlette.datastructures:Headers": {_BOTH | Part.RECEIVED: "__init__ __getitem__ __contains__ getlist items get"},
+    "starlette.datastructures:ImmutableMultiDict": {
+        _BOTH | Part.RECEIVED: "__init__ __getitem__ __contains__ getlist multi_items get",
+    },
+    "starlette.datastructures:MutableHeaders": {_BOTH: "raw __delitem__"},
+    "starlette.datastructures:QueryParams": {_BOTH | Part.RECEIVED: "__init__"},
+    "starlette.datastructures:UploadFile": {Part.MULTIPART: "__init__ write seek _will_roll"},
+    "starlette.formparsers": {
+        # Starlette makes a file as soon as its part begins, whether or not the body ends well.
+        Part.FORM: "FormData unquote_plus SpooledTemporaryFile",
+        Part.FORM | Part.MULTIPART: "multipart",
+        Part.MULTIPART: "Headers MultipartPart parse_options_header _user_safe_decode",
+    },
+    "starlette.formparsers:FormParser": {
+        Part.FORM: "__init__ parse on_field_start on_field_name on_field_data on_field_end",
+    },
+    "starlette.formparsers:MultiPartParser": {
+        Part.MULTIPART: "__init__ parse on_part_begin on_part_data on_part_end on_header_field on_header_value "
+        "on_header_end on_headers_finished on_end",
+    },
+    "starlette.middleware.exceptions": {Part.ENTRANCE: "wrap_app_handling_exceptions Request WebSocket"},
+    "starlette.requests": {
+        _BOTH | Part.RECEIVED: "Headers QueryParams cookie_parser",
+        Part.FORM | Part.MULTIPART: "FormParser parse_options_header AwaitableOrContextManagerWrapper",
+        Part.BODY | Part.FORM | Part.MULTIPART: "aclosing",
+        Part.MULTIPART: "MultiPartParser",
+        Part.BODY: "json",
+    },
+    "starlette.requests:HTTPConnection": {
+        _BOTH | Part.RECEIVED: "headers query_params cookies path_params",
+        _BOTH | Part.ENTRANCE: "__init__",
+    },
+    "starlette.requests:Request": {
+        Part.ENTRANCE | Part.OPERATION: "__init__",
+        Part.OPERATION: "method",
+        Part.BODY | Part.FORM: "stream body json _get_form form",
+        Part.MULTIPART: "form _get_form",
+    },
+    "starlette.responses": {
+        Part.JSON | Part.ERROR: "json",
+        Part.STREAM: "create_collapsing_task_group partial",
+        _BOTH: "MutableHeaders",
+    },
+    "starlette.responses:HTMLResponse": {
+        Part.OPERATION: "__call__",
+        Part.TEXT: "media_type charset __init__ render init_headers",
+    },
+    "starlette.responses:JSONResponse": {
+        Part.OPERATION | Part.ERROR: "init_headers __call__",
+        Part.JSON | Part.ERROR: "__init__ render media_type charset",
+    },
+    "starlette.responses:PlainTextResponse": {
+        Part.OPERATION: "__call__",
+        Part.TEXT: "media_type charset __init__ render init_headers",
+    },
+    "starlette.responses:RedirectResponse": {Part.OPERATION: "__call__"},
+    "starlette.responses:Response": {
+        _BOTH | Part.ERROR: "__init__ init_headers render headers media_type charset",
+        Part.OPERATION | Part.ERROR: "__call__",
+    },
+    "starlette.responses:StreamingResponse": {Part.STREAM: "__call__ stream_response listen_for_disconnect"},
+    "starlette.routing": {Part.ROUTE: "get_route_path HTTPException"},
+    "starlette.routing:Host": {Part.ROUTE: "matches handle"},
+    "starlette.routing:Mount": {Part.ROUTE: "matches handle"},
+    "starlette.routing:Route": {Part.ROUTE: "matches handle"},
+    "starlette.routing:WebSocketRoute": {Part.ROUTE: "matches handle"},
+}
+"""What is looked at in each request: the names that each part stands for, by owner (`module` or `module:Class`)."""
 
 
 PUBLISHED = {
@@ -384,6 +350,13 @@ def _is_own(owner: Any) -> bool:
     return isinstance(owner, type) and owner.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
+def watched_names() -> Iterator[tuple[str, str, int]]:
+    """Yield the owner, the name and the parts of each entry of the table."""
+    for owner, names_of in REQUEST.items():
+        for parts, names in names_of.items():
+            yield from ((owner, name, parts) for name in names.split())
+
+
 def owner_of(path: str) -> Any:
     """Return the module or the class that a path of the table names."""
     module, _, name = path.partition(":")
@@ -393,11 +366,10 @@ def owner_of(path: str) -> Any:
 
 def _table() -> list[Row]:
     parts_of: dict[tuple[Any, str, bool], int] = {}
-    for owner, parts, names in REQUEST:
-        for name in names.split():
-            for place, may_lack in _places_of(owner_of(owner), name):
-                key = place, name, may_lack
-                parts_of[key] = parts_of.get(key, 0) | parts
+    for owner, name, parts in watched_names():
+        for place, may_lack in _places_of(owner_of(owner), name):
+            key = place, name, may_lack
+            parts_of[key] = parts_of.get(key, 0) | parts
     return [_row(owner, name, parts, may_lack=lacks) for (owner, name, lacks), parts in parts_of.items()]
 
 
