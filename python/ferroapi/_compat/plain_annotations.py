@@ -28,12 +28,10 @@ def is_plain_annotation(annotation: Any) -> bool:
     """Tell whether pydantic certainly builds an adapter for an annotation, so that building it can wait."""
     if annotation is Any or annotation is None or (type(annotation) is type and annotation in _CLASSES):
         return True
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        if issubclass(annotation, BaseModel):
-            hook = getattr(annotation.__get_pydantic_core_schema__, "__func__", None)
-            is_usual = hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
-            return annotation.__pydantic_complete__ and is_usual and _has_own_schema(annotation)
-        return annotation in _CLASSES
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+        hook = getattr(annotation.__get_pydantic_core_schema__, "__func__", None)
+        is_usual = hook is BaseModel.__get_pydantic_core_schema__.__func__  # type: ignore[attr-defined]
+        return annotation.__pydantic_complete__ and is_usual and _has_own_schema(annotation)
     return get_origin(annotation) in _CONTAINERS and all(map(is_plain_annotation, get_args(annotation)))
 
 

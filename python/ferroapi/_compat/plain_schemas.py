@@ -65,7 +65,7 @@ _MODEL_KEYS = frozenset(
     {"type", "cls", "schema", "config", "ref", "metadata", "custom_init", "root_model", "post_init", "frozen", "strict"}
 )
 _FIELDS_KEYS = frozenset({"type", "fields", "model_name", "computed_fields"})
-_FIELD_KEYS = frozenset({"type", "schema", "metadata", "validation_alias", "serialization_alias", "frozen"})
+_FIELD_KEYS = frozenset({"type", "schema", "validation_alias", "serialization_alias", "frozen"})
 _DEFAULT_KEYS = frozenset(
     {"type", "schema", "default", "default_factory", "default_factory_takes_data", "validate_default", "copy_default"}
 )
@@ -123,7 +123,9 @@ class PlainSchemas:
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is None:
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                return self._of_class(annotation)
+                if not annotation.__pydantic_complete__:
+                    raise NotPlain
+                return self._of(annotation.__pydantic_core_schema__, {})
             schema: JsonSchema = _known(_BY_CLASS, annotation)
             return schema.copy()
         if origin in (Union, UnionType):
@@ -135,11 +137,6 @@ class PlainSchemas:
         if origin is dict and len(arguments) == 2 and arguments[0] is str:
             return _mapping(self._of_annotation(arguments[1]))
         raise NotPlain
-
-    def _of_class(self, model: type[BaseModel]) -> JsonSchema:
-        if not model.__pydantic_complete__:
-            raise NotPlain
-        return self._of(model.__pydantic_core_schema__, {})
 
     # From a core schema.
 
@@ -187,7 +184,8 @@ class PlainSchemas:
         required: list[str] = []
         for field_name, field in fields["fields"].items():
             alias = _alias(field, field_name)
-            described = {**self._of(field["schema"], shared), **_updates(field, known_keys=_FIELD_KEYS)}
+            described = {**self._of(field["schema"], shared), **_updates(field)}
+            _only(field, _FIELD_KEYS)
             if "title" not in described and not _names_itself(field["schema"]):
                 described["title"] = alias.title().replace("_", " ").strip()
             if "$ref" in described and len(described) > 1:
@@ -254,10 +252,8 @@ def _only(schema: Mapping[str, Any], keys: "frozenset[str] | set[str]") -> None:
         raise NotPlain
 
 
-def _updates(schema: Mapping[str, Any], *, known_keys: frozenset[str] | None = None) -> JsonSchema:
+def _updates(schema: Mapping[str, Any]) -> JsonSchema:
     """Return what a `Field` says of the value: title, description, examples, deprecation."""
-    if known_keys is not None and not schema.keys() <= known_keys:
-        raise NotPlain
     metadata = schema.get("metadata")
     if not metadata:
         return {}
@@ -295,9 +291,8 @@ def _with_default(schema: JsonSchema, default: Any) -> JsonSchema:
 
 def is_json(value: Any) -> bool:
     """Tell whether pydantic encodes a default as the value itself."""
-    if value is None or type(value) is bool or (type(value) in (list, dict) and not value):
-        return True
-    return _is_number_or_text(value)
+    is_empty = type(value) in (list, dict) and not value
+    return value is None or type(value) is bool or is_empty or _is_number_or_text(value)
 
 
 def _nullable(schema: JsonSchema) -> JsonSchema:

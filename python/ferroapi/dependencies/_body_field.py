@@ -30,11 +30,12 @@ def _get_body_field(*, body_params: list[ModelField], name: str, embed_body_fiel
     ]
     if not embed_body_fields and not any(request_field(field).is_nullable for field in form_params):
         return first
-    body_model = create_body_model(
-        fields=_numbered_fields(body_params) if form_params else body_params,
-        model_name="Body_" + name,
-        config=ConfigDict(json_schema_extra=partial(_apply_form_body_schema, body_params)) if form_params else None,
-    )
+    fields, config = body_params, None
+    if form_params:
+        # Under names that cannot collide; `_apply_form_body_schema` takes them off again.
+        fields = [_numbered_field(field, f"field_{index}") for index, field in enumerate(body_params)]
+        config = ConfigDict(json_schema_extra=partial(_apply_form_body_schema, body_params))
+    body_model = create_body_model(fields=fields, model_name="Body_" + name, config=config)
     if embed_body_fields:
         return _embedding_field(body_params, body_model)
     info = copy(first.field_info)
@@ -71,11 +72,6 @@ def _media_type(body_params: Sequence[ModelField], kind: type[params.Body]) -> s
     if kind is params.Form and "multipart/form-data" in declared:
         return "multipart/form-data"
     return declared[0] if len(set(declared)) == 1 else None
-
-
-def _numbered_fields(body_params: Sequence[ModelField]) -> list[ModelField]:
-    """Return the parameters under names that cannot collide; `_apply_form_body_schema` takes the names off again."""
-    return [_numbered_field(field, f"field_{index}") for index, field in enumerate(body_params)]
 
 
 def _numbered_field(field: ModelField, name: str) -> ModelField:

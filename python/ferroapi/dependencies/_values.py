@@ -68,7 +68,7 @@ def _get_multidict_value(field: ModelField, values: Mapping[str, Any], alias: st
     else:
         value = values.get(alias, None)
     # Browsers send an empty text or a nameless file for a form input that was left blank.
-    if value is None or (isinstance(values, FormData) and (_is_empty_text(value) or _is_empty_file_input(value))):
+    if value is None or (isinstance(values, FormData) and (value == "" or _is_empty_file_input(value))):
         return Undefined
     return Undefined if facts.is_sequence and isinstance(value, Sized) and len(value) == 0 else value
 
@@ -154,10 +154,6 @@ def _use_wire_names(errors: list[Any], wire_names: Mapping[Any, str]) -> None:
 def _received_alias(aliases: tuple[Alias, ...], received: Mapping[str, Any]) -> Alias:
     """Return the first alias that was received, the preferred one when none was."""
     return next((alias for alias in aliases if alias.request in received), aliases[0])
-
-
-def _is_empty_text(value: Any) -> bool:
-    return isinstance(value, str) and value == ""
 
 
 def _is_empty_file_input(value: Any) -> bool:
