@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -215,14 +215,11 @@ def migrate(
         raise typer.Exit(code=1)
 
 
-def _with_progress(paths: list[Path]) -> Iterable[Path]:
+def _with_progress(paths: list[Path]) -> Iterator[Path]:
     """The paths, with a bar on standard error while they are read, if that is a terminal."""
     if not sys.stderr.isatty():
-        return paths
-    return _counted(paths)
-
-
-def _counted(paths: list[Path]) -> Iterator[Path]:
+        yield from paths
+        return
     with typer.progressbar(paths, label="Reading", file=sys.stderr) as counted:
         yield from counted
 

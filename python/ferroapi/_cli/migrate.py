@@ -6,19 +6,17 @@ It finds, compares and writes files. How Python is rewritten is `rewrite`, how r
 import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ferroapi._cli.record import NAME, Record
 from ferroapi._cli.requirements import is_declaration, is_lock, lock_command, rewrite_declaration
 from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, Rewritten, rewrite
-from ferroapi._cli.surroundings import is_surrounding, remarks_on
+from ferroapi._cli.surroundings import HIDDEN_FOLDERS, is_surrounding, remarks_on
 from ferroapi._cli.third_party import Finding, Installed, imported_modules, needing_alias
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
-# Hidden folders in which a code base says how it is built.
-_READ_FOLDERS = frozenset({".github", ".circleci", ".buildkite", ".devcontainer", ".vscode"})
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,7 @@ class Migration:
             "remarks": shown(self.remarks),
             "requirements": shown(self.requirements),
             "surroundings": shown(self.surroundings),
-            "needs_alias": [
-                {"module": each.module, "package": each.package, "reason": each.reason, "certain": each.certain}
-                for each in self.third_party
-            ],
+            "needs_alias": [asdict(each) for each in self.third_party],
             "not_installed": self.unknown,
         }
 
@@ -171,7 +166,7 @@ def files_of(root: Path) -> Iterator[Path]:
         names[:] = sorted(
             name
             for name in names
-            if (not name.startswith(".") or name in _READ_FOLDERS)
+            if (not name.startswith(".") or name in HIDDEN_FOLDERS)
             and name not in _SKIPPED_FOLDERS
             and not (inside / name / "pyvenv.cfg").exists()
         )

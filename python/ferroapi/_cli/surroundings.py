@@ -10,7 +10,9 @@ _SCRIPTS = re.compile(
     r"(?i)(?:.*\.)?(?:docker|container)file(?:\..*)?|procfile.*|makefile|justfile|jenkinsfile|setup\.py|"
     r".*\.(?:ya?ml|sh|bash|ps1|bat|cmd|service|conf|ipynb)|fly\.toml|railway\.(?:json|toml)|package\.json|devcontainer\.json"
 )
-_FOLDERS = (".github", ".circleci", ".buildkite", ".devcontainer", ".vscode")
+HIDDEN_FOLDERS = (".github", ".circleci", ".buildkite", ".devcontainer", ".vscode")
+"""Those in which a code base says how it is built."""
+
 _SETTINGS = frozenset(
     {
         *("pyproject.toml", "setup.cfg", "tox.ini", "mypy.ini", ".mypy.ini", "pytest.ini", ".isort.cfg", ".flake8"),
@@ -27,7 +29,7 @@ _REQUIREMENT_SECTION = re.compile(
 
 def is_surrounding(path: Path) -> bool:
     """Whether a file may hold such lines."""
-    is_in_folder = path.suffix == ".json" and any(folder in path.parts for folder in _FOLDERS)
+    is_in_folder = path.suffix == ".json" and any(folder in path.parts for folder in HIDDEN_FOLDERS)
     return is_in_folder or path.name in _SETTINGS or _SCRIPTS.fullmatch(path.name) is not None
 
 
