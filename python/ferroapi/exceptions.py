@@ -98,9 +98,6 @@ class RequestValidationError(ValidationException):
 class WebSocketRequestValidationError(ValidationException):
     """The WebSocket handshake does not fit the endpoint's parameters."""
 
-    def __init__(self, errors: Sequence[Any], *, endpoint_ctx: EndpointContext | None = None) -> None:
-        super().__init__(errors, endpoint_ctx=endpoint_ctx)
-
 
 class ResponseValidationError(ValidationException):
     """The endpoint's result does not fit its response model; `body` is that result."""

@@ -84,9 +84,6 @@ from ferroapi.telemetry._api import get_telemetry_data
 from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
-if TYPE_CHECKING:
-    pass
-
 # Handlers. What is replaced in this module is replaced in `_engine.reference`, too, which serves requests then.
 
 

@@ -153,9 +153,6 @@ def _load_kits() -> dict[SignalName, _Kit]:
             f"Install the extra, configure providers yourself, or {_EXPLICITLY}"
         ) from error
 
-    def component(processor: Callable[[Any], Any], exporter: Callable[..., Any], endpoint: str) -> Any:
-        return processor(exporter(endpoint=endpoint))
-
     # Each provider leaves its end to `_shutdown`, so that one order holds for all.
     def provider(create: Callable[..., Any], register_method: str, component: Any) -> Any:
         created = create(shutdown_on_exit=False)
@@ -167,7 +164,7 @@ def _load_kits() -> dict[SignalName, _Kit]:
             name="tracer",
             get_provider=trace.get_tracer_provider,
             set_provider=trace.set_tracer_provider,
-            create_component=partial(component, BatchSpanProcessor, OTLPSpanExporter),
+            create_component=lambda endpoint: BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)),
             create_provider=partial(provider, TracerProvider, "add_span_processor"),
             register_method="add_span_processor",
         ),
@@ -175,7 +172,7 @@ def _load_kits() -> dict[SignalName, _Kit]:
             name="meter",
             get_provider=metrics.get_meter_provider,
             set_provider=metrics.set_meter_provider,
-            create_component=partial(component, PeriodicExportingMetricReader, OTLPMetricExporter),
+            create_component=lambda endpoint: PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=endpoint)),
             # Readers can be added later only since 1.40, while the constructor always takes them.
             create_provider=lambda reader: MeterProvider(metric_readers=[reader], shutdown_on_exit=False),
             register_method="add_metric_reader",
@@ -184,7 +181,7 @@ def _load_kits() -> dict[SignalName, _Kit]:
             name="logger",
             get_provider=_logs.get_logger_provider,
             set_provider=_logs.set_logger_provider,
-            create_component=partial(component, BatchLogRecordProcessor, OTLPLogExporter),
+            create_component=lambda endpoint: BatchLogRecordProcessor(OTLPLogExporter(endpoint=endpoint)),
             create_provider=partial(provider, LoggerProvider, "add_log_record_processor"),
             register_method="add_log_record_processor",
         ),
