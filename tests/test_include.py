@@ -1,6 +1,7 @@
 """`include_router`: live views on another router under merged settings (`ferroapi._routing.include`, `inherit`)."""
 
 import importlib
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
 from ferroapi import APIRouter, Depends, FastAPI
-from ferroapi._routing.inherit import inherit
+from ferroapi._routing.inherit import inherit_all
 from ferroapi.datastructures import Default
 from ferroapi.exceptions import FastAPIError
 from ferroapi.routing import (
@@ -50,7 +51,7 @@ PLACEHOLDER = Default("placeholder")
     ],
 )
 def test_setting_is_inherited(name: str, outer: Any, inner: Any, effective: Any) -> None:
-    assert inherit(name, outer, inner) == effective
+    assert inherit_all([name], SimpleNamespace(**{name: outer}), {name: inner}) == {name: effective}
 
 
 # What is seen through includes.

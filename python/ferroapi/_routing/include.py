@@ -176,13 +176,14 @@ class _IncludedRouter(BaseRoute):
 
     def _build_candidates(self) -> "Iterator[_EffectiveRouteContext | _IncludedRouter]":
         for route in self.original_router.routes:
-            view = self._branch(route) if isinstance(route, _IncludedRouter) else self._view(route)
-            if view is not None:
+            if isinstance(route, _IncludedRouter):
+                yield self._branch(route)
+            elif (view := view_through(route, self.include_context)) is not None:
                 yield view
 
     def _build_low_priority_routes(self) -> Iterator[_EffectiveRouteContext]:
         for route in self.original_router._low_priority_routes:
-            view = self._view(route)
+            view = view_through(route, self.include_context)
             if view is None:
                 continue
             if not isinstance(view, _EffectiveAPIRouteContext):
@@ -191,9 +192,6 @@ class _IncludedRouter(BaseRoute):
         for route in self.original_router.routes:
             if isinstance(route, _IncludedRouter):
                 yield from self._branch(route).effective_low_priority_routes()
-
-    def _view(self, route: BaseRoute) -> _EffectiveRouteContext | None:
-        return view_through(route, self.include_context)
 
     def effective_route_contexts(self) -> Iterator[_EffectiveRouteContext]:
         """Yield the view on every route, those of nested includes in place."""

@@ -58,14 +58,9 @@ SHARED_SETTINGS = (
 """The settings that a router, an include and a route all have under the same name."""
 
 
-def inherit(name: str, outer: Any, inner: Any) -> Any:
-    """Return the effective value of one setting.
+def inherit_all(names: Iterable[str], outer: object, inner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the effective values of the named settings: attributes of `outer` met by entries of `inner`.
 
     Source: FastAPI behaviour, `APIRouter.add_api_route`, `_RouterIncludeContext` and `_EffectiveRouteContext`.
     """
-    return _RULES[name](outer, inner)
-
-
-def inherit_all(names: Iterable[str], outer: object, inner: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the effective values of the named settings: attributes of `outer` met by entries of `inner`."""
     return {name: _RULES[name](getattr(outer, name), inner[name]) for name in names}
