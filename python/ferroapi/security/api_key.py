@@ -34,11 +34,7 @@ class APIKeyBase(_Scheme):
 
         The challenge `APIKey` is no registered scheme; HTTP requires one with a 401.
         """
-        return HTTPException(
-            status_code=HTTP_401_UNAUTHORIZED,
-            detail="Not authenticated",
-            headers={"WWW-Authenticate": "APIKey"},
-        )
+        return HTTPException(HTTP_401_UNAUTHORIZED, "Not authenticated", {"WWW-Authenticate": "APIKey"})
 
     def check_api_key(self, api_key: str | None) -> str | None:
         """Return the key; an empty one counts as missing.

@@ -56,11 +56,7 @@ class HTTPBase(_Scheme):
 
     def make_not_authenticated_error(self) -> HTTPException:
         """Return the 401 with the scheme's challenge."""
-        return HTTPException(
-            status_code=HTTP_401_UNAUTHORIZED,
-            detail="Not authenticated",
-            headers=self.make_authenticate_headers(),
-        )
+        return HTTPException(HTTP_401_UNAUTHORIZED, "Not authenticated", self.make_authenticate_headers())
 
     async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
         return self._credentials(request, None)

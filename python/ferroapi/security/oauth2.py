@@ -81,11 +81,7 @@ class OAuth2(_Scheme):
 
         OAuth2 does not demand that tokens are bearer tokens, but they nearly always are, and HTTP demands a challenge.
         """
-        return HTTPException(
-            status_code=HTTP_401_UNAUTHORIZED,
-            detail="Not authenticated",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        return HTTPException(HTTP_401_UNAUTHORIZED, "Not authenticated", {"WWW-Authenticate": "Bearer"})
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         authorization = request.headers.get("Authorization")

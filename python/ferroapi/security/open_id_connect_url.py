@@ -25,11 +25,7 @@ class OpenIdConnect(_Scheme):
 
     def make_not_authenticated_error(self) -> HTTPException:
         """Return the 401 with a bearer challenge."""
-        return HTTPException(
-            status_code=HTTP_401_UNAUTHORIZED,
-            detail="Not authenticated",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        return HTTPException(HTTP_401_UNAUTHORIZED, "Not authenticated", {"WWW-Authenticate": "Bearer"})
 
     async def __call__(self, request: HTTPConnection) -> str | None:
         authorization = request.headers.get("Authorization")
