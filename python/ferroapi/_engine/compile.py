@@ -118,6 +118,22 @@ class _Declared(_Planned):
         graph.visit_endpoint(self.dependant)
         return graph
 
+    def make_plan(
+        self, graph: Graph, answer: Answer, *, parts: int, source: _core.Snapshot, operation: _Planned
+    ) -> _core.Plan:
+        """Return the plan of a graph that ends with `answer`, in the name of an operation; `parts` are the answer's."""
+        return _core.Plan(
+            nodes=graph.nodes,
+            steps=graph.steps,
+            lookups=graph.lookups,
+            body=self.reading,
+            answer=answer,
+            parts=self.part | parts | parts_of(graph.nodes, self.body),
+            overrides_provider=self.dependency_overrides_provider,
+            source=source,
+            operation=operation,
+        )
+
     @cached_property
     def _solved(self) -> "SolvedOperation":
         return SolvedOperation(self)
@@ -191,20 +207,13 @@ class PathOperation(_Declared):
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
         kind = CallKind.COROUTINE if self.is_coroutine else CallKind.PLAIN
-        if is_stream := self.is_stream():
+        if self.is_stream():
             kind = CallKind.STREAM
-        graph = self.graph(calls, kind)
-        answer, answer_part = self._stream() if is_stream else _answer(self.response, is_coroutine=self.is_coroutine)
-        return _core.Plan(
-            nodes=graph.nodes,
-            steps=graph.steps,
-            lookups=graph.lookups,
-            body=self.reading,
-            answer=answer,
-            parts=self.part | self.handler_part | answer_part | parts_of(graph.nodes, self.body),
-            overrides_provider=self.dependency_overrides_provider,
-            source=source,
-            operation=self,
+            answer, part = Answer.stream(is_events=self.response.is_event_stream), 0
+        else:
+            answer, part = _answer(self.response, is_coroutine=self.is_coroutine)
+        return self.make_plan(
+            self.graph(calls, kind), answer, parts=self.handler_part | part, source=source, operation=self
         )
 
     def is_stream(self) -> bool:
@@ -215,9 +224,6 @@ class PathOperation(_Declared):
         call = self.dependant.call
         is_generator = _is_gen_callable(call) or _is_async_gen_callable(call)
         return self.response.is_event_stream or self.is_json_stream or is_generator
-
-    def _stream(self) -> tuple[_core.Answer, int]:
-        return _core.Answer.stream(is_events=self.response.is_event_stream), 0
 
     @property
     def reading(self) -> Reading:
@@ -246,17 +252,7 @@ class SolvedOperation(_Planned):
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         graph = self.operation.graph(calls, CallKind.STREAM)
-        return _core.Plan(
-            nodes=graph.nodes,
-            steps=graph.steps,
-            lookups=graph.lookups,
-            body=self.operation.reading,
-            answer=Answer.solved(keys=graph.keys),
-            parts=self.operation.part | parts_of(graph.nodes, self.operation.body),
-            overrides_provider=self.operation.dependency_overrides_provider,
-            source=source,
-            operation=self,
-        )
+        return self.operation.make_plan(graph, Answer.solved(keys=graph.keys), parts=0, source=source, operation=self)
 
 
 @dataclass(eq=False)
@@ -311,17 +307,7 @@ class CalledOperation(_Declared):
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         graph = self.graph(calls, CallKind.COROUTINE)
-        return _core.Plan(
-            nodes=graph.nodes,
-            steps=graph.steps,
-            lookups=graph.lookups,
-            body=self.reading,
-            answer=Answer.nothing(),
-            parts=self.part | self.handler_part | parts_of(graph.nodes),
-            overrides_provider=self.dependency_overrides_provider,
-            source=source,
-            operation=self,
-        )
+        return self.make_plan(graph, Answer.nothing(), parts=self.handler_part, source=source, operation=self)
 
 
 @dataclass(eq=False)
@@ -380,11 +366,10 @@ def _answer(recipe: ResponseRecipe, *, is_coroutine: bool) -> tuple[Answer, int]
         return Answer.general(status=None), 0
     if recipe.dumps_json and recipe.field is not None and is_plain_field(recipe.field):
         adapter = recipe.field._type_adapter
-        given = {name: value for name, value in recipe.serialization.items() if value not in (None, False)}
         model = Answer.model(
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
-            options={**given, "by_alias": recipe.by_alias},
+            options=recipe.to_json_options,
             serializer=stand_ins.model_serializer(recipe.field, recipe.serialization),
             status=status,
         )

@@ -79,8 +79,7 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
     serializer = stand_ins.model_serializer(field, keywords)
-    options = {name: value for name, value in keywords.items() if value not in (None, False)}
-    options["by_alias"] = recipe.by_alias
+    options = recipe.to_json_options
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
         if serializer is not None and (line := serializer.receive(item)) is not None:

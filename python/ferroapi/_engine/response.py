@@ -111,6 +111,12 @@ class ResponseRecipe:
             "exclude_none": self.exclude_none,
         }
 
+    @property
+    def to_json_options(self) -> dict[str, Any]:
+        """The same without those that say nothing."""
+        given = {name: value for name, value in self.serialization.items() if value not in (None, False)}
+        return {**given, "by_alias": self.by_alias}
+
 
 def response_arguments(status_code: int | None, solved: SolvedDependency) -> dict[str, Any]:
     """Return background and status for a response class; a status set on the injected response wins."""

@@ -30,11 +30,6 @@ def _pause() -> Generator[None]:
     yield
 
 
-def _grouped(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
-    """Return what AnyIO's task groups raise."""
-    return BaseExceptionGroup("unhandled errors in a TaskGroup", list(errors))
-
-
 def _is_of_a_scope(error: CancelledError) -> bool:
     """Tell whether a cancellation is one of AnyIO's.
 
@@ -321,7 +316,7 @@ class CallNext(_core.ResponseMessages):
         self.close()
         try:
             if self._failures:
-                raise _grouped(*self._failures) from None
+                raise BaseExceptionGroup("unhandled errors in a TaskGroup", self._failures) from None
             if error is not None:
                 raise error
         except BaseException as raised:
