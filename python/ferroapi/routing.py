@@ -1,7 +1,7 @@
 """Routers, routes, and the functions that other packages replace: each is called through this module's globals.
 
 A request goes `APIRouter.app`, `APIRoute.handle`, `request_response`, `get_request_handler`'s app. The parts are in
-`_routing` and `_request`.
+`_routing` and `_engine`.
 """
 
 import os

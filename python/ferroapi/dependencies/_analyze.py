@@ -1,6 +1,6 @@
 """What a callable's parameters mean: each annotation and default becomes a field, a dependency or a special object.
 
-Runs at registration (and for overrides); makes the `Dependant` tree that `_solve` walks. It sees no request.
+Runs at registration (and for overrides); makes the `Dependant` tree that is solved. It sees no request.
 """
 
 import inspect

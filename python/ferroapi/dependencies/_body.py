@@ -1,6 +1,6 @@
 """The body: from parsed JSON, raw bytes or a form to validated values and errors.
 
-Called by `_solve` after the parameters of the same node. It reads no request and parses nothing but uploaded files.
+Called by the solver after the parameters of the same node. It reads no request and parses nothing but uploaded files.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

@@ -1,6 +1,6 @@
 """Path, query, header and cookie parameters: from what was received to validated values and errors.
 
-Called by `_solve` once a source; `_body` shares its way of reading one name. It knows no dependencies.
+Called by the solver once a source; `_body` shares its way of reading one name. It knows no dependencies.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized

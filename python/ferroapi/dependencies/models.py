@@ -1,6 +1,6 @@
 """`Dependant`, one node of the dependency graph, and what kind of callable it holds.
 
-Written by `_analyze` at registration, read by `_solve` and by the OpenAPI document. It solves nothing itself.
+Written by `_analyze` at registration, read by the solver and by the OpenAPI document. It solves nothing itself.
 """
 
 import inspect

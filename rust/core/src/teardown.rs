@@ -1,6 +1,6 @@
 //! Generator dependencies that wait at their `yield`: what is closed after the endpoint, or after the response.
 //!
-//! Here is how they end when all goes well; when not, Python unwinds them (`rare.unwind`).
+//! Here is how they end when all goes well; when not, Python unwinds them (`ferroapi._engine.teardown.unwind`).
 //! Source: FastAPI behaviour, `routing.request_response` (two exit stacks) and `contextlib` (a generator as a context).
 
 use std::sync::Arc;

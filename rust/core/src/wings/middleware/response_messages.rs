@@ -1,6 +1,6 @@
 //! The messages between what is downstream a middleware function and the response: one at a time, as through a stream.
 //!
-//! The base of `ferroapi._middleware.call_next.Exchange`; nothing waits here, the caller awaits what it is given.
+//! The base of `ferroapi._middleware.call_next.CallNext`; nothing waits here, the caller awaits what it is given.
 //! Source: Starlette behaviour, the memory stream of `middleware.base.BaseHTTPMiddleware`.
 
 pub(super) mod cancelling;

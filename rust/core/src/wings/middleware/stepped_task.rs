@@ -1,6 +1,6 @@
 //! An awaitable stepped by hand as if by a task of its own: `asyncio.current_task()` and the context are the task's.
 //!
-//! The base of `ferroapi._middleware.downstream.Below`, which hands over to the task itself when something has to wait.
+//! The base of `ferroapi._middleware.downstream.DownstreamTask`: it hands over to the task when something must wait.
 
 use pyo3::intern;
 use pyo3::prelude::*;
