@@ -50,7 +50,7 @@ impl Sink {
     pub(super) fn dumped(&mut self, value: &Bound<'_, PyAny>) {
         // Numbers that are not finite are refused one like the other, and there may be very many.
         let is_like_before = self.rejected.is_some() && value.is_instance_of::<PyFloat>();
-        if is_like_before || (self.is_given_up()) {
+        if is_like_before || self.is_given_up() {
             self.out.extend_from_slice(b"null");
             return;
         }
@@ -63,14 +63,9 @@ impl Sink {
         }
     }
 
-    /// Whether nothing more has to be written.
+    /// Whether nothing more has to be written: there is a limit, and the text is longer, or no JSON text in UTF-8.
     pub(super) fn is_given_up(&self) -> bool {
-        self.limit.is_some_and(|limit| self.out.len() > limit || self.is_refused())
-    }
-
-    /// Whether something was written that is no JSON text in UTF-8.
-    pub(super) fn is_refused(&self) -> bool {
-        self.rejected.is_some() || self.surrogates
+        self.limit.is_some_and(|limit| self.out.len() > limit || self.rejected.is_some() || self.surrogates)
     }
 
     /// Notes an error of the second pass; the text stays well formed.

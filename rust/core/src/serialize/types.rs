@@ -74,41 +74,37 @@ impl Types {
     #[cold]
     fn import(py: Python<'_>) -> PyResult<Types> {
         let encoders = py.import(ENCODERS_MODULE)?;
-        let builtins = py.import("builtins")?;
-        let datetime = py.import("datetime")?;
-        let types = py.import("types")?;
-        let class = |module: &Bound<'_, PyAny>, name: &str| -> PyResult<Py<PyType>> {
-            Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
+        let import = |module: &str, name: &str| -> PyResult<Py<PyType>> {
+            Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
-        let import = |module: &str, name: &str| class(py.import(module)?.as_any(), name);
 
         let mut ladder = vec![
             (import("pydantic", "BaseModel")?, ValueKind::Model),
             (import("enum", "Enum")?, ValueKind::Enumeration),
             (import("pathlib", "PurePath")?, ValueKind::Path),
             (import("pydantic_core", "PydanticUndefinedType")?, ValueKind::Undefined),
-            (class(&types, "NoneType")?, ValueKind::Scalar),
-            (class(&types, "GeneratorType")?, ValueKind::Sequence),
+            (import("types", "NoneType")?, ValueKind::Scalar),
+            (import("types", "GeneratorType")?, ValueKind::Sequence),
             (import("collections", "deque")?, ValueKind::Sequence),
-            (class(&builtins, "dict")?, ValueKind::Mapping),
+            (import("builtins", "dict")?, ValueKind::Mapping),
         ];
         for name in ["str", "int", "float"] {
-            ladder.push((class(&builtins, name)?, ValueKind::Scalar));
+            ladder.push((import("builtins", name)?, ValueKind::Scalar));
         }
         for name in ["list", "set", "frozenset", "tuple"] {
-            ladder.push((class(&builtins, name)?, ValueKind::Sequence));
+            ladder.push((import("builtins", name)?, ValueKind::Sequence));
         }
 
         let table = encoders.getattr("ENCODERS_BY_TYPE")?;
         let mut stock = Vec::new();
         for (class, native, origin) in [
-            (class(&datetime, "datetime")?, Native::DateTime, Origin::Module),
-            (class(&datetime, "date")?, Native::Date, Origin::Module),
-            (class(&datetime, "time")?, Native::Time, Origin::Module),
-            (class(&datetime, "timedelta")?, Native::TimeDelta, Origin::Method("total_seconds")),
+            (import("datetime", "datetime")?, Native::DateTime, Origin::Module),
+            (import("datetime", "date")?, Native::Date, Origin::Module),
+            (import("datetime", "time")?, Native::Time, Origin::Module),
+            (import("datetime", "timedelta")?, Native::TimeDelta, Origin::Method("total_seconds")),
             (import("uuid", "UUID")?, Native::Uuid, Origin::Str),
             (import("decimal", "Decimal")?, Native::Decimal, Origin::Module),
-            (class(&builtins, "bytes")?, Native::Bytes, Origin::Method("decode")),
+            (import("builtins", "bytes")?, Native::Bytes, Origin::Method("decode")),
         ] {
             let encoder = table.get_item(&class).ok();
             let encoder = encoder.filter(|encoder| origin.is_of(encoder, class.bind(py), &encoders));
@@ -135,7 +131,7 @@ impl Types {
             stock,
             ladder,
             asdict: py.import("dataclasses")?.getattr("asdict")?.unbind(),
-            vars: builtins.getattr("vars")?.unbind(),
+            vars: py.import("builtins")?.getattr("vars")?.unbind(),
             dump: json_encoder.getattr("iterencode")?.unbind(),
             modules: py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind(),
             model_options: model_options.unbind(),
