@@ -285,9 +285,8 @@ class Parameter:
         absent: Absent,
         validate: Callable[..., Any],
         scalar: Scalar | None,
-        field: Any,
     ) -> Self:
-        """Make a parameter with its aliases, the preferred one first; `field` is its `ModelField`."""
+        """Make a parameter with its aliases, the preferred one first."""
 
 @final
 class Scheme:

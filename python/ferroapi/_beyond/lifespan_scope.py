@@ -231,7 +231,7 @@ class _Call:
         request = Request({"type": "http", "fastapi_inner_astack": stack})
         token = _calling.set(self)
         try:
-            self.value = await _call(self._dependant, self._arguments, request=request, stack=stack)
+            self.value = await _call(self._dependant, self._arguments, request, stack)
         except Exception as exception:
             self.exception = exception
         finally:

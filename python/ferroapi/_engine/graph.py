@@ -401,7 +401,6 @@ def _value(model_field: ModelField, source: Source, *, is_text: bool, many: bool
         absent=_absent(model_field),
         validate=model_field._type_adapter.validator.validate_python,
         scalar=stand_ins.scalar_of(model_field) if is_text and not many else None,
-        field=model_field,
     )
 
 

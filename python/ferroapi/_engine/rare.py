@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.background import BackgroundTasks
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,11 +18,10 @@ from ferroapi import _core, background
 from ferroapi._beyond import problem_details
 from ferroapi._beyond.upload_stream import BEFORE_FILE, name_order
 from ferroapi._compat.starlette import is_async_callable
-from ferroapi._compat.v2 import _located
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
-from ferroapi._engine.reference.solve import SolvedDependency, _call
+from ferroapi._engine.reference.solve import SolvedDependency
 from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
 from ferroapi._engine.stream import stream_response
@@ -64,11 +62,6 @@ def sub_response() -> Response:
     response.body = b""
     response.raw_headers = []
     return response  # type: ignore[no-any-return]
-
-
-def field_errors(field: Any, error: ValidationError, loc: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the errors of one field, each under the field's place in the request."""
-    return _located(error, loc)
 
 
 def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -148,11 +141,6 @@ def response_invalid(errors: list[Any], content: Any, operation: PathOperation, 
     """Return the error of a response that is not what its model promises."""
     context = endpoint_context(operation.dependant, Request(scope))
     return ResponseValidationError(errors=errors, body=content, endpoint_ctx=context)
-
-
-def call_dependency(dependant: Dependant, values: dict[str, Any], request: Request, stack: Any) -> Awaitable[Any]:
-    """Return an awaitable of what a dependency gives, which waits for its turn and is entered in an exit stack."""
-    return _call(dependant, values, request=request, stack=stack)
 
 
 def call_endpoint(operation: PathOperation | WebSocketOperation, values: dict[str, Any]) -> Awaitable[Any]:

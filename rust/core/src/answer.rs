@@ -57,7 +57,7 @@ fn receive<'py>(
             Ok(Some(Received::Valid { value: value.unbind(), may_be_plain }))
         }
         Err(error) if error.is_instance(py, names::validation_error(py)?) => {
-            let arguments = (py.None(), error.into_value(py), ("response",));
+            let arguments = (error.into_value(py), ("response",));
             Ok(Some(Received::Refused(names::field_errors(py)?.call1(arguments)?.unbind())))
         }
         Err(error) => Err(error),

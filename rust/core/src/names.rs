@@ -84,8 +84,8 @@ imported_from! {
 // ferroapi: the cold half of the native path (python/ferroapi/_engine/rare.py)
 imported_from! {
     "ferroapi._engine.rare":
-    /// `(field, error, loc) -> list`: the error list of one failed field.
-    field_errors,
+    /// `(loc) -> list`: the one error of a required field that is absent.
+    missing_errors,
     /// `(dependant, request) -> (values, errors)`: one node's parameters by the Python leaf.
     parameter_values,
     /// `(dependant, request) -> (values, errors)`: the same of a scope that is not of the types that servers use.
@@ -104,8 +104,6 @@ imported_from! {
     sub_response,
     /// `() -> BackgroundTasks`.
     background_tasks,
-    /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
-    call_dependency,
     /// `(operation, values) -> awaitable`: call an endpoint as the Python conductor does.
     call_endpoint,
     /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
@@ -124,8 +122,12 @@ imported_from! {
     form_limit_error,
 }
 imported!(
-    /// `(loc) -> list`: the one error of a required field that is absent.
-    missing_error, "ferroapi._engine.rare", "missing_errors"
+    /// `(error, loc) -> list`: the error list of one failed field.
+    field_errors, "ferroapi._compat.v2", "_located"
+);
+imported!(
+    /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
+    call_dependency, "ferroapi._engine.reference.solve", "_call"
 );
 imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
 imported!(

@@ -76,7 +76,7 @@ pub(crate) fn received(
 ) -> Validated {
     match call_validator(parameter.validate.bind(py), value.clone_ref(py)) {
         Ok(value) => Ok(Some(value.unbind())),
-        Err(error) => refused(py, error, &parameter.field, location, errors),
+        Err(error) => refused(py, error, location, errors),
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn absent(py: Python<'_>, parameter: &Parameter, location: &Py<PyTupl
         Absent::Made(make) => make.call0(py).map(Some),
         Absent::MadeThenValidated(make) => received(py, parameter, &make.call0(py)?, location, errors),
         Absent::Missing => {
-            errors.extend(names::missing_error(py)?.call1((location,))?.as_any())?;
+            errors.extend(names::missing_errors(py)?.call1((location,))?.as_any())?;
             Ok(None)
         }
     }
@@ -95,11 +95,11 @@ pub(crate) fn absent(py: Python<'_>, parameter: &Parameter, location: &Py<PyTupl
 
 #[cold]
 #[inline(never)]
-fn refused(py: Python<'_>, error: PyErr, field: &Py<PyAny>, location: &Py<PyTuple>, errors: &mut Errors) -> Validated {
+fn refused(py: Python<'_>, error: PyErr, location: &Py<PyTuple>, errors: &mut Errors) -> Validated {
     if !error.is_instance(py, names::validation_error(py)?) {
         return Err(error);
     }
-    let listed = names::field_errors(py)?.call1((field, error.into_value(py), location))?;
+    let listed = names::field_errors(py)?.call1((error.into_value(py), location))?;
     errors.extend(&listed)?;
     Ok(None)
 }

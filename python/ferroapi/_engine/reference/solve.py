@@ -127,7 +127,7 @@ async def solve_dependencies(
             value = dependency_cache[key]
         else:
             stack = function_stack if declared.scope == "function" else request_stack
-            value = await _call(effective, solved.values, request=request, stack=stack)
+            value = await _call(effective, solved.values, request, stack)
         if declared.name is not None:
             values[declared.name] = value
         # The first value stays the one to share, also when a node that refuses sharing was called again.
@@ -227,7 +227,7 @@ def _special_values(
 
 
 async def _call(
-    dependant: Dependant, values: dict[str, Any], *, request: Request | WebSocket, stack: AsyncExitStack
+    dependant: Dependant, values: dict[str, Any], request: Request | WebSocket, stack: AsyncExitStack
 ) -> Any:
     """Call a dependency as its kind demands; a generator's second half is left to the stack."""
     call = dependant.call

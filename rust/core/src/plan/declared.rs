@@ -156,14 +156,13 @@ pub(crate) struct Parameter {
     pub(crate) absent: Py<Absent>,
     pub(crate) validate: Py<PyAny>,
     pub(crate) scalar: Option<Scalar>,
-    pub(crate) field: Py<PyAny>,
 }
 
 #[pymethods]
 impl Parameter {
     /// A parameter with its aliases, the preferred one first.
     #[new]
-    #[pyo3(signature = (*, source, aliases, many, absent, validate, scalar, field))]
+    #[pyo3(signature = (*, source, aliases, many, absent, validate, scalar))]
     fn new(
         source: Source,
         aliases: Vec<Py<PyString>>,
@@ -171,15 +170,13 @@ impl Parameter {
         absent: Py<Absent>,
         validate: Py<PyAny>,
         scalar: Option<Scalar>,
-        field: Py<PyAny>,
     ) -> Self {
-        Self { source, aliases, many, absent, validate, scalar, field }
+        Self { source, aliases, many, absent, validate, scalar }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.absent)?;
-        visit.call(&self.validate)?;
-        visit.call(&self.field)
+        visit.call(&self.validate)
     }
 }
 
