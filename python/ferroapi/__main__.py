@@ -1,7 +1,7 @@
 """`python -m ferroapi`."""
 
-from ferroapi.cli import main
+from ferroapi.cli import command
 
 # Guarded: worker processes import this module again under another name.
 if __name__ == "__main__":
-    main()
+    command()

@@ -112,11 +112,11 @@ def expands(options: Any, defaults: Mapping[str, Any], **widened: Any) -> Callab
 
         @wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
-            if not given.keys() <= known:
-                owner = f"{type(args[0]).__name__}.{function.__name__}" if is_method else function.__name__
-                unknown = next(name for name in given if name not in known)
-                raise TypeError(f"{owner}() got an unexpected keyword argument {unknown!r}")
             try:
+                if not given.keys() <= known:
+                    owner = f"{type(args[0]).__name__}.{function.__name__}" if is_method else function.__name__
+                    unknown = next(name for name in given if name not in known)
+                    raise TypeError(f"{owner}() got an unexpected keyword argument {unknown!r}")
                 return function(*args, **given)
             except Exception as error:
                 error.__traceback__ = without_own_frames(error.__traceback__)

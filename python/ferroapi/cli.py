@@ -13,6 +13,12 @@ except ImportError:  # pragma: no cover - the environment of the tests has typer
     cli_main = None
 
 
+def _what_to_install() -> str:
+    command = alias.THEIRS if alias.is_installed() else alias.OURS
+    extra = f"{alias.OURS}[standard]"
+    return f'To use the {command} command, please install "{extra}":\n\n\tpip install "{extra}"\n'
+
+
 def main() -> None:
     """Run the command line.
 
@@ -20,9 +26,14 @@ def main() -> None:
         RuntimeError: typer is not installed.
     """
     if cli_main is None:
-        command = alias.THEIRS if alias.is_installed() else alias.OURS
-        extra = f"{alias.OURS}[standard]"
-        message = f'To use the {command} command, please install "{extra}":\n\n\tpip install "{extra}"\n'
+        message = _what_to_install()
         print(message)
         raise RuntimeError(message)
+    cli_main()
+
+
+def command() -> None:
+    """Run the command line for a shell, in which a missing extra is a message without a traceback."""
+    if cli_main is None:
+        raise SystemExit(_what_to_install())
     cli_main()

@@ -391,6 +391,18 @@ def test_cli_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     with pytest.raises(RuntimeError, match="To use the ferroapi command, please install"):
         cli.main()
     assert 'pip install "ferroapi[standard]"' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=re.escape('pip install "ferroapi[standard]"')):
+        cli.command()
+
+
+def test_cli_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("examined_without_packaging.py")
+    monkeypatch.delitem(sys.modules, "ferroapi._cli.doctor", raising=False)
+    monkeypatch.delattr("ferroapi._cli.doctor", raising=False)
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    result = invoke("doctor", "examined_without_packaging.py")
+    assert result.exit_code == 1
+    assert result.stderr == '`ferroapi doctor` needs packaging: pip install "ferroapi[standard]"\n'
 
 
 def test_cli_serves_an_application_written_for_fastapi() -> None:

@@ -148,3 +148,10 @@ def test_frames_of_others_stay() -> None:
 
     frames = frames_of(lambda: import_module("ferroapi").FastAPI().get("/")(endpoint))
     assert frames[-2].name == "__get_pydantic_core_schema__" or frames[-1].name == "__get_pydantic_core_schema__"
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_unknown_option_ends_in_the_line_that_gives_it(framework: str) -> None:
+    app = import_module(framework).FastAPI()
+    frames = frames_of(lambda: app.get("/", respose_model=int))
+    assert frames[-1].filename == __file__

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -155,7 +156,8 @@ def doctor(
 
     It ends with code 1 if something is a problem. What surrounds an application is examined even if that is broken.
     """
-    from ferroapi._cli import doctor as doctors
+    with _needing("doctor", "packaging", "standard", "packaging"):
+        from ferroapi._cli import doctor as doctors
 
     already_imported = frozenset(sys.modules)
     try:
@@ -186,15 +188,9 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Rename fastapi to ferroapi in imports, what they bind, and requirements; list what a person has to look at."""
-    try:
-        # LibCST and tomlkit are an extra of this command alone.
+    with _needing("migrate", "LibCST and tomlkit", "migrate", "libcst", "tomlkit"):
         from ferroapi._cli import migrate as migration
         from ferroapi._cli.rewrite import FORWARD, REVERSE
-    except ImportError as error:
-        if not str(error.name).startswith(("libcst", "tomlkit")):
-            raise
-        typer.echo('`ferroapi migrate` needs LibCST and tomlkit: pip install "ferroapi[migrate]"', err=True)
-        raise typer.Exit(code=1) from None
     if write and check:
         raise typer.BadParameter("one of them writes and the other only looks", param_hint="'--write' with '--check'")
     try:
@@ -213,6 +209,18 @@ def migrate(
     typer.echo(migration.summary(planned, written=write), err=True)
     if check and planned.changed:
         raise typer.Exit(code=1)
+
+
+@contextmanager
+def _needing(command: str, packages: str, extra: str, *modules: str) -> Iterator[None]:
+    """Say which extra brings what a command imports, if it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        if str(error.name).partition(".")[0] not in modules:
+            raise
+        typer.echo(f'`ferroapi {command}` needs {packages}: pip install "ferroapi[{extra}]"', err=True)
+        raise typer.Exit(code=1) from None
 
 
 def _with_progress(paths: list[Path]) -> Iterator[Path]:
