@@ -1,6 +1,6 @@
 //! A call handed to a worker thread that is borrowed of `AnyIO`, and waited for in place where it is known to be short.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
@@ -10,6 +10,7 @@ use pyo3::types::PyTuple;
 use super::names;
 use super::thread_call::{CallState, Report, ThreadCall};
 use super::work_queue::{Item, Job, WorkQueue};
+use crate::error::Error;
 use crate::worker_thread::{Called, Limiter, ShortCalls};
 
 /// How long the event loop's thread waits in place at most, for a call that used to be short: never more than it can win.
@@ -67,7 +68,7 @@ fn hand_over<'py>(
         let (report, future) = report(worker)?;
         (CallState::Awaited(report), Some(future))
     };
-    let call = ThreadCall::new(state);
+    let call = Arc::new(ThreadCall { state: Mutex::new(state), done: Condvar::new() });
     let job = Job {
         context,
         callable: callable.clone().unbind(),
@@ -94,14 +95,22 @@ fn hand_over<'py>(
                 }
             }
             Err(error) => {
-                py.detach(|| call.wait());
+                py.detach(|| {
+                    while call.is_watched() {
+                        call.watch(Duration::MAX);
+                    }
+                });
                 // The thread may be the last to let go of it, without the interpreter's lock.
-                drop(call.outcome());
+                let outcome = std::mem::replace(&mut *call.lock(), CallState::Taken);
+                drop(outcome);
                 return Err(error);
             }
         }
     }
-    call.outcome().map(Handed::Done)
+    match std::mem::replace(&mut *call.lock(), CallState::Taken) {
+        CallState::Done(outcome) => Ok(Handed::Done(outcome)),
+        _ => Err(Error::Resumed.into()),
+    }
 }
 
 /// The way to tell the event loop, and the future that is settled there.

@@ -1,13 +1,11 @@
 //! One call, as the event loop's thread and the worker share it: who waits for it, and how its end is told.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-
-use crate::error::Error;
 
 /// Who waits for a call.
 pub(super) enum CallState {
@@ -37,12 +35,7 @@ pub(super) struct ThreadCall {
 }
 
 impl ThreadCall {
-    #[inline]
-    pub(super) fn new(state: CallState) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(state), done: Condvar::new() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CallState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,22 +47,6 @@ impl ThreadCall {
         }
         *state = CallState::Done(outcome);
         None
-    }
-
-    /// The outcome of a call that is over.
-    #[inline]
-    pub(super) fn outcome(&self) -> PyResult<PyResult<Py<PyAny>>> {
-        match std::mem::replace(&mut *self.lock(), CallState::Taken) {
-            CallState::Done(outcome) => Ok(outcome),
-            _ => Err(Error::Resumed.into()),
-        }
-    }
-
-    /// Wait in place until the call is over; without the interpreter's lock.
-    pub(super) fn wait(&self) {
-        while self.is_watched() {
-            self.watch(Duration::MAX);
-        }
     }
 
     /// Wait in place, so long at most; without the interpreter's lock.

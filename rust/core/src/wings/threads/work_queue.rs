@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::thread_call::{CallState, Report, ThreadCall};
-use crate::error::guarded;
+use crate::error::{Error, guarded};
 use crate::worker_thread::ShortCalls;
 
 /// A call that waits for its thread.
@@ -167,14 +167,19 @@ impl WorkQueue {
 
 impl WorkQueue {
     fn wait_for(&self, py: Python<'_>, context: Py<PyAny>, callable: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        let call = ThreadCall::new(CallState::Watched);
+        let call = Arc::new(ThreadCall { state: Mutex::new(CallState::Watched), done: Condvar::new() });
         let job =
             Job { context, callable, scope: py.None(), call: Arc::clone(&call), short_calls: ShortCalls::default() };
         py.detach(|| {
             self.put(Item::Job(job));
-            call.wait();
+            while call.is_watched() {
+                call.watch(Duration::MAX);
+            }
         });
-        call.outcome()?
+        match std::mem::replace(&mut *call.lock(), CallState::Taken) {
+            CallState::Done(outcome) => outcome,
+            _ => Err(Error::Resumed.into()),
+        }
     }
 
     fn next(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
