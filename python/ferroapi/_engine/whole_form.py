@@ -144,10 +144,10 @@ class _ToItsEnd:
 def _is_starlettes(request: Request) -> bool:
     """Whether nobody put something else in the place of `request.form()` or its parser."""
     return (
-        request._form is None
+        getattr(request, "_form", None) is None
         and not _core.is_replaced(Part.MULTIPART)
         and type(request).form is Request.form
-        and type(request)._get_form is Request._get_form
+        and getattr(type(request), "_get_form", None) is getattr(Request, "_get_form", None)
         # One of its own is read as often as by `form()` alone.
         and type(request).headers is Request.headers
     )
