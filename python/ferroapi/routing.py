@@ -153,7 +153,7 @@ def get_request_handler(
         if (plan := operation.current_plan(body)) is not None:
             response: Response = await _core.respond(plan, request, body, telemetry is not None)
             return response
-        return await answer(operation, request, body, telemetry, describe())
+        return await answer(operation, request, body, telemetry, describe)
 
     operation.mark(app)
     return app

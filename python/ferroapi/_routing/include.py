@@ -320,12 +320,8 @@ def _iter_routes_with_context(
     routes: Sequence[BaseRoute],
 ) -> Iterator[tuple[BaseRoute, _EffectiveRouteContext | None]]:
     """Yield every declared route with its view, or `None` for a route that is not included."""
-    for route in routes:
-        if isinstance(route, _IncludedRouter):
-            for context in route.effective_route_contexts():
-                yield context.original_route, context
-        else:
-            yield route, None
+    for context in iter_route_contexts(routes):
+        yield context.original_route, context._route_context
 
 
 def iter_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> Iterator[RouteContext]:
@@ -333,9 +329,11 @@ def iter_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> Iterator[
     for route in routes:
         if isinstance(route, RouteContext):
             yield route
+        elif isinstance(route, _IncludedRouter):
+            for context in route.effective_route_contexts():
+                yield RouteContext(context.original_route, context)
         else:
-            for original_route, context in _iter_routes_with_context([route]):
-                yield RouteContext(original_route, context)
+            yield RouteContext(route)
 
 
 def _iter_included_route_candidates(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:

@@ -215,7 +215,7 @@ def global_providers() -> _core.Snapshot | None:
             continue
         names = _globals_of(getattr(module, signal.getter, None))
         home = sys.modules.get(names.get("__name__", ""))
-        if home is None or vars(home) is not names:
+        if home is None or vars(home) is not names or signal.slot not in names:
             return None
         watched += [(module, [signal.getter]), (home, [signal.slot])]
     return _core.Snapshot(watched, [])

@@ -74,24 +74,19 @@ class NativeTelemetry:
     def __init__(self, config: TelemetryConfig) -> None:
         self.config = config
         self.known_methods = _known_methods()
-        self._unobserved: tuple[_core.Snapshot, TelemetryConfig] | None = None
+        self._known: tuple[_core.Snapshot, TelemetryConfig, bool] | None = None
         self.tracers: _PerProvider[TracerProvider, Tracer] = _PerProvider()
         self.instruments: _PerProvider[MeterProvider, Instruments] = _PerProvider()
 
     def enabled(self) -> bool:
         """Tell whether any signal has somewhere to go, so that a request is worth observing."""
-        known = self._unobserved
+        known = self._known
         if known is not None and known[0].is_current() and known[1] == self.config:
-            return False
-        if telemetry_possible(self.config):
-            return True
-        providers = global_providers()
-        if providers is None:
-            return False
-        config = self.config.copy()
-        # A provider may have been set before the snapshot was taken.
+            return known[2]
+        # Taken before the providers are looked at: one that is set meanwhile is noticed by the next request.
+        providers, config = global_providers(), self.config.copy()
         is_possible = telemetry_possible(config)
-        self._unobserved = None if is_possible else (providers, config)
+        self._known = None if providers is None else (providers, config, is_possible)
         return is_possible
 
     async def __call__(
@@ -101,9 +96,12 @@ class NativeTelemetry:
 
         `legacy_otel` says that another instrumentation records the request already.
         """
+        exclude = self.config.get("exclude")
+        if legacy_otel and exclude is None:
+            await app(scope, receive, send)
+            return
         from ferroapi.telemetry._observation import Observation, live_providers, run_excluded
 
-        exclude = self.config.get("exclude")
         if exclude is not None and exclude(scope):
             await run_excluded(app, scope, receive, send)
             return

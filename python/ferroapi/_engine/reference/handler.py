@@ -14,14 +14,18 @@ from starlette.websockets import WebSocket
 from ferroapi import _core
 from ferroapi._compat import Undefined
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
-from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.context import (
+    DescribeEndpoint,
+    endpoint_context,
+    request_validation_error,
+    websocket_validation_error,
+)
 from ferroapi._engine.rare import answer_returned
 from ferroapi._engine.reference.solve import solved_for
 from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function, serialize_response
 from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
-from ferroapi.exceptions import EndpointContext
 from ferroapi.sse import _PING_INTERVAL
 from ferroapi.telemetry._api import _operation
 
@@ -70,7 +74,7 @@ async def answer(
     request: Request,
     body: Any,
     telemetry: "TelemetryData | None",
-    context: EndpointContext,
+    describe_endpoint: DescribeEndpoint,
 ) -> Response:
     """Return the response of a path operation to a request whose body has been read.
 
@@ -78,30 +82,21 @@ async def answer(
         RequestValidationError, ResponseValidationError: values are not what they are declared to be.
     """
     dependant, recipe = operation.dependant, operation.response
+    # FastAPI asks for this in every request, which shows nowhere unless a name that is asked is replaced.
+    context = describe_endpoint() if (is_seen := _core.is_replaced(operation.part)) else None
     if telemetry is not None:
         telemetry.body = None if body is Undefined else body
     solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
-        raise request_validation_error(solved.errors, body, context, request)
-    # Looked at for each request: a tracing package may put another callable into the dependant.
-    is_stream = recipe.is_event_stream or operation.is_json_stream
-    if is_stream or _is_async_gen_callable(dependant.call) or _is_gen_callable(dependant.call):
+        raise request_validation_error(solved.errors, body, context or describe_endpoint(), request)
+    # Once they are solved: a tracing package may have put another callable into the dependant.
+    plan = operation.plan
+    if _is_stream(operation) if is_seen else plan.is_stream:
+        context = context or describe_endpoint()
         return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
-    return await _call_endpoint(operation, solved, request, context, is_observed=telemetry is not None)
-
-
-async def _call_endpoint(
-    operation: PathOperation,
-    solved: SolvedDependency,
-    request: Request,
-    context: EndpointContext,
-    *,
-    is_observed: bool,
-) -> Response:
-    """Call the endpoint through the patch point; Python makes the response only where a name for that is replaced."""
-    dependant, recipe, plan = operation.dependant, operation.response, operation.plan
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
     if operation.answers_as(plan):
+        is_observed = telemetry is not None
         response: Response = await _core.render(
             plan, request, result, solved.response, solved.background_tasks, is_observed
         )
@@ -116,10 +111,16 @@ async def _call_endpoint(
             response_content=result,
             **recipe.serialization,
             is_coroutine=operation.is_coroutine,
-            endpoint_ctx=context,
+            endpoint_ctx=context or describe_endpoint(),
             dump_json=recipe.dumps_json,
         )
     return build_response(content, recipe, solved)
+
+
+def _is_stream(operation: PathOperation) -> bool:
+    """Tell whether the endpoint makes a stream, by the names that may be replaced."""
+    call, is_declared = operation.dependant.call, operation.response.is_event_stream or operation.is_json_stream
+    return is_declared or _is_async_gen_callable(call) or _is_gen_callable(call)
 
 
 async def serve_websocket(

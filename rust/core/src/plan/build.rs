@@ -262,6 +262,12 @@ impl Plan {
         self.visit(&visit)
     }
 
+    /// Whether the endpoint makes a stream.
+    #[getter]
+    fn is_stream(&self) -> bool {
+        matches!(self.answer.get().render, Render::Stream { .. })
+    }
+
     /// Whether the plan still says what is to be done: nothing that it stands for was replaced.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| self.holds(py, 0))
