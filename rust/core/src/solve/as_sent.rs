@@ -13,8 +13,10 @@ use crate::names;
 impl Solver {
     /// Solve for a `Request` that others have made, and may have changed.
     pub(crate) fn for_others(mut self: Box<Self>, py: Python<'_>) -> PyResult<Box<Self>> {
-        self.connection.note_shared(py)?;
-        self.is_unusual |= self.connection.is_changed(py, false)?;
+        if !self.connection.is_as_made(py)? {
+            self.connection.note_shared(py)?;
+            self.is_unusual |= self.connection.is_changed(py, false)?;
+        }
         Ok(self)
     }
 
@@ -35,6 +37,24 @@ pub(super) struct AsSent {
     path_params: Option<Py<PyDict>>,
 }
 
+/// The attributes of a connection of one of Starlette's classes; none of another.
+fn attributes<'py>(request: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let (py, class) = (request.py(), request.get_type());
+    if !class.is(names::request(py)?) && !class.is(names::websocket(py)?) {
+        return Ok(None);
+    }
+    Ok(request.getattr(intern!(py, "__dict__"))?.cast_into_exact::<PyDict>().ok())
+}
+
+/// Whether all that a connection says is in its scope: nobody has asked it, or put something there.
+pub(super) fn is_as_made(request: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = request.py();
+    let Some(known) = attributes(request)? else { return Ok(false) };
+    Ok(!(known.contains(intern!(py, "_headers"))?
+        || known.contains(intern!(py, "_query_params"))?
+        || known.contains(intern!(py, "_cookies"))?))
+}
+
 impl AsSent {
     pub(super) fn new(scope: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = scope.py();
@@ -53,13 +73,7 @@ impl AsSent {
     /// Whether `request`, of this scope, still says so.
     pub(super) fn is_said_by(&self, request: &Bound<'_, PyAny>, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
         let py = request.py();
-        let class = request.get_type();
-        let known = request.getattr(intern!(py, "__dict__"))?;
-        let (Ok(known), true) =
-            (known.cast_exact::<PyDict>(), class.is(names::request(py)?) || class.is(names::websocket(py)?))
-        else {
-            return self.ask(request);
-        };
+        let Some(known) = attributes(request)? else { return self.ask(request) };
         if known.contains(intern!(py, "_query_params"))? || known.contains(intern!(py, "_cookies"))? {
             return self.ask(request);
         }

@@ -4,7 +4,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::as_sent::AsSent;
+use super::as_sent::{self, AsSent};
 use crate::connection::Channels;
 use crate::error::Error;
 use crate::extract::Collected;
@@ -58,6 +58,11 @@ impl Connection {
         self.request
             .as_ref()
             .is_some_and(|request| names::request(py).map_or(true, |class| !request.bind(py).get_type().is(class)))
+    }
+
+    /// Whether all that the `Request` says is in the scope.
+    pub(super) fn is_as_made(&self, py: Python<'_>) -> PyResult<bool> {
+        self.request.as_ref().map_or(Ok(true), |request| as_sent::is_as_made(request.bind(py)))
     }
 
     /// Take note that code of others has the `Request` while there are parameters to read.
