@@ -154,8 +154,8 @@ pub(crate) fn answer(
         let observer = solver.observer.as_ref();
         match &recipe.render {
             Render::Json => {
-                let body = observer::serialized(py, observer, || serialize::encode_json(object))?;
-                return written(Content::Written(body));
+                let body = observer::serialized(py, observer, || serialize::encode_json_in_passes(object))?;
+                return written(Content::Written(body?));
             }
             Render::Model { .. } if received.is_none() && plan.get().validates_in_thread() => {}
             Render::Model { .. } => {

@@ -37,9 +37,18 @@ const NEXT_CAPACITY: usize = 7 * 1024;
 /// What `json.dumps(jsonable_encoder(value), ensure_ascii=False, allow_nan=False).encode()` raises; `RecursionError`
 /// for values nested deeper than Python's recursion limit, a value that contains itself among them.
 pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let mut out = Vec::with_capacity(FIRST_CAPACITY);
-    encode_json_into(value, &mut out)?;
-    Ok(out)
+    encode_json_in_passes(value)?
+}
+
+/// Encodes a value as [`encode_json`] does; what the second pass raises, which is the response's, is given inside.
+///
+/// # Errors
+/// What `jsonable_encoder(value)` raises.
+#[inline]
+pub(crate) fn encode_json_in_passes(value: &Bound<'_, PyAny>) -> PyResult<PyResult<Vec<u8>>> {
+    let mut encoder = Encoder { sink: Sink::new(Vec::with_capacity(FIRST_CAPACITY)), outer: Vec::new(), objects: 0 };
+    encoder.run(value)?;
+    Ok(encoder.sink.finish(value.py()).map(|()| encoder.sink.out))
 }
 
 /// Encodes a value as [`encode_json`] does, but gives nothing if that is longer than `limit`.
@@ -52,27 +61,9 @@ pub(crate) fn encode_json_within(value: &Bound<'_, PyAny>, limit: usize) -> PyRe
     let mut encoder = Encoder { sink: Sink::new(Vec::with_capacity(FIRST_CAPACITY)), outer: Vec::new(), objects: 0 };
     encoder.sink.limit = Some(limit);
     encoder.run(value)?;
-    encoder.sink.finish(value.py(), 0)?;
+    encoder.sink.finish(value.py())?;
     let text = encoder.sink.out;
     Ok((text.len() <= limit).then_some(text))
-}
-
-/// Encodes a value as [`encode_json`] does, at the end of `out`, which is left as it was on error.
-///
-/// # Errors
-/// Those of [`encode_json`].
-pub(crate) fn encode_json_into(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    let start = out.len();
-    let mut encoder = Encoder { sink: Sink::new(std::mem::take(out)), outer: Vec::new(), objects: 0 };
-    let mut result = encoder.run(value);
-    if result.is_ok() {
-        result = encoder.sink.finish(value.py(), start);
-    }
-    *out = encoder.sink.out;
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result
 }
 
 /// What came of opening a value.

@@ -78,14 +78,13 @@ impl Sink {
     /// Raises what was noted on the way.
     ///
     /// # Errors
-    /// The first noted error; `UnicodeEncodeError` for lone surrogates, positioned in the text after `start`.
-    pub(super) fn finish(&mut self, py: Python<'_>, start: usize) -> PyResult<()> {
+    /// The first noted error; `UnicodeEncodeError` for lone surrogates, positioned in the text.
+    pub(super) fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(error) = self.rejected.take() {
             return Err(error);
         }
         if self.surrogates {
-            let text = self.out.get(start..).unwrap_or_default();
-            let text = PyBytes::new(py, text).call_method1("decode", ("utf-8", "surrogatepass"))?;
+            let text = PyBytes::new(py, &self.out).call_method1("decode", ("utf-8", "surrogatepass"))?;
             // Raises; were the surrogates in a value that was overwritten since, it does not, and all is well.
             text.call_method1("encode", ("utf-8",))?;
         }
