@@ -331,16 +331,15 @@ class FastAPI(ForwardedOperations, Starlette):
         else:
             await self._serve(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve what does not pass the entrance: the first request, and all that something stands before."""
         if self.root_path:
             scope["root_path"] = self.root_path
         if scope["type"] == "lifespan":
-            await self._serve_lifespan(scope, receive, send)
-        elif scope["type"] in ("http", "websocket") and self._is_observed(scope):
-            await self._serve_observed(scope, receive, send)
-        else:
-            await self._serve_stack(scope, receive, send)
+            return self._serve_lifespan(scope, receive, send)
+        if scope["type"] in ("http", "websocket") and self._is_observed(scope):
+            return self._serve_observed(scope, receive, send)
+        return self._serve_stack(scope, receive, send)
 
     async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection natively, or else by the middleware stack."""
@@ -456,14 +455,14 @@ class FastAPI(ForwardedOperations, Starlette):
         """Tell whether this application is the one that reports a connection to telemetry."""
         return "fastapi.telemetry" not in scope and self._native_telemetry.enabled()
 
-    async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         from ferroapi.telemetry._runtime import lifespan
 
         app: ASGIApp = super().__call__
         # Loaded by the first dependency of the scope "lifespan" that was declared.
         if (lifespan_scope := modules.get("ferroapi._beyond.lifespan_scope")) is not None:
             app = lifespan_scope.with_values(self, app)
-        await lifespan(config=self._telemetry, app=app, scope=scope, receive=receive, send=send)
+        return lifespan(config=self._telemetry, app=app, scope=scope, receive=receive, send=send)
 
     def _has_legacy_otel(self, stack: Any) -> bool:
         """Tell whether opentelemetry's own instrumentation is in the stack; looked up again where that has changed."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 
 class NoField:
@@ -136,6 +138,32 @@ def test_exception_of_user_code_has_few_frames_and_ends_in_it(build: Callable[[A
     )
     assert len(ours) < len(theirs)
     assert ours[-1].name == "fail" == theirs[-1].name
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_exception_of_a_lifespan_or_a_websocket_has_no_more_frames(kind: str) -> None:
+    def fail_in(name: str) -> list[traceback.FrameSummary]:
+        @asynccontextmanager
+        async def lifespan(app: Any) -> AsyncIterator[None]:
+            if kind == "lifespan":
+                raise LookupError("of the lifespan")
+            yield
+
+        app = import_module(name).FastAPI(lifespan=lifespan)
+
+        @app.websocket("/")
+        async def endpoint() -> None:
+            raise LookupError("of the endpoint")
+
+        def connect() -> None:
+            with TestClient(app) as client, client.websocket_connect("/"):
+                pass
+
+        return frames_of(connect)
+
+    theirs, ours = fail_in("fastapi"), fail_in("ferroapi")
+    assert len(ours) <= len(theirs)
+    assert ours[-1].filename == theirs[-1].filename == __file__
 
 
 def test_frames_of_others_stay() -> None:

@@ -144,22 +144,38 @@ def test_dependency_data_counts_a_shared_dependency_once() -> None:
     assert len(data.security_dependencies) == 1
 
 
-def test_dependency_data_takes_callables_without_a_hash() -> None:
-    class Limit:
-        __hash__ = None  # type: ignore[assignment]
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]
 
-        def __eq__(self, other: object) -> bool:
-            return isinstance(other, Limit)
+    def __init__(self, number: int) -> None:
+        self.number = number
 
-        def __call__(self, limit: int) -> int:
-            return limit
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable) and self.number == other.number
 
-    limit = Limit()
+    def __call__(self, limit: int) -> int:
+        return limit
 
-    def endpoint(first: Annotated[int, Depends(limit)], second: Annotated[int, Depends(limit)]) -> None: ...
 
-    route: Any = APIRoute("/", endpoint)
-    assert [field.name for field in utils._get_openapi_dependency_data(route.dependant).query_params] == ["limit"]
+class FailingHash(Unhashable):
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash")
+
+
+@pytest.mark.parametrize("numbers", [(1, 1), (1, 2)])
+@pytest.mark.parametrize("cls", [Unhashable, FailingHash])
+def test_callables_without_a_hash_are_told_apart_as_in_fastapi(cls: Any, numbers: tuple[int, int]) -> None:
+    def document(framework: str) -> Any:
+        module = importlib.import_module(framework)
+        first, second = (module.Depends(cls(number)) for number in numbers)
+
+        def endpoint(first: int = first, second: int = second) -> None: ...
+
+        app = module.FastAPI()
+        app.get("/")(endpoint)
+        return app.openapi()
+
+    assert document("ferroapi") == document("fastapi")
 
 
 @pytest.mark.parametrize(

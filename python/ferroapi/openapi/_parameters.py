@@ -50,15 +50,13 @@ def _get_openapi_dependency_data(dependant: Dependant) -> _OpenAPIDependencyData
     """
     data = _OpenAPIDependencyData()
     uses_scopes_cache: _UsesScopesCache = {}
-    seen: set[Any] = set()
+    hashed: set[Any] = set()
+    compared: list[Any] = []
     waiting: list[tuple[Dependant, list[str]]] = [(dependant, [])]
     while waiting:
         node, outer_scopes = waiting.pop()
-        call, *rest = _get_cache_key(dependant=node, uses_scopes_cache=uses_scopes_cache)
-        key = (_hashable(call), *rest)
-        if key in seen:
+        if not _is_new(_get_cache_key(dependant=node, uses_scopes_cache=uses_scopes_cache), hashed, compared):
             continue
-        seen.add(key)
         data.path_params += node.path_params
         data.query_params += node.query_params
         data.header_params += node.header_params
@@ -71,13 +69,17 @@ def _get_openapi_dependency_data(dependant: Dependant) -> _OpenAPIDependencyData
     return data
 
 
-def _hashable(call: Any) -> Any:
-    """The callable itself, or something equal to it only if it is the same object."""
+def _is_new(key: Any, hashed: set[Any], compared: list[Any]) -> bool:
+    """Tell whether a key is met for the first time; one that cannot be hashed is compared, as FastAPI does with all."""
+    count = len(hashed)
     try:
-        hash(call)
-    except TypeError:
-        return id(call)
-    return call
+        hashed.add(key)
+    except Exception:  # whatever the class of a callable raises in `__hash__`
+        if key in compared:
+            return False
+        compared.append(key)
+        return True
+    return len(hashed) != count
 
 
 def _get_openapi_operation_parameters(
