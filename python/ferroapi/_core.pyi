@@ -1,6 +1,6 @@
 """The engine of ferroapi, in Rust: route table, plans, and the driver that runs them. Made by `rust/core`."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextvars import Context
 from types import CodeType
 from typing import Any, Final, Self, final
@@ -770,10 +770,11 @@ class Entrance:
     def is_current(self) -> bool:
         """Whether no route has changed since the table was made."""
 
-    def serve(self, scope: Any, receive: Any, send: Any) -> Awaitable | bool:
+    def serve(self, scope: Any, receive: Any, send: Any) -> Awaitable | Coroutine[Any, Any, None] | bool:
         """Run a request to where it first waits, and return the driver of the rest; True if it is over.
 
-        False says that the application must look closer, and that nothing was run.
+        Of a websocket nothing is run yet: what runs it is returned. False says that the application must look
+        closer, and that nothing was run.
         """
 
 def use_borrowed_workers() -> None:

@@ -27,7 +27,10 @@ def http_exception_response(exc: HTTPException) -> Response:
         return Response(status_code=exc.status_code, headers=headers)
     content = {"detail": exc.detail}
     if type(exc.detail) is str and not _core.is_replaced(Part.ERROR):
-        return RenderedResponse(_core.encode_json(content), status_code=exc.status_code, headers=headers)
+        body = _core.encode_json(content)
+        if headers is None and isinstance(exc.status_code, int):
+            return _rendered(body, exc.status_code)
+        return RenderedResponse(body, status_code=exc.status_code, headers=headers)
     return JSONResponse(content, status_code=exc.status_code, headers=headers)
 
 
@@ -44,6 +47,16 @@ class RenderedResponse(JSONResponse):
         return content
 
 
+def _rendered(body: bytes, status_code: int) -> JSONResponse:
+    """Return what `RenderedResponse(body, status_code)` makes of a body while nothing of Starlette's is replaced."""
+    response: Any = RenderedResponse.__new__(RenderedResponse)
+    response.status_code = status_code
+    response.background = None
+    response.body = body
+    response.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    return response  # type: ignore[no-any-return]
+
+
 def validation_errors_response(errors: Any, body_size: int, connection: HTTPConnection) -> JSONResponse:
     """Return the 422 for these errors of a request, whose body had so many bytes."""
     if not isinstance(errors, list | tuple):
@@ -55,7 +68,7 @@ def validation_errors_response(errors: Any, body_size: int, connection: HTTPConn
         shown, body = errors_within(shown, answer_limit(body_size, connection))
     if _core.is_replaced(Part.ERROR):
         return JSONResponse(content={"detail": jsonable_encoder(shown)}, status_code=422)
-    return RenderedResponse(body, status_code=422)
+    return _rendered(body, 422)
 
 
 def request_validation_response(exc: RequestValidationError, connection: HTTPConnection) -> JSONResponse:

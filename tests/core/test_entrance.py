@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from ferroapi import FastAPI, _core
 from ferroapi.routing import APIRouter
+from ferroapi.websockets import WebSocket
 
-from .asgi import Answer, ask, http_scope
+from .asgi import Answer, ask, http_scope, websocket_scope
 
 
 def application(framework: str = "ferroapi") -> Any:
@@ -51,6 +52,69 @@ def test_entrance_lets_the_second_request_pass_without_the_middleware_stack() ->
     sent: list[Any] = []
     assert app._entrance.serve(http_scope("/here"), None, sender(sent)) is True
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_entrance_lets_a_websocket_pass_to_its_endpoint_and_nothing_else() -> None:
+    app = FastAPI()
+
+    @app.websocket("/rooms/{number}")
+    async def enter(websocket: WebSocket, number: int) -> None:
+        await websocket.accept(subprotocol=f"{number} {websocket.path_params}")
+
+    @app.get("/here")
+    async def here() -> None: ...
+
+    for _ in range(2):
+        assert requested(app).status == 200
+    assert app._entrance is not None
+    sent: list[Any] = []
+    scope = websocket_scope("/rooms/7")
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    session = app._entrance.serve(scope, receive, sender(sent))
+    assert not isinstance(session, bool)
+    assert sent == []
+    asyncio.run(awaited(session))
+    assert [(message["type"], message["subprotocol"]) for message in sent] == [
+        ("websocket.accept", "7 {'number': '7'}"),
+    ]
+    assert scope["app"] is app
+    for others in (websocket_scope("/here"), {"type": "lifespan"}, {"type": "http2"}, {}):
+        assert app._entrance.serve(others, receive, sender(sent)) is False
+
+
+def test_entrance_is_shut_for_websockets_too_when_a_middleware_is_added() -> None:
+    """What the application does from then on is what it does for its first request."""
+    app = FastAPI()
+
+    @app.websocket("/room")
+    async def enter(websocket: WebSocket) -> None:
+        await websocket.accept(subprotocol=str(websocket.scope.get("mark")))
+
+    @app.get("/here")
+    async def here() -> None: ...
+
+    for _ in range(2):
+        assert requested(app).status == 200
+    entrance = app._entrance
+    assert entrance is not None
+
+    def marking(downstream: Any) -> Any:
+        async def mark(scope: Any, receive: Any, send: Any) -> None:
+            await downstream({**scope, "mark": "marked"}, receive, send)
+
+        return mark
+
+    app.middleware_stack = None
+    app.add_middleware(marking)
+    answer = asyncio.run(ask(app, websocket_scope("/room")))
+    assert answer.websocket[0]["subprotocol"] == "marked"
+
+
+async def awaited(rest: Any) -> None:
+    await rest
 
 
 def test_request_that_waits_comes_out_of_the_gate_as_its_rest() -> None:

@@ -61,6 +61,7 @@ ATTRIBUTES = {
 }
 IN_RUST = {
     ("awaitable.rs", "_asyncio_future_blocking"): "the protocol between a task of asyncio and what it waits for",
+    ("names.rs", "_asyncio"): "where the class of asyncio's own tasks is, whose methods nobody can replace",
     ("names.rs", "_current_tasks"): "how asyncio says which task runs, for steps that another task makes",
     ("names.rs", "_eager_tasks"): "how asyncio says which tasks there are, in which one that serves again is put",
     ("names.rs", "_register_task"): "the same",

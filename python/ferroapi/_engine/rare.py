@@ -232,7 +232,7 @@ def form_limit_error(limit: str) -> HTTPException:
 
 def not_found() -> HTTPException:
     """Return what stands for a path that no route answers. Source: `starlette.routing.Router.not_found`."""
-    return HTTPException(status_code=404)
+    return HTTPException(status_code=404, detail="Not Found")
 
 
 def default_answer(error: Exception, handlers: tuple[Any, Any] | None, scope: Scope) -> Response | None:

@@ -7,17 +7,21 @@ import asyncio
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
+from weakref import ref
 
 from ferroapi import _core
 
 _backend: Any = None
 _states: Any = None
+_known: Any = None
+"""What `_states` keeps them in."""
 IS_KNOWN = False
 """Whether this version of AnyIO keeps its scopes as is assumed here; without it Starlette's own code runs."""
 
 with suppress(ImportError, AttributeError):
     _backend = import_module("anyio._backends._asyncio")
     _states = _backend._task_states
+    _known = _states.data
     _needed = ["_parent_scope", "_child_scopes", "_tasks", "_host_task", "_active", "_cancelling_at_enter"]
     _has_parts = all(hasattr(_backend.CancelScope(), name) for name in [*_needed, "_restart_cancellation_in_parent"])
     IS_KNOWN = _has_parts and {"parent_id", "cancel_scope"} <= set(_backend.TaskState.__slots__)
@@ -29,7 +33,8 @@ Scope = Any
 
 def current_scope(task: Task) -> Scope | None:
     """Return the innermost scope that a task has entered."""
-    state = _states.get(task)
+    # What `WeakKeyDictionary.get` does.
+    state = _known.get(ref(task))
     return None if state is None else state.cancel_scope
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, IntEnum
 from itertools import zip_longest
 from re import Pattern
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.convertors import (
@@ -181,6 +182,11 @@ def _additional_response_fields(responses: Mapping[int | str, Any], unique_id: s
     return fields
 
 
+def _as_sent(method: str) -> str:
+    """Return a method as the object by which a server names it, if that is interned: it is found at a glance."""
+    return intern(method) if type(method) is str else method
+
+
 def _description(endpoint: Callable[..., Any], description: str | None) -> str:
     """Return the declared description or the docstring, up to a form feed."""
     text = description or endpoint.__doc__
@@ -290,7 +296,7 @@ class RouteState(ObservedRoute):
                 "responses": options["responses"] or {},
                 "dependencies": list(options["dependencies"] or []),
                 "name": get_name(endpoint) if options["name"] is None else options["name"],
-                "methods": {"GET"} if methods is None else {method.upper() for method in methods},
+                "methods": {"GET"} if methods is None else {_as_sent(method.upper()) for method in methods},
                 "status_code": int(status_code) if isinstance(status_code, IntEnum) else status_code,
                 "description": _description(endpoint, options["description"]),
             }

@@ -109,32 +109,31 @@ impl Rendered {
     }
 }
 
-/// Turn the endpoint's `result` into an answer; `native` says that bytes are wanted rather than an object.
+/// Turn what the endpoint returned into an answer; `native` says that bytes are wanted rather than an object.
 ///
 /// `received` is what its model has made of it already.
 ///
 /// # Errors
 /// `ResponseValidationError`, and whatever serializing user objects raises.
 pub(crate) fn answer(
-    py: Python<'_>,
     plan: &Py<Plan>,
     solver: &Solver,
-    result: &Py<PyAny>,
+    object: &Bound<'_, PyAny>,
     received: Option<Received>,
     native: bool,
 ) -> PyResult<Rendered> {
-    let object = result.bind(py);
+    let py = object.py();
     let recipe = plan.get().answer.get();
     match recipe.render {
         Render::Response { .. } => return object_answer(object, native),
-        Render::Stream { .. } => return build(names::start_stream(py)?, plan, solver, result),
+        Render::Stream { .. } => return build(names::start_stream(py)?, plan, solver, object),
         _ => {}
     }
     if received.is_none() && !is_data(object) && object.is_instance(names::response(py)?)? {
         return given_response(py, solver, object, native);
     }
     if is_returned_error(plan.get(), object)? {
-        return build(names::answer_returned_error(py)?, plan, solver, result);
+        return build(names::answer_returned_error(py)?, plan, solver, object);
     }
     let status = status(py, plan.get(), solver)?;
     if carries_body(status) {
@@ -171,11 +170,11 @@ pub(crate) fn answer(
             _ => {}
         }
     }
-    build(names::build_response(py)?, plan, solver, result)
+    build(names::build_response(py)?, plan, solver, object)
 }
 
 /// An answer that Python builds of a result.
-fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Py<PyAny>) -> PyResult<Rendered> {
+fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Bound<'_, PyAny>) -> PyResult<Rendered> {
     let (response, background) = (&solver.response, &solver.background);
     let scope = solver.connection.channels.scope(build.py())?;
     Ok(Rendered::Build(build.call1((plan, result, response, background, scope))?.unbind()))

@@ -47,19 +47,20 @@ pub(crate) fn is_json(content_type: Option<&Bound<'_, PyBytes>>, strict: bool) -
     }
 }
 
-/// Whether the driver reads a form of this kind: a url-encoded or multipart one.
+/// The kind of a form, url-encoded or multipart, if the driver reads it.
 ///
 /// A multipart form is read here only with a plain boundary, since Starlette refuses one without before it reads, and
 /// a form under limits of routers is Python's.
-pub(crate) fn is_readable_form(scope: Scope<'_, '_>) -> PyResult<bool> {
+pub(crate) fn readable_form(scope: Scope<'_, '_>) -> PyResult<Option<FormKind>> {
     // Headers that cannot be read are refused where Python reads them.
-    let Ok(Some(content_type)) = scope.header(b"content-type") else { return Ok(false) };
-    let is_form = match media_type::form_kind(content_type.as_bytes()) {
+    let Ok(Some(content_type)) = scope.header(b"content-type") else { return Ok(None) };
+    let kind = media_type::form_kind(content_type.as_bytes());
+    let is_form = match kind {
         FormKind::UrlEncoded => true,
         FormKind::Multipart => multipart::boundary(content_type.as_bytes()).is_some(),
         FormKind::Neither | FormKind::Unsure => false,
     };
-    Ok(is_form && !scope.limits_forms()?)
+    Ok(if is_form && !scope.limits_forms()? { Some(kind) } else { None })
 }
 
 /// Whether the length that a body announces is no more than `limit` bytes, if it announces any.
@@ -68,12 +69,6 @@ pub(crate) fn is_within(scope: Scope<'_, '_>, limit: u64) -> PyResult<bool> {
     // What is no plain number is Python's to judge.
     let length = std::str::from_utf8(length.as_bytes()).ok().and_then(|text| text.parse::<u64>().ok());
     Ok(length.is_some_and(|length| length <= limit))
-}
-
-/// Whether a body is a multipart form.
-pub(crate) fn is_multipart(scope: Scope<'_, '_>) -> PyResult<bool> {
-    let content_type = scope.header(b"content-type")?;
-    Ok(content_type.is_some_and(|value| media_type::form_kind(value.as_bytes()) == FormKind::Multipart))
 }
 
 /// A multipart body that arrives in pieces, if the driver reads it.

@@ -146,25 +146,18 @@ impl Channels {
         }
     }
 
-    /// The path parameters that the connection came with: those of the mounts around the application.
-    ///
-    /// # Errors
-    /// Those of reading a scope.
-    pub(crate) fn outer_path_params<'py>(&self, py: Python<'py>) -> PyResult<PathParams<'py>> {
-        match self {
-            Self::Asgi { scope, .. } => Scope(scope.bind(py)).path_params(),
-            Self::Direct { .. } => Ok(Ok(None)),
-        }
-    }
-
-    /// Put what a route leaves there into the scope, or note it for the scope that somebody may ask for.
+    /// Put what a route leaves there into the scope, or note it for the scope that somebody may ask for; what is returned
+    /// are the path parameters.
     ///
     /// # Errors
     /// Those of changing the scope.
-    pub(crate) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<Result<(), Unusual>> {
+    pub(crate) fn select<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<PathParams<'py>> {
         match self {
             Self::Asgi { scope, .. } => selection.apply(scope.bind(py)),
-            Self::Direct { request, server } => server.select(request.bind(py), selection),
+            Self::Direct { request, server } => {
+                let own = selection.path_params.as_ref().map(|own| own.bind(py).clone());
+                Ok(server.select(request.bind(py), selection)?.map(|()| own))
+            }
         }
     }
 

@@ -218,7 +218,7 @@ impl Driver {
 
     fn start(&mut self, py: Python<'_>) -> PyResult<Next> {
         if let Some(given) = self.given.take() {
-            return self.render(py, &given?, None);
+            return self.render(&given?.into_bound(py), None);
         }
         if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
@@ -252,17 +252,19 @@ impl Driver {
     }
 
     fn solve(&mut self, py: Python<'_>) -> PyResult<Next> {
-        self.meet(py, Progress::Need(Need::Loop))
+        self.stage = Stage::Solving;
+        match self.run(py)? {
+            Need::Await(awaitable) => Ok(Next::Await(awaitable)),
+            need => self.meet(py, Progress::Need(need)),
+        }
     }
 
     /// Run the solver on the event loop.
     fn run(&mut self, py: Python<'_>) -> PyResult<Need> {
-        let solver = self.solver()?;
-        let need = solver.run(py, Place::Loop);
-        // It may have gone on with a plan that enters something.
-        let teardown = solver.teardown();
+        let need = self.solver()?.run(py, Place::Loop);
         if self.teardown.is_unneeded() {
-            self.teardown = teardown;
+            // It may have gone on with a plan that enters something.
+            self.teardown = self.solver()?.teardown();
         }
         need
     }
@@ -273,7 +275,7 @@ impl Driver {
             self.stage = Stage::Solving;
             let need = match progress {
                 Progress::Need(need) => need,
-                Progress::Received(result, received) => return self.render(py, &result, Some(received)),
+                Progress::Received(result, received) => return self.render(result.bind(py), Some(received)),
             };
             progress = match need {
                 Need::Await(awaitable) => return Ok(Next::Await(awaitable)),
@@ -282,7 +284,7 @@ impl Driver {
                     Called::Awaiting(awaitable) => return Ok(Next::Await(awaitable)),
                     Called::Returned(_) => self.take_back(py)?,
                 },
-                Need::Result(result) => return self.render(py, &result, None),
+                Need::Result(result) => return self.render(&result.into_bound(py), None),
                 Need::Invalid if self.is_solving(py)? => return self.solution(py),
                 Need::Invalid => return self.refuse(py),
             };
@@ -303,7 +305,7 @@ impl Driver {
     fn solved(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
         match self.solver()?.resume(py, value.unbind()) {
             None => self.solve(py),
-            Some(result) => self.render(py, &result, None),
+            Some(result) => self.render(&result.into_bound(py), None),
         }
     }
 
@@ -326,7 +328,8 @@ impl Driver {
         Ok(progress)
     }
 
-    fn render(&mut self, py: Python<'_>, result: &Py<PyAny>, received: Option<Received>) -> PyResult<Next> {
+    fn render(&mut self, result: &Bound<'_, PyAny>, received: Option<Received>) -> PyResult<Next> {
+        let py = result.py();
         let (plan, is_native) = (self.plan(py)?, self.is_native);
         if matches!(plan.get().answer.get().render, Render::Nothing) {
             return Ok(Next::Done(py.None()));
@@ -334,7 +337,7 @@ impl Driver {
         if self.is_solving(py)? {
             return self.solution(py);
         }
-        let answer = answer(py, plan.as_unbound(), self.solver()?, result, received, is_native)?;
+        let answer = answer(plan.as_unbound(), self.solver()?, result, received, is_native)?;
         self.respond(py, answer)
     }
 

@@ -12,6 +12,7 @@ use crate::awaitable::{Awaitable, begin};
 use crate::connection::Channels;
 use crate::drive::Driver;
 use crate::error::guarded;
+use crate::names;
 use crate::observer::is_observed;
 use crate::place::Place;
 use crate::table::RouteTable;
@@ -37,15 +38,8 @@ impl Entrance {
 
     /// Whether nothing has to be looked at before the table, so that the driver may be the outermost code; if so, whether
     /// the request may be observed.
-    fn is_open(&self, py: Python<'_>, channels: &Channels) -> PyResult<Option<bool>> {
+    fn is_open(&self, py: Python<'_>, scope: Option<&Bound<'_, PyDict>>) -> PyResult<Option<bool>> {
         if !self.table.get().is_current(py)? || self.layers.get().parts_replaced(py)? != 0 {
-            return Ok(None);
-        }
-        let scope = match channels {
-            Channels::Asgi { scope, .. } => Some(scope.bind(py)),
-            Channels::Direct { .. } => None,
-        };
-        if !scope.map_or(Ok(true), is_http)? {
             return Ok(None);
         }
         let may_be_observed = is_opentelemetry_imported(py)?;
@@ -87,6 +81,10 @@ impl Entrance {
         send: Py<PyAny>,
     ) -> PyResult<Py<PyAny>> {
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return boolean(py, false) };
+        if !guarded(|| is_of_type(scope, intern!(py, "http")))? {
+            let session = unless_failed(py, guarded(|| self.session(py, scope, (receive, send))))?;
+            return session.map_or_else(|| boolean(py, false), Ok);
+        }
         let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
         match guarded(|| self.begin(py, channels))? {
             Begun::Refused => boolean(py, false),
@@ -112,19 +110,42 @@ impl Entrance {
     /// # Errors
     /// What comes out of the request: its exception handlers have been asked.
     pub(crate) fn begin(&self, py: Python<'_>, channels: Channels) -> PyResult<Begun> {
-        let driver = match guarded(|| self.driver(py, channels)) {
-            // The application meets the same error again, inside its middleware stack.
-            Err(error) if error.is_instance_of::<PyException>(py) => None,
-            driver => driver?,
-        };
+        let driver = unless_failed(py, guarded(|| self.driver(py, channels)))?;
         let Some(driver) = driver else { return Ok(Begun::Refused) };
         Ok(begin(py, driver)?.map_or(Begun::Over, Begun::Suspended))
     }
 
     /// The driver of the request, if nothing has to be looked at before the table.
     fn driver(&self, py: Python<'_>, channels: Channels) -> PyResult<Option<Box<Driver>>> {
-        let Some(may_be_observed) = self.is_open(py, &channels)? else { return Ok(None) };
+        let scope = match &channels {
+            Channels::Asgi { scope, .. } => Some(scope.bind(py)),
+            Channels::Direct { .. } => None,
+        };
+        let Some(may_be_observed) = self.is_open(py, scope)? else { return Ok(None) };
         self.table.get().driver(py, channels, (Some(&self.application), may_be_observed))
+    }
+
+    /// What runs a websocket, if nothing has to be looked at before the table.
+    #[inline(never)]
+    fn session(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyDict>,
+        (receive, send): (Py<PyAny>, Py<PyAny>),
+    ) -> PyResult<Option<Py<PyAny>>> {
+        if !is_of_type(scope, intern!(py, "websocket"))? || self.is_open(py, Some(scope))?.is_none() {
+            return Ok(None);
+        }
+        let Some(plan) = self.table.get().websocket_plan(py, scope, Some(&self.application))? else { return Ok(None) };
+        Ok(Some(names::run_connection(py)?.call1((plan, scope, receive, send, &self.application))?.unbind()))
+    }
+}
+
+/// What was looked for; nothing if that has failed: the application meets the same error again, inside its middleware stack.
+fn unless_failed<T>(py: Python<'_>, found: PyResult<Option<T>>) -> PyResult<Option<T>> {
+    match found {
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        found => found,
     }
 }
 
@@ -142,9 +163,8 @@ fn boolean(py: Python<'_>, value: bool) -> PyResult<Py<PyAny>> {
     Ok(value.into_pyobject(py)?.to_owned().into_any().unbind())
 }
 
-fn is_http(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+fn is_of_type(scope: &Bound<'_, PyDict>, wanted: &Bound<'_, PyString>) -> PyResult<bool> {
     static PLACE: Place = Place::new();
-    let http = intern!(scope.py(), "http");
     let Some(kind) = PLACE.get(scope, intern!(scope.py(), "type"))? else { return Ok(false) };
-    Ok(kind.is(http) || kind.cast::<PyString>().is_ok_and(|kind| kind == "http"))
+    Ok(kind.is(wanted) || (kind.is_instance_of::<PyString>() && kind.eq(wanted)?))
 }

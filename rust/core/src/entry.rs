@@ -11,7 +11,7 @@ use wire::Template;
 
 use crate::ffi;
 use crate::plan::Plan;
-use crate::scope::Unusual;
+use crate::scope::{PathParams, Scope, Unusual};
 
 /// One route in a table; the tables of a router share those that did not change.
 #[pyclass(frozen, module = "ferroapi._core")]
@@ -120,11 +120,12 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Put it into the scope, or leave that as it is.
+    /// Put it into the scope; the path parameters are joined with those of the mounts around the application, and
+    /// returned if there are any.
     ///
     /// # Errors
     /// Those of changing the scope.
-    pub(crate) fn apply(&self, scope: &Bound<'_, PyDict>) -> PyResult<Result<(), Unusual>> {
+    pub(crate) fn apply<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<PathParams<'py>> {
         let (py, entry) = (scope.py(), self.entry.get());
         let noted = match &entry.fastapi_items {
             None => None,
@@ -143,17 +144,29 @@ impl Selection {
         for (key, value) in &entry.scope_items {
             scope.set_item(key, value)?;
         }
-        match &self.path_params {
-            Some(path_params) => scope.set_item(intern!(py, "path_params"), path_params)?,
-            None => scope.set_item(intern!(py, "path_params"), PyDict::new(py))?,
-        }
+        let Ok(path_params) = self.join_path_params(scope)? else { return Ok(Err(Unusual)) };
         if let Some((kept, items, limits)) = noted {
             kept.update(items.as_mapping())?;
             if let Some(limits) = limits {
                 kept.set_item(intern!(py, "form_limits"), limits)?;
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(path_params))
+    }
+
+    #[inline]
+    fn join_path_params<'py>(&self, scope: &Bound<'py, PyDict>) -> PyResult<PathParams<'py>> {
+        let (py, key) = (scope.py(), intern!(scope.py(), "path_params"));
+        let own = self.path_params.as_ref().map(|own| own.bind(py).clone());
+        let put = own.clone().unwrap_or_else(|| PyDict::new(py));
+        if ffi::set_default(scope, key, &put)? {
+            return Ok(Ok(own));
+        }
+        let Ok(Some(outer)) = Scope(scope).path_params()? else { return Ok(Err(Unusual)) };
+        let joined = outer.copy()?;
+        joined.update(put.as_mapping())?;
+        scope.set_item(key, &joined)?;
+        Ok(Ok(Some(joined)))
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -68,10 +68,16 @@ imported!(closed_resource_error, "anyio", "ClosedResourceError");
 imported!(end_of_stream, "anyio", "EndOfStream");
 imported!(check_cancelled, "anyio.from_thread", "check_cancelled");
 imported!(copy_context, "contextvars", "copy_context");
+#[cfg(Py_3_12)]
 imported!(enter_task, "asyncio", "_enter_task");
+#[cfg(Py_3_12)]
 imported!(leave_task, "asyncio", "_leave_task");
 imported!(exception, "sys", "exception");
 imported_type!(bound_method, "types", "MethodType");
+imported_type!(
+    /// The class of asyncio's own tasks, whose methods nobody can replace.
+    own_task, "_asyncio", "Task"
+);
 
 imported_from! {
     "ferroapi._received":
@@ -145,6 +151,10 @@ imported_from! {
     /// Ends a request whose client has left.
     answer_left,
 }
+imported!(
+    /// `(plan, scope, receive, send, application) -> coroutine`: run a websocket that came straight from the server.
+    run_connection, "ferroapi._engine.connection", "run_connection"
+);
 imported!(
     /// `(channels, failure, connection_exits, application, request) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._engine.failure", "answer_failure"

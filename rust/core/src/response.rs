@@ -12,6 +12,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::{Error, guarded};
 use crate::names;
+use crate::place::Place;
 use crate::plan::{Answer, ContentType};
 
 /// A response whose every byte is known.
@@ -137,22 +138,7 @@ impl Ready {
 
     /// The `http.response.start` message.
     pub(crate) fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        // A copy of a dict with the same keys takes half of what making one does.
-        static PATTERN: PyOnceLock<(Py<PyDict>, Py<PyAny>)> = PyOnceLock::new();
-        let (pattern, usual) = PATTERN.get_or_try_init(py, || -> PyResult<_> {
-            let pattern = PyDict::new(py);
-            let usual = 200_u16.into_pyobject(py)?.into_any().unbind();
-            pattern.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-            pattern.set_item(intern!(py, "status"), &usual)?;
-            pattern.set_item(intern!(py, "headers"), py.None())?;
-            Ok((pattern.unbind(), usual))
-        })?;
-        let message = pattern.bind(py).copy()?;
-        if !self.status.is(usual) {
-            message.set_item(intern!(py, "status"), &self.status)?;
-        }
-        message.set_item(intern!(py, "headers"), self.headers(py)?)?;
-        Ok(message)
+        start(self.status.bind(py), &self.headers(py)?)
     }
 
     /// The one `http.response.body` message.
@@ -173,10 +159,28 @@ impl Ready {
 /// The first message of a response object.
 pub(crate) fn start_of<'py>(response: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let py = response.py();
-    let message = PyDict::new(py);
-    message.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
-    message.set_item(intern!(py, "status"), response.getattr(intern!(py, "status_code"))?)?;
-    message.set_item(intern!(py, "headers"), response.getattr(intern!(py, "raw_headers"))?)?;
+    start(&response.getattr(intern!(py, "status_code"))?, &response.getattr(intern!(py, "raw_headers"))?)
+}
+
+/// The message that starts a response.
+#[inline]
+fn start<'py>(status: &Bound<'py, PyAny>, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    // A copy of a dict with the same keys takes half of what making one does.
+    static PATTERN: PyOnceLock<(Py<PyDict>, Py<PyAny>)> = PyOnceLock::new();
+    let py = status.py();
+    let (pattern, usual) = PATTERN.get_or_try_init(py, || -> PyResult<_> {
+        let pattern = PyDict::new(py);
+        let usual = 200_u16.into_pyobject(py)?.into_any().unbind();
+        pattern.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+        pattern.set_item(intern!(py, "status"), &usual)?;
+        pattern.set_item(intern!(py, "headers"), py.None())?;
+        Ok((pattern.unbind(), usual))
+    })?;
+    let message = pattern.bind(py).copy()?;
+    if !status.is(usual) {
+        message.set_item(intern!(py, "status"), status)?;
+    }
+    message.set_item(intern!(py, "headers"), headers)?;
     Ok(message)
 }
 
@@ -280,5 +284,8 @@ pub(crate) fn carries_body(status: u16) -> bool {
 
 /// The type of an ASGI message.
 pub(crate) fn message_type<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    Ok(message.get_item(intern!(message.py(), "type"))?.cast_into::<PyString>()?)
+    static PLACE: Place = Place::new();
+    let name = intern!(message.py(), "type");
+    let known = message.cast_exact::<PyDict>().map_or(Ok(None), |message| PLACE.get(message, name))?;
+    Ok(known.map_or_else(|| message.get_item(name), Ok)?.cast_into::<PyString>()?)
 }

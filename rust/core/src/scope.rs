@@ -131,12 +131,18 @@ pub(crate) struct ScopePath<'py> {
 impl ScopePath<'_> {
     /// The path below that of the application; none if it cannot be looked up, because it is not UTF-8.
     pub(crate) fn below_application(&self) -> Option<&str> {
-        let path = self.path.to_str().ok()?;
+        let path = characters(&self.path)?;
         match &self.root_path {
             None => Some(path),
-            Some(root_path) => Some(route_path(path, root_path.to_str().ok()?)),
+            Some(root_path) => Some(route_path(path, characters(root_path)?)),
         }
     }
+}
+
+/// The characters of a text; none of one that is not UTF-8.
+#[inline]
+fn characters<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a str> {
+    ffi::entries::Peeked::of(text).text().or_else(|| text.to_str().ok())
 }
 
 /// What parameters are read from.
@@ -223,8 +229,11 @@ fn each_of<'py>(
 
 /// The part of `path` that routes are matched against: what is left below `root_path`.
 fn route_path<'p>(path: &'p str, root_path: &str) -> &'p str {
+    if root_path.is_empty() {
+        return path;
+    }
     match path.strip_prefix(root_path) {
-        Some(rest) if !root_path.is_empty() && (rest.is_empty() || rest.starts_with('/')) => rest,
+        Some(rest) if (rest.is_empty() || rest.starts_with('/')) => rest,
         _ => path,
     }
 }

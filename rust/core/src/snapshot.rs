@@ -84,7 +84,7 @@ impl Snapshot {
     #[inline]
     pub(crate) fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
         let are_unchanged = self.slots.iter().all(Slots::are_unchanged)
-            && self.empty.iter().all(|list| list.bind(py).is_empty())
+            && self.empty.iter().fold(0, |length, list| length | list.bind(py).len()) == 0
             && self.lists.iter().all(|items| items.are_unchanged(py));
         if !are_unchanged {
             return Ok(false);

@@ -278,7 +278,7 @@ impl Solver {
     /// Whatever the called code raises.
     pub(crate) fn run(&mut self, py: Python<'_>, place: Place<'_>) -> PyResult<Need> {
         let mut has_called = false;
-        let mut current = self.plan.clone_ref(py);
+        let mut current = self.plan.bind(py).clone();
         while let Some(step) = current.get().steps.get(self.position) {
             let plan = current.get();
             self.notice_changes(py)?;
@@ -296,7 +296,7 @@ impl Solver {
                 }
                 Step::LookUp(index) if self.look_up(py, index, place)? => {
                     // It may be another one from here on.
-                    current = self.plan.clone_ref(py);
+                    current = self.plan.bind(py).clone();
                     continue;
                 }
                 Step::LookUp(_) => return Ok(Need::Loop),
@@ -396,20 +396,13 @@ impl Solver {
             || base.given_overrides(py)?.is_none_or(|overrides| overrides.is_exact_instance_of::<PyDict>()))
     }
 
-    fn hand_to_python(&mut self, py: Python<'_>, node: &Node, is_endpoint: bool) -> PyResult<Need> {
-        let is_endpoint = is_endpoint && node.kind == CallKind::ByPython;
-        let awaitable =
-            if is_endpoint { self.call_endpoint_by_python(py, node) } else { self.call_by_python(py, node) };
-        awaitable.map(Need::Await)
-    }
-
     /// Take the result of what [`Need::Await`] asked for: the endpoint's result comes back as it is.
     pub(crate) fn resume(&mut self, py: Python<'_>, value: Py<PyAny>) -> Option<Py<PyAny>> {
         if self.before_leaf.is_some() {
             self.leaf = Some(value);
             return None;
         }
-        let plan = self.plan.clone_ref(py);
+        let plan = self.plan.bind(py).clone();
         let plan = plan.get();
         if self.position + 1 == plan.steps.len() {
             return Some(value);

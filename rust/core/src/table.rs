@@ -22,7 +22,7 @@ use crate::drive::{Client, Driver};
 use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
 use crate::plan::{Plan, Reading};
-use crate::scope::Scope;
+use crate::scope::{Scope, Unusual};
 use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
 use crate::{body, ffi, names, observer};
@@ -136,12 +136,10 @@ impl RouteTable {
             return Ok(Answering::Outdated(index));
         }
         let Some(plan) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
-        let Ok(outer_path_params) = channels.outer_path_params(py)? else { return Ok(Answering::Python) };
-        let mut path_params = outer_path_params.map(|outer| outer.copy()).transpose()?;
-        if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
-            return Ok(Answering::Python);
-        }
-        Ok(Answering::Operation { entry, plan, path_params })
+        Ok(match listing.path_params(py, (found.index, &found.captures))? {
+            Ok(path_params) => Answering::Operation { entry, plan, path_params },
+            Err(Unusual) => Answering::Python,
+        })
     }
 
     /// The driver of the path operation that answers, as far as this table knows; none if Python must answer.
@@ -165,9 +163,9 @@ impl RouteTable {
                 Some(channels) => channels,
             },
         };
-        if channels.select(py, self.selection(py, entry, path_params.as_ref(), application))?.is_err() {
+        let Ok(path_params) = channels.select(py, self.selection(py, entry, path_params, application))? else {
             return Ok(Ok(None));
-        }
+        };
         let is_observed = match &channels {
             Channels::Asgi { scope, .. } if may_be_observed && observer::is_observed(scope.bind(py))? => {
                 observer::selected(scope.bind(py), entry.get().telemetry_path.as_ref())?;
@@ -213,14 +211,14 @@ impl RouteTable {
         &self,
         py: Python<'_>,
         entry: &Py<Entry>,
-        path_params: Option<&Bound<'_, PyDict>>,
+        path_params: Option<Bound<'_, PyDict>>,
         application: Option<&Py<PyAny>>,
     ) -> Selection {
         Selection {
             entry: entry.clone_ref(py),
             router: self.router.clone_ref(py),
             application: application.map(|application| application.clone_ref(py)),
-            path_params: path_params.map(|path_params| path_params.clone().unbind()),
+            path_params: path_params.map(Bound::unbind),
         }
     }
 }
@@ -329,7 +327,10 @@ impl RouteTable {
         scope: &Bound<'_, PyAny>,
         application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Py<Plan>>> {
-        guarded(|| self.websocket_plan(py, scope, application))
+        guarded(|| match scope.cast_exact::<PyDict>() {
+            Ok(scope) => self.websocket_plan(py, scope, application.map(Bound::as_unbound)),
+            Err(_) => Ok(None),
+        })
     }
 
     /// The index of the entry that answers `scope`, if one does, full match first, with what its `matches` returned if
@@ -370,13 +371,17 @@ impl RouteTable {
         }
     }
 
-    fn websocket_plan(
+    /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; nothing if Python
+    /// must answer.
+    ///
+    /// # Errors
+    /// Whatever compiling raises.
+    pub(crate) fn websocket_plan(
         &self,
         py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        application: Option<&Bound<'_, PyAny>>,
+        scope: &Bound<'_, PyDict>,
+        application: Option<&Py<PyAny>>,
     ) -> PyResult<Option<Py<Plan>>> {
-        let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
         let passed = if application.is_some() { self.parts | self.entrance } else { self.parts };
         let view = Scope(scope);
         let Ok(path) = view.path()? else { return Ok(None) };
@@ -401,12 +406,8 @@ impl RouteTable {
         if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed)? {
             return Ok(None);
         }
-        let Ok(outer_path_params) = view.path_params()? else { return Ok(None) };
-        let mut path_params = outer_path_params.map(|outer| outer.copy()).transpose()?;
-        if !listing.path_params(py, (found.index, &found.captures), &mut path_params)? {
-            return Ok(None);
-        }
-        let selection = self.selection(py, entry, path_params.as_ref(), application.map(Bound::as_unbound));
+        let Ok(path_params) = listing.path_params(py, (found.index, &found.captures))? else { return Ok(None) };
+        let selection = self.selection(py, entry, path_params, application);
         if selection.apply(scope)?.is_err() {
             return Ok(None);
         }

@@ -70,6 +70,10 @@ pub fn is_json(header: &[u8]) -> bool {
 /// Source: Starlette, `Request._get_form`, by python-multipart's `parse_options_header`.
 #[must_use]
 pub fn form_kind(header: &[u8]) -> FormKind {
+    // What most clients send, at a glance.
+    if header == b"application/x-www-form-urlencoded" {
+        return FormKind::UrlEncoded;
+    }
     let (essence, _) = crate::query::split_once(header, b';');
     // Quotes and equal signs can move the first semicolon, and other white space is not trimmed. Capitals mean the same to
     // some versions of python-multipart only.

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use wire::arriving::Arriving;
+use wire::media_type::FormKind;
 
 use super::{Driver, Stage};
 use crate::awaitable::Next;
@@ -22,8 +23,12 @@ impl Driver {
             Reading::Unread => self.begin_solving(py),
             Reading::Json | Reading::LenientJson => self.receive(py),
             reading @ (Reading::Form | Reading::LimitedForm) => {
-                if reading == Reading::Form && body::is_readable_form(Scope(&self.channels.scope(py)?))? {
-                    return self.receive(py);
+                if reading == Reading::Form {
+                    if let Some(kind) = body::readable_form(Scope(&self.channels.scope(py)?))? {
+                        self.chunks.form =
+                            if kind == FormKind::UrlEncoded { Form::UrlEncoded } else { Form::Multipart(None) };
+                        return self.receive(py);
+                    }
                 }
                 self.stage = Stage::Parsing;
                 let plan = self.plan(py)?;
@@ -52,7 +57,7 @@ impl Driver {
     fn take_arrival(&mut self, py: Python<'_>, arrival: Arrival<'_>) -> PyResult<Next> {
         match arrival {
             // Starlette parses what comes as it comes, and may refuse it before it knows that the client has left.
-            Arrival::Gone if self.is_multipart(py)? => {
+            Arrival::Gone if self.is_multipart() => {
                 let message = PyDict::new(py);
                 message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
                 return self.read_by_starlette(py, Some(&message));
@@ -72,7 +77,7 @@ impl Driver {
                 }
             }
         }
-        if self.is_multipart(py)? {
+        if self.is_multipart() {
             return self.parse_multipart(py);
         }
         let whole = std::mem::take(&mut self.chunks).whole(py)?;
@@ -95,22 +100,18 @@ impl Driver {
         Ok(self.plan(py)?.get().body.is_form())
     }
 
-    fn is_multipart(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.is_form(py)? && body::is_multipart(Scope(&self.channels.scope(py)?))?)
+    fn is_multipart(&self) -> bool {
+        matches!(self.chunks.form, Form::Multipart(_))
     }
 
     /// Whether the body can still be read here with a piece more: any is, but a multipart form that is large or odd.
     ///
     /// Starlette's parser refuses an odd one as soon as it is seen to be malformed, and reads no more of it.
     fn may_be_plain(&mut self, py: Python<'_>, chunk: Option<&Bound<'_, PyBytes>>) -> PyResult<bool> {
-        if !self.is_form(py)? {
-            return Ok(true);
+        if let Form::Multipart(arriving @ None) = &mut self.chunks.form {
+            *arriving = body::arriving(Scope(&self.channels.scope(py)?))?.map(Box::new);
         }
-        if matches!(self.chunks.form, Form::Unknown) {
-            let arriving = body::arriving(Scope(&self.channels.scope(py)?))?;
-            self.chunks.form = arriving.map_or(Form::UrlEncoded, |arriving| Form::Multipart(Box::new(arriving)));
-        }
-        let (Form::Multipart(arriving), Some(chunk)) = (&mut self.chunks.form, chunk) else { return Ok(true) };
+        let (Form::Multipart(Some(arriving)), Some(chunk)) = (&mut self.chunks.form, chunk) else { return Ok(true) };
         let size = self.chunks.size + chunk.as_bytes().len();
         Ok(size <= body::LARGEST_MULTIPART && arriving.take(chunk.as_bytes()))
     }
@@ -198,13 +199,15 @@ pub(super) struct Chunks {
     form: Form,
 }
 
-/// What is known of a form that comes in several pieces.
+/// What kind of form is read.
 #[derive(Default)]
 enum Form {
+    /// None, or one that Python reads.
     #[default]
-    Unknown,
+    Other,
     UrlEncoded,
-    Multipart(Box<Arriving>),
+    /// What is known of one that comes in several pieces.
+    Multipart(Option<Box<Arriving>>),
 }
 
 impl Chunks {

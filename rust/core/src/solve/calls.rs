@@ -119,6 +119,13 @@ impl Solver {
         Ok(values)
     }
 
+    pub(super) fn hand_to_python(&mut self, py: Python<'_>, node: &Node, is_endpoint: bool) -> PyResult<Need> {
+        let is_endpoint = is_endpoint && node.kind == CallKind::ByPython;
+        let awaitable =
+            if is_endpoint { self.call_endpoint_by_python(py, node) } else { self.call_by_python(py, node) };
+        awaitable.map(Need::Await)
+    }
+
     /// Let Python call the endpoint.
     #[cold]
     pub(super) fn call_endpoint_by_python(&mut self, py: Python<'_>, node: &Node) -> PyResult<Py<PyAny>> {

@@ -6,6 +6,7 @@ use wire::{Captures, Convertor, Routes};
 
 use crate::entry::Entry;
 use crate::names;
+use crate::scope::{PathParams, Unusual};
 
 /// The entries for one scope type.
 #[derive(Default)]
@@ -50,22 +51,22 @@ impl Listings {
 }
 
 impl Listing {
-    /// Add the path parameters of a match by a template to those of the mounts around it; tell whether all are values.
+    /// The path parameters of a match by a template, if it has any; not where one of them is no value.
     pub(super) fn path_params<'py>(
         &self,
         py: Python<'py>,
         (found, captures): (usize, &Captures<'_>),
-        params: &mut Option<Bound<'py, PyDict>>,
-    ) -> PyResult<bool> {
+    ) -> PyResult<PathParams<'py>> {
+        let mut params = None;
         if let Some(template) = self.routes.template(found) {
             for ((name, convertor), text) in template.names().zip(template.convertors()).zip(captures.iter()) {
                 match convert(py, convertor, text)? {
                     Some(value) => params.get_or_insert_with(|| PyDict::new(py)).set_item(name, value)?,
-                    None => return Ok(false),
+                    None => return Ok(Err(Unusual)),
                 }
             }
         }
-        Ok(true)
+        Ok(Ok(params))
     }
 
     fn add(&mut self, index: usize, entry: &Entry) {

@@ -4,7 +4,8 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::error::guarded;
@@ -84,16 +85,21 @@ impl CrossOriginSend {
         let py = message.py();
         let layer = self.layer.bind(py);
         let headers = match message.get_item(intern!(py, "headers"))? {
-            Some(headers) => PyList::new(py, headers.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
+            Some(headers) => match headers.cast_exact::<PyList>() {
+                Ok(list) => list.get_slice(0, list.len()),
+                Err(_) => PyList::new(py, headers.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
+            },
             None => PyList::empty(py),
         };
         message.set_item(intern!(py, "headers"), &headers)?;
         let Some(origin) = &self.origin else { return vary(&headers) };
         let origin = origin.bind(py);
-        let simple = layer.getattr(intern!(py, "simple_headers"))?.call_method0(intern!(py, "items"))?;
-        for item in simple.try_iter()? {
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
-            set(&headers, &encoded(&name.call_method0(intern!(py, "lower"))?)?, &encoded(&value)?)?;
+        let simple = layer.getattr(intern!(py, "simple_headers"))?;
+        if !simple.cast_exact::<PyDict>().is_ok_and(PyDictMethods::is_empty) {
+            for item in simple.call_method0(intern!(py, "items"))?.try_iter()? {
+                let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+                set(&headers, &encoded(&name.call_method0(intern!(py, "lower"))?)?, &encoded(&value)?)?;
+            }
         }
         let is_explicit = if layer.getattr(intern!(py, "allow_all_origins"))?.is_truthy()? {
             layer.getattr(intern!(py, "allow_credentials"))?.is_truthy()?
@@ -122,6 +128,7 @@ fn is_allowed(layer: &Bound<'_, PyAny>, origin: &Bound<'_, PyBytes>) -> PyResult
 
 /// Add `Origin` to the values of `Vary`, as one header.
 fn vary(headers: &Bound<'_, PyList>) -> PyResult<()> {
+    static ALONE: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
     let py = headers.py();
     let mut value = Vec::new();
     for header in headers {
@@ -129,6 +136,10 @@ fn vary(headers: &Bound<'_, PyList>) -> PyResult<()> {
             value.extend_from_slice(header.get_item(1)?.cast::<PyBytes>()?.as_bytes());
             value.extend_from_slice(b", ");
         }
+    }
+    if value.is_empty() {
+        let make = || PyTuple::new(py, [PyBytes::new(py, b"vary"), PyBytes::new(py, b"Origin")]).map(Bound::unbind);
+        return headers.append(ALONE.get_or_try_init(py, make)?);
     }
     value.extend_from_slice(b"Origin");
     set(headers, &PyBytes::new(py, b"vary"), &PyBytes::new(py, &value))
@@ -153,7 +164,11 @@ fn set(headers: &Bound<'_, PyList>, name: &Bound<'_, PyBytes>, value: &Bound<'_,
 }
 
 fn is_named(header: &Bound<'_, PyAny>, name: &[u8]) -> PyResult<bool> {
-    Ok(header.get_item(0)?.cast::<PyBytes>().is_ok_and(|key| key.as_bytes() == name))
+    let is_name = |key: &Bound<'_, PyAny>| key.cast::<PyBytes>().is_ok_and(|key| key.as_bytes() == name);
+    match header.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
+        Ok([key, ..]) => Ok(is_name(key)),
+        _ => Ok(is_name(&header.get_item(0)?)),
+    }
 }
 
 fn encoded<'py>(text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::names as wing_names;
+use crate::ffi;
 use crate::ffi::locked::Locked;
 
 /// How long code runs by hand until timers are looked at: a loop has none that are more exact.
@@ -44,7 +45,7 @@ impl LoopTurn {
         let ready = (!ready.is_none()).then_some(ready);
         let known = ready.as_ref().map_or(Ok(0), PyAnyMethods::len)?;
         let mark = match (&ready, known.checked_sub(1)) {
-            (Some(ready), Some(last)) => Some((ready.get_item(last)?.unbind(), last)),
+            (Some(ready), Some(last)) => Some((ffi::item_at(ready, last)?.unbind(), last)),
             _ => None,
         };
         let stretch = Locked::new(Stretch::new(known, mark));
@@ -73,7 +74,7 @@ impl LoopTurn {
             1
         };
         let last = length.saturating_sub(1);
-        let mark = (ready.get_item(last)?.unbind(), last);
+        let mark = (ffi::item_at(ready, last)?.unbind(), last);
         let before = self.stretch.with(py, |stretch| {
             if stretch.begun.is_some() {
                 stretch.since = Instant::now();
@@ -129,7 +130,7 @@ impl LoopTurn {
         let mark =
             self.stretch.with(py, |stretch| stretch.mark.as_ref().map(|(call, place)| (call.clone_ref(py), *place)));
         match mark {
-            Some((call, place)) => Ok(length > place && ready.get_item(place)?.is(&call)),
+            Some((call, place)) => Ok(length > place && ffi::item_at(ready, place)?.is(&call)),
             // Nothing was to be done, of which nothing is known to be left.
             None => Ok(true),
         }

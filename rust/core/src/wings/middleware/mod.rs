@@ -4,7 +4,8 @@ pub(crate) mod cross_origin;
 mod loop_turn;
 mod names;
 mod passed_response;
-mod response_messages;
+pub(crate) mod response_messages;
+mod running_task;
 mod stepped_task;
 
 use pyo3::pyfunction;

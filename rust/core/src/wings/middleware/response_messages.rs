@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::loop_turn::LoopTurn;
-use super::names as wing_names;
+use super::running_task;
 use super::stepped_task::SteppedTask;
+use crate::awaitable::ask_task;
 use crate::error::guarded;
 use crate::ffi::locked::Locked;
 use crate::names;
@@ -111,13 +113,13 @@ impl ResponseMessages {
         event_loop: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let _ = (application, channels);
-        let host = wing_names::running_task(event_loop.py())?.call1((event_loop,))?;
-        let outer = if host.is_none() { None } else { steps_of(&host)? };
+        let host = running_task::of(event_loop)?;
+        let outer = host.as_ref().map_or(Ok(None), steps_of)?;
         let is_outermost = outer.as_ref().is_none_or(|outer| outer.get().caller(event_loop.py()).is_none());
         let turn = is_outermost.then(|| LoopTurn::new(event_loop)).transpose()?;
         Ok(Self {
             event_loop: event_loop.clone().unbind(),
-            host: host.unbind(),
+            host: host.map_or_else(|| event_loop.py().None(), Bound::unbind),
             outer,
             disturbed: AtomicBool::new(false),
             turn,
@@ -243,7 +245,8 @@ impl ResponseMessages {
     fn note_task(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| {
             self.with_turn(py, |turn| turn.note_task(py))?;
-            self.is_disturbed_now(py)
+            // The task of the middleware function was asked by `expect`, and no code of others has run since.
+            self.is_begun_disturbed(py)
         })
     }
 
@@ -377,7 +380,8 @@ impl ResponseMessages {
 
 /// The call that a task makes the steps of.
 fn steps_of(task: &Bound<'_, PyAny>) -> PyResult<Option<Py<SteppedTask>>> {
-    let coroutine = task.call_method0(intern!(task.py(), "get_coro"))?;
+    static METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let coroutine = ask_task(task, intern!(task.py(), "get_coro"), &METHOD)?;
     Ok(coroutine.cast::<SteppedTask>().ok().map(|steps| steps.clone().unbind()))
 }
 

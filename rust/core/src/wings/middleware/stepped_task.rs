@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::names as wing_names;
+use super::{names as wing_names, running_task};
 use crate::awaitable::{exception, mark_awaited};
 use crate::error::{Error, guarded};
 use crate::ffi::locked::Locked;
@@ -271,10 +271,8 @@ fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
         let [task, coroutine] = [&call.task, &call.coroutine].map(|object| object.as_ref().map(|it| it.clone_ref(py)));
         (task, coroutine)
     });
-    let (enter, leave) = (names::enter_task(py)?, names::leave_task(py)?);
-    let host = wing_names::running_task(py)?.call1((event_loop,))?;
-    leave.call1((event_loop, &host))?;
-    enter.call1((event_loop, &task))?;
+    let event_loop = event_loop.bind(py);
+    let host = running_task::replace(event_loop, task.as_ref().map(|task| task.bind(py)))?;
     let sent = guarded(|| {
         ffi::in_context(context.bind(py), || {
             let coroutine = match coroutine {
@@ -284,8 +282,7 @@ fn step(slf: &Bound<'_, SteppedTask>) -> PyResult<()> {
             ffi::send(&coroutine, py.None().bind(py))
         })
     });
-    leave.call1((event_loop, &task))?;
-    enter.call1((event_loop, &host))?;
+    running_task::replace(event_loop, host.as_ref())?;
     match sent {
         Ok(Sent::Yielded(object)) => {
             mark_awaited(&object, false)?;

@@ -61,7 +61,7 @@ impl Exchange {
     /// Those of changing it.
     pub(super) fn select(&self, py: Python<'_>, selection: Selection) -> PyResult<Result<(), Unusual>> {
         if let Some(scope) = self.made.with(py, |made| made.scope.as_ref().map(|scope| scope.clone_ref(py))) {
-            return selection.apply(scope.bind(py));
+            return Ok(selection.apply(scope.bind(py))?.map(drop));
         }
         let replaced = self.made.with(py, |made| made.selection.replace(selection));
         drop(replaced);

@@ -244,7 +244,7 @@ impl ApplicationCall {
         let (event_loop, call) = (this.event_loop.bind(py), spare.call.get());
         // What `asyncio.tasks._enter_task` and `_leave_task` do, at a third of their cost.
         let tasks = names::current_tasks(py)?.cast_exact::<PyDict>()?;
-        if !ffi::insert(tasks, event_loop, spare.task.bind(py))? {
+        if !ffi::set_default(tasks, event_loop, spare.task.bind(py))? {
             // Another task runs: this one makes its first step itself.
             return spare.hand_over(py, &this.settings);
         }

@@ -9,7 +9,7 @@ use crate::awaitable::is_cancelling;
 use crate::names;
 use crate::send::Pause;
 use crate::wings::middleware::loop_turn::LoopTurn;
-use crate::wings::middleware::names as wing_names;
+use crate::wings::middleware::running_task;
 
 impl ResponseMessages {
     /// Whether the middleware function, or one around it, is about to be cancelled, or was, or whether the event loop
@@ -21,15 +21,27 @@ impl ResponseMessages {
         if self.is_disturbed_outwards(py)? { self.disturb(py) } else { Ok(false) }
     }
 
+    /// The same for a call that begins, before which the middleware function was asked.
+    pub(super) fn is_begun_disturbed(&self, py: Python<'_>) -> PyResult<bool> {
+        let is_known = self.is_disturbed() || self.state.with(py, |state| state.was_cancelling);
+        if is_known || self.is_disturbed_around(py)? { self.disturb(py) } else { Ok(false) }
+    }
+
     /// Ask this middleware function, then those around it, and the turn of the loop that the outermost has begun in.
     fn is_disturbed_outwards(&self, py: Python<'_>) -> PyResult<bool> {
         if self.is_disturbed() || self.is_host_cancelling(py)? {
             return Ok(true);
         }
-        match (&self.turn, self.surrounding(py)) {
-            (Some(turn), _) => turn.is_wanted(py),
-            (None, Some(surrounding)) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed_outwards(py),
-            (None, None) => Ok(false),
+        self.is_disturbed_around(py)
+    }
+
+    fn is_disturbed_around(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(turn) = &self.turn {
+            return turn.is_wanted(py);
+        }
+        match self.surrounding(py) {
+            Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().is_disturbed_outwards(py),
+            None => Ok(false),
         }
     }
 
@@ -65,10 +77,12 @@ impl ResponseMessages {
         py: Python<'_>,
         look: impl FnOnce(&LoopTurn) -> PyResult<R>,
     ) -> PyResult<R> {
-        match (&self.turn, self.surrounding(py)) {
-            (Some(turn), _) => look(turn),
-            (None, Some(surrounding)) => surrounding.bind(py).cast::<Self>()?.get().with_turn(py, look),
-            (None, None) => Ok(R::default()),
+        if let Some(turn) = &self.turn {
+            return look(turn);
+        }
+        match self.surrounding(py) {
+            Some(surrounding) => surrounding.bind(py).cast::<Self>()?.get().with_turn(py, look),
+            None => Ok(R::default()),
         }
     }
 
@@ -120,8 +134,7 @@ pub(in crate::wings::middleware) fn take_turns(py: Python<'_>) -> PyResult<()> {
         // It is trio's.
         return Ok(());
     }
-    let task = wing_names::running_task(py)?.call1((event_loop,))?;
-    let call = if task.is_none() { None } else { steps_of(&task)? };
+    let call = running_task::of(event_loop.as_any())?.as_ref().map_or(Ok(None), steps_of)?;
     match call.and_then(|call| call.get().caller(py)) {
         Some(messages) => messages.bind(py).cast::<ResponseMessages>()?.get().disturb(py).map(drop),
         None => Ok(()),
