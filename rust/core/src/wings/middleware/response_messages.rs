@@ -73,6 +73,17 @@ pub(crate) struct ResponseMessages {
     state: Locked<State>,
 }
 
+/// How far the response is.
+#[derive(Default, PartialEq)]
+enum Response {
+    #[default]
+    Open,
+    Sent,
+    /// It was sent before the first of several calls was over. Under Starlette that is over a turn of the event loop later
+    /// than here: what the others send until then is not needed, and no error.
+    SentFirst,
+}
+
 /// A message that was sent before somebody waited for it.
 struct Waiting {
     message: Py<PyAny>,
@@ -95,7 +106,7 @@ struct State {
     wanted: Wanted,
     /// Resolved when a call is over, for whoever waits for that.
     over: Option<Py<PyAny>>,
-    closed: bool,
+    response: Response,
     sending_closed: bool,
     /// How many calls have ended by something else than an `Exception`, of which the task group does not know yet.
     escaping: usize,
@@ -205,7 +216,7 @@ impl ResponseMessages {
     /// Whether the response has been sent.
     #[getter]
     fn is_closed(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |state| state.closed)
+        self.state.with(py, |state| state.response != Response::Open)
     }
 
     /// Whether a call is over, after which nothing can be sent.
@@ -351,7 +362,12 @@ impl ResponseMessages {
 
     /// Take note that the response has been sent: no message is needed any more.
     fn close(&self, py: Python<'_>) {
-        self.state.with(py, |state| state.closed = true);
+        self.state.with(py, |state| {
+            if state.response == Response::Open {
+                let is_first = !state.sending_closed && state.calls.len() > 1;
+                state.response = if is_first { Response::SentFirst } else { Response::Sent };
+            }
+        });
     }
 
     /// Let those who have sent go on, as far as nothing is in the way.

@@ -3,7 +3,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::{ResponseMessages, Sent, State, Taken, Waiting, Wanted, is_last, resolve};
+use super::{Response, ResponseMessages, Sent, State, Taken, Waiting, Wanted, is_last, resolve};
 use crate::names;
 use crate::wings::middleware::stepped_task;
 
@@ -15,8 +15,9 @@ impl ResponseMessages {
     pub(super) fn take_in(&self, message: &Bound<'_, PyAny>, is_exact: bool) -> PyResult<Option<Py<PyAny>>> {
         let py = message.py();
         let (sent, not_taken) = self.state.with(py, |state| match state {
+            State { response: Response::SentFirst, .. } => (Sent::Unneeded, None),
             State { sending_closed: true, .. } => (Sent::TooLate, None),
-            State { closed: true, .. } => (Sent::Unneeded, None),
+            State { response: Response::Sent, .. } => (Sent::Unneeded, None),
             state => match std::mem::take(&mut state.wanted) {
                 Wanted::Nobody => (Sent::Early, None),
                 wanted => (Sent::Wanted(wanted), state.message.replace(message.clone().unbind())),
