@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.testclient import TestClient
@@ -163,6 +164,45 @@ def test_what_a_request_says_is_what_others_are_given(place: str, change: str) -
         # Of another class it would be no `WebSocket` that both frameworks could open.
         change = "query" if change.startswith("class") else change
     assert answers("ferroapi", place, CHANGES[change]) == answers("fastapi", place, CHANGES[change])
+
+
+class Said(BaseModel):
+    query: int = 0
+    header: str = ""
+    cookie: str = ""
+
+
+SOURCES = {"query": "Query", "header": "Header", "cookie": "Cookie"}
+
+
+@pytest.mark.parametrize("source", [*SOURCES, "request"])
+@pytest.mark.parametrize("change", [*CHANGES, "scope"])
+def test_models_and_the_request_of_an_endpoint_say_the_same(source: str, change: str) -> None:
+    def answer(framework: Any) -> Any:
+        def changes(request: framework.Request) -> None:
+            if change == "scope":
+                request.scope = request.scope | {"query_string": b"query=5", "headers": [(b"header", b"5")]}
+            else:
+                CHANGES[change](request)
+
+        app = framework.FastAPI(dependencies=[framework.Depends(changes)])
+
+        if source == "request":
+
+            @app.get("/{path}")
+            async def read_request(request: framework.Request) -> list[Any]:
+                return [dict(request.query_params), request.headers.items(), request.cookies, request.path_params]
+        else:
+
+            @app.get("/{path}")
+            def read_model(said: Annotated[Said, getattr(framework, SOURCES[source])()]) -> Said:
+                return said
+
+        response = TestClient(app).get("/1?query=1", headers={"header": "1", "cookie": "cookie=1"})
+        return response.status_code, response.json()
+
+    ours, theirs = (answer(importlib.import_module(name)) for name in ("ferroapi", "fastapi"))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize(("framework", "said"), [("fastapi", "1"), ("ferroapi", "5")])

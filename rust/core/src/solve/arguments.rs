@@ -57,8 +57,11 @@ impl Solver {
             return Ok(Collecting::Broken);
         }
         for special in &node.specials {
-            if matches!(special.get().0, Special::Request) && index + 1 != self.plan.get().nodes.len() {
-                self.connection.note_shared(py)?;
+            if matches!(special.get().0, Special::Request) {
+                self.connection.keep_sent(py)?;
+                if index + 1 != self.plan.get().nodes.len() {
+                    self.connection.note_shared(py)?;
+                }
             }
             let value = self.special(py, &special.get().0)?;
             self.arguments.push(value);
@@ -164,6 +167,7 @@ impl Solver {
     /// Parameters by the Python leaf, laid out in the order of the node's keywords.
     pub(super) fn leaf_parameters(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
         let request = self.connection.request(py)?;
+        self.connection.keep_sent(py)?;
         let read = if self.is_unusual { names::unusual_values(py)? } else { names::parameter_values(py)? };
         let outcome = read.call1((&node.dependant, request))?;
         self.take_leaf(py, node, &outcome, &["path_params", "query_params", "header_params", "cookie_params"])

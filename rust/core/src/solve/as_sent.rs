@@ -93,6 +93,20 @@ impl AsSent {
         self.has_path_params(scope)
     }
 
+    /// Whether the query and the headers are those objects in its scope that they were.
+    pub(super) fn is_in_place(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = request.py();
+        let Ok(scope) = request.getattr(intern!(py, "scope"))?.cast_into_exact::<PyDict>() else { return Ok(false) };
+        let has = |name, sent: Option<&Py<PyAny>>| -> PyResult<bool> {
+            Ok(match (scope.get_item(name)?, sent) {
+                (Some(found), Some(sent)) => found.is(sent),
+                (found, sent) => found.is_none() && sent.is_none(),
+            })
+        };
+        let headers = self.headers.as_ref().map(|(list, _)| list.as_any());
+        Ok(has(intern!(py, "query_string"), self.query_string.as_ref())? && has(intern!(py, "headers"), headers)?)
+    }
+
     /// Let `request`, of which something was changed, say the rest as before.
     #[cold]
     pub(super) fn keep_rest(&self, request: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -86,6 +86,14 @@ impl Connection {
         Ok(is_changed)
     }
 
+    /// Let the `Request` say what it said before somebody who had it has put something else into its scope.
+    pub(super) fn keep_sent(&self, py: Python<'_>) -> PyResult<()> {
+        match (&self.sent, &self.request) {
+            (Some(sent), Some(request)) if !sent.is_in_place(request.bind(py))? => sent.keep_rest(request.bind(py)),
+            _ => Ok(()),
+        }
+    }
+
     /// The one `Request` of this connection.
     pub(crate) fn request(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Some(request) = &self.request {
