@@ -1,5 +1,8 @@
 """`ferroapi._body_limit`: which limit holds, and the error that passes through task groups."""
 
+import asyncio
+import importlib
+import itertools
 from typing import Any
 
 import anyio
@@ -9,6 +12,8 @@ from starlette.middleware.body_limit import (
     _RequestBodyLimitResponseSent,
     _RequestBodyTooLarge,
 )
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi._body_limit import (
@@ -120,3 +125,77 @@ def test_outer_limit_after_the_start_is_left_to_the_server() -> None:
 
     with pytest.raises(_RequestBodyTooLarge):
         anyio.run(run)
+
+
+def read_by_handlers(framework: Any, layer: str, limits: tuple[int | None, ...]) -> Any:
+    """Return an application whose handlers read the body, with limits of the application, an inclusion and a route."""
+    app, router = framework.FastAPI(max_body_size=limits[0]), framework.APIRouter()
+
+    async def handler(request: Any, error: Exception) -> PlainTextResponse:
+        return PlainTextResponse(await request.body(), 400)
+
+    app.exception_handler(importlib.import_module(f"{framework.__name__}.exceptions").RequestValidationError)(handler)
+    app.exception_handler(LookupError)(handler)
+    own = {} if limits[2] is None else {"max_body_size": limits[2]}
+
+    @router.post("/nothing", **own)
+    async def read_nothing(fails: bool) -> None:
+        if fails:
+            raise LookupError
+
+    @router.post("/body", **own)
+    async def read_body(fails: bool, body: Any = framework.Body()) -> Any:
+        if fails:
+            raise LookupError
+        return body
+
+    @router.post("/request", **own)
+    async def read_request(fails: bool, request: Request) -> Any:
+        if fails:
+            raise LookupError
+        return len(await request.body())
+
+    app.include_router(router, **({} if limits[1] is None else {"max_body_size": limits[1]}))
+    if layer == "function":
+
+        @app.middleware("http")
+        async def pass_on(request: Any, call_next: Any) -> Any:
+            return await call_next(request)
+    elif layer == "mounted":
+        outer = framework.FastAPI(max_body_size=50)
+        outer.mount("/outer", app)
+        return outer
+    return app
+
+
+async def sent_to(app: Any, path: str, query: bytes, pieces: tuple[bytes, ...], is_announced: bool) -> Any:
+    sent: list[Any] = []
+    left = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    left.append({"type": "http.request", "body": b"", "more_body": False})
+    length = [(b"content-length", b"%d" % sum(map(len, pieces)))] if is_announced else []
+    headers = [(b"content-type", b"application/json"), *length]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": headers, "root_path": ""}
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("kind", ["nothing", "body", "request"])
+@pytest.mark.parametrize("layer", ["none", "function", "mounted"])
+@pytest.mark.parametrize("limits", list(itertools.product((None, 0, 10, 100), (None, 1000), (None, 5, 1000))), ids=str)
+def test_body_that_a_handler_reads_is_limited_as_under_fastapi(
+    kind: str, layer: str, limits: tuple[int | None, ...]
+) -> None:
+    apps = [read_by_handlers(importlib.import_module(name), layer, limits) for name in ("ferroapi", "fastapi")]
+    path = f"/outer/{kind}" if layer == "mounted" else f"/{kind}"
+    for query in (b"fails=0", b"fails=1", b"fails=x"):
+        for pieces in ((b"1" * 7,), (b"", b"1" * 12, b"1" * 5)):
+            for is_announced in (True, False):
+                ours, theirs = (asyncio.run(sent_to(app, path, query, pieces, is_announced)) for app in apps)
+                assert ours == theirs, (query, pieces, is_announced)

@@ -110,8 +110,20 @@ def limited_receive(application: Any, scope: Scope, receive: Receive, send: Send
 
 
 @contextmanager
-def unlimited(scope: Scope) -> Iterator[None]:
-    """Take the limit in force out of a scope for a while: what has failed because of it would fail again."""
+def unlimited(scope: Scope, application: Any) -> Iterator[None]:
+    """Let a scope pass the limits of an application once more.
+
+    One that nothing stands around, as `limited_receive` left it for this application, is taken out of the scope for a
+    while. Another one forgets what has been read, which the limit of a route allowed or which has failed already.
+    """
+    active = None if _responder_key is None else scope.get(_responder_key)
+    if active is not None and active.app is not application:
+        read, active.total_size = active.total_size, 0
+        try:
+            yield
+        finally:
+            active.total_size += read
+        return
     keys = [MAX_BODY_SIZE_SCOPE_KEY, *([] if _responder_key is None else [_responder_key])]
     taken = {key: scope.pop(key) for key in keys if key in scope}
     try:

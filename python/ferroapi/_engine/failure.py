@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ferroapi._body_limit import unlimited
+from ferroapi._body_limit import unlimited, wrap_app_with_body_limit
 from ferroapi._compat.starlette import wrap_app_handling_exceptions
 from ferroapi._engine.session import checked_send
 from ferroapi._engine.teardown import Teardown, unwind
@@ -37,21 +37,22 @@ async def answer_failure(
     channels: tuple[Scope, Receive, Send],
     failure: Failure,
     connection_teardown: Teardown,
-    place: tuple[Any, bool],
+    place: tuple[Any, bool, int | None],
     request: Request | None,
 ) -> None:
     """Let the exception handlers answer for a native request that failed.
 
-    `place` is the application that the request had come to, and whether it had come to a route. With an application it
-    had come past the middleware of that: it enters it now, which meets the exception where it would have met it, and
-    closes `connection_teardown`, which it would have opened. Otherwise the middleware is around this call already.
+    `place` is the application that the request had come to, whether it had come to a route, and the limit of that
+    route for bodies, in bytes, under which handlers read, too. With an application it had come past the middleware of
+    that: it enters it now, which meets the exception where it would have met it, and closes `connection_teardown`,
+    which it would have opened. Otherwise the middleware is around this call already.
     `request` is what the engine has made or read for it, if it got so far.
 
     Raises:
         Exception: what no handler took.
     """
     scope, receive, send = channels
-    application, has_route = place
+    application, has_route, limit = place
 
     async def send_once(message: Message) -> None:
         if message is not _REPLAYED_START:
@@ -72,11 +73,11 @@ async def answer_failure(
 
     try:
         if application is None:
-            await answer(scope, receive, send_once)
+            await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
         else:
             # What a handler raises is met by the handlers again where they are around the route, too.
-            scope[FAILURE_KEY] = answer_inside if has_route else failing
-            with unlimited(scope):
+            scope[FAILURE_KEY] = wrap_app_with_body_limit(answer_inside, limit) if has_route else failing
+            with unlimited(scope, application):
                 await application._downstream(scope, receive, send_once)
     except Exception as error:
         error.__traceback__ = without_own_frames(error.__traceback__)

@@ -91,6 +91,8 @@ pub(crate) struct Driver {
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
     pub(crate) client: Option<Box<Client>>,
+    /// How many bytes the body may have, if the route says so.
+    pub(crate) limit: Option<u64>,
     /// The solver of a request that was answered 422 without an exception.
     refused: Option<Box<Solver>>,
     stage: Stage,
@@ -118,6 +120,7 @@ impl Driver {
             given: None,
             answered: None,
             client: None,
+            limit: None,
             refused: None,
             stage: Stage::Matched,
             ending: None,

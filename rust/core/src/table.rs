@@ -178,6 +178,7 @@ impl RouteTable {
         let client = entry.get().cancels.then(|| Client::of(py, &mut channels)).transpose()?;
         let mut driver = Driver::native(py, plan, channels, application, path_params, is_observed)?;
         driver.client = client;
+        driver.limit = entry.get().limit;
         Ok(Ok(Some(driver)))
     }
 

@@ -10,6 +10,7 @@ use crate::awaitable::{Next, close, exception};
 use crate::error::raised_while_handling;
 use crate::ffi;
 use crate::names;
+use crate::plan::Reading;
 use crate::send::take_turns;
 use crate::solve::no_yield;
 use crate::teardown::Lifetime;
@@ -110,8 +111,10 @@ impl Driver {
                 }
             }
         }
-        // The `Request` that handlers get has the body that was read for it.
-        let solver = self.solver.as_mut().or(failed_in_thread.as_mut());
+        // The `Request` that handlers get has the body that was read for it. Where nobody could read one, there is none yet:
+        // they read theirs under the limit of the route.
+        let is_unread = self.plan.as_ref().is_some_and(|plan| plan.get().body == Reading::Unread);
+        let solver = self.solver.as_mut().or(failed_in_thread.as_mut()).filter(|_| self.limit.is_none() || !is_unread);
         let request = match solver.map(|solver| solver.connection.request(py)).transpose() {
             Ok(request) => request,
             Err(failure) => {
@@ -130,7 +133,7 @@ impl Driver {
         // A handler of the application's may answer with a stream, whose code runs between its messages.
         take_turns(py)?;
         // Without a plan no route was selected.
-        let place = (&self.application, self.plan.is_some());
+        let place = (&self.application, self.plan.is_some(), self.limit);
         let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place, request))?;
         let failing = match self.files.take() {
             None => failing,
