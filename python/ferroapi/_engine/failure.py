@@ -72,12 +72,12 @@ async def answer_failure(
         await answer(scope, receive, send)
 
     try:
-        if application is None:
-            await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
-        else:
-            # What a handler raises is met by the handlers again where they are around the route, too.
-            scope[FAILURE_KEY] = wrap_app_with_body_limit(answer_inside, limit) if has_route else failing
-            with unlimited(scope, application):
+        with unlimited(scope, application):
+            if application is None:
+                await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
+            else:
+                # What a handler raises is met by the handlers again where they are around the route, too.
+                scope[FAILURE_KEY] = wrap_app_with_body_limit(answer_inside, limit) if has_route else failing
                 await application._downstream(scope, receive, send_once)
     except Exception as error:
         error.__traceback__ = without_own_frames(error.__traceback__)
