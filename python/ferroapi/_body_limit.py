@@ -110,7 +110,7 @@ def limited_receive(application: Any, scope: Scope, receive: Receive, send: Send
 
 
 @contextmanager
-def unlimited(scope: Scope, application: Any) -> Iterator[None]:
+def passing_limits_again(scope: Scope, application: Any) -> Iterator[None]:
     """Let a scope pass the limits of an application once more.
 
     One that nothing stands around, as `limited_receive` left it for this application, is taken out of the scope for a

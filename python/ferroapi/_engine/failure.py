@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ferroapi._body_limit import unlimited, wrap_app_with_body_limit
+from ferroapi._body_limit import passing_limits_again, wrap_app_with_body_limit
 from ferroapi._compat.starlette import wrap_app_handling_exceptions
 from ferroapi._engine.session import checked_send
 from ferroapi._engine.teardown import Teardown, unwind
@@ -72,7 +72,7 @@ async def answer_failure(
         await answer(scope, receive, send)
 
     try:
-        with unlimited(scope, application):
+        with passing_limits_again(scope, application):
             if application is None:
                 await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
             else:
