@@ -1,5 +1,9 @@
 """`ferroapi migrate`: what it renames, what it leaves, and that nothing else changes by a byte."""
 
+import errno
+import json
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -131,16 +135,26 @@ def test_migrate_remarks_what_it_leaves(source: str, remarks: list[Remark]) -> N
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("source", "line", "message"),
     [
-        (b"import fastapi\ndef (", "cannot be parsed"),
-        (b"x = 1\n\x0cimport fastapi\n", "does not give back line 2"),
-        (b"import fastapi.routing\nferroapi = 1\n", "mean something else"),
+        (b"import fastapi\ndef (", 2, "it cannot be parsed: "),
+        (b"import fastapi\nx = '\xff'\n", 2, "it cannot be parsed: (unicode error)"),
+        (b"# coding: nonsense\nimport fastapi\n", 1, "it cannot be parsed: unknown encoding: nonsense"),
+        (b"x = 1\n\x0cimport fastapi\n", 2, "LibCST does not give back this line"),
+        (b"x = 1\nimport fastapi.routing\nferroapi = 1\n", 2, "means something else here as well"),
     ],
 )
-def test_migrate_refuses_a_file_with_a_reason(source: bytes, message: str) -> None:
-    with pytest.raises(CannotRewriteError, match=message):
+def test_migrate_refuses_a_file_with_a_place_and_a_reason(source: bytes, line: int, message: str) -> None:
+    with pytest.raises(CannotRewriteError, match=re.escape(message)) as refused:
         rewrite(source)
+    assert refused.value.line == line
+
+
+def test_migrate_says_where_a_file_cannot_be_parsed_that_this_python_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferroapi._cli.rewrite.ast.parse", lambda source: None)
+    with pytest.raises(CannotRewriteError, match="it cannot be parsed: Syntax Error") as refused:
+        rewrite(b"import fastapi\n\ndef (\n")
+    assert refused.value.line == 3
 
 
 LINES = st.sampled_from(
@@ -225,7 +239,10 @@ def test_third_party_reads_the_environment() -> None:
 def test_third_party_reads_imports() -> None:
     source = b"import a.b, c\nfrom d.e import f\nfrom g import fastapi\nfrom . import h\ndef i():\n    import j\n"
     assert third_party.imported_modules(source) == {"a.b", "c", "d.e", "g", "g.fastapi", "j"}
-    assert third_party.imported_modules(b"def (") == set()
+    with pytest.raises(SyntaxError):
+        third_party.imported_modules(b"def (")
+    # What Python has to say of such a string is a warning, which is an error in these tests.
+    assert third_party.imported_modules(b"import a\nx = '\\d'\n") == {"a"}
 
 
 def test_third_party_reads_imports_in_every_kind_of_block() -> None:
@@ -267,7 +284,7 @@ def contents(folder: Path) -> dict[str, str]:
 def test_cli_migrate_shows_and_writes_only_when_told(project: Path) -> None:
     before = contents(project)
     shown = typer.testing.CliRunner().invoke(commands.commands, ["migrate", "app"])
-    assert (shown.exit_code, contents(project)) == (0, before)
+    assert (shown.exit_code, contents(project)) == (2, before), "one file is broken"
     assert shown.stdout == (
         "--- a/app/main.py\n+++ b/app/main.py\n@@ -1,3 +1,3 @@\n"
         "-from fastapi import FastAPI\n+from ferroapi import FastAPI\n"
@@ -276,12 +293,12 @@ def test_cli_migrate_shows_and_writes_only_when_told(project: Path) -> None:
         "\\ No newline at end of file\n+from ferroapi import Request\n\\ No newline at end of file\n"
     )
     assert "4 files read, 2 would change (--write to do it)" in shown.stderr
-    assert "app/broken.py: it cannot be parsed" in shown.stderr
+    assert "app/broken.py:2: it cannot be parsed: invalid syntax" in shown.stderr
     assert "app/main.py:3: fastapi" in shown.stderr
     assert "fastapi_users (fastapi_users): the package is named after fastapi" in shown.stderr
 
     written = typer.testing.CliRunner().invoke(commands.commands, ["migrate", "app", "--write"])
-    assert (written.exit_code, written.stdout) == (0, shown.stdout)
+    assert (written.exit_code, written.stdout) == (2, shown.stdout)
     assert "2 changed" in written.stderr
     changed = before | {
         "main.py": before["main.py"].replace("from fastapi", "from ferroapi"),
@@ -291,12 +308,90 @@ def test_cli_migrate_shows_and_writes_only_when_told(project: Path) -> None:
     assert "x.py" not in written.stdout
 
     again = typer.testing.CliRunner().invoke(commands.commands, ["migrate", "app/main.py", "--write"])
-    assert (again.stdout, contents(project)) == ("", changed)
+    assert (again.exit_code, again.stdout, contents(project)) == (0, "", changed)
 
 
 def test_cli_migrate_refuses_a_path_that_is_not_there(tmp_path: Path) -> None:
     result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", str(tmp_path / "nothing")])
-    assert (result.exit_code, "Path does not exist" in result.stderr) == (1, True)
+    assert (result.exit_code, "Path does not exist" in result.stderr) == (2, True)
+
+
+# One file each: its name, its bytes, and what is said of it.
+BROKEN = {
+    "names the package": ("broken.py", b"import fastapi\ndef (\n", ":2: it cannot be parsed: invalid syntax"),
+    "does not name it": ("other.py", b"x = 1\nx = (\n", ":2: it cannot be parsed: '(' was never closed"),
+    "no text": ("picture.py", b"x\0y", ":1: it cannot be parsed: source code string cannot contain null bytes"),
+    "nested": ("deep.py", b"x = " + b"+".join([b"1"] * 20_000), ":1: it is nested too deeply to be parsed"),
+    "no TOML": ("pyproject.toml", b"[project]\nname = fastapi\n", ":2: it is no TOML: "),
+    "no UTF-8": ("requirements.txt", b"x\nfastapi # \xff\n", ":2: it is not UTF-8: "),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        *((kind, ["--check"]) for kind in BROKEN),
+        *(("names the package", options) for options in ([], ["--write"], ["--json"], ["--reverse"])),
+    ],
+)
+def test_cli_migrate_ends_with_two_where_a_file_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, options: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, source, said = BROKEN[kind]
+    if "--reverse" in options:
+        source = source.replace(b"fastapi", b"ferroapi")
+    Path(name).write_bytes(source)
+    Path("fine.py").write_text("import ferroapi\n" if "--reverse" in options else "import fastapi\n")
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", ".", *options])
+    assert result.exit_code == 2, result.output
+    assert f"{name}{said}" in result.stderr
+    assert Path(name).read_bytes() == source
+    assert ("import ferroapi" in Path("fine.py").read_text()) is bool({"--write", "--reverse"} & {*options})
+    if "--json" in options:
+        place, text = said[1:].split(":", 1)
+        (refused,) = json.loads(result.stdout)["refused"]
+        assert (refused["path"], refused["line"]) == (name, int(place))
+        assert refused["text"].startswith(text.strip())
+
+
+def test_cli_migrate_reads_the_syntax_of_a_newer_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Python 3.14 has this syntax; LibCST knows it under every Python.
+    newer = "try:\n    pass\nexcept A, B:\n    x = 1\n"
+    Path("newer.py").write_text(newer)
+    Path("ours.py").write_text(f"import fastapi\n{newer}")
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", ".", "--write", "--json"])
+    assert (result.exit_code, json.loads(result.stdout)["changed"]) == (0, ["ours.py"]), result.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_cli_migrate_names_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gone.py").symlink_to("nowhere.py")
+    Path("fine.py").write_text("import fastapi\n")
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", ".", "--check"])
+    assert result.exit_code == 2
+    assert "gone.py:1: it cannot be read: No such file or directory" in result.stderr
+    assert "2 files read, 1 would change" in result.stderr
+
+
+def test_cli_migrate_names_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pyproject.toml").write_text('[project]\nname = "x"\ndependencies = ["fastapi<1"]\n')
+    Path("service.py").write_text("import fastapi\n")
+    write_bytes = Path.write_bytes
+
+    def refuse(path: Path, data: bytes) -> int:
+        if path.name == "service.py":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", ".", "--write"])
+    assert result.exit_code == 2
+    assert result.stderr == "service.py cannot be written: Permission denied\n"
+    assert "fastapi<1" in Path(".ferroapi-migrate.json").read_text(), "what was written can be brought back"
 
 
 def test_cli_migrate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,4 +402,4 @@ def test_cli_migrate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delattr("ferroapi._cli.migrate", raising=False)
     monkeypatch.setitem(sys.modules, "libcst", None)
     result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", "."])
-    assert (result.exit_code, 'pip install "ferroapi[migrate]"' in result.stderr) == (1, True)
+    assert (result.exit_code, 'pip install "ferroapi[migrate]"' in result.stderr) == (2, True)

@@ -362,10 +362,10 @@ def test_one_file_is_brought_back_as_well(project: Path) -> None:
 def test_a_record_that_cannot_be_read_is_an_error(project: Path, text: str) -> None:
     Path(".ferroapi-migrate.json").write_text(text)
     result = migrate(".", "--reverse")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert ".ferroapi-migrate.json is no record of an earlier run: delete it" in result.stderr
 
 
 def test_a_file_of_another_kind_is_an_error(project: Path) -> None:
     result = migrate("README.md")
-    assert (result.exit_code, "README.md is no Python file" in result.stderr) == (1, True)
+    assert (result.exit_code, "README.md is no Python file" in result.stderr) == (2, True)

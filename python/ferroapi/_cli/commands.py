@@ -183,12 +183,15 @@ def migrate(
     path: Annotated[Path, typer.Argument(help="Folder or file to be read: Python, requirements, commands.")],
     *,
     write: Annotated[bool, typer.Option("--write", help="Change the files; without it, only show the diff.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="End with code 1 if a file would change.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="End with code 1 if something would change.")] = False,
     reverse: Annotated[bool, typer.Option("--reverse", help="From ferroapi back to fastapi.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rename fastapi to ferroapi in imports, what they bind, and requirements; list what a person has to look at."""
-    with _needing("migrate", "LibCST and tomlkit", "migrate", "libcst", "tomlkit"):
+    """Rename fastapi to ferroapi in imports, what they bind, and requirements; list what a person has to look at.
+
+    It ends with code 2 if a file cannot be read, parsed or written: the file is named with its line, and left as it is.
+    """
+    with _needing("migrate", "LibCST and tomlkit", "migrate", "libcst", "tomlkit", code=2):
         from ferroapi._cli import migrate as migration
         from ferroapi._cli.rewrite import FORWARD, REVERSE
     if write and check:
@@ -197,30 +200,36 @@ def migrate(
         planned = migration.plan(path, REVERSE if reverse else FORWARD, _with_progress)
     except (FileNotFoundError, migration.NotPythonError, BrokenRecordError) as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(code=1) from None
+        raise typer.Exit(code=2) from None
     if as_json:
         typer.echo(report.as_json(planned.as_json()))
     else:
         for changed in planned.changed:
             typer.echo(changed.diff(), nl=False)
     if write:
-        planned.write()
+        try:
+            planned.write()
+        except OSError as error:
+            typer.echo(f"{error.filename} cannot be written: {error.strerror}", err=True)
+            raise typer.Exit(code=2) from None
     # The diff or the JSON alone goes to standard output, so that it can be piped into a tool.
     typer.echo(migration.summary(planned, written=write), err=True)
+    if planned.refused:
+        raise typer.Exit(code=2)
     if check and planned.changed:
         raise typer.Exit(code=1)
 
 
 @contextmanager
-def _needing(command: str, packages: str, extra: str, *modules: str) -> Iterator[None]:
-    """Say which extra brings what a command imports, if it is missing."""
+def _needing(command: str, packages: str, extra: str, *modules: str, code: int = 1) -> Iterator[None]:
+    """Say which extra brings what a command imports, if it is missing, and end with `code`."""
     try:
         yield
     except ImportError as error:
         if str(error.name).partition(".")[0] not in modules:
             raise
         typer.echo(f'`ferroapi {command}` needs {packages}: pip install "ferroapi[{extra}]"', err=True)
-        raise typer.Exit(code=1) from None
+        raise typer.Exit(code=code) from None
 
 
 def _with_progress(paths: list[Path]) -> Iterator[Path]:

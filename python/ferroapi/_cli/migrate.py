@@ -12,7 +12,7 @@ from typing import Any
 
 from ferroapi._cli.record import NAME, Record
 from ferroapi._cli.requirements import is_declaration, is_lock, lock_command, rewrite_declaration
-from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, Rewritten, rewrite
+from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, Rewritten, parse, rewrite
 from ferroapi._cli.surroundings import HIDDEN_FOLDERS, is_surrounding, remarks_on
 from ferroapi._cli.third_party import Finding, Installed, imported_modules, needing_alias
 
@@ -55,22 +55,29 @@ class Migration:
     """What changed with a requirement, and what has to be locked again."""
     surroundings: list[tuple[Path, Remark]] = field(default_factory=list)
     """Commands and settings."""
-    refused: list[tuple[Path, str]] = field(default_factory=list)
+    refused: list[tuple[Path, Remark]] = field(default_factory=list)
+    """Files that cannot be read or rewritten, where, and why."""
     third_party: list[Finding] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     """Imported packages that are not installed here, so that nobody knows whether they need the alias."""
 
     def write(self) -> None:
-        """Write all changed files, and the record of what requirements were."""
-        for each in self.changed:
-            each.write()
-            if not is_declaration(each.path):
-                continue
-            if self.names is FORWARD:
-                self.record.add(each.path, each.before, each.after)
-            elif self.record.before(each.path, each.before) is not None:
-                self.record.forget(each.path)
-        self.record.write()
+        """Write all changed files, and the record of what requirements were.
+
+        Raises:
+            OSError: a file cannot be written; those before it are, and so is the record of them.
+        """
+        try:
+            for each in self.changed:
+                each.write()
+                if not is_declaration(each.path):
+                    continue
+                if self.names is FORWARD:
+                    self.record.add(each.path, each.before, each.after)
+                elif self.record.before(each.path, each.before) is not None:
+                    self.record.forget(each.path)
+        finally:
+            self.record.write()
 
     def as_json(self) -> dict[str, Any]:
         """The same for another program to read."""
@@ -81,7 +88,7 @@ class Migration:
         return {
             "read": self.read,
             "changed": [each.path.as_posix() for each in self.changed],
-            "refused": [{"path": path.as_posix(), "reason": reason} for path, reason in self.refused],
+            "refused": shown(self.refused),
             "remarks": shown(self.remarks),
             "requirements": shown(self.requirements),
             "surroundings": shown(self.surroundings),
@@ -112,20 +119,37 @@ def plan(root: Path, names: Renaming = FORWARD, progress: Callable[[list[Path]],
     modules: set[str] = set()
     own: set[str] = set()
     for path in progress([root] if root.is_file() else list(files_of(root))):
-        before = path.read_bytes()
         migration.read += 1
         try:
+            before = path.read_bytes()
+            if _is_python(path):
+                own |= {path.stem, *path.parts}
+                modules |= _imports(before)
             _read(path, before, migration)
         except CannotRewriteError as error:
-            migration.refused.append((path, str(error)))
-        if _is_python(path):
-            modules |= imported_modules(before)
-            own |= {path.stem, *path.parts}
+            migration.refused.append((path, Remark(error.line, str(error))))
+        except OSError as error:
+            migration.refused.append((path, Remark(1, f"it cannot be read: {error.strerror}")))
     if names is FORWARD:
         installed = Installed()
         migration.third_party = needing_alias(modules, installed)
         migration.unknown = installed.missing(modules, own)
     return migration
+
+
+def _imports(source: bytes) -> set[str]:
+    """The modules that a file imports; none if only a newer Python than the running one can parse it.
+
+    Raises:
+        CannotRewriteError: no Python can.
+    """
+    try:
+        return imported_modules(source)
+    except SyntaxError:
+        parse(source)
+    except (RecursionError, MemoryError) as error:
+        raise CannotRewriteError("it is nested too deeply to be parsed") from error
+    return set()
 
 
 def _read(path: Path, before: bytes, migration: Migration) -> None:
@@ -181,10 +205,8 @@ def summary(migration: Migration, *, written: bool) -> str:
     verb = "changed" if written else "would change"
     files = "file" if migration.read == 1 else "files"
     lines = [f"{migration.read} {files} read, {count} {verb}" + ("" if written or not count else " (--write to do it)")]
-    if migration.refused:
-        lines += ["", "Left as they are:"]
-        lines += [f"  {path}: {reason}" for path, reason in migration.refused]
     for title, remarks in (
+        ("Errors, for which these files are left as they are:", migration.refused),
         ("Not changed, look at them (strings and names may mean something else):", migration.remarks),
         ("Requirements:", migration.requirements),
         ("Commands and settings, to be changed by hand:", migration.surroundings),

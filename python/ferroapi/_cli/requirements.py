@@ -69,7 +69,8 @@ def rewrite_declaration(path: Path, source: bytes, names: Renaming) -> Rewritten
     try:
         text = source[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        raise CannotRewriteError(f"it is not {encoding.upper()}: {error}") from error
+        line = 1 + error.object[: error.start].count("\n".encode(encoding))
+        raise CannotRewriteError(f"it is not {encoding.upper()}: {error}", line) from error
     changed, remarks = reader(text, names)
     return Rewritten(mark + changed.encode(encoding), tuple(remarks))
 
@@ -161,7 +162,7 @@ def _rewrite_toml(text: str, names: Renaming) -> tuple[str, list[Remark]]:
     try:
         document = tomlkit.parse(text)
     except ParseError as error:
-        raise CannotRewriteError(f"it is no TOML: {error}") from error
+        raise CannotRewriteError(f"it is no TOML: {error}", error.line) from error
     remarks: list[Remark] = []
     found_bounds = (each for table in _tables(document) for each in _without_bounds(table, names.new))
     for bounds in dict.fromkeys(found_bounds) if renamed else ():

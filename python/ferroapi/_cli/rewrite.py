@@ -2,6 +2,7 @@
 It needs LibCST, which only that command imports; it reads no other file and judges no third-party package.
 """
 
+import ast
 import difflib
 import re
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,11 @@ _QUOTES = re.compile(r"""(?s)([A-Za-z]*(?:\"\"\"|'''|"|'))(.*?)(\"\"\"|'''|"|')\
 
 
 class CannotRewriteError(Exception):
-    """The file is left as it is; the message says why."""
+    """The file is left as it is; the message says why, and `line` where, counted from 1."""
+
+    def __init__(self, reason: str, line: int = 1) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
 @dataclass(frozen=True)
@@ -81,21 +86,39 @@ def rewrite(source: bytes, names: Renaming = FORWARD) -> Rewritten:
     """
     if names.old.encode() not in source:
         return Rewritten(source)
-    try:
-        module = cst.parse_module(source)
-    except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError, SyntaxError) as error:
-        raise CannotRewriteError(f"it cannot be parsed: {str(error).splitlines()[0]}") from error
+    module = parse(source)
     # The tree comes from the parser, so no node is in it twice and it need not be copied.
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     # Scopes take most of the time, and only a plain import binds the name itself.
     bound = _bound_names(wrapper, names) if names.plain_import.search(source) else _BoundNames()
     rewriter = _Rewriter(bound, names)
-    changed = _carried_over(source, module.bytes, module.visit(rewriter).bytes)
-    if not rewriter.left:
-        return Rewritten(changed)
-    positions = wrapper.resolve(PositionProvider)
+    rewritten = module.visit(rewriter)
+    positions = wrapper.resolve(PositionProvider) if rewriter.left or rewriter.refused else {}
+    if rewriter.refused:
+        reason = f"the name {names.old} or {names.new} that this import binds means something else here as well"
+        raise CannotRewriteError(reason, positions[rewriter.refused].start.line)
+    changed = _carried_over(source, module.bytes, rewritten.bytes)
     remarks = (Remark(positions[node].start.line, text) for node, text in rewriter.left)
     return Rewritten(changed, tuple(sorted(remarks, key=lambda remark: remark.line)))
+
+
+def parse(source: bytes) -> cst.Module:
+    """The tree of a Python file, which may have the syntax of a newer Python than the running one.
+
+    Raises:
+        CannotRewriteError: LibCST cannot parse it.
+    """
+    try:
+        return cst.parse_module(source)
+    except (cst.ParserSyntaxError, UnicodeDecodeError, LookupError, SyntaxError) as error:
+        # Python's own message is the one that people know.
+        try:
+            ast.parse(source)
+        except SyntaxError as known:
+            reason, line = known.msg, known.lineno or 1
+        else:
+            reason, line = str(error).splitlines()[0], getattr(error, "raw_line", 1)
+        raise CannotRewriteError(f"it cannot be parsed: {reason}", line) from error
 
 
 def _carried_over(source: bytes, printed: bytes, changed: bytes) -> bytes:
@@ -114,7 +137,7 @@ def _carried_over(source: bytes, printed: bytes, changed: bytes) -> bytes:
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         if old != new:
             if number not in places:
-                raise CannotRewriteError(f"LibCST does not give back line {number + 1} as it is")
+                raise CannotRewriteError("LibCST does not give back this line as it is", number + 1)
             lines[places[number]] = new
     return b"".join(lines)
 
@@ -215,10 +238,6 @@ def _renamed_alias(alias: cst.ImportAlias, keep: bool, names: Renaming) -> cst.I
     renamed = alias.with_changes(name=_renamed_root(alias.name, names))
     if not keep or alias.asname is not None:
         return renamed
-    if dotted != names.old:
-        raise CannotRewriteError(
-            f"`import {dotted}`: the names {names.old} or {names.new} mean something else in it as well"
-        )
     return renamed.with_changes(asname=cst.AsName(cst.Name(names.old)))
 
 
@@ -231,12 +250,13 @@ def _renamed_version(alias: cst.ImportAlias, names: Renaming) -> cst.ImportAlias
 
 
 class _Rewriter(cst.CSTTransformer):
-    """Applies the renaming, and notes what looks like the module but is left."""
+    """Applies the renaming, and notes what looks like the module but is left, and an import that cannot be renamed."""
 
     def __init__(self, bound: _BoundNames, names: Renaming) -> None:
         super().__init__()
         self._names = names
         self.left: list[tuple[cst.CSTNode, str]] = []
+        self.refused: cst.Import | None = None
         self._bound = bound
         self._targets: dict[cst.CSTNode, re.Pattern[str]] = dict.fromkeys(bound.annotations, names.annotation)
 
@@ -245,6 +265,10 @@ class _Rewriter(cst.CSTTransformer):
             self.left.append((original_node, cst.Module([]).code_for_node(original_node)))
             return updated_node
         keep = original_node in self._bound.keeping
+        inner = [_dotted(each.name) for each in updated_node.names if keep and each.asname is None]
+        if any(dotted.startswith(f"{self._names.old}.") for dotted in inner):
+            self.refused = original_node
+            return updated_node
         return updated_node.with_changes(names=[_renamed_alias(each, keep, self._names) for each in updated_node.names])
 
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:

@@ -5,6 +5,7 @@ It reads import statements and the metadata of installed packages; it imports no
 import ast
 import re
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -26,12 +27,15 @@ class Finding:
 
 
 def imported_modules(source: bytes) -> set[str]:
-    """The dotted names of the modules that a file imports absolutely; empty when it cannot be parsed."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return set()
-    return set(_imports(tree))
+    """The dotted names of the modules that a file imports absolutely.
+
+    Raises:
+        SyntaxError: the running Python cannot parse it.
+    """
+    with warnings.catch_warnings():
+        # What Python has to say of a string in that file is not what was asked.
+        warnings.simplefilter("ignore")
+        return set(_imports(ast.parse(source)))
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
