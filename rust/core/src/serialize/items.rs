@@ -8,21 +8,29 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PySet, PyString, P
 use super::sink::HIDDEN;
 use crate::{ffi, names};
 
+/// A key and its value.
+pub(crate) type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
 /// A walk over a `dict` that raises, as Python's does, when the dict changes under it.
-pub(super) struct Items<'py> {
+pub(crate) struct Items<'py> {
     pub(super) dict: Bound<'py, PyDict>,
     pub(super) position: isize,
     size: usize,
     /// How many entries are to come.
-    pub(super) left: usize,
+    pub(crate) left: usize,
 }
 
 impl<'py> Items<'py> {
-    pub(super) fn new(dict: Bound<'py, PyDict>) -> Self {
+    pub(crate) fn new(dict: Bound<'py, PyDict>) -> Self {
         Items { position: 0, size: dict.len(), left: dict.len(), dict }
     }
 
-    pub(super) fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    /// The next entry, if there is one.
+    ///
+    /// # Errors
+    /// `RuntimeError`: the dict has changed, and so has the number of its entries, or there is one more than it had.
+    #[inline]
+    pub(crate) fn next(&mut self) -> PyResult<Option<Entry<'py>>> {
         self.check_size()?;
         let item = ffi::entries::next_entry(&self.dict, &mut self.position);
         if item.is_some() {
@@ -74,7 +82,7 @@ pub(super) enum Source<'py> {
 }
 
 impl<'py> Source<'py> {
-    pub(super) fn next(&mut self) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    pub(super) fn next(&mut self) -> PyResult<Option<Entry<'py>>> {
         match self {
             Source::Items(items) => items.next(),
             Source::Pairs(pairs, keys) => {
@@ -91,7 +99,7 @@ impl<'py> Source<'py> {
 }
 
 /// What `key, value = pair` does; what is no pair has Python say so, in the words of its version.
-fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<Entry<'py>> {
     match pair.cast_exact::<PyTuple>().map(PyTupleMethods::as_slice) {
         Ok([key, value]) => Ok((key.clone(), value.clone())),
         _ => names::unpack_pair(pair.py())?.call1((pair,))?.extract(),

@@ -20,6 +20,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use container::{DictFrame, Frame};
 use fallback::Replacement;
+pub(crate) use items::{Entry, Items};
 use keyed::KeyedFrame;
 use sink::Sink;
 pub(crate) use temporal::{two_digits, write_date, write_time, write_uuid};

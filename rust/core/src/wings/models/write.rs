@@ -8,6 +8,7 @@ use super::classes::{Access, Classes, Read};
 use super::plain::{Done, NotPlain, exact};
 use super::{JsonField, JsonType, Model, TypeKind, moment, scalar};
 use crate::ffi;
+use crate::serialize::{Entry, Items};
 
 /// Room for a small answer, in bytes.
 const FIRST_CAPACITY: usize = 1024;
@@ -125,8 +126,8 @@ impl<'model, 'py> Writer<'model, 'py> {
         dict: &Bound<'py, PyDict>,
     ) -> Done {
         let start = self.out.len();
-        let mut items = Items::new(dict);
-        while let Some((key, value)) = items.next()? {
+        let mut items = Items::new(dict.clone());
+        while let Some((key, value)) = next_entry(&mut items)? {
             self.out.push(b',');
             match (&keys.kind, VALID || keys.identity) {
                 (TypeKind::Str | TypeKind::Any, true) => scalar::text(&key, &mut self.out)?,
@@ -151,8 +152,8 @@ impl<'model, 'py> Writer<'model, 'py> {
             return Err(NotPlain);
         }
         if let Ok(dict) = value.cast_exact::<PyDict>() {
-            let mut items = Items::new(dict);
-            while let Some((key, value)) = items.next()? {
+            let mut items = Items::new(dict.clone());
+            while let Some((key, value)) = next_entry(&mut items)? {
                 self.out.push(b',');
                 scalar::text(&key, &mut self.out)?;
                 self.out.push(b':');
@@ -236,10 +237,10 @@ impl<'model, 'py> Writer<'model, 'py> {
     #[cold]
     fn chosen_entries(&mut self, model: &'model Model, values: &Bound<'py, PyDict>) -> Done {
         let start = self.out.len();
-        let mut items = Items::new(values);
+        let mut items = Items::new(values.clone());
         let mut fields = model.fields.iter().map(Py::get);
         let mut next = fields.next();
-        while let Some((key, value)) = items.next()? {
+        while let Some((key, value)) = next_entry(&mut items)? {
             match next {
                 Some(field) if is_name(&key, field)? => {
                     next = fields.next();
@@ -337,36 +338,11 @@ fn is_name(key: &Bound<'_, PyAny>, field: &JsonField) -> Result<bool, NotPlain> 
     Ok(exact::<PyString>(key)?.to_str()? == field.name.bind(key.py()).to_str()?)
 }
 
-/// A key and its value.
-type Item<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
-
-/// A walk over a dict that ends as not plain if code that was run meanwhile, or another thread, has changed it.
-struct Items<'a, 'py> {
-    dict: &'a Bound<'py, PyDict>,
-    position: isize,
-    size: usize,
-    /// How many entries are to come.
-    left: usize,
-}
-
-impl<'a, 'py> Items<'a, 'py> {
-    fn new(dict: &'a Bound<'py, PyDict>) -> Self {
-        Items { position: 0, size: dict.len(), left: dict.len(), dict }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Result<Option<Item<'py>>, NotPlain> {
-        if self.dict.len() != self.size {
-            return Err(NotPlain);
-        }
-        match (ffi::entries::next_entry(self.dict, &mut self.position), self.left) {
-            (None, 0) => Ok(None),
-            // Others are there in the place of those that were counted.
-            (None, _) | (Some(_), 0) => Err(NotPlain),
-            (Some(entry), left) => {
-                self.left = left - 1;
-                Ok(Some(entry))
-            }
-        }
+/// The next entry of a dict; not plain if another thread has put others in the place of those that were counted.
+#[inline]
+fn next_entry<'py>(items: &mut Items<'py>) -> Result<Option<Entry<'py>>, NotPlain> {
+    match items.next()? {
+        None if items.left > 0 => Err(NotPlain),
+        entry => Ok(entry),
     }
 }
