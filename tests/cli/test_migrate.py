@@ -311,6 +311,12 @@ def test_cli_migrate_shows_and_writes_only_when_told(project: Path) -> None:
     assert (again.exit_code, again.stdout, contents(project)) == (0, "", changed)
 
 
+def test_cli_migrate_refuses_an_empty_path(project: Path) -> None:
+    before = contents(project)
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", "", "--write"])
+    assert (result.exit_code, "it is empty" in result.stderr, contents(project)) == (2, True, before)
+
+
 def test_cli_migrate_refuses_a_path_that_is_not_there(tmp_path: Path) -> None:
     result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", str(tmp_path / "nothing")])
     assert (result.exit_code, "Path does not exist" in result.stderr) == (2, True)

@@ -180,7 +180,7 @@ def doctor(
 
 @commands.command()
 def migrate(
-    path: Annotated[Path, typer.Argument(help="Folder or file to be read: Python, requirements, commands.")],
+    path: Annotated[str, typer.Argument(help="Folder or file to be read: Python, requirements, commands.")],
     *,
     write: Annotated[bool, typer.Option("--write", help="Change the files; without it, only show the diff.")] = False,
     check: Annotated[bool, typer.Option("--check", help="End with code 1 if something would change.")] = False,
@@ -196,8 +196,11 @@ def migrate(
         from ferroapi._cli.rewrite import FORWARD, REVERSE
     if write and check:
         raise typer.BadParameter("one of them writes and the other only looks", param_hint="'--write' with '--check'")
+    if not path:
+        # To `Path` it would be the current folder.
+        raise typer.BadParameter("it is empty", param_hint="'path'")
     try:
-        planned = migration.plan(path, REVERSE if reverse else FORWARD, _with_progress)
+        planned = migration.plan(Path(path), REVERSE if reverse else FORWARD, _with_progress)
     except (FileNotFoundError, migration.NotPythonError, BrokenRecordError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(code=2) from None

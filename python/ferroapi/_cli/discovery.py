@@ -81,11 +81,16 @@ def parse_import_string(text: str, origin: str = "") -> ImportPoint:
     """The import point of `package.module:name`, importable from the current folder.
 
     Raises:
-        DiscoveryError: it has no module or no name.
+        DiscoveryError: it has no module or no name, or a file in the module's place.
     """
     module, _, name = text.partition(":")
+    where = f", {origin}," if origin else ""
+    if name and (module.startswith(".") or "/" in module or Path(module).is_file()):
+        raise DiscoveryError(
+            f'"{text}"{where} has a file in the place of a module: '
+            f"write {module} --app {name}, or package.module:{name}"
+        )
     if not module or not name:
-        where = f", {origin}," if origin else ""
         raise DiscoveryError(f'"{text}"{where} names no application: write package.module:name, for instance main:app')
     return ImportPoint(module, Path.cwd(), name, origin)
 
@@ -140,7 +145,9 @@ def _not_found(point: ImportPoint, error: ModuleNotFoundError) -> DiscoveryError
         )
     if point.module == missing or point.module.startswith(f"{missing}."):
         where = f" ({point.origin})" if point.origin else ""
-        return DiscoveryError(f"There is no module {missing}{where} in {point.folder}, and none is installed")
+        package, _, name = missing.rpartition(".")
+        hint = f": write {package}:{name}" if name in vars(sys.modules.get(package, error)) else ""
+        return DiscoveryError(f"There is no module {missing}{where} in {point.folder}, and none is installed{hint}")
     here = Path.cwd()
     if here != point.folder and ((here / root).is_dir() or (here / f"{root}.py").is_file()):
         hint = f"it was imported from {point.folder}. For imports that begin at {here}, name it as package.module:name"

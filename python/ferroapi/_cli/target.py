@@ -67,6 +67,8 @@ class Target:
             return parse_import_string(self.entrypoint)
         if self.path is None and self.app is None and (configured := configured_entrypoint(Path.cwd())) is not None:
             return parse_import_string(configured, "the entrypoint of pyproject.toml")
+        if "" in (self.path, self.app):
+            raise DiscoveryError("The path or the name of the application is empty")
         if self.path is None or Path(self.path).exists():
             return locate(None if self.path is None else Path(self.path), self.app)
         if ":" in self.path:
