@@ -1,7 +1,6 @@
 """Mistakes are shown near to where they were made: with fewer frames than FastAPI shows, the user's own among them."""
 
 import asyncio
-import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -142,9 +141,9 @@ def test_exception_of_user_code_has_few_frames_and_ends_in_it(build: Callable[[A
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
-def test_exception_of_a_lifespan_or_a_websocket_has_no_more_frames(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Where a dependency lives as long as the lifespan, what keeps it is one frame more.
-    monkeypatch.delitem(sys.modules, "ferroapi._beyond.lifespan_scope", raising=False)
+def test_exception_of_a_lifespan_or_a_websocket_has_no_more_frames(kind: str) -> None:
+    # It stands around each lifespan from its import on, which a dependency of the scope "lifespan" causes.
+    import_module("ferroapi._beyond.lifespan_scope")
 
     def fail_in(name: str) -> list[traceback.FrameSummary]:
         @asynccontextmanager

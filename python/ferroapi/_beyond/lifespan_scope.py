@@ -6,7 +6,7 @@ there is none, it is a generator dependency of the request, which makes the valu
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from functools import cached_property
@@ -278,7 +278,8 @@ def with_values(app: Any, call: ASGIApp) -> ASGIApp:
         Exception: by that application, what a dependency raised: `call` says that it did not start, or stop.
     """
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    # No coroutine of its own: it would be a frame in each traceback of a lifespan.
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         values = LifespanValues()
         loops = _running.setdefault(app, {})
         loop = _current_loop()
@@ -312,7 +313,7 @@ def with_values(app: Any, call: ASGIApp) -> ASGIApp:
                     scope["state"][KEY] = values
             await send(message)
 
-        await call(scope, receive_and_close, open_and_send)
+        return call(scope, receive_and_close, open_and_send)
 
     return serve
 
