@@ -93,6 +93,26 @@ def test_jedi_completes_and_shows_every_option_with_its_text(call: str, texts: d
         assert any(text in completed[name].description.replace("\\", "") for text in said), name
 
 
+KEYWORD = """\
+def inner(*, option: int = 1): ...
+def outer(**options): return inner(**options)
+inner(option=2)
+outer(option=2)
+"""
+
+
+def test_jedi_finds_no_option_at_its_keyword_where_a_function_has_two_stars() -> None:
+    # At a keyword jedi reads a function's own parameters only; in signatures it follows the stars. So
+    # docs/compatibility.md says that an option's text is shown there and not over the keyword. If this fails, say more.
+    script = jedi.Script(KEYWORD)
+    assert [found.description for found in script.help(3, len("inner(o"))] == ["param option: int=1"]
+    assert script.help(4, len("outer(o")) == script.goto(4, len("outer(o")) == []
+    ours = jedi.Script(f"{HEAD}app.get('/', response_model=int)\n", project=jedi.Project(SOURCE.parent))
+    line = HEAD.count("\n") + 1
+    assert ours.help(line, len("app.get('/', r")) == []
+    assert "response_model" in ours.help(line, len("app.g"))[0].docstring()
+
+
 class LanguageServer:
     """pyright's language server, asked over its pipes."""
 
