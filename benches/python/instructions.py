@@ -50,7 +50,12 @@ def _environment(*, is_alias: bool) -> dict[str, str]:
     return kept | {"PYTHONHASHSEED": "0", "PYDANTIC_DISABLE_PLUGINS": "1", "LC_ALL": "C.UTF-8"}
 
 
-def _count(names: list[str]) -> dict[str, int]:
+def count_together(names: list[str], **environment: str) -> dict[str, int]:
+    """Return the instructions of one request of each case, counted in one process with these variables.
+
+    Raises:
+        SystemExit: the cases did not run under valgrind.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "valgrind",
@@ -63,9 +68,8 @@ def _count(names: list[str]) -> dict[str, int]:
             "benches.python.counted",
             *names,
         ]
-        finished = subprocess.run(
-            command, cwd=ROOT, env=_environment(is_alias=not APART.isdisjoint(names)), capture_output=True, text=True
-        )
+        seen = _environment(is_alias=not APART.isdisjoint(names)) | environment
+        finished = subprocess.run(command, cwd=ROOT, env=seen, capture_output=True, text=True)
         totals = _totals(Path(folder))
     # Three marks a case: the first ends its start-up, the others its requests. What follows the last is shutdown.
     if finished.returncode or len(totals) < 3 * len(names):
@@ -90,7 +94,7 @@ def count(names: list[str]) -> dict[str, int]:
     shares = [[name for name in together[start::PROCESSES] if name in names] for start in range(PROCESSES)]
     shares += [[name] for name in CASES_COUNTED if name in APART and name in names]
     with ThreadPoolExecutor(PROCESSES) as pool:
-        parts = list(pool.map(_count, [share for share in shares if share]))
+        parts = list(pool.map(count_together, [share for share in shares if share]))
     counts = {name: instructions for part in parts for name, instructions in part.items()}
     return {name: counts[name] for name in CASES_COUNTED if name in counts}
 

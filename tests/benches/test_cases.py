@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 import ferroapi
+from ferroapi import _wings
 
 fastapi = pytest.importorskip("fastapi")
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ from benches.cases.table import CASES, Case  # noqa: E402
 from benches.http.run import ROWS  # noqa: E402
 from benches.python.counted import CASES_COUNTED, SERVED  # noqa: E402
 from benches.python.in_process import contenders  # noqa: E402
+from benches.python.wings import CASES as OF_WINGS  # noqa: E402
 
 from benches import report  # noqa: E402
 
@@ -49,6 +51,11 @@ def test_cases_that_are_served_or_counted_exist() -> None:
     assert len(NAMES) == len(CASES)
     assert {row.case for row in ROWS} <= NAMES
     assert set(CASES_COUNTED) <= NAMES | SERVED.keys() and set(SERVED.values()) <= NAMES
+
+
+def test_each_wing_of_a_request_is_counted_with_cases_that_exist() -> None:
+    assert [*OF_WINGS, "server"] == [*_wings.NAMES]
+    assert {case for cases in OF_WINGS.values() for case in cases} <= NAMES
 
 
 def test_what_a_case_is_compared_with_takes_turns_with_it() -> None:
