@@ -65,14 +65,6 @@ def respond(plan: Plan, request: Any, body: Any, is_observed: bool = False) -> A
     `is_observed` says that somebody records it, whatever its scope says.
     """
 
-def render(
-    plan: Plan, request: Any, result: Any, response: Any, background: Any | None, is_observed: bool
-) -> Awaitable:
-    """Make the response of what the endpoint of a plan returned to a `Request`; awaiting it gives that.
-
-    `response` is the one that dependencies write to, `background` are their tasks; `is_observed` as in `respond`.
-    """
-
 def take_turns() -> None:
     """Let every message that the running task's call sends from now on take its turns of the event loop.
 
@@ -460,13 +452,15 @@ class Plan:
         body: Reading,
         answer: Answer,
         parts: int,
+        stepwise: int | None = None,
         overrides_provider: Any,
         source: Snapshot,
         operation: Any,
     ) -> Self:
         """Compile dependencies in call order, the endpoint last, and the steps that lead through them.
 
-        `lookups` are the dependencies that are looked up among the overrides.
+        `lookups` are the dependencies that are looked up among the overrides; `stepwise` are the parts that the plan
+        still needs where Python solves and calls by name, None if it is never run so.
 
         Raises:
             IndexError: an index leads out of the graph.
@@ -486,7 +480,7 @@ class Plan:
         """Whether the endpoint makes a stream."""
 
     def is_current(self) -> bool:
-        """Tell whether nobody replaced what it stands for."""
+        """Tell whether nobody replaced what it stands for, but perhaps what Python can call by name."""
 
 @final
 class ModelSerializer:

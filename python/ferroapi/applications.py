@@ -471,17 +471,14 @@ class FastAPI(ForwardedOperations, Starlette):
             judged = self._otel_judgement = stack, self._layers, _legacy_otel(stack)
         return judged[2]
 
-    async def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
-        await self._native_telemetry(
-            app=self._serve_stack,
-            scope=scope,
-            receive=receive,
-            send=send,
-            legacy_otel=self._has_legacy_otel(self.middleware_stack),
-        )
+        telemetry, legacy_otel = self._native_telemetry, self._has_legacy_otel(self.middleware_stack)
+        if legacy_otel and telemetry.config.get("exclude") is None:
+            return self._serve_stack(scope, receive, send)
+        return telemetry(app=self._serve_stack, scope=scope, receive=receive, send=send, legacy_otel=legacy_otel)
 
     def explain(self) -> list[Explanation]:
         """Return a row for each middleware and each route: its name or path, and whether it runs natively or why not.

@@ -8,9 +8,9 @@ import asyncio
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from types import ModuleType
 from typing import Annotated, Any
@@ -316,6 +316,99 @@ def solver_is_wrapped_where_a_dependency_asks_for_background_tasks(f: Framework,
 
     with mock.patch.object(f.routing, "solve_dependencies", solve):
         return [get(app, f"/{query}"), seen]
+
+
+@variants("nothing", "values", "errors", "response", "tasks", "result", "solver fails", "call fails")
+def steps_of_a_request_are_wrapped(f: Framework, changed: str) -> Any:
+    """As tracers wrap them: what they are given, and what comes of it if they change what they give back."""
+    solve, call = f.routing.solve_dependencies, f.routing.run_endpoint_function
+    events: list[Any] = []
+
+    async def wrapped_solve(**keywords: Any) -> Any:
+        request, body = keywords["request"], keywords["body"]
+        read = [name for name in ("_body", "_json", "_form", "_stream_consumed") if getattr(request, name, None)]
+        stacks = sorted(key for key in request.scope if key.endswith("_astack"))
+        is_inner = keywords["async_exit_stack"] is request.scope["fastapi_inner_astack"]
+        events.append([sorted(keywords), type(request).__name__, type(body).__name__, read, stacks, is_inner])
+        solved = await solve(**keywords)
+        events.append(["solved", sorted(solved.values), len(solved.errors), type(solved.background_tasks).__name__])
+        if changed == "solver fails":
+            raise f.HTTPException(418, "solver")
+        if changed == "values":
+            solved.values["said"] = "changed"
+        elif changed == "errors":
+            solved.errors.append({"type": "odd", "loc": ("body",), "msg": "added", "input": None})
+        elif changed == "response":
+            response = Response(status_code=202, headers={"x-seen": "another"})
+            solved = replace(solved, values=dict(solved.values), response=response)
+        elif changed == "tasks":
+            solved = replace(solved, background_tasks=BackgroundTask(events.append, "another task"))
+        return solved
+
+    async def wrapped_call(*, dependant: Any, values: dict[str, Any], **keywords: Any) -> Any:
+        events.append(["call", dependant.call.__name__, sorted(values), keywords])
+        result = await call(dependant=dependant, values=values, **keywords)
+        if changed == "call fails":
+            raise f.HTTPException(418, "call")
+        return {"name": "other", "count": "7"} if changed == "result" else result
+
+    async def held(response: Response) -> AsyncIterator[str]:
+        response.headers["x-seen"] = "held"
+        events.append("open")
+        yield "held"
+        events.append("close")
+
+    def said(tasks: f.BackgroundTasks, held: str = f.Depends(held)) -> str:  # type: ignore[name-defined]
+        tasks.add_task(events.append, "task")
+        return held
+
+    app = f.FastAPI()
+
+    @app.get("/")
+    async def read(said: str = f.Depends(said)) -> str:
+        return said
+
+    @app.post("/json")
+    def add(item: Item, said: str = f.Depends(said)) -> Item:
+        return item
+
+    @app.post("/form", status_code=201)
+    async def fill(name: Annotated[str, f.Form()], said: str = f.Depends(said)) -> Any:
+        return {"name": name, "said": said}
+
+    @app.post("/file")
+    async def upload(file: f.UploadFile, request: Request) -> Any:  # type: ignore[name-defined]
+        return [file.filename, (await file.read()).decode(), len(await request.form())]
+
+    @app.get("/made")
+    async def make(said: str = f.Depends(said)) -> Any:
+        return PlainTextResponse(said, status_code=203)
+
+    @app.get("/limited/{number}")
+    def limited(number: int) -> dict[str, Any]:
+        return {"number": number}
+
+    def ask() -> Any:
+        events.append("begin")
+        return [
+            get(app, "/", "/made", "/limited/1", "/limited/x"),
+            get(app, "/json", method="POST", json={"name": "saw", "count": "2"}),
+            get(app, "/json", method="POST", json={"count": "x"}),
+            get(app, "/json", method="POST", content=b"{", headers={"content-type": "application/json"}),
+            get(app, "/form", method="POST", data={"name": "saw"}),
+            get(app, "/form", method="POST"),
+            get(app, "/file", method="POST", files={"file": ("name.txt", b"content")}),
+        ]
+
+    seen = [ask()]
+    with (
+        mock.patch.object(f.routing, "solve_dependencies", wrapped_solve),
+        mock.patch.object(f.routing, "run_endpoint_function", wrapped_call),
+    ):
+        seen.append(ask())
+        app.dependency_overrides[said] = later_word
+        seen.append(ask())
+    return [*seen, ask(), events]
 
 
 @variants("assigned before", "assigned later", "compile_path")

@@ -192,10 +192,10 @@ def test_handler_that_asks_a_replaced_step_is_called_by_the_driver(
     files = {each.partition(":")[0] for each in functions_called(app, path)}
     assert len(asked) == 4
     assert "_engine/reference/handler.py" in files and not files & NOT_PASSED
-    # The wrapper calls the engine, and what an endpoint returns is answered by the engine, too.
+    # The wrapper calls the engine, which goes on with what the endpoint returns as if it had called that.
     called = {each.partition(": ")[2] for each in functions_called(app, path)}
     assert "solve_values" not in called
-    assert ("build_response" in called) == (name == "serialize_response")
+    assert ("build_response" in called) == ("answer" in called) == (name == "serialize_response")
     asked.clear()
     rows = [row for row in app.explain() if row.path == "/json"]
     assert [(row.mode, row.reason) for row in rows] == [("handler", f"ferroapi.routing.{name} was replaced")]
@@ -223,7 +223,7 @@ def test_websocket_whose_solver_is_wrapped_is_solved_by_the_engine(
     monkeypatch.setattr(ferroapi.routing, "solve_dependencies", around)
     called = {each.partition(": ")[2] for each in functions_called(app, "/socket/5", "websocket")}
     assert len(asked) == 4
-    assert "_solve_by_plan" in called and "solve_values" not in called
+    assert "_Arguments.solved" in called and "solve_values" not in called
     asked.clear()
     monkeypatch.undo()
     assert functions_called(app, "/socket/5", "websocket") == untouched

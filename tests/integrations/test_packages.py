@@ -32,7 +32,7 @@ def run(script: str, *arguments: str, before: str) -> dict[str, Any]:
 
 
 # How ferroapi answers, at least so often: by the driver itself under the package's middleware; by a handler over the
-# same plan where the package puts its own handler in front; in Python where the package replaces a step in between, or
+# same plan where the package puts its own handler in front; in Python where the package replaces another name, or
 # where FastAPI's own telemetry is on (logfire sets the global providers).
 CASES = [
     pytest.param("run_sentry.py", (), {"driver": 38, "handler": 0}, id="sentry"),

@@ -119,16 +119,28 @@ class _Declared(_Planned):
         return graph
 
     def make_plan(
-        self, graph: Graph, answer: Answer, *, parts: int, source: _core.Snapshot, operation: _Planned
+        self,
+        graph: Graph,
+        answer: Answer,
+        *,
+        parts: int,
+        source: _core.Snapshot,
+        operation: _Planned,
+        may_step: bool = False,
     ) -> _core.Plan:
-        """Return the plan of a graph that ends with `answer`, in the name of an operation; `parts` are the answer's."""
+        """Return the plan of a graph that ends with `answer`, in the name of an operation; `parts` are the answer's.
+
+        With `may_step`, Python solves and calls by name while one of these names is replaced.
+        """
+        parts |= self.part | parts_of(graph.nodes, self.body)
         return _core.Plan(
             nodes=graph.nodes,
             steps=graph.steps,
             lookups=graph.lookups,
             body=self.reading,
             answer=answer,
-            parts=self.part | parts | parts_of(graph.nodes, self.body),
+            parts=parts,
+            stepwise=parts & ~Part.STEP | Part.SERIALIZATION if may_step else None,
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=operation,
@@ -197,24 +209,19 @@ class PathOperation(_Declared):
         return HandlerOperation(self.handler).plan
 
     def current_plan(self, body: Any) -> "_core.Plan | None":
-        """Return the plan if it says what is to be done with a body that was read, and nothing is replaced."""
+        """Return the plan if it says what is to be done with a body that was read, as things are now."""
         return plan if self.takes(body) and (plan := self.plan).is_current() else None
-
-    def answers_as(self, plan: "_core.Plan") -> bool:
-        """Tell whether a plan says what is made of what the endpoint returned, wherever that was called."""
-        return not _core.is_replaced(plan.parts & ~self.handler_part | Part.SERIALIZATION)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         # A callable of another kind that was put in the endpoint's place is called as the endpoint would be.
         kind = CallKind.COROUTINE if self.is_coroutine else CallKind.PLAIN
-        if self.is_stream():
+        if is_stream := self.is_stream():
             kind = CallKind.STREAM
             answer, part = Answer.stream(is_events=self.response.is_event_stream), 0
         else:
             answer, part = _answer(self.response, is_coroutine=self.is_coroutine)
-        return self.make_plan(
-            self.graph(calls, kind), answer, parts=self.handler_part | part, source=source, operation=self
-        )
+        graph, parts = self.graph(calls, kind), self.handler_part | part
+        return self.make_plan(graph, answer, parts=parts, source=source, operation=self, may_step=not is_stream)
 
     def is_stream(self) -> bool:
         """Tell whether the endpoint is called on the event loop, and what it returns is sent piece by piece.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
 from starlette.exceptions import HTTPException, WebSocketException
@@ -94,6 +94,8 @@ class TelemetryData:
 class _RequestTelemetry:
     """The telemetry of one request or connection, in its scope and in its context."""
 
+    was_made: ClassVar[bool] = False
+    """Whether there ever was one: until then no context holds one, so that none is asked."""
     span: "otel_trace.Span | None"
     span_method: str
     tracer: "otel_trace.Tracer | None" = None
@@ -103,6 +105,9 @@ class _RequestTelemetry:
     data: TelemetryData | None = field(default_factory=TelemetryData)
     _mount_prefix: str = ""
     _exceptions: list[BaseException] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        _RequestTelemetry.was_made = True
 
 
 # --- Can telemetry matter? ---
@@ -232,7 +237,9 @@ def observes_without_import(config: TelemetryConfig) -> bool:
 
 
 def _get_request_telemetry(context: "otel_context.Context | None" = None) -> _RequestTelemetry | None:
-    # Where the module is not imported, nothing was ever attached to a context.
+    if not _RequestTelemetry.was_made:
+        return None
+    # Whoever made one has imported it.
     otel_context = sys.modules.get("opentelemetry.context")
     value = otel_context and otel_context.get_value(_REQUEST_TELEMETRY_KEY, context)
     return value if isinstance(value, _RequestTelemetry) else None

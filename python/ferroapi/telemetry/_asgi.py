@@ -97,9 +97,6 @@ class NativeTelemetry:
         `legacy_otel` says that another instrumentation records the request already.
         """
         exclude = self.config.get("exclude")
-        if legacy_otel and exclude is None:
-            await app(scope, receive, send)
-            return
         from ferroapi.telemetry._observation import Observation, live_providers, run_excluded
 
         if exclude is not None and exclude(scope):

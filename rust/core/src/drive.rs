@@ -7,6 +7,7 @@ mod failing;
 mod leaving;
 mod reading;
 mod sending;
+mod stepwise;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -23,7 +24,7 @@ use crate::error::{Error, guarded};
 use crate::names;
 use crate::observer::{self, Observer};
 use crate::offload::{Offloaded, Progress};
-use crate::plan::{Plan, Render};
+use crate::plan::{Holding, Plan, Render};
 use crate::response::Ready;
 use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver};
@@ -72,6 +73,8 @@ pub(crate) struct Driver {
     /// Whether the response is sent from here; otherwise awaiting the driver gives a response object.
     is_native: bool,
     plan: Option<Py<Plan>>,
+    /// Whether Python solves and calls by names of which one is replaced.
+    is_stepwise: bool,
     solver: Option<Box<Solver>>,
     offloaded: Option<Py<Offloaded>>,
     /// Who records the request; the solver knows it, too.
@@ -108,6 +111,7 @@ impl Driver {
             application,
             is_native,
             plan: None,
+            is_stepwise: false,
             solver: None,
             offloaded: None,
             observer: None,
@@ -131,7 +135,7 @@ impl Driver {
     /// A driver that answers the request itself.
     pub(crate) fn native(
         py: Python<'_>,
-        plan: &Py<Plan>,
+        Holding { plan, is_stepwise }: Holding<'_>,
         channels: Channels,
         application: Option<Py<PyAny>>,
         path_params: Option<Bound<'_, PyDict>>,
@@ -140,10 +144,11 @@ impl Driver {
         let connection = Connection::new(channels.clone_ref(py), None);
         let mut solver = Solver::new(py, plan, connection, &Ok(path_params))?;
         solver.is_outermost = application.is_some();
-        solver.open_stacks(py)?;
+        solver.open_stacks(py, is_stepwise)?;
         let teardown = solver.teardown();
         let mut driver = Box::new(Self {
             plan: Some(plan.clone_ref(py)),
+            is_stepwise,
             solver: Some(solver),
             teardown,
             ..Self::idle(channels, application, true)
@@ -176,7 +181,8 @@ impl Driver {
         let is_solved = matches!(plan.get().answer.get().render, Render::Solved { .. });
         let is_observed = !is_solved && (is_observed || observer::is_observed(&scope)?);
         let idle = Self::idle(channels, None, false);
-        let mut driver = Self { plan: Some(plan.clone_ref(py)), solver: Some(solver), ..idle };
+        let is_stepwise = plan.get().stepwise.is_some() && !plan.get().holds(py, 0)?;
+        let mut driver = Self { plan: Some(plan.clone_ref(py)), is_stepwise, solver: Some(solver), ..idle };
         if is_observed {
             driver.observe(py, plan.get())?;
         }
@@ -245,6 +251,9 @@ impl Driver {
 
     /// Solve the graph, now that the body is read.
     fn begin_solving(&mut self, py: Python<'_>) -> PyResult<Next> {
+        if self.is_stepwise {
+            return self.take_steps(py);
+        }
         if let Some(observer) = &self.observer {
             let observer = observer.clone_ref(py);
             let solver = self.solver()?;
@@ -306,6 +315,9 @@ impl Driver {
     }
 
     fn solved(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
+        if self.is_stepwise {
+            return self.steps_taken(&value);
+        }
         match self.solver()?.resume(py, value.unbind()) {
             None => self.solve(py),
             Some(result) => self.render(&result.into_bound(py), None),
@@ -426,25 +438,4 @@ pub(crate) fn respond(
     is_observed: bool,
 ) -> PyResult<Awaitable> {
     guarded(|| Driver::responding(py, plan.as_unbound(), request, is_observed)?.with_body(body).map(Awaitable::new))
-}
-
-/// Make the response object of what the endpoint of a plan returned to a `Request`; `response` is the one that dependencies
-/// write to, `background` their tasks. Awaiting the driver gives it.
-#[pyfunction]
-pub(crate) fn render(
-    plan: &Bound<'_, Plan>,
-    request: &Bound<'_, PyAny>,
-    result: Py<PyAny>,
-    response: Py<PyAny>,
-    background: Option<Py<PyAny>>,
-    is_observed: bool,
-) -> PyResult<Awaitable> {
-    let py = plan.py();
-    guarded(|| {
-        let mut driver = Driver::responding(py, plan.as_unbound(), request, is_observed)?;
-        let solver = driver.solver()?;
-        (solver.response, solver.background) = (Some(response), background);
-        driver.given = Some(Ok(result));
-        Ok(Awaitable::new(driver))
-    })
 }

@@ -46,7 +46,7 @@ mod _core {
     #[pymodule_export]
     use crate::body::{form_media_type, is_json_content_type};
     #[pymodule_export]
-    use crate::drive::{render, respond, solve};
+    use crate::drive::{respond, solve};
     #[pymodule_export]
     use crate::entrance::Entrance;
     #[pymodule_export]

@@ -144,6 +144,13 @@ imported!(
     /// Cancels an endpoint whose client has left.
     cancel_left, "ferroapi._engine.disconnect", "cancel"
 );
+imported!(
+    /// `(operation, request, body) -> awaitable of (result, response, background)`: the dependencies solved and the endpoint called by name.
+    take_steps,
+    "ferroapi._engine.reference.handler",
+    "take_steps"
+);
+
 imported_from! {
     "ferroapi._engine.disconnect":
     /// Takes that cancellation back.

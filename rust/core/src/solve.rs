@@ -158,9 +158,12 @@ impl Solver {
     }
 
     /// Put the exit stacks where Python finds them, if it needs them; generators are entered there, too.
-    pub(crate) fn open_stacks(&mut self, py: Python<'_>) -> PyResult<()> {
-        if self.stacks.is_some() || !self.plan.get().opens_stacks {
+    pub(crate) fn open_stacks(&mut self, py: Python<'_>, is_stepwise: bool) -> PyResult<()> {
+        if self.stacks.is_some() || !(is_stepwise || self.plan.get().opens_stacks) {
             return Ok(());
+        }
+        if self.teardown.is_unneeded() {
+            self.teardown = Teardown::new(true);
         }
         let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
             names::open_stacks(py)?.call1((self.connection.channels.scope(py)?, self.is_outermost))?.extract()?;
@@ -196,7 +199,7 @@ impl Solver {
         if self.teardown.is_unneeded() {
             self.teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
         }
-        self.open_stacks(py)
+        self.open_stacks(py, false)
     }
 
     /// Look a dependency up among the overrides; tell whether that is done here, and the plan the one for the answer.

@@ -21,7 +21,7 @@ use crate::connection::Channels;
 use crate::drive::{Client, Driver};
 use crate::entry::{Entry, Selection, fastapi_scope};
 use crate::error::guarded;
-use crate::plan::{Plan, Reading};
+use crate::plan::{Holding, Plan, Reading};
 use crate::scope::{Scope, Unusual};
 use crate::snapshot::Snapshot;
 use crate::witness::{self, Parts};
@@ -135,9 +135,9 @@ impl RouteTable {
         if !plan.get().is_true_to_its_source(py)? {
             return Ok(Answering::Outdated(index));
         }
-        let Some(plan) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
+        let Some(holding) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
         Ok(match listing.path_params(py, (found.index, &found.captures))? {
-            Ok(path_params) => Answering::Operation { entry, plan, path_params },
+            Ok(path_params) => Answering::Operation { entry, holding, path_params },
             Err(Unusual) => Answering::Python,
         })
     }
@@ -150,15 +150,15 @@ impl RouteTable {
         channels: Channels,
         (application, may_be_observed): (Option<&Py<PyAny>>, bool),
     ) -> PyResult<Result<Option<Box<Driver>>, OutdatedEntry>> {
-        let (entry, plan, path_params) = match self.selected_operation(py, &channels, application)? {
-            Answering::Operation { entry, plan, path_params } => (entry, plan, path_params),
+        let (entry, holding, path_params) = match self.selected_operation(py, &channels, application)? {
+            Answering::Operation { entry, holding, path_params } => (entry, holding, path_params),
             Answering::Refused(driver) => return Ok(Ok(Some(driver))),
             Answering::Outdated(index) => return Ok(Err(OutdatedEntry { index, channels })),
             Answering::Python => return Ok(Ok(None)),
         };
         let channels = match entry.get().limit {
             None => channels,
-            Some(limit) => match Self::limit_body(py, plan.get(), (&channels, application), limit)? {
+            Some(limit) => match Self::limit_body(py, holding, (&channels, application), limit)? {
                 None => return Ok(Ok(None)),
                 Some(channels) => channels,
             },
@@ -176,7 +176,7 @@ impl RouteTable {
         let application = application.map(|application| application.clone_ref(py));
         let mut channels = channels;
         let client = entry.get().cancels.then(|| Client::of(py, &mut channels)).transpose()?;
-        let mut driver = Driver::native(py, plan, channels, application, path_params, is_observed)?;
+        let mut driver = Driver::native(py, holding, channels, application, path_params, is_observed)?;
         driver.client = client;
         driver.limit = entry.get().limit;
         Ok(Ok(Some(driver)))
@@ -187,7 +187,7 @@ impl RouteTable {
     #[inline(never)]
     fn limit_body(
         py: Python<'_>,
-        plan: &Plan,
+        Holding { plan, is_stepwise }: Holding<'_>,
         (channels, application): (&Channels, Option<&Py<PyAny>>),
         limit: u64,
     ) -> PyResult<Option<Channels>> {
@@ -197,7 +197,8 @@ impl RouteTable {
             return Ok(None);
         }
         let is_around = bound.contains(intern!(py, "starlette._body_limit_responder"))?;
-        if !is_around && plan.body == Reading::Unread && !plan.opens_stacks && !plan.has_overrides(py)? {
+        let (plan, is_shown) = (plan.get(), is_stepwise || plan.get().opens_stacks);
+        if !is_around && plan.body == Reading::Unread && !is_shown && !plan.has_overrides(py)? {
             return Ok(Some(channels.clone_ref(py)));
         }
         let limited = names::limited_receive(py)?.call1((application, scope, receive, send, limit))?;
@@ -231,7 +232,7 @@ type Found<'py> = (Option<usize>, Option<Bound<'py, PyAny>>);
 enum Answering<'a, 'py> {
     Operation {
         entry: &'a Py<Entry>,
-        plan: &'a Py<Plan>,
+        holding: Holding<'a>,
         path_params: Option<Bound<'py, PyDict>>,
     },
     /// No route does, which is said by this driver.

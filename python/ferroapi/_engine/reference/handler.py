@@ -6,6 +6,7 @@ What is set in `routing` is set in this module, too.
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from starlette.background import BackgroundTasks
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -27,7 +28,7 @@ from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.sse import _PING_INTERVAL
-from ferroapi.telemetry._api import _operation
+from ferroapi.telemetry._api import _operation, get_telemetry_data
 
 if TYPE_CHECKING:
     from ferroapi.telemetry._api import TelemetryData
@@ -50,6 +51,8 @@ async def _solve(
     """Solve the dependencies of an endpoint through the patch point, observed by telemetry."""
     dependant = operation.dependant
     exit_stack = exit_stack_of(connection.scope, "fastapi_inner_astack")
+    if telemetry is not None and "body" in keywords:
+        telemetry.body = None if keywords["body"] is Undefined else keywords["body"]
     with _operation(name="dependencies", function=dependant.call):
         token = solved_for.set(operation)
         try:
@@ -69,6 +72,26 @@ async def _solve(
     return solved
 
 
+async def take_steps(
+    operation: PathOperation, request: Request, body: Any
+) -> tuple[Any, Response, BackgroundTasks | None]:
+    """Solve and call for a plan that goes on with what the endpoint returned, and with what dependencies have set.
+
+    Raises:
+        RequestValidationError: values are not what they are declared to be.
+    """
+    if (telemetry := get_telemetry_data()) is not None:
+        telemetry.request = request
+    dependant = operation.dependant
+    solved = await _solve(operation, request, telemetry, body=body)
+    if solved.errors:
+        raise request_validation_error(
+            solved.errors, body, endpoint_context(dependant, Request(request.scope)), request
+        )
+    result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
+    return result, solved.response, solved.background_tasks
+
+
 async def answer(
     operation: PathOperation,
     request: Request,
@@ -83,24 +106,15 @@ async def answer(
     """
     dependant, recipe = operation.dependant, operation.response
     # FastAPI asks for this in every request, which shows nowhere unless a name that is asked is replaced.
-    context = describe_endpoint() if (is_seen := _core.is_replaced(operation.part)) else None
-    if telemetry is not None:
-        telemetry.body = None if body is Undefined else body
+    context = describe_endpoint() if _core.is_replaced(operation.part) else None
     solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
         raise request_validation_error(solved.errors, body, context or describe_endpoint(), request)
     # Once they are solved: a tracing package may have put another callable into the dependant.
-    plan = operation.plan
-    if _is_stream(operation) if is_seen else plan.is_stream:
+    if _is_stream(operation):
         context = context or describe_endpoint()
         return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
-    if operation.answers_as(plan):
-        is_observed = telemetry is not None
-        response: Response = await _core.render(
-            plan, request, result, solved.response, solved.background_tasks, is_observed
-        )
-        return response
     if isinstance(result, Response):
         return adopt_response(result, solved)
     if isinstance(result, operation.returned_errors):

@@ -50,6 +50,7 @@ solved_for: ContextVar["PathOperation | WebSocketOperation | None"] = ContextVar
 """The operation whose dependencies are solved by way of a name that somebody may have replaced."""
 
 _PLAIN_CONNECTIONS = (Request, WebSocket)
+_EXIT_STACKS = ("fastapi_inner_astack", "fastapi_function_astack")
 
 
 @dataclass
@@ -90,12 +91,15 @@ async def solve_dependencies(
     Raises: AssertionError without the two exit stacks in the request's scope; whatever a dependency raises.
     Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
     """
-    request_stack = _exit_stack(request, "fastapi_inner_astack")
-    function_stack = _exit_stack(request, "fastapi_function_astack")
+    request_stack, function_stack = map(request.scope.get, _EXIT_STACKS)
+    assert isinstance(request_stack, AsyncExitStack), "fastapi_inner_astack not found in request scope"
+    assert isinstance(function_stack, AsyncExitStack), "fastapi_function_astack not found in request scope"
     if response is None and background_tasks is None and dependency_cache is None and (operation := solved_for.get()):
         plan = operation.solving_plan(dependant, body, dependency_overrides_provider, embed_body_fields)
         if plan is not None:
-            return await _solve_by_plan(plan, request, body)
+            found = _Arguments()
+            response, background_tasks, dependency_cache = await _core.solve(plan, request, body, found)
+            return SolvedDependency(found.values, found.errors, background_tasks, response, dependency_cache)
     if response is None:
         response = _shared_response()
     if dependency_cache is None:
@@ -157,12 +161,6 @@ class _Arguments:
         """Take them, or as many as there are beside the errors."""
         self.values = values
         self.errors = errors
-
-
-async def _solve_by_plan(plan: _core.Plan, request: Request | WebSocket, body: Any) -> SolvedDependency:
-    arguments = _Arguments()
-    response, background_tasks, dependency_cache = await _core.solve(plan, request, body, arguments)
-    return SolvedDependency(arguments.values, arguments.errors, background_tasks, response, dependency_cache)
 
 
 async def solve_values(
@@ -273,12 +271,6 @@ def _cleanup_scope(request: Request | WebSocket) -> CancelScope:
 
 def _concurrency_slot(dependant: Dependant) -> AbstractAsyncContextManager[Any]:
     return nullcontext() if dependant.concurrency is None else dependant.concurrency.get_semaphore()
-
-
-def _exit_stack(request: Request | WebSocket, key: str) -> AsyncExitStack:
-    stack = request.scope.get(key)
-    assert isinstance(stack, AsyncExitStack), f"{key} not found in request scope"
-    return stack
 
 
 def _shared_response() -> Response:

@@ -195,9 +195,10 @@ fn check_graph(nodes: &[Node], steps: &[Step], lookups: usize) -> PyResult<()> {
 impl Plan {
     /// Compile a path operation: its dependencies in call order, the endpoint last, and the steps that lead through them.
     ///
-    /// `lookups` are the dependencies that are looked up among the overrides.
+    /// `lookups` are the dependencies that are looked up among the overrides; `stepwise` the parts that the plan still
+    /// needs where Python solves and calls by name.
     #[new]
-    #[pyo3(signature = (*, nodes, steps, lookups, body, answer, parts, overrides_provider, source, operation))]
+    #[pyo3(signature = (*, nodes, steps, lookups, body, answer, parts, stepwise=None, overrides_provider, source, operation))]
     #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "they are Python's keywords")]
     fn new(
         py: Python<'_>,
@@ -207,6 +208,7 @@ impl Plan {
         body: Reading,
         answer: Py<Answer>,
         parts: Parts,
+        stepwise: Option<Parts>,
         overrides_provider: &Bound<'_, PyAny>,
         source: Py<Snapshot>,
         operation: Py<PyAny>,
@@ -245,6 +247,7 @@ impl Plan {
             short_calls: ShortCalls::default(),
             short_teardown: ShortCalls::default(),
             parts,
+            stepwise,
             witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
             // Only dependencies are looked up.
             overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
@@ -268,9 +271,9 @@ impl Plan {
         matches!(self.answer.get().render, Render::Stream { .. })
     }
 
-    /// Whether the plan still says what is to be done: nothing that it stands for was replaced.
+    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, but steps by name.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| self.holds(py, 0))
+        guarded(|| Ok(self.holds(py, 0)? || self.holds_stepwise(py, 0)?))
     }
 }
 
@@ -281,5 +284,12 @@ impl Plan {
         // What stands in for a dependency may be run by other parts.
         let replaced = self.witness.parts_replaced(py)?;
         Ok(replaced == 0 || !(replaced & (self.parts | passed) != 0 || self.has_overrides(py)?))
+    }
+
+    /// The same, where Python solves and calls by name.
+    #[cold]
+    pub(crate) fn holds_stepwise(&self, py: Python<'_>, passed: Parts) -> PyResult<bool> {
+        let Some(parts) = self.stepwise else { return Ok(false) };
+        Ok(self.witness.parts_replaced(py)? & (parts | passed) == 0)
     }
 }

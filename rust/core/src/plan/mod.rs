@@ -86,6 +86,8 @@ pub(crate) struct Plan {
     /// The parts of the engine that it is run by.
     #[pyo3(get)]
     pub(crate) parts: Parts,
+    /// The parts that it needs where it is run stepwise; none if it never is.
+    pub(crate) stepwise: Option<Parts>,
     /// What it was compiled from: the dependency graph and the fields, which user code may edit.
     pub(crate) source: Py<Snapshot>,
     /// Whether they still stand for what they stood for.
@@ -103,6 +105,14 @@ pub(crate) struct Plan {
     /// The `PathOperation` this was compiled from, for the Python side of the path.
     #[pyo3(get)]
     pub(crate) operation: Py<PyAny>,
+}
+
+/// The plan that runs a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Holding<'a> {
+    pub(crate) plan: &'a Py<Plan>,
+    /// Whether Python solves the dependencies and calls the endpoint, by names of which one is replaced.
+    pub(crate) is_stepwise: bool,
 }
 
 /// Whether what the endpoint returns is validated in a worker thread, as FastAPI does for a plain function.
@@ -127,11 +137,22 @@ impl Plan {
     /// # Errors
     /// Whatever making that plan raises.
     #[inline]
-    pub(crate) fn holding<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<&'a Py<Self>>> {
-        if this.get().holds(py, passed)? { Ok(Some(this)) } else { this.get().calling(py, passed) }
+    pub(crate) fn holding<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<Holding<'a>>> {
+        if this.get().holds(py, passed)? {
+            Ok(Some(Holding { plan: this, is_stepwise: false }))
+        } else {
+            Self::holding_otherwise(this, py, passed)
+        }
     }
 
     #[cold]
+    fn holding_otherwise<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<Holding<'a>>> {
+        if this.get().holds_stepwise(py, passed)? {
+            return Ok(Some(Holding { plan: this, is_stepwise: true }));
+        }
+        Ok(this.get().calling(py, passed)?.map(|plan| Holding { plan, is_stepwise: false }))
+    }
+
     fn calling(&self, py: Python<'_>, passed: Parts) -> PyResult<Option<&Py<Self>>> {
         let calling = if let Some(calling) = self.calling.get() {
             calling

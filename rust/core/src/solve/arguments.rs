@@ -282,7 +282,7 @@ impl Solver {
     }
 
     /// The body as FastAPI has it: a form, parsed JSON or bytes.
-    pub(super) fn received_body(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(crate) fn received_body(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self.sent_body(py)? {
             None => Ok(names::undefined(py)?.clone().unbind()),
             Some(body) => Ok(body),
