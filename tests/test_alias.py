@@ -144,6 +144,46 @@ def test_alias_reload_keeps_module_and_names() -> None:
     """)
 
 
+@pytest.mark.parametrize("names", ["fastapi", "fastapi.routing", "fastapi.dependencies.utils fastapi.params", ""])
+def test_alias_modules_taken_out_of_the_import_system_go_on(names: str) -> None:
+    printed = aliased(
+        f"""
+        import sys
+        import fastapi, fastapi.routing
+        from fastapi.testclient import TestClient
+
+        def make():
+            from fastapi import Depends, FastAPI, Query
+            def number(number: int = Query()): return number
+            app = FastAPI()
+            @app.get("/")
+            def read(number: int = Depends(number)): return number
+            return app
+
+        def ask(app):
+            client = TestClient(app)
+            return client.get("/?number=4").text, client.get("/?number=x").status_code
+
+        early = make()
+        print(ask(early))
+        for name in {names!r}.split() or [name for name in sys.modules if name.partition(".")[0] == "fastapi"]:
+            del sys.modules[name]
+        print(ask(early))
+        late = make()
+        print(ask(early), ask(late))
+        import fastapi.routing
+        original, calls = fastapi.routing.serialize_response, []
+        async def counted(**options):
+            calls.append(1)
+            return await original(**options)
+        fastapi.routing.serialize_response = counted
+        print(ask(late), len(calls), fastapi.routing is sys.modules["ferroapi.routing"])
+        """
+    )
+    answers = "('4', 422)"
+    assert printed.splitlines() == [answers, answers, f"{answers} {answers}", f"{answers} 1 True"]
+
+
 def test_alias_exceptions_keep_class_path_and_pickle() -> None:
     output = aliased("""
         import pickle, fastapi.exceptions

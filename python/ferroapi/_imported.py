@@ -176,8 +176,11 @@ _NOTHING = object()
 _originals: dict[tuple[int, str], Any] = {}
 """What a private module, by the address of its globals, had under a name before the first one was set."""
 
-_followed: dict[str, tuple[Callable[[str], Any], dict[str, Any]]] = {}
-"""For each public module what finds the names that it only imports, and what its dictionary held when last seen."""
+_followed: dict[str, tuple[Callable[[str], Any], dict[str, Any], dict[str, Any]]] = {}
+"""For each public module what finds the names that it only imports, its dictionary, and what that held when last seen.
+
+Not the module: a test may take it out of `sys.modules`.
+"""
 
 
 def follow() -> None:
@@ -185,8 +188,8 @@ def follow() -> None:
 
     `_core` calls it when a module that it watches was modified, before it is asked what was replaced.
     """
-    for module, (find, seen) in _followed.items():
-        now = vars(sys.modules[module]).copy()
+    for module, (find, namespace, seen) in list(_followed.items()):
+        now = namespace.copy()
         changed = [name for name in {**seen, **now} if now.get(name, _NOTHING) is not seen.get(name, _NOTHING)]
         for name in changed:
             # Each module has its own `__name__`, `__spec__` and the like.
@@ -254,5 +257,6 @@ def imported_names(module: str) -> Callable[[str], Any]:
 
     if own in _SPOKEN_FOR:
         sys.modules[module].__class__ = _PublicModule
-        _followed[module] = (lambda name: find(name) if name in names else _NOTHING), vars(sys.modules[module]).copy()
+        namespace = vars(sys.modules[module])
+        _followed[module] = (lambda name: find(name) if name in names else _NOTHING), namespace, namespace.copy()
     return find
