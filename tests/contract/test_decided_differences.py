@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import create_model
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.testclient import TestClient
 
 from ferroapi import _core
 
@@ -455,3 +457,20 @@ def test_a_cookie_of_64_kb_takes_linear_time(name: str) -> None:
 
     # 10 ms on a machine that does nothing else; what is quadratic takes seconds.
     assert asyncio.run(measure()) < 0.2
+
+
+@pytest.mark.parametrize(("framework", "seen"), [("fastapi", 3), ("ferroapi", "3")])
+def test_a_convertor_that_is_put_in_late_is_seen_where_the_dictionary_is_assigned(framework: str, seen: Any) -> None:
+    fastapi = importlib.import_module(framework)
+    app = fastapi.FastAPI()
+
+    @app.get("/{number}")
+    async def number(request: fastapi.Request) -> Any:
+        return request.path_params["number"]
+
+    client, convertors = TestClient(app), app.routes[-1].param_convertors
+    assert client.get("/3").json() == "3"
+    convertors["number"] = CONVERTOR_TYPES["int"]
+    assert client.get("/3").json() == seen
+    app.routes[-1].param_convertors = convertors
+    assert client.get("/3").json() == 3

@@ -95,6 +95,17 @@ def test_deleted_attribute_is_missed_as_by_fastapi(name: str, via: str) -> None:
     assert (theirs[1] != theirs[0]) is ((name, via) != ("endpoint", "included"))
 
 
+@pytest.mark.parametrize("via", ["own", "included"])
+@pytest.mark.parametrize("value", [None, 0, {}], ids=repr)
+def test_convertors_that_are_none_fail_their_route_at_each_request(value: Any, via: str) -> None:
+    def assign(edited: Edited, state: Any, node: Any) -> None:
+        state.param_convertors = value
+
+    ours, theirs = (rounds(framework, via, [[(assign, 0, 0)], []]) for framework in ("ferroapi", "fastapi"))
+    assert ours == theirs
+    assert all(after[0][0].raised for after in theirs[1:])
+
+
 OF_ROUTES = (edited.other_app, edited.other_path, edited.other_name_of_path, edited.no_route)
 
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Match, Router
 
+from ferroapi._routing import table
 from ferroapi._routing.matching import first_match
 
 from .asgi import answers, http_scope, websocket_scope
@@ -273,3 +275,19 @@ def test_list_of_routes_may_belong_to_two_applications(framework: str) -> None:
     first.routes.clear()
     answered += [answers(each, [http_scope(second.routes[-1].path)])[0].status for each in (first, second)]
     assert answered == [200, 200, 200, 200, 404, 200]
+
+
+def test_edit_is_not_lost_where_the_table_could_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = build("ferroapi", (Place("operation", "/a"),))
+    before = answers(app, [http_scope("/a")])[0]
+    assert before.status == 200
+
+    def fail(*arguments: Any) -> Any:
+        raise RuntimeError("no table")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "entry_of", fail)
+        app.routes[-1].app = PlainTextResponse("after")
+        failed = answers(app, [http_scope("/a")] * 2)
+    assert [each.raised for each in failed] == ["RuntimeError: no table"] * 2
+    assert answers(app, [http_scope("/a")])[0].body == b"after"

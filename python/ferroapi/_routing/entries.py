@@ -237,7 +237,7 @@ def _template(route: Any) -> str | None:
         path += "/{path:path}"
     template = PathTemplate.of(path)
     # With its flags: an expression may ignore case.
-    if template is None or template.regex() != regex:
+    if template is None or template.regex() != regex or not isinstance(route.param_convertors, dict):
         return None
     kinds = {name: type(convertor) for name, convertor in route.param_convertors.items()}
     return path if kinds == {name: type(convertor) for name, convertor in template.convertors.items()} else None

@@ -192,6 +192,14 @@ class LiveTable:
         changed: list[Any] = []
         while self._changed:
             changed.append(self._changed.popleft())
+        try:
+            return self._made_of(previous, changed)
+        except BaseException:
+            # The next request must not find the table from before these edits.
+            self._changed.extend(changed)
+            raise
+
+    def _made_of(self, previous: Table | None, changed: list[Any]) -> Table:
         places = [] if previous is None else [previous.places_of(each) for each in changed]
         if previous is None or not changed or not all(places) or not previous.has_own_lists_as_they_were():
             return self._walked(previous, set(map(id, changed)))
