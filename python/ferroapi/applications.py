@@ -545,9 +545,11 @@ class FastAPI(ForwardedOperations, Starlette):
         async def openapi(req: Request) -> JSONResponse:
             schema = self.openapi()
             root_path = _root_path(req)
-            servers = schema.get("servers", [])
-            if root_path and self.root_path_in_servers and root_path not in {each.get("url") for each in servers}:
-                schema = {**schema, "servers": [{"url": root_path}, *servers]}
+            # What `openapi` was made to return may be no dictionary.
+            if root_path and self.root_path_in_servers:
+                servers = schema.get("servers", [])
+                if root_path not in {each.get("url") for each in servers}:
+                    schema = {**schema, "servers": [{"url": root_path}, *servers]}
             return JSONResponse(schema)
 
         async def swagger_ui_html(req: Request) -> HTMLResponse:

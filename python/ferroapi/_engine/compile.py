@@ -377,16 +377,17 @@ def _answer(recipe: ResponseRecipe, *, is_coroutine: bool) -> tuple[Answer, int]
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
             options=recipe.to_json_options,
-            serializer=stand_ins.model_serializer(recipe.field, recipe.serialization),
+            serializer=stand_ins.model_serializer(recipe.field, recipe.to_json_options),
             status=status,
         )
         return model, Part.MODEL
     if recipe.field is None and recipe.response_class is JSONResponse:
         return Answer.json(status=status), Part.JSON
-    if media_type := _TEXT_RESPONSES.get(recipe.response_class):
+    response_class = recipe.response_class
+    if isinstance(response_class, type) and (media_type := _TEXT_RESPONSES.get(response_class)):
         if recipe.field is None:
             return Answer.text(media_type=media_type, status=status), Part.TEXT
-        if is_coroutine and _keeps_text(recipe.field, recipe.serialization):
+        if is_coroutine and _keeps_text(recipe.field, recipe.to_json_options):
             return Answer.text(media_type=media_type, status=status), Part.TEXT | Part.MODEL
     return Answer.general(status=status), 0
 
@@ -398,6 +399,6 @@ def _keeps_text(field: ModelField, serialization: dict[str, Any]) -> bool:
     """
     if field.config or not is_plain_field(field):
         return False
-    chooses_fields = any(option not in (None, True, False) for option in serialization.values())
+    chooses_fields = any(type(option) is not bool for option in serialization.values())
     schema = {name: value for name, value in field._type_adapter.core_schema.items() if name != "metadata" or value}
     return schema == {"type": "str"} and not chooses_fields

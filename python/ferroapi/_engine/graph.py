@@ -249,7 +249,7 @@ class Graph:
             keywords=keywords,
             positional=_positional(call, keywords),
             cache=cache,
-            use_cache=declared.use_cache,
+            use_cache=bool(declared.use_cache),
             lifetime=Lifetime.FUNCTION if dependant.scope == "function" else Lifetime.REQUEST,
             dependant=dependant,
         )

@@ -114,7 +114,8 @@ class ResponseRecipe:
     @property
     def to_json_options(self) -> dict[str, Any]:
         """The same without those that say nothing."""
-        given = {name: value for name, value in self.serialization.items() if value not in (None, False)}
+        silent = {**dict.fromkeys(self.serialization, False), "include": None, "exclude": None}
+        given = {name: value for name, value in self.serialization.items() if value is not silent[name]}
         return {**given, "by_alias": self.by_alias}
 
 

@@ -100,16 +100,16 @@ class _Unknown(Exception):
 def model_serializer(field: ModelField, serialization: Mapping[str, Any]) -> "_core.ModelSerializer | None":
     """Compile the response model of a route, written with these keywords; None if only pydantic can write it."""
     adapter = field._type_adapter
-    options = {name for name, value in serialization.items() if value not in (None, False)}
     if field.config or is_watched(adapter) or type(adapter.serializer) is not SchemaSerializer:
         return None
-    if not options <= {"by_alias", "exclude_none"}:
+    # What is no `bool`, pydantic refuses.
+    if not serialization.keys() <= {"by_alias", "exclude_none"} or set(map(type, serialization.values())) - {bool}:
         return None
     try:
-        root = _Walk(by_alias=bool(serialization.get("by_alias"))).type_of(adapter.core_schema)
+        root = _Walk(by_alias=serialization.get("by_alias", False)).type_of(adapter.core_schema)
     except _Unknown:
         return None
-    return _core.plain_model(root, "exclude_none" in options)
+    return _core.plain_model(root, "exclude_none" in serialization)
 
 
 _Step = Generator[tuple[Any, bool], JsonType, JsonType]
