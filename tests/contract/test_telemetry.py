@@ -309,3 +309,50 @@ def test_steps_of_observing_a_request_are_not_where_fastapi_has_them(name: str) 
     """A decided difference (docs/differences.md)."""
     assert hasattr(fastapi.telemetry._asgi, name)
     assert not hasattr(_asgi, name)
+
+
+def record_wrapped_steps(framework: str, name: str, recording: Recording) -> Any:
+    """Return what is known and recorded of requests before, while and after a step of theirs is wrapped."""
+    f, routing = import_module(framework), import_module(f"{framework}.routing")
+    known, original = import_module(f"{framework}.telemetry").get_telemetry_data, getattr(routing, name)
+    seen: list[Any] = []
+
+    def note(moment: str) -> None:
+        data = known()
+        seen.append([moment, type(data.request).__name__, data.body, data.values and sorted(data.values), data.errors])
+
+    async def wrapped(**keywords: Any) -> Any:
+        note("begun")
+        result = await original(**keywords)
+        note("done")
+        return result
+
+    app = f.FastAPI(openapi_url=None, telemetry=recording.config())
+
+    @app.post("/items/{number}")
+    def add(number: int, body: dict[str, int], size: int = f.Depends(lambda: note("dependency"))) -> Any:
+        note("endpoint")
+        return body
+
+    @app.get("/fails")
+    async def fail() -> None:
+        raise KeyError("missing")
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        for context in (nullcontext(), mock.patch.object(routing, name, wrapped), nullcontext()):
+            with context:
+                for url in ("/items/1", "/items/x"):
+                    seen.append(client.post(url, json={"a": 1}).status_code)
+                seen.append(client.get("/fails").status_code)
+            spans = recording._read_spans()
+            seen.append([(each["name"], each["status"], each["attributes"]) for each in spans])
+            recording.spans.clear()
+    return json.loads(json.dumps(seen, default=str).replace("ferroapi", "fastapi"))
+
+
+@pytest.mark.parametrize("name", ["solve_dependencies", "run_endpoint_function"])
+def test_request_whose_step_is_wrapped_is_recorded_as_by_fastapi(
+    name: str, recordings: tuple[Recording, Recording]
+) -> None:
+    ours, theirs = recordings
+    assert record_wrapped_steps("ferroapi", name, ours) == record_wrapped_steps("fastapi", name, theirs)
