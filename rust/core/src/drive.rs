@@ -88,8 +88,8 @@ pub(crate) struct Driver {
     answer: Option<Rendered>,
     ready: Option<Ready>,
     recorder: Option<Py<Recorder>>,
-    /// What is known before it starts: what the endpoint returned, or what the request fails with as no route answers it.
-    given: Option<PyResult<Py<PyAny>>>,
+    /// What the request fails with, as no route answers it.
+    refusal: Option<PyErr>,
     /// The exception in whose place the answer is sent, if it has one.
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
@@ -121,7 +121,7 @@ impl Driver {
             answer: None,
             ready: None,
             recorder: None,
-            given: None,
+            refusal: None,
             answered: None,
             client: None,
             limit: None,
@@ -161,7 +161,7 @@ impl Driver {
 
     /// A driver that fails at once with what stands for a path that no route answers.
     pub(crate) fn refusing(channels: Channels, application: Py<PyAny>, refusal: PyErr) -> Box<Self> {
-        Box::new(Self { given: Some(Err(refusal)), ..Self::idle(channels, Some(application), true) })
+        Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, Some(application), true) })
     }
 
     /// A driver that gives the response object for a `Request`, or what else its plan ends with.
@@ -226,8 +226,8 @@ impl Driver {
     }
 
     fn start(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if let Some(given) = self.given.take() {
-            return self.render(&given?.into_bound(py), None);
+        if let Some(refusal) = self.refusal.take() {
+            return Err(refusal);
         }
         if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
@@ -404,7 +404,6 @@ impl Run for Driver {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
         visit.call(&self.answered)?;
-        visit.call(self.given.as_ref().and_then(|given| given.as_ref().ok()))?;
         visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }
