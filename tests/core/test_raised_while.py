@@ -77,3 +77,45 @@ def test_exception_has_the_chain_of_fastapis(path: str, behind_middleware: bool)
     expected = raised("fastapi", path, behind_middleware=behind_middleware)
     assert any(expected[-1][2:])
     assert raised("ferroapi", path, behind_middleware=behind_middleware) == expected
+
+
+@pytest.mark.parametrize("failing", ["start", "body"])
+@pytest.mark.parametrize("path", ["/missing", "/detail/plain"])
+@pytest.mark.parametrize("handled", [None, 404, "HTTPException", OSError])
+@pytest.mark.parametrize("status", [None, 404, 418])
+def test_failure_of_sending_an_error_is_met_as_by_fastapi(status: Any, handled: Any, path: str, failing: str) -> None:
+    def met(framework: str) -> Any:
+        api = importlib.import_module(framework)
+        app, called = api.FastAPI(), []
+
+        async def refuse() -> Any:
+            raise api.HTTPException(400)
+
+        async def handle(request: Any, error: Exception) -> Any:
+            called.append(type(error).__name__)
+            return api.Response(status_code=499)
+
+        app.get("/detail/plain")(refuse)
+        if handled is not None:
+            app.add_exception_handler(api.HTTPException if handled == "HTTPException" else handled, handle)
+        failure = OSError("gone") if status is None else api.HTTPException(status)
+
+        async def send(message: Any) -> None:
+            if message["type"].endswith(failing):
+                raise failure
+
+        async def receive() -> Any:
+            return {"type": "http.request"}
+
+        async def serve() -> list[Any]:
+            found = []
+            for _ in range(2):
+                try:
+                    await app(http_scope(path), receive, send)
+                except Exception as error:
+                    found.append((type(error).__name__, str(error)))
+            return found
+
+        return asyncio.run(serve()), called
+
+    assert met("ferroapi") == met("fastapi")

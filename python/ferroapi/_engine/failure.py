@@ -60,6 +60,9 @@ async def answer_failure(
 
     failing = _failing(failure)
 
+    async def fail_to_send(message: Message) -> None:
+        raise failure[0]
+
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         # A start that is refused here has passed no middleware, which would take the response for started.
         handled = wrap_app_handling_exceptions(failing, Request(scope, receive, send) if request is None else request)
@@ -75,6 +78,10 @@ async def answer_failure(
         with passing_limits_again(scope, application):
             if application is None:
                 await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
+            elif failure[1] and not has_route:
+                # The answer for a path without a route: what fails while a handler sends it comes to no handler.
+                scope[FAILURE_KEY] = application.router.not_found
+                await application._downstream(scope, receive, fail_to_send)
             else:
                 # What a handler raises is met by the handlers again where they are around the route, too.
                 scope[FAILURE_KEY] = wrap_app_with_body_limit(answer_inside, limit) if has_route else failing
