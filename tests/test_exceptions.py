@@ -3,6 +3,8 @@ import json
 import math
 from typing import Any
 
+import fastapi
+import fastapi.encoders
 import fastapi.exception_handlers
 import fastapi.exceptions
 import pytest
@@ -10,7 +12,10 @@ import starlette.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
 
+import ferroapi
+import ferroapi.encoders
 from ferroapi import exception_handlers, exceptions
 from ferroapi.exceptions import HTTPException, RequestValidationError, WebSocketRequestValidationError
 
@@ -100,7 +105,8 @@ async def test_http_exception_handler_sends_the_detail() -> None:
 
 async def rendered(errors: list[Any], size: int | None = None) -> Any:
     error = RequestValidationError(errors)
-    error._body_size = size
+    if size is not None:
+        exceptions._body_sizes[error] = size
     answer = await exception_handlers.request_validation_exception_handler(request, error)
     assert len(answer.body) <= 16_384 + 2 * (size or 0)
     assert answer.status_code == 422
@@ -208,3 +214,25 @@ def test_constructor_of_starlette_is_given_names(
     for module in (fastapi.exceptions, exceptions):
         getattr(module, name)(*arguments)
     assert given[0] == given[1] != {}
+
+
+@pytest.mark.parametrize("path", ["/number/x", "/body"])
+def test_handler_may_answer_all_that_an_error_holds(path: str) -> None:
+    def answered(framework: Any) -> Any:
+        app = framework.FastAPI()
+
+        async def show(request: Any, error: Exception) -> Any:
+            shown = {name: value for name, value in vars(error).items() if not name.startswith("endpoint_")}
+            return JSONResponse(framework.encoders.jsonable_encoder(shown), 422)
+
+        async def number(number: int) -> None: ...
+
+        async def body(numbers: list[int]) -> None: ...
+
+        app.add_exception_handler(framework.exceptions.RequestValidationError, show)
+        app.get("/number/{number}")(number)
+        app.post("/body")(body)
+        response = TestClient(app).request("POST" if path == "/body" else "GET", path, content=b'["x"]')
+        return response.status_code, response.text
+
+    assert answered(ferroapi) == answered(fastapi)

@@ -12,7 +12,7 @@ from ferroapi import _core
 from ferroapi._shown_errors import MAXIMUM_ERRORS, answer_limit, encoded_errors, errors_within
 from ferroapi._witness import Part
 from ferroapi.encoders import jsonable_encoder
-from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError, _body_size
 from ferroapi.utils import is_body_allowed_for_status_code
 from ferroapi.websockets import WebSocket
 
@@ -73,11 +73,7 @@ def validation_errors_response(errors: Any, body_size: int, connection: HTTPConn
 
 def request_validation_response(exc: RequestValidationError, connection: HTTPConnection) -> JSONResponse:
     """Return the answer of `request_validation_exception_handler`."""
-    body_size = exc._body_size
-    if body_size is None:
-        # Somebody else has made the exception.
-        body_size = len(getattr(connection, "_body", b""))
-    return validation_errors_response(exc.errors(), body_size, connection)
+    return validation_errors_response(exc.errors(), _body_size(exc, connection), connection)
 
 
 async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:

@@ -1,11 +1,13 @@
 """The exceptions; the extension imports them from here. Their default answers are in `exception_handlers`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, create_model
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.exceptions import WebSocketException as StarletteWebSocketException
+from starlette.requests import HTTPConnection
 
 RequestErrorModel: type[BaseModel] = create_model("Request")
 WebSocketErrorModel: type[BaseModel] = create_model("WebSocket")
@@ -87,12 +89,19 @@ class ValidationException(Exception):
 class RequestValidationError(ValidationException):
     """The request does not fit the endpoint's parameters; `body` is the body as it was parsed."""
 
-    _body_size: int | None = None
-    """How many bytes the body had, if that is known."""
-
     def __init__(self, errors: Sequence[Any], *, body: Any = None, endpoint_ctx: EndpointContext | None = None) -> None:
         super().__init__(errors, endpoint_ctx=endpoint_ctx)
         self.body = body
+
+
+_body_sizes: WeakKeyDictionary[RequestValidationError, int] = WeakKeyDictionary()
+"""How many bytes the bodies had, for errors that we made. It is no attribute: handlers may answer what `vars` shows."""
+
+
+def _body_size(error: RequestValidationError, connection: HTTPConnection) -> int:
+    """Return how many bytes the body had, as far as it was read where somebody else has made the error."""
+    size = _body_sizes.get(error) if isinstance(error, Hashable) else None
+    return len(getattr(connection, "_body", b"")) if size is None else size
 
 
 class WebSocketRequestValidationError(ValidationException):

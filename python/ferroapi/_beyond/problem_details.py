@@ -19,7 +19,7 @@ from ferroapi._beyond.declared_errors import error_of_body
 from ferroapi._shown_errors import MAXIMUM_ERRORS, answer_limit, encoded_errors, errors_within
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import HTTPException as OwnHTTPException
-from ferroapi.exceptions import RequestValidationError
+from ferroapi.exceptions import RequestValidationError, _body_size
 from ferroapi.utils import is_body_allowed_for_status_code
 
 MEDIA_TYPE = "application/problem+json"
@@ -133,10 +133,7 @@ def validation_problem(errors: Any, body_size: int, connection: HTTPConnection) 
 
 def request_validation_problem(error: RequestValidationError, connection: HTTPConnection) -> Response:
     """Return the answer of `validation_problem_handler`."""
-    body_size = error._body_size
-    if body_size is None:
-        body_size = len(getattr(connection, "_body", b""))
-    return validation_problem(error.errors(), body_size, connection)
+    return validation_problem(error.errors(), _body_size(error, connection), connection)
 
 
 async def validation_problem_handler(request: Request, error: RequestValidationError) -> Response:

@@ -4,7 +4,7 @@ Used by handler mode and by the native driver when something is wrong; a request
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from ferroapi._beyond.upload_stream import name_order
 from ferroapi._compat import Undefined
 from ferroapi._shown_errors import form_size
 from ferroapi.dependencies.models import Dependant
-from ferroapi.exceptions import EndpointContext, RequestValidationError, WebSocketRequestValidationError
+from ferroapi.exceptions import EndpointContext, RequestValidationError, WebSocketRequestValidationError, _body_sizes
 from ferroapi.telemetry._api import _validation_failed
 
 _REMEMBERED_ENDPOINTS = 4096
@@ -87,7 +87,9 @@ def request_validation_error(
     error = RequestValidationError(shown, body=None if body is Undefined else body, endpoint_ctx=context)
     if body_size is None:
         body_size = form_size(body) if isinstance(body, FormData) else len(getattr(request, "_body", b""))
-    error._body_size = body_size
+    # Another class may stand in the place of FastAPI's.
+    if isinstance(error, Hashable):
+        _body_sizes[error] = body_size
     _validation_failed(error)
     return error
 
