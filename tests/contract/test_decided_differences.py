@@ -236,6 +236,15 @@ def test_input_that_json_cannot_say_is_refused_with_an_answer(body: bytes) -> No
     assert json.loads(ours.body)["detail"]
 
 
+@pytest.mark.parametrize("content_type", [None, b"text/plain", b"application/x-msgpack"])
+def test_bytes_that_are_no_text_are_refused_with_an_answer(content_type: bytes | None) -> None:
+    headers = () if content_type is None else ((b"content-type", content_type),)
+    theirs, ours = outcomes(Request("POST", "/numbers", headers=headers, chunks=(b"\x81\xa1a\xff",)))
+    assert (theirs.status, ours.status, ours.raised) == (500, 422, None)
+    assert "UnicodeDecodeError" in str(theirs.raised)
+    assert json.loads(ours.body)["detail"][0]["loc"] == ["body"]
+
+
 def test_a_long_list_of_errors_is_cut_on_the_wire() -> None:
     body = json.dumps(["x"] * 500).encode()
     theirs, ours = outcomes(Request("POST", "/numbers", headers=JSON, chunks=(body,)))
@@ -474,3 +483,22 @@ def test_a_convertor_that_is_put_in_late_is_seen_where_the_dictionary_is_assigne
     assert client.get("/3").json() == seen
     app.routes[-1].param_convertors = convertors
     assert client.get("/3").json() == 3
+
+
+def test_attributes_of_applications_and_routers_are_fastapis_and_some_more() -> None:
+    def attributes(framework: str) -> list[set[str]]:
+        fastapi = importlib.import_module(framework)
+        app, router = fastapi.FastAPI(), fastapi.APIRouter()
+        app.include_router(router)
+        return [set(vars(each)) for each in (app, app.router, router, app.routes[-1].include_context)]
+
+    for theirs, ours in zip(attributes("fastapi"), attributes("ferroapi"), strict=True):
+        assert theirs < ours
+
+
+@pytest.mark.parametrize(("framework", "is_here"), [("fastapi", False), ("ferroapi", True)])
+def test_a_deprecated_example_warns_of_the_line_that_has_it(framework: str, is_here: bool) -> None:
+    fastapi = importlib.import_module(framework)
+    with pytest.warns(fastapi.exceptions.FastAPIDeprecationWarning) as warned:
+        fastapi.Body(example=1)
+    assert (warned[0].filename == __file__) is is_here
