@@ -8,9 +8,11 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Annotated, Any
 
+import anyio
 import pytest
 from pydantic import create_model
 from starlette.convertors import CONVERTOR_TYPES
@@ -502,3 +504,26 @@ def test_a_deprecated_example_warns_of_the_line_that_has_it(framework: str, is_h
     with pytest.warns(fastapi.exceptions.FastAPIDeprecationWarning) as warned:
         fastapi.Body(example=1)
     assert (warned[0].filename == __file__) is is_here
+
+
+@pytest.mark.parametrize(("framework", "is_called"), [("fastapi", True), ("ferroapi", False)])
+def test_a_stream_of_json_lines_does_not_ask_anyio_to_sleep(
+    framework: str, is_called: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastapi = importlib.import_module(framework)
+    app, original = fastapi.FastAPI(), anyio.sleep
+    called: list[float] = []
+
+    async def sleep(delay: float) -> None:
+        called.append(delay)
+        await original(delay)
+
+    @app.get("/")
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(anyio, "sleep", sleep)
+        answer = TestClient(app).get("/")
+    assert (answer.status_code, answer.content) == (200, b"1\n")
+    assert bool(called) is is_called
