@@ -154,6 +154,8 @@ def test_loops_made_with_options_end_with_their_request() -> None:
     assert not loops._idle
 
 
+# Python 3.14 deprecates policies; applications still have them.
+@pytest.mark.filterwarnings("ignore:.*policy:DeprecationWarning")
 @only_where_threads_are_kept
 def test_loops_of_another_policy_are_not_used_again() -> None:
     class Policy(asyncio.DefaultEventLoopPolicy):

@@ -138,7 +138,7 @@ def test_migrate_remarks_what_it_leaves(source: str, remarks: list[Remark]) -> N
     ("source", "line", "message"),
     [
         (b"import fastapi\ndef (", 2, "it cannot be parsed: "),
-        (b"import fastapi\nx = '\xff'\n", 2, "it cannot be parsed: (unicode error)"),
+        (b"import fastapi\nx = '\xff'\n", 2, "it cannot be parsed: "),
         (b"# coding: nonsense\nimport fastapi\n", 1, "it cannot be parsed: unknown encoding: nonsense"),
         (b"x = 1\n\x0cimport fastapi\n", 2, "LibCST does not give back this line"),
         (b"x = 1\nimport fastapi.routing\nferroapi = 1\n", 2, "means something else here as well"),
@@ -327,7 +327,7 @@ BROKEN = {
     "names the package": ("broken.py", b"import fastapi\ndef (\n", ":2: it cannot be parsed: invalid syntax"),
     "does not name it": ("other.py", b"x = 1\nx = (\n", ":2: it cannot be parsed: '(' was never closed"),
     "no text": ("picture.py", b"x\0y", ":1: it cannot be parsed: source code string cannot contain null bytes"),
-    "nested": ("deep.py", b"x = " + b"+".join([b"1"] * 20_000), ":1: it is nested too deeply to be parsed"),
+    "nested": ("deep.py", b"x = " + b"-" * 100_000 + b"1", ":1: it is nested too deeply to be parsed"),
     "no TOML": ("pyproject.toml", b"[project]\nname = fastapi\n", ":2: it is no TOML: "),
     "no UTF-8": ("requirements.txt", b"x\nfastapi # \xff\n", ":2: it is not UTF-8: "),
 }

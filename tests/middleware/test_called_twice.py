@@ -95,6 +95,9 @@ def build(framework: Any, kind: str, way: Callable[[Call, Consume], Any], is_sur
             log.append(piece)
             yield piece
 
+    async def later() -> None:
+        log.append("later")
+
     def in_a_thread() -> None:
         log.append("thread")
 
@@ -119,7 +122,7 @@ def build(framework: Any, kind: str, way: Callable[[Call, Consume], Any], is_sur
             if kind == ("", "fails first", "fails second")[calls % 3]:
                 raise LookupError(kind)
             if kind == "background":
-                tasks.add_task(opened().__anext__)
+                tasks.add_task(later)
             return calls
 
     @app.middleware("http")
