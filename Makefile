@@ -239,10 +239,14 @@ licenses: $(VENV)/packages ## Write the licences of the crates in the extension,
 options-stub: build ## Write the options with their texts as editors read them, into python/ferroapi/_options.pyi
 	$(BIN)/python tests/typing/options_stub.py
 
+# Zig's linker refuses what an instrumented build asks of it, so a profiled wheel is for the glibc of this machine.
+PGO ?=
+
 .PHONY: wheel
-wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust
+wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust (PGO=1 for a profiled one)
 	rm -rf dist
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_17 --interpreter $(BIN)/python --out dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release $(if $(PGO),--pgo,--zig --compatibility manylinux_2_17) \
+		--interpreter $(BIN)/python --out dist
 	$(BIN)/python tests/packaging/check_distribution.py dist/*.whl
 
 .PHONY: wheels

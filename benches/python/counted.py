@@ -99,7 +99,7 @@ def _build(case: Case) -> Any:
     return app
 
 
-async def _count(case: Case) -> None:
+async def count(case: Case) -> None:
     app = _build(case)
     answer = await ask(app, case.request)
     assert answer.status == case.status, answer
@@ -135,7 +135,7 @@ def _sent(request: Request) -> bytes:
     return b"\r\n".join([*lines, *(name + b": " + value for name, value in request.headers), b"", b""])
 
 
-async def _count_served(case: Case) -> None:
+async def count_served(case: Case) -> None:
     app = _build(case)
     sent, end = _sent(case.request), (await ask(app, case.request)).body
     # Valgrind takes longer between two requests than a client may be silent.
@@ -171,6 +171,6 @@ if __name__ == "__main__":
     by_name = {case.name: case for case in CASES}
     for name in sys.argv[1:]:
         if name.endswith(ON_SERVER):
-            uvloop.run(_count_served(by_name[name.removesuffix(ON_SERVER)]))
+            uvloop.run(count_served(by_name[name.removesuffix(ON_SERVER)]))
         else:
-            asyncio.run(_count(by_name[name]))
+            asyncio.run(count(by_name[name]))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +21,8 @@ from benches.cases.exchange import ask  # noqa: E402
 from benches.cases.floor import floor  # noqa: E402
 from benches.cases.table import CASES, Case  # noqa: E402
 from benches.http.run import ROWS  # noqa: E402
-from benches.python.counted import CASES_COUNTED, SERVED  # noqa: E402
+from benches.python import counted, profiled  # noqa: E402
+from benches.python.counted import APART, CASES_COUNTED, SERVED  # noqa: E402
 from benches.python.in_process import contenders  # noqa: E402
 from benches.python.wings import CASES as OF_WINGS  # noqa: E402
 
@@ -56,6 +58,19 @@ def test_cases_that_are_served_or_counted_exist() -> None:
 def test_each_wing_of_a_request_is_counted_with_cases_that_exist() -> None:
     assert [*OF_WINGS, "server"] == [*_wings.NAMES]
     assert {case for cases in OF_WINGS.values() for case in cases} <= NAMES
+
+
+def test_a_profiled_build_learns_from_each_case_that_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["maturin"]["pgo-command"]
+    assert command.endswith(f"python -m {profiled.__name__}")
+    for owner, name in ((counted, "FEW"), (counted, "MANY"), (profiled, "IN_PROCESS"), (profiled, "SERVED")):
+        monkeypatch.setattr(owner, name, 1)
+    begun = []
+    for name in ("count", "count_served"):
+        run = getattr(counted, name)
+        monkeypatch.setattr(counted, name, lambda case, run=run: begun.append(case.name) or run(case))
+    profiled.main()
+    assert begun == [SERVED.get(name, name) for name in CASES_COUNTED if name not in APART]
 
 
 def test_what_a_case_is_compared_with_takes_turns_with_it() -> None:
