@@ -98,8 +98,8 @@ async def solve_dependencies(
         plan = operation.solving_plan(dependant, body, dependency_overrides_provider, embed_body_fields)
         if plan is not None:
             found = _Arguments()
-            response, background_tasks, dependency_cache = await _core.solve(plan, request, body, found)
-            return SolvedDependency(found.values, found.errors, background_tasks, response, dependency_cache)
+            shared, tasks, cache = await _core.solve(plan, request, body, found)
+            return SolvedDependency(found.values, found.errors, tasks, shared, cache)
     if response is None:
         response = _shared_response()
     if dependency_cache is None:
