@@ -261,7 +261,8 @@ def test_name_for_type_checkers_is_not_asked(owner: str, name: str, label: str) 
 @pytest.mark.parametrize(
     ("name", "labels"),
     [
-        ("ObjectReceiveStream", {"/events", "/sync-events"}),
+        # From Python 3.14 on the annotations of a nested function are not evaluated: FastAPI does not look either.
+        ("ObjectReceiveStream", {"/events", "/sync-events"} if sys.version_info < (3, 14) else set()),
         ("_IncludedRouter", {"/outer/included/5", "/outer/included/x"}),
         ("APIRoute", {"/outer/included/5", "/outer/included/x"}),
     ],
