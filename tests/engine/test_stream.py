@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ferroapi import Depends, FastAPI, Response, routing
+from ferroapi._engine import stand_ins
 from ferroapi._engine.items import _normalize_non_finite_floats
 from ferroapi.responses import StreamingResponse
 from ferroapi.sse import EventSourceResponse, ServerSentEvent
@@ -46,6 +47,29 @@ def test_json_lines_validate_each_item(is_async: bool) -> None:
     response = get(app)
     assert response.headers["content-type"] == "application/jsonl"
     assert response.text == '{"n":1}\n{"n":2}\n'
+
+
+def test_json_lines_are_written_by_what_stands_for_the_models_serializer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    make = stand_ins.model_serializer
+
+    def recording(field: Any, serialization: Any) -> Any:
+        asked.append(serialization)
+        return make(field, serialization)
+
+    class Item(BaseModel):
+        name: str
+
+    app = FastAPI()
+
+    @app.get("/")
+    def lines() -> Iterable[Item]:
+        yield Item(name="a")
+
+    monkeypatch.setattr(stand_ins, "model_serializer", recording)
+    assert TestClient(app).get("/").text == '{"name":"a"}\n'
+    # Keywords that say nothing are left out, or it would know no model that is written with them.
+    assert asked == [{"by_alias": True}]
 
 
 def test_json_lines_without_a_type_encode_anything() -> None:

@@ -372,12 +372,12 @@ def _answer(recipe: ResponseRecipe, *, is_coroutine: bool) -> tuple[Answer, int]
         # Whatever it is, the response class is given it.
         return Answer.general(status=None), 0
     if recipe.dumps_json and recipe.field is not None and is_plain_field(recipe.field):
-        adapter = recipe.field._type_adapter
+        adapter, options = recipe.field._type_adapter, recipe.to_json_options
         model = Answer.model(
             validate=adapter.validator.validate_python,
             to_json=adapter.serializer.to_json,
-            options=recipe.to_json_options,
-            serializer=stand_ins.model_serializer(recipe.field, recipe.to_json_options),
+            options=options,
+            serializer=stand_ins.model_serializer(recipe.field, options),
             status=status,
         )
         return model, Part.MODEL

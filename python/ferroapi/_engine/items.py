@@ -78,8 +78,8 @@ def item_serializer(recipe: ResponseRecipe, *, asks: bool = False) -> ItemSerial
         return _by_methods(field, keywords)
     adapter = field._type_adapter
     validate, to_json = adapter.validator.validate_python, adapter.serializer.to_json
-    serializer = stand_ins.model_serializer(field, keywords)
     options = recipe.to_json_options
+    serializer = stand_ins.model_serializer(field, options)
 
     def serialize(item: Any, describe_endpoint: DescribeEndpoint) -> bytes:
         if serializer is not None and (line := serializer.receive(item)) is not None:
