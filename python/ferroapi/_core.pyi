@@ -475,10 +475,6 @@ class Plan:
     def parts(self) -> int:
         """The parts of the engine that it is run by, as bits of `ferroapi._witness.Part`."""
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether the endpoint makes a stream."""
-
     def is_current(self) -> bool:
         """Tell whether nobody replaced what it stands for, but perhaps what Python can call by name."""
 

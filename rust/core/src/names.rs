@@ -135,6 +135,10 @@ imported!(
     /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
     call_dependency, "ferroapi._engine.reference.solve", "_call"
 );
+imported!(
+    /// `(operation, request, body) -> awaitable of (result, response, background)`: solve and call by the names that FastAPI calls.
+    take_steps, "ferroapi._engine.reference.handler", "take_steps"
+);
 imported_type!(rendered_response, "ferroapi.exception_handlers", "RenderedResponse");
 imported!(
     /// What asks `receive` while an endpoint waits.
@@ -144,13 +148,6 @@ imported!(
     /// Cancels an endpoint whose client has left.
     cancel_left, "ferroapi._engine.disconnect", "cancel"
 );
-imported!(
-    /// `(operation, request, body) -> awaitable of (result, response, background)`: the dependencies solved and the endpoint called by name.
-    take_steps,
-    "ferroapi._engine.reference.handler",
-    "take_steps"
-);
-
 imported_from! {
     "ferroapi._engine.disconnect":
     /// Takes that cancellation back.
@@ -163,7 +160,7 @@ imported!(
     run_connection, "ferroapi._engine.connection", "run_connection"
 );
 imported!(
-    /// `(channels, failure, connection_exits, application, request) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
+    /// `(channels, failure, connection_exits, place, request) -> awaitable`: unwind what is entered (`failure` as `unwind` takes it), then let the exception handlers answer.
     answer_failure, "ferroapi._engine.failure", "answer_failure"
 );
 imported_from! {

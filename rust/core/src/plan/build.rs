@@ -265,12 +265,6 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the endpoint makes a stream.
-    #[getter]
-    fn is_stream(&self) -> bool {
-        matches!(self.answer.get().render, Render::Stream { .. })
-    }
-
     /// Whether the plan still says what is to be done: nothing that it stands for was replaced, but steps by name.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
         guarded(|| Ok(self.holds(py, 0)? || self.holds_stepwise(py, 0)?))
