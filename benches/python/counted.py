@@ -24,12 +24,12 @@ from benches.cases.table import CASES, Case
 from ferroapi.server import HTTPProtocol
 
 FEW, MANY = 25, 100
-# All that table A has, but for what takes minutes under callgrind: ten thousand routes, a hundred events a request.
 ON_SERVER = " served"
 """What the name of a case ends with where it is counted on a server."""
 
 SERVED = {name + ON_SERVER: name for name in ("json", "items", "deps")}
 """The cases that are counted on a server by the gate, and what they are called elsewhere."""
+# All that table A has, but for what takes minutes under callgrind: ten thousand routes, a hundred events a request.
 CASES_COUNTED = (
     *(case.name for case in CASES if case.name not in ("routes 10", "routes 10000", "events")),
     *SERVED,
@@ -164,13 +164,18 @@ async def count_served(case: Case) -> None:
     server.close()
 
 
+def run(name: str) -> None:
+    """Make the requests of a case, on a server if its name ends so."""
+    case = next(case for case in CASES if case.name == name.removesuffix(ON_SERVER))
+    if name.endswith(ON_SERVER):
+        uvloop.run(count_served(case))
+    else:
+        asyncio.run(count(case))
+
+
 if __name__ == "__main__":
     # A collection would fall into one count or the other by chance, as would a thread that takes its turn by the clock.
     gc.disable()
     sys.setswitchinterval(1000)
-    by_name = {case.name: case for case in CASES}
     for name in sys.argv[1:]:
-        if name.endswith(ON_SERVER):
-            uvloop.run(count_served(by_name[name.removesuffix(ON_SERVER)]))
-        else:
-            asyncio.run(count(by_name[name]))
+        run(name)
