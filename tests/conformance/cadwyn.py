@@ -5,6 +5,7 @@ Apache Airflow's API server is built on cadwyn, which uses more of FastAPI's inn
 
 import argparse
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -17,6 +18,12 @@ OPTIONS = ["-o", "addopts=", "-p", "no:codspeed"]
 """Not the suite's own: they measure coverage."""
 
 
+def _find_without_variables(cache: run.Cache) -> None:
+    """Let every process of the environment find ferroapi and the alias: one test starts one without PYTHONPATH."""
+    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(cache.environment)}))
+    (packages / "ferroapi_sources.pth").write_text(f"{run.HERE / 'site'}\n{run.SOURCE}\n", encoding="utf-8")
+
+
 def main() -> int:
     """Prepare, run, compare; 0 when the run is exactly what the list says."""
     parser = argparse.ArgumentParser(prog="make conformance-cadwyn", usage="%(prog)s ARGS='[pytest arguments]'")
@@ -27,6 +34,7 @@ def main() -> int:
     cache.root.mkdir(parents=True, exist_ok=True)
     folder = run.fetch_suite(cache, SUITE, SUITE_SHA256)
     run.build_environment(cache)
+    _find_without_variables(cache)
     expected = run.HERE / "expected_failures_cadwyn.toml"
     imports = (run.HERE / "site", run.SOURCE, run.HERE, folder)
     mode = run.Mode(folder, ("ferroapi.pytest_plugin", "outcomes"), imports, (expected,), "tests", most_workers=99)
