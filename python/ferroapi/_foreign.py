@@ -7,13 +7,10 @@ import sys
 import warnings
 from collections.abc import Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ferroapi._signature import user_stack_level
 from ferroapi.exceptions import FastAPIError
-
-if TYPE_CHECKING:
-    from ferroapi.routing import APIRoute
 
 _THEIRS = "fastapi"
 
@@ -73,7 +70,7 @@ def refuse_foreign_exceptions(*keys: Any) -> None:
     refuse_foreign(*(key for key in keys if isinstance(key, type) and key.__module__.partition(".")[0] == _THEIRS))
 
 
-def warn_of_methods(route: "APIRoute") -> None:
+def warn_of_methods(route: Any) -> None:
     """Warn of an endpoint that is a method whose `self` nobody has filled in, so that every request lacks it.
 
     A package that does so (Ray Serve's `ingress`) leaves alone what is no application of the real `fastapi`.

@@ -114,7 +114,7 @@ _SOURCES: dict[str, dict[str, str]] = {
         "_resolve_form_limits _update_scope",
         "ferroapi._compat.starlette": "get_route_path wrap_app_handling_exceptions",
         "ferroapi.dependencies.utils": "_get_body_field _get_flat_body_params _should_embed_body_fields get_dependant "
-        "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation",
+        "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation SolvedDependency",
         "ferroapi.encoders": "jsonable_encoder",
         "ferroapi.exceptions": "EndpointContext RequestValidationError ResponseValidationError "
         "WebSocketRequestValidationError",

@@ -76,7 +76,7 @@ from ferroapi._routing.views import _EffectiveRouteContext as _EffectiveRouteCon
 from ferroapi._signature import expands
 from ferroapi.datastructures import Default, DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant, _is_coroutine_callable
-from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
+from ferroapi.dependencies.utils import solve_dependencies as solve_dependencies
 from ferroapi.exceptions import FastAPIError
 from ferroapi.sse import _PING_INTERVAL as _PING_INTERVAL
 from ferroapi.sse import EventSourceResponse
@@ -85,10 +85,6 @@ from ferroapi.types import DecoratedCallable, IncEx
 from ferroapi.utils import get_value_or_default
 
 # Handlers. What is replaced in this module is replaced in `_engine.reference`, too, which serves requests then.
-
-
-async def _solve_around_frontend(**keywords: Any) -> SolvedDependency:
-    return await solve_dependencies(**keywords)
 
 
 def get_request_handler(
@@ -581,7 +577,6 @@ class APIRouter(PathOperations, Dispatch):
             self._frontend_routes = _FrontendRouteGroup(
                 dependencies=self.dependencies,
                 dependency_overrides_provider=self.dependency_overrides_provider,
-                solver=_solve_around_frontend,
             )
             self._low_priority_routes.append(self._frontend_routes)
         self._frontend_routes.add_frontend_route(path, directory=directory, fallback=fallback, check_dir=check_dir)

@@ -1,9 +1,8 @@
 """The entries of a table, made from the routes that routers declare: where each is found, and what makes its plan."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRoute
 from starlette.types import Scope
@@ -23,9 +22,6 @@ from ferroapi._routing.scope import (
 )
 from ferroapi._routing.state import PathTemplate, RouteState
 from ferroapi._routing.views import _EffectiveAPIRouteContext, _EffectiveRouteContext
-
-if TYPE_CHECKING:
-    from ferroapi.routing import APIRoute
 
 
 class _ViewMatcher(NamedTuple):
@@ -86,7 +82,7 @@ def entry_of(candidate: Any, include_path: IncludePath) -> Entry:
         return _operation(candidate, candidate.original_route, _ViewMatcher(candidate.match_by_router), include_path)
     if isinstance(candidate, _EffectiveRouteContext):
         return _plain(candidate.route, _ViewMatcher(candidate.match_by_router), candidate, include_path)
-    if _is_operation(candidate):
+    if isinstance(candidate, RouteState):
         return _operation(candidate, candidate, candidate, include_path)
     refuse_foreign(candidate)
     return _plain(candidate, candidate, candidate, include_path)
@@ -166,12 +162,18 @@ def _plain(route: BaseRoute, matcher: Any, candidate: Any, include_path: Include
 def _websocket(path: str, route: WebSocketRoute, matcher: Any, candidate: Any, include_path: IncludePath) -> Entry:
     if not isinstance(route, ObservedRoute):
         return _entry(path, matcher, candidate, include_path, methods_of=route, http=False)
-    compile = partial(_plan_only, route)
-    scope_items = {"endpoint": route.endpoint, "route": route}
-    return _entry(path, matcher, candidate, include_path, http=False, compile=compile, scope_items=scope_items)
+    return _entry(
+        path,
+        matcher,
+        candidate,
+        include_path,
+        http=False,
+        compile=lambda: plan_of(route)[0],
+        scope_items={"endpoint": route.endpoint, "route": route},
+    )
 
 
-def _operation(state: Any, route: "APIRoute", matcher: Any, include_path: IncludePath) -> Entry:
+def _operation(state: Any, route: Any, matcher: Any, include_path: IncludePath) -> Entry:
     if any(not hasattr(state, name) for name in _matched_by(state)):
         # What reads a deleted attribute raises, at each request that comes so far.
         return _matched_by_python(matcher, state, include_path)
@@ -179,8 +181,6 @@ def _operation(state: Any, route: "APIRoute", matcher: Any, include_path: Includ
     path = _template(state)
     if path is None or not _is_untouched(route):
         return _without_template(route, state, matcher, state, include_path)
-    compile = partial(_plan_only, state)
-    scope_items = {"endpoint": state.endpoint, "route": route}
     return _entry(
         path,
         matcher,
@@ -188,8 +188,8 @@ def _operation(state: Any, route: "APIRoute", matcher: Any, include_path: Includ
         include_path,
         methods=state.methods,
         websocket=False,
-        compile=compile,
-        scope_items=scope_items,
+        compile=lambda: plan_of(state)[0],
+        scope_items={"endpoint": state.endpoint, "route": route},
         limit=get_body_size_limit(_own_limit(state), include_path.limit),
         cancels=bool(state.cancel_on_disconnect),
     )
@@ -208,10 +208,6 @@ def _own_limit(state: Any) -> int | None:
     """Return the body limit that the application of a route was built with, or that of a view will be, in bytes."""
     is_view = isinstance(state, _EffectiveAPIRouteContext)
     return countable_limit(state.max_body_size) if is_view else below_body_limit(state.app)[1]
-
-
-def _plan_only(state: Any) -> _core.Plan | None:
-    return plan_of(state)[0]
 
 
 def plan_of(state: Any) -> tuple[_core.Plan | None, str]:
@@ -267,7 +263,3 @@ def _is_transparent(included: _IncludedRouter) -> bool:
     router = included.original_router
     is_plain = type(included) is _IncludedRouter and vars(included).keys().isdisjoint(WAYS_TO_ANSWER)
     return is_plain and router.layers is None and router._is_transparent()
-
-
-def _is_operation(route: BaseRoute) -> bool:
-    return isinstance(route, RouteState)

@@ -1,6 +1,6 @@
 """`frontend()`: a directory of built static files with an index or 404 fallback, served when no other route matches.
 
-The router asks a `_FrontendRouteGroup` last; the most specific path wins. The router gives the solver of dependencies.
+The router asks a `_FrontendRouteGroup` last; the most specific path wins.
 """
 
 import errno
@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -36,14 +36,12 @@ from ferroapi._routing.scope import (
 )
 from ferroapi._routing.state import _build_dependant_with_parameterless_dependencies
 from ferroapi._routing.views import _EffectiveRouteContext, view_through
-from ferroapi.dependencies.models import Dependant
-from ferroapi.dependencies.utils import SolvedDependency
+from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
 from ferroapi.exceptions import RequestValidationError
 from ferroapi.telemetry._api import _route_selected
 
 StrPath = str | os.PathLike[str]
 Fallback = Literal["auto", "index.html", "404.html"] | None
-Solver = Callable[..., Coroutine[Any, Any, SolvedDependency]]
 
 _FALLBACKS = ("auto", "index.html", "404.html", None)
 _NAVIGATION_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -296,29 +294,20 @@ def is_more_specific(found: Selection[Any], other: Selection[Any]) -> bool:
     return isinstance(new, int) and isinstance(old, int) and new > old
 
 
-class DependencySettings(NamedTuple):
-    """What the dependencies around a frontend are solved with."""
-
-    prefix: str
-    dependant: Dependant
-    dependency_overrides_provider: Any | None
-    embed_body_fields: bool
-
-
 class _FrontendRouteGroup(BaseRoute):
     """All frontends of one router, which share the router's dependencies."""
+
+    frontend_prefix = ""
 
     def __init__(
         self,
         *,
         dependencies: Sequence[params.Depends] | None = None,
         dependency_overrides_provider: Any | None = None,
-        solver: Solver,
     ) -> None:
         self.routes: list[_FrontendRoute] = []
         self.dependencies = list(dependencies or [])
         self.dependency_overrides_provider = dependency_overrides_provider
-        self._solver = solver
         self.dependant, _, self._embed_body_fields = _build_dependant_with_parameterless_dependencies(
             path="", call=_frontend_dependency_endpoint, dependencies=self.dependencies
         )
@@ -351,17 +340,10 @@ class _FrontendRouteGroup(BaseRoute):
             is_better=is_more_specific,
         )
 
-    def _settings(self, scope: Scope) -> DependencySettings:
-        """Return the settings of the include the request came through, else the group's own."""
-        context = _get_scope_effective_route_context(scope)
-        through_include = isinstance(context, _EffectiveFrontendContext) and context.original_route is self
-        source: Any = context if through_include else self
-        return DependencySettings(
-            prefix=source.frontend_prefix if through_include else "",
-            dependant=source.dependant,
-            dependency_overrides_provider=source.dependency_overrides_provider,
-            embed_body_fields=source._embed_body_fields,
-        )
+    def _seen_through(self, scope: Scope) -> "_FrontendRouteGroup | _EffectiveFrontendContext":
+        """Return the view on this group through which a request came, else the group itself."""
+        view = _get_scope_effective_route_context(scope)
+        return view if isinstance(view, _EffectiveFrontendContext) and view.original_route is self else self
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Solve the dependencies around the frontend and send its response.
@@ -370,49 +352,25 @@ class _FrontendRouteGroup(BaseRoute):
             HTTPException: 404 for nothing there, 405 for another method than GET or HEAD.
             RequestValidationError: the parameters of a dependency do not validate.
         """
-        settings = self._settings(scope)
-        selection = self._match(scope, prefix=settings.prefix)
+        group = self._seen_through(scope)
+        selection = self._match(scope, prefix=group.frontend_prefix)
         if selection is None:
             raise HTTPException(status_code=404)
         route = selection.candidate
         _update_scope(scope, selection.child_scope)
-        template = _join_frontend_paths(settings.prefix, route.path).rstrip("/") + "/{path}"
+        template = _join_frontend_paths(group.frontend_prefix, route.path).rstrip("/") + "/{path}"
         _route_selected(scope=scope, path=template)
-        if selection.match != Match.FULL or not settings.dependant.dependencies:
+        if selection.match != Match.FULL or not group.dependant.dependencies:
             await route.handle(scope, receive, send)
             return
-        async with self._solved(Request(scope, receive, send), settings) as solved:
+        async with _solved(Request(scope, receive, send), group) as solved:
             response = await route.app.get_response_for_scope(scope)
             if response.background is None:
                 response.background = solved.background_tasks
             response.headers.raw.extend(solved.response.headers.raw)
             await response(scope, receive, send)
 
-    @asynccontextmanager
-    async def _solved(self, request: Request, settings: DependencySettings) -> AsyncIterator[SolvedDependency]:
-        scope = request.scope
-        with scope_keys_restored(scope, "fastapi_inner_astack", "fastapi_function_astack"):
-            async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
-                scope["fastapi_inner_astack"] = request_stack
-                scope["fastapi_function_astack"] = function_stack
-                solved = await self._solver(
-                    request=request,
-                    dependant=settings.dependant,
-                    dependency_overrides_provider=settings.dependency_overrides_provider,
-                    async_exit_stack=request_stack,
-                    embed_body_fields=settings.embed_body_fields,
-                )
-                if solved.errors:
-                    raise RequestValidationError(solved.errors)
-                yield solved
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """Frontends have no names.
-
-        Raises:
-            NoMatchFound: always.
-        """
-        raise NoMatchFound(name, path_params)
+    url_path_for = _FrontendRoute.url_path_for
 
 
 class _EffectiveFrontendContext(_EffectiveRouteContext):
@@ -431,6 +389,27 @@ class _EffectiveFrontendContext(_EffectiveRouteContext):
 
     def _match_path(self, scope: Scope) -> tuple[Match, Scope]:
         return self.original_route.matches_with_prefix(scope, self.frontend_prefix)
+
+
+@asynccontextmanager
+async def _solved(
+    request: Request, group: _FrontendRouteGroup | _EffectiveFrontendContext
+) -> AsyncIterator[SolvedDependency]:
+    scope = request.scope
+    with scope_keys_restored(scope, "fastapi_inner_astack", "fastapi_function_astack"):
+        async with AsyncExitStack() as request_stack, AsyncExitStack() as function_stack:
+            scope["fastapi_inner_astack"] = request_stack
+            scope["fastapi_function_astack"] = function_stack
+            solved = await solve_dependencies(
+                request=request,
+                dependant=group.dependant,
+                dependency_overrides_provider=group.dependency_overrides_provider,
+                async_exit_stack=request_stack,
+                embed_body_fields=group._embed_body_fields,
+            )
+            if solved.errors:
+                raise RequestValidationError(solved.errors)
+            yield solved
 
 
 @view_through.register

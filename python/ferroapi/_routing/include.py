@@ -7,17 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette import routing
 from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import (
-    BaseRoute,
-    Match,
-    NoMatchFound,
-)
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from ferroapi import params
@@ -43,6 +39,8 @@ from ferroapi.telemetry._api import _route_selected
 
 if TYPE_CHECKING:
     from ferroapi.routing import APIRouter
+
+View = TypeVar("View")
 
 _ROUTER_DEFAULTS: Mapping[str, Any] = {**ROUTER_DEFAULTS}
 _MERGED_SETTINGS = ("prefix", "default_response_class", *SHARED_SETTINGS)
@@ -149,27 +147,22 @@ class _IncludedRouter(BaseRoute):
 
     def effective_candidates(self) -> list["_EffectiveRouteContext | _IncludedRouter"]:
         """Return the views on the router's routes, rebuilt when it or a router below it has changed."""
-        return cast(
-            "list[_EffectiveRouteContext | _IncludedRouter]",
-            self._current("_effective_candidates", lambda: list(self._build_candidates())),
-        )
+        return self._current("_effective_candidates", self._build_candidates)
 
     def effective_low_priority_routes(self) -> list[_EffectiveRouteContext]:
         """Return the views on the routes that are matched last, of this router and of those below it."""
-        return cast(
-            "list[_EffectiveRouteContext]",
-            self._current("_effective_low_priority_routes", lambda: list(self._build_low_priority_routes())),
-        )
+        return self._current("_effective_low_priority_routes", self._build_low_priority_routes)
 
-    def _current(self, name: str, build: Callable[[], list[Any]]) -> Any:
+    def _current(self, name: str, build: Callable[[], Iterator[View]]) -> list[View]:
         """Return a cached list, rebuilt by one thread when the version of the routes is another."""
         if getattr(self, name + "_version") != self.original_router._get_routes_version():
             with self._effective_routes_lock:
                 version = self.original_router._get_routes_version()
                 if getattr(self, name + "_version") != version:
-                    setattr(self, name, build())
+                    setattr(self, name, list(build()))
                     setattr(self, name + "_version", version)
-        return getattr(self, name)
+        views: list[View] = getattr(self, name)
+        return views
 
     def _branch(self, child: "_IncludedRouter") -> "_IncludedRouter":
         return _IncludedRouter(child.original_router, self.include_context.combine(child.include_context))
