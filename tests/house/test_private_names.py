@@ -25,7 +25,7 @@ PACKAGE, EXTENSION = ROOT / "python" / "ferroapi", ROOT / "rust" / "core" / "src
 WINGS = ("_middleware/", "_models/", "_threads/", "server.py", "_beyond/testing/")
 
 MODULES = {
-    ("_compat/v2.py", "pydantic._internal"): "evaluates annotations as FastAPI does, under either of its names",
+    ("_compat/v2.py", "pydantic._internal"): "evaluates annotations as FastAPI does",
     ("_compat/v2.py", "pydantic._internal._typing_extra"): "the same",
     ("telemetry/_observation.py", "opentelemetry._logs"): "where OpenTelemetry publishes its logs",
     ("telemetry/_api.py", "opentelemetry._logs"): "where OpenTelemetry publishes its logs",
@@ -53,7 +53,6 @@ ATTRIBUTES = {
     ("_body_limit.py", "_BODY_LIMIT_RESPONDER_SCOPE_KEY"): "Starlette's limit; an own one where there is none",
     ("_body_limit.py", "_RequestBodyLimitResponseSent"): "the same",
     ("_body_limit.py", "_RequestBodyTooLarge"): "the same",
-    ("_compat/shared.py", "_GenericAlias"): "FastAPI asks for it",
     ("_compat/v2.py", "_attributes_set"): "FastAPI sets it",
     ("_compat/v2.py", "_config"): "a subclass of pydantic's generator",
     ("dependencies/_analyze.py", "_attributes_set"): "FastAPI sets it",

@@ -5,11 +5,10 @@ Registration asks them to decide where a parameter comes from; a request asks on
 
 import sys
 import types
-import typing
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.version import VERSION as PYDANTIC_VERSION
@@ -22,7 +21,7 @@ _T = TypeVar("_T")
 PYDANTIC_VERSION_MINOR_TUPLE = tuple(int(part) for part in PYDANTIC_VERSION.split(".")[:2])
 
 WithArgsTypes: tuple[Any, ...] = (
-    typing._GenericAlias,  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    type(ClassVar[int]),
     types.GenericAlias,
     types.UnionType,
 )

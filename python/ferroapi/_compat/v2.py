@@ -25,6 +25,7 @@ from pydantic._internal import _typing_extra as _pydantic_typing_extra
 from pydantic.fields import FieldInfo as FieldInfo
 from pydantic.json_schema import GenerateJsonSchema as _GenerateJsonSchema
 from pydantic.json_schema import JsonSchemaValue as JsonSchemaValue
+from pydantic.warnings import UnsupportedFieldAttributeWarning as _UnsupportedFieldAttributeWarning
 from pydantic_core import CoreSchema as CoreSchema
 from pydantic_core import PydanticUndefined
 from pydantic_core import Url as Url
@@ -53,12 +54,7 @@ def evaluate_forwardref(
     value: Any, globalns: dict[str, Any] | None = None, localns: dict[str, Any] | None = None
 ) -> Any:
     """Evaluate a forward reference; one whose names are not defined yet is returned as it is."""
-    # pydantic renamed the function in 2.10 and made it tell whether it succeeded.
-    try_eval_type = getattr(_pydantic_typing_extra, "try_eval_type", None)
-    if try_eval_type is not None:
-        return try_eval_type(value, globalns, localns)[0]
-    eval_type_lenient: Any = _pydantic_typing_extra.eval_type_lenient
-    return eval_type_lenient(value, globalns, localns)
+    return _pydantic_typing_extra.try_eval_type(value, globalns, localns)[0]
 
 
 class GenerateJsonSchema(_GenerateJsonSchema):
@@ -97,43 +93,12 @@ class GenerateJsonSchema(_GenerateJsonSchema):
 
 # --- A field info taken apart ---
 
-# What `pydantic.Field` accepts again; constraints are not here because a field info keeps them in its metadata.
-_FIELD_ATTRIBUTES = (
-    "default",
-    "default_factory",
-    "alias",
-    "alias_priority",
-    "validation_alias",
-    "serialization_alias",
-    "title",
-    "field_title_generator",
-    "description",
-    "examples",
-    "exclude",
-    "exclude_if",
-    "discriminator",
-    "deprecated",
-    "json_schema_extra",
-    "frozen",
-    "validate_default",
-    "repr",
-    "init",
-    "init_var",
-    "kw_only",
-)
-
 
 def asdict(field_info: FieldInfo) -> dict[str, Any]:
-    """Take a field info apart into its annotation, its metadata and the attributes that have a value.
-
-    Source: pydantic 2.12.3's `FieldInfo.asdict`, for the versions before it.
-    """
-    values = ((name, getattr(field_info, name, Undefined)) for name in _FIELD_ATTRIBUTES)
-    return {
-        "annotation": field_info.annotation,
-        "metadata": field_info.metadata,
-        "attributes": {name: value for name, value in values if value is not Undefined},
-    }
+    """Take a field info apart into its annotation, its metadata and the attributes that have a value."""
+    parts: dict[str, Any] = {**field_info.asdict()}
+    parts["attributes"] = {name: value for name, value in parts["attributes"].items() if value is not Undefined}
+    return parts
 
 
 def copy_field_info(*, field_info: FieldInfo, annotation: Any) -> FieldInfo:
@@ -224,11 +189,8 @@ class ModelField(_Versioned):
         parts = asdict(self.field_info)
         declared: _Declared = getattr(self, "_declared", None) or _Declared(self.field_info.annotation, ())
         with _warning_filters, declared.models_as_they_were(), warnings.catch_warnings():
-            if shared.PYDANTIC_VERSION_MINOR_TUPLE >= (2, 12):
-                from pydantic.warnings import UnsupportedFieldAttributeWarning
-
-                # Aliases mean something for a parameter, although not for the bare adapter pydantic warns about.
-                warnings.simplefilter("ignore", category=UnsupportedFieldAttributeWarning)
+            # Aliases mean something for a parameter, although not for the bare adapter pydantic warns about.
+            warnings.simplefilter("ignore", category=_UnsupportedFieldAttributeWarning)
             arguments: Any = (declared.annotation, *parts["metadata"], Field(**parts["attributes"]))
             annotation: Any = Annotated[arguments]  # pyright: ignore[reportInvalidTypeForm]
             return TypeAdapter(annotation, config=self.config)
