@@ -98,10 +98,20 @@ _body_sizes: WeakKeyDictionary[RequestValidationError, int] = WeakKeyDictionary(
 """How many bytes the bodies had, for errors that we made. It is no attribute: handlers may answer what `vars` shows."""
 
 
+def _note_body_size(error: RequestValidationError, size: int) -> None:
+    # Another class may stand in the place of FastAPI's.
+    if isinstance(error, Hashable):
+        _body_sizes[error] = size
+
+
 def _body_size(error: RequestValidationError, connection: HTTPConnection) -> int:
     """Return how many bytes the body had, as far as it was read where somebody else has made the error."""
     size = _body_sizes.get(error) if isinstance(error, Hashable) else None
-    return len(getattr(connection, "_body", b"")) if size is None else size
+    return _read_size(connection) if size is None else size
+
+
+def _read_size(connection: HTTPConnection) -> int:
+    return len(getattr(connection, "_body", b""))
 
 
 class WebSocketRequestValidationError(ValidationException):

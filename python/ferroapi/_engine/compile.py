@@ -325,11 +325,10 @@ class WebSocketOperation(CalledOperation):
     handler_part = Part.STEP
 
 
-def operation_of(handler: Callable[..., Any]) -> PathOperation | HandlerOperation:
-    """Return what a route's handler was made of, if nothing is wrapped around it; else the operation that calls it."""
-    operation: PathOperation | None = getattr(handler, "operation", None)
-    is_own = operation is not None and operation.handler is handler
-    return operation if operation is not None and is_own else HandlerOperation(handler)
+def _own_operation(handler: Callable[..., Any]) -> Any:
+    """Return what a route's handler was made of, None where something is wrapped around it."""
+    operation = getattr(handler, "operation", None)
+    return operation if operation is not None and operation.handler is handler else None
 
 
 class BuiltApp(NamedTuple):
@@ -341,7 +340,7 @@ class BuiltApp(NamedTuple):
 
 def note_built(app: Any, handler: Any) -> None:
     """Note with an application of a route what its handler is made from."""
-    app.built = BuiltApp(app, operation_of(handler))
+    app.built = BuiltApp(app, _own_operation(handler) or HandlerOperation(handler))
 
 
 def note_around(app: Any, inner: Any) -> None:
@@ -353,9 +352,7 @@ def note_around(app: Any, inner: Any) -> None:
 
 def note_connecting(app: Any, handler: Any) -> None:
     """Note with the application of a websocket route what its handler is made from, if nothing is around that."""
-    operation: WebSocketOperation | None = getattr(handler, "operation", None)
-    is_own = operation is not None and operation.handler is handler
-    app.built = BuiltApp(app, operation if is_own else None)
+    app.built = BuiltApp(app, _own_operation(handler))
 
 
 def built_app(app: Any) -> BuiltApp | None:

@@ -4,7 +4,7 @@ Used by handler mode and by the native driver when something is wrong; a request
 """
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -14,8 +14,14 @@ from starlette.requests import HTTPConnection, Request
 from ferroapi._beyond.upload_stream import name_order
 from ferroapi._compat import Undefined
 from ferroapi._shown_errors import form_size
-from ferroapi.dependencies.models import Dependant
-from ferroapi.exceptions import EndpointContext, RequestValidationError, WebSocketRequestValidationError, _body_sizes
+from ferroapi.dependencies.models import Dependant, _CallIdentity
+from ferroapi.exceptions import (
+    EndpointContext,
+    RequestValidationError,
+    WebSocketRequestValidationError,
+    _note_body_size,
+    _read_size,
+)
 from ferroapi.telemetry._api import _validation_failed
 
 _REMEMBERED_ENDPOINTS = 4096
@@ -25,29 +31,15 @@ DescribeEndpoint = Callable[[], EndpointContext]
 """Returns `endpoint_context` of the request that is served."""
 
 
-class _Identity:
-    """A cache key for any callable, hashable or not; it keeps the callable alive, so its id is not used again."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self.call = call
-
-    def __hash__(self) -> int:
-        return id(self.call)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.call is other.call
-
-
 @lru_cache(maxsize=_REMEMBERED_ENDPOINTS)
-def _source_location(identity: _Identity) -> EndpointContext:
+def _source_location(identity: _CallIdentity) -> EndpointContext:
     context: EndpointContext = {}
+    call = identity.call
     try:
-        if (source_file := inspect.getsourcefile(identity.call)) is not None:
+        if (source_file := inspect.getsourcefile(call)) is not None:
             context["file"] = source_file
-        context["line"] = inspect.getsourcelines(identity.call)[1]
-        if (name := getattr(identity.call, "__name__", None)) is not None:
+        context["line"] = inspect.getsourcelines(call)[1]
+        if (name := getattr(call, "__name__", None)) is not None:
             context["function"] = name
     except Exception:
         # Builtins, callable objects and code from a console have no source; the message goes without.
@@ -57,7 +49,7 @@ def _source_location(identity: _Identity) -> EndpointContext:
 
 def _extract_endpoint_context(func: Any) -> EndpointContext:
     """Return the file, line and name of a callable, empty when it has no source. Files are read once."""
-    return _source_location(_Identity(func)).copy()
+    return _source_location(_CallIdentity(func)).copy()
 
 
 def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> EndpointContext:
@@ -86,10 +78,8 @@ def request_validation_error(
     shown = name_order(errors, request.scope)
     error = RequestValidationError(shown, body=None if body is Undefined else body, endpoint_ctx=context)
     if body_size is None:
-        body_size = form_size(body) if isinstance(body, FormData) else len(getattr(request, "_body", b""))
-    # Another class may stand in the place of FastAPI's.
-    if isinstance(error, Hashable):
-        _body_sizes[error] = body_size
+        body_size = form_size(body) if isinstance(body, FormData) else _read_size(request)
+    _note_body_size(error, body_size)
     _validation_failed(error)
     return error
 

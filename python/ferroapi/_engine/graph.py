@@ -305,8 +305,7 @@ def _scheme(dependant: Dependant) -> _core.Scheme | None:
     form = _FORMS.get(type(call))
     if form is None:
         return None
-    parameters = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
-    if any(parameters) or dependant.body_params or dependant.dependencies:
+    if _parameters(dependant) or dependant.body_params or dependant.dependencies:
         # It was declared while another function stood in its place.
         return None
     if not isinstance(call, APIKeyBase):

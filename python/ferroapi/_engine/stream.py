@@ -7,22 +7,19 @@ other implementation. Each producer starts the generator and leaves sending to `
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ferroapi._beyond.first_item import started_with_first_item, with_first_item
+from ferroapi._engine.compile import PathOperation
 from ferroapi._engine.events import checkpoint, start_events, with_checkpoints
-from ferroapi._engine.items import ItemSerializer
-from ferroapi._engine.response import ResponseRecipe, add_solved_headers, response_arguments
+from ferroapi._engine.response import add_solved_headers, response_arguments
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency
 from ferroapi.exceptions import EndpointContext
-
-if TYPE_CHECKING:
-    from ferroapi._engine.compile import PathOperation
 
 
 def _start(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
@@ -32,7 +29,7 @@ def _start(dependant: Dependant, solved: SolvedDependency) -> tuple[Any, bool]:
 
 
 async def stream_response(
-    operation: "PathOperation",
+    operation: PathOperation,
     request: Request,
     solved: SolvedDependency,
     context: EndpointContext,
@@ -40,33 +37,25 @@ async def stream_response(
     ping_interval: float,
 ) -> Response:
     """Return the response of an endpoint that is a stream. `ping_interval` is in seconds."""
-    dependant, recipe = operation.dependant, operation.response
-    if recipe.is_event_stream:
-        serialize_event = operation.serializers()[1]
-        return await _event_stream(
-            request, dependant, solved, recipe, context, serialize_event=serialize_event, ping_interval=ping_interval
-        )
-    if operation.is_json_stream:
-        response = _json_lines(dependant, solved, recipe, context, serialize_item=operation.serializers()[0])
-    else:
-        response = _raw_stream(dependant, solved, recipe)
-    if recipe.waits_for_first_item and isinstance(response, StreamingResponse):
+    if operation.response.is_event_stream:
+        return await _event_stream(operation, request, solved, context, ping_interval=ping_interval)
+    response = _json_lines(operation, solved, context) if operation.is_json_stream else _raw_stream(operation, solved)
+    if operation.response.waits_for_first_item and isinstance(response, StreamingResponse):
         return with_first_item(response)
     return response
 
 
 async def _event_stream(
+    operation: PathOperation,
     request: Request,
-    dependant: Dependant,
     solved: SolvedDependency,
-    recipe: ResponseRecipe,
     context: EndpointContext,
     *,
-    serialize_event: ItemSerializer,
     ping_interval: float,
 ) -> Response:
     """Return a `text/event-stream` response. `ping_interval` is in seconds; the tasks end with the request's stack."""
-    items, is_async = _start(dependant, solved)
+    recipe, serialize_event = operation.response, operation.serializers()[1]
+    items, is_async = _start(operation.dependant, solved)
     exit_stack: AsyncExitStack = request.scope["fastapi_inner_astack"]
     iterator: AsyncIterator[Any] = aiter(items) if is_async else iterate_in_threadpool(items)
     start = partial(
@@ -85,16 +74,10 @@ async def _event_stream(
     return add_solved_headers(response, solved)
 
 
-def _json_lines(
-    dependant: Dependant,
-    solved: SolvedDependency,
-    recipe: ResponseRecipe,
-    context: EndpointContext,
-    *,
-    serialize_item: ItemSerializer,
-) -> Response:
+def _json_lines(operation: PathOperation, solved: SolvedDependency, context: EndpointContext) -> Response:
     """Return an `application/jsonl` response, one item a line."""
-    items, is_async = _start(dependant, solved)
+    serialize_item = operation.serializers()[0]
+    items, is_async = _start(operation.dependant, solved)
 
     def describe_endpoint() -> EndpointContext:
         return context
@@ -112,14 +95,15 @@ def _json_lines(
     response = StreamingResponse(
         async_lines() if is_async else lines(),
         media_type="application/jsonl",
-        **response_arguments(recipe.status_code, solved),
+        **response_arguments(operation.response.status_code, solved),
     )
     return add_solved_headers(response, solved)
 
 
-def _raw_stream(dependant: Dependant, solved: SolvedDependency, recipe: ResponseRecipe) -> Response:
+def _raw_stream(operation: PathOperation, solved: SolvedDependency) -> Response:
     """Hand the chunks of a generator to the route's own response class."""
-    items, is_async = _start(dependant, solved)
+    recipe = operation.response
+    items, is_async = _start(operation.dependant, solved)
     response = recipe.response_class(
         content=with_checkpoints(items) if is_async else items, **response_arguments(recipe.status_code, solved)
     )

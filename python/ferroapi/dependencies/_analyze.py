@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket
 from typing_inspection.typing_objects import is_typealiastype
 
 from ferroapi import _core, params
+from ferroapi._beyond.declared_errors import declaring
 from ferroapi._beyond.unresolved import warn_of_unresolved
 from ferroapi._compat import (
     ModelField,
@@ -311,11 +312,8 @@ def _outlives_the_endpoint(dependant: Dependant) -> bool:
 
 
 def _with_errors(dependant: Dependant, depends: params.Depends) -> Dependant:
-    if not (errors := params._declared_errors(depends)):
-        return dependant
-    from ferroapi._beyond.declared_errors import declaring
-
-    return declaring(dependant, raises=errors)
+    errors = params._declared_errors(depends)
+    return declaring(dependant, raises=errors) if errors else dependant
 
 
 def _declared_scopes(depends: params.Depends) -> list[str]:
