@@ -93,7 +93,7 @@ PYTHON = {
     "openapi.constants": "",
     "openapi.utils": "_core _witness _imported _routing.include _routing.state _compat.plain_annotations openapi.* "
     f"encoders {FIELDS}",
-    "openapi.*": "_beyond.declared_errors _routing.include _routing.state _signature "
+    "openapi.*": "routing _beyond.declared_errors _routing.include _routing.state _signature "
     "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
@@ -157,7 +157,6 @@ PYTHON_DEFERRED = {
     ("dependencies._analyze", "_beyond.lifespan_scope"): "likewise",
     ("applications", "telemetry._runtime"): "telemetry is imported only where it is configured",
     ("telemetry._asgi", "telemetry._observation"): "likewise",
-    ("openapi.*", "routing"): "the document reads the routes of applications that stand above it",
 }
 
 # Files of a layer do not import each other; those of a folder may, below its `mod.rs`.

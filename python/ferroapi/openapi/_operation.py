@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from starlette.responses import JSONResponse, Response
 
+from ferroapi import routing
 from ferroapi._beyond.declared_errors import MEDIA_TYPE_KEY
 from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._routing.state import RouteState
@@ -29,7 +30,7 @@ from ferroapi.openapi._parameters import (
     example_entry,
     unique_parameters,
 )
-from ferroapi.openapi._schemas import FieldMapping, Schemas, routing_module
+from ferroapi.openapi._schemas import FieldMapping, Schemas
 from ferroapi.openapi._security import _get_openapi_security_definitions
 from ferroapi.openapi.constants import METHODS_WITH_BODY, REF_PREFIX
 from ferroapi.params import Body
@@ -250,7 +251,7 @@ def _callbacks(path: _Path) -> JsonObject:
     callbacks: JsonObject = {}
     declared: list[Any] = path.route.callbacks or []
     for callback in declared:
-        if isinstance(callback, routing_module().APIRoute):
+        if isinstance(callback, routing.APIRoute):
             operations, _, _ = get_openapi_path(
                 route=callback,
                 operation_ids=path.operation_ids,

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from starlette.routing import BaseRoute
 
+from ferroapi import routing
 from ferroapi._compat import ModelField, get_schema_from_model_field
 from ferroapi._routing.include import RouteContext
 from ferroapi._routing.state import RouteState
@@ -39,19 +40,10 @@ class Schemas:
         )
 
 
-def routing_module() -> Any:
-    """What `openapi.utils.routing` stands for: the package's arrows point from there to here."""
-    from ferroapi.openapi import utils
-
-    public: Any = utils
-    return public.routing
-
-
 def api_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> list[RouteContext]:
     """The path operations among `routes`, those of included routers too; plain routes and mounts are left out."""
-    classes = routing_module()
-    contexts = classes.iter_route_contexts(routes)
-    return [context for context in contexts if isinstance(context.original_route, classes.APIRoute)]
+    contexts = routing.iter_route_contexts(routes)
+    return [context for context in contexts if isinstance(context.original_route, routing.APIRoute)]
 
 
 def get_fields_from_routes(routes: Sequence[BaseRoute | RouteContext]) -> list[ModelField]:

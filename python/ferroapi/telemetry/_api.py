@@ -285,6 +285,12 @@ def _route_attributes(request_telemetry: _RequestTelemetry) -> dict[str, Any]:
     return {"http.route": request_telemetry.route} if request_telemetry.route else {}
 
 
+def _emit(logger: "otel_logs.Logger", severity: Literal["WARN", "ERROR"], **record: Any) -> None:
+    from opentelemetry._logs import SeverityNumber
+
+    logger.emit(timestamp=time_ns(), severity_number=SeverityNumber[severity], severity_text=severity, **record)
+
+
 def _validation_failed(exc: RequestValidationError | WebSocketRequestValidationError) -> None:
     """Keep the errors of a refused request with its data, and log how many they are."""
     request_telemetry = _get_request_telemetry()
@@ -296,13 +302,10 @@ def _validation_failed(exc: RequestValidationError | WebSocketRequestValidationE
         if isinstance(exc, RequestValidationError):
             request_telemetry.data.body = exc.body
     if request_telemetry.logger is not None:
-        from opentelemetry._logs import SeverityNumber
-
-        request_telemetry.logger.emit(
+        _emit(
+            request_telemetry.logger,
+            "WARN",
             event_name="fastapi.validation.failed",
-            timestamp=time_ns(),
-            severity_number=SeverityNumber.WARN,
-            severity_text="WARN",
             body="Request validation failed",
             attributes={"fastapi.validation.error_count": len(errors), **_route_attributes(request_telemetry)},
         )
@@ -319,15 +322,12 @@ def _exception(*, scope: MutableMapping[str, Any], exc: BaseException) -> None:
         return
     request_telemetry._exceptions.append(exc)
     if request_telemetry.logger is not None and isinstance(exc, Exception):
-        from opentelemetry._logs import SeverityNumber
-
         subject = "WebSocket connection" if is_websocket else "request"
-        request_telemetry.logger.emit(
+        _emit(
+            request_telemetry.logger,
+            "ERROR",
             exception=exc,
             event_name="fastapi.websocket.exception" if is_websocket else "http.server.request.exception",
-            timestamp=time_ns(),
-            severity_number=SeverityNumber.ERROR,
-            severity_text="ERROR",
             body=f"Unhandled exception in FastAPI {subject}",
             attributes=_route_attributes(request_telemetry) or None,
         )

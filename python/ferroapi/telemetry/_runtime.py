@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ferroapi.exceptions import FastAPIError
 from ferroapi.logger import logger
-from ferroapi.telemetry._api import TelemetryConfig, _unconfigured
+from ferroapi.telemetry._api import _SIGNALS, TelemetryConfig, _unconfigured
 
 SignalName: TypeAlias = Literal["TRACES", "METRICS", "LOGS"]
 
@@ -105,14 +105,10 @@ class _Export:
 
 
 def _requested_exports(config: TelemetryConfig) -> Iterator[_Export]:
-    signals: tuple[tuple[SignalName, bool, Any], ...] = (
-        ("TRACES", config.get("tracing", True), config.get("tracer_provider")),
-        ("METRICS", config.get("metrics", True), config.get("meter_provider")),
-        ("LOGS", config.get("logs", True), config.get("logger_provider")),
-    )
-    for signal, is_on, provider in signals:
-        if is_on and (endpoint := _export_endpoint(signal)) is not None:
-            yield _Export(signal, endpoint, provider)
+    names: tuple[SignalName, ...] = ("TRACES", "METRICS", "LOGS")
+    for name, signal in zip(names, _SIGNALS, strict=True):
+        if config.get(signal.option, True) and (endpoint := _export_endpoint(name)) is not None:
+            yield _Export(name, endpoint, config.get(signal.provider_option))
 
 
 # --- The providers ---
