@@ -351,7 +351,7 @@ def test_cli_doctor_names_a_pin_that_does_not_fit(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(metadata, "version", lambda name: "1.2.3" if name == "starlette" else version(name))
     result = invoke("doctor", "pinned:app")
     assert result.exit_code == 1
-    assert "starlette 1.2.3 is installed, starlette<2,>=1.6.0 is required" in result.output
+    assert "starlette 1.2.3 is installed, starlette<2,>=1.7.0 is required" in result.output
 
 
 @pytest.mark.parametrize("command", ["run", "dev"])

@@ -67,7 +67,7 @@ HANDLED = "handler: "
 
 NEWEST_PARSER = (0, 0, 34)
 OLD_PARSER = 1.6
-"""How much longer than this version of python-multipart the oldest one that is allowed takes, with Starlette 1.6."""
+"""How much longer than this version of python-multipart the oldest one takes, with the oldest Starlette."""
 
 TABLE = {**REQUESTS, **AROUND, **{HANDLED + name: make for name, make in REQUESTS.items()}}
 """Each kind of request, also behind middleware, and to routes that have a handler of their own."""

@@ -5,6 +5,7 @@ A new one is a line here, so that somebody decides it: the package may drop it, 
 
 import ast
 import asyncio
+import codecs
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -228,4 +229,6 @@ def test_a_parser_has_the_part_and_the_charset_that_it_is_at() -> None:
 
     headers = Headers({"content-type": "multipart/form-data; boundary=x; charset=latin-1"})
     form = asyncio.run(Seeing(headers, body()).parse())  # type: ignore[arg-type]
-    assert seen == [("a", None, "iso8859-1")] and form["a"] == "1"
+    # Before 1.8 Starlette leaves a charset as the client wrote it.
+    ((name, file, charset),) = seen
+    assert (name, file, codecs.lookup(charset).name, form["a"]) == ("a", None, "iso8859-1", "1")

@@ -27,11 +27,6 @@ from ferroapi.exceptions import FastAPIError
 # Starlette names python-multipart there, where it is installed.
 _names: Any = formparsers
 
-_INVALID = (
-    "Invalid multipart data." if hasattr(formparsers, "FormParserError") else "There was an error parsing the body"
-)
-"""What is said of a body that python-multipart refuses; before 1.7 Starlette leaves that to whoever reads the form."""
-
 
 class UploadInterrupted(ClientDisconnect):
     """The client has left before it has sent its form to the end."""
@@ -290,8 +285,8 @@ class _ArrivingForm(WholeFormParser):
         except ClientDisconnect as error:
             self._failure = UploadInterrupted(self._interruption())
             raise self._failure from error
-        except (MultiPartException, _names.multipart.exceptions.FormParserError) as error:
-            detail = error.message if isinstance(error, MultiPartException) else _INVALID
+        except (MultiPartException, _names.FormParserError) as error:
+            detail = error.message if isinstance(error, MultiPartException) else "Invalid multipart data."
             self._failure = HTTPException(status_code=400, detail=detail)
             self._failure.__cause__ = error
             # What is wrong behind a file that nobody has yet is told by reading that: its fields are validated first.
