@@ -1,11 +1,13 @@
 """`ferroapi migrate`: what it renames, what it leaves, and that nothing else changes by a byte."""
 
+import ast
 import errno
 import json
 import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.testing
@@ -359,6 +361,26 @@ def test_cli_migrate_ends_with_two_where_a_file_is_broken(
         (refused,) = json.loads(result.stdout)["refused"]
         assert (refused["path"], refused["line"]) == (name, int(place))
         assert refused["text"].startswith(text.strip())
+
+
+@pytest.mark.parametrize("options", [[], ["--write"]])
+def test_cli_migrate_names_a_file_with_null_bytes_under_older_pythons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    parse = ast.parse
+
+    def parse_as_before(source: Any, *arguments: Any, **keywords: Any) -> Any:
+        if source == b"fastapi\0":
+            # Before 3.11.4 this is no SyntaxError.
+            raise ValueError("source code string cannot contain null bytes")
+        return parse(source, *arguments, **keywords)
+
+    monkeypatch.setattr(ast, "parse", parse_as_before)
+    monkeypatch.chdir(tmp_path)
+    Path("picture.py").write_bytes(b"fastapi\0")
+    result = typer.testing.CliRunner().invoke(commands.commands, ["migrate", ".", *options])
+    assert result.exit_code == 2, result.exception
+    assert "picture.py:1: it cannot be parsed: source code string cannot contain null bytes" in result.stderr
 
 
 def test_cli_migrate_reads_the_syntax_of_a_newer_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

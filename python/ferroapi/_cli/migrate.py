@@ -145,7 +145,8 @@ def _imports(source: bytes) -> set[str]:
     """
     try:
         return imported_modules(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError):
+        # The latter before Python 3.11.4, of null bytes.
         parse(source)
     except (RecursionError, MemoryError) as error:
         raise CannotRewriteError("it is nested too deeply to be parsed") from error

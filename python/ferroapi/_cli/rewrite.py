@@ -116,6 +116,9 @@ def parse(source: bytes) -> cst.Module:
             ast.parse(source)
         except SyntaxError as known:
             reason, line = known.msg, known.lineno or 1
+        except ValueError as known:
+            # Of null bytes, before Python 3.11.4.
+            reason, line = str(known), 1
         else:
             reason, line = str(error).splitlines()[0], getattr(error, "raw_line", 1)
         raise CannotRewriteError(f"it cannot be parsed: {reason}", line) from error
