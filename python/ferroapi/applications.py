@@ -150,15 +150,6 @@ _ROOT_PATH_DEPRECATED = (
 )
 
 
-def _default_exception_handlers() -> tuple[tuple[type[Exception], Any], ...]:
-    """Return the handlers that an application has from its start, as they are called in this module now."""
-    return (
-        (HTTPException, http_exception_handler),
-        (RequestValidationError, request_validation_exception_handler),
-        (WebSocketRequestValidationError, websocket_request_validation_exception_handler),
-    )
-
-
 _OUTER_STACK: tuple[type, ...] = (ServerErrorMiddleware, ExceptionTelemetryMiddleware, AppBodyLimitMiddleware)
 """The layers around the user's middleware, outermost first."""
 
@@ -263,7 +254,13 @@ class FastAPI(ForwardedOperations, Starlette):
             problem_details.add_handlers(self.exception_handlers)
         if settings.get("docs_assets"):
             self.docs_assets = settings["docs_assets"]
-        for exception, handler in _default_exception_handlers():
+        # As they are called in this module now.
+        defaults: dict[Any, Any] = {
+            HTTPException: http_exception_handler,
+            RequestValidationError: request_validation_exception_handler,
+            WebSocketRequestValidationError: websocket_request_validation_exception_handler,
+        }
+        for exception, handler in defaults.items():
             self.exception_handlers.setdefault(exception, handler)
         self._telemetry = _telemetry_config(settings["telemetry"])
         self._native_telemetry = NativeTelemetry(self._telemetry)

@@ -77,7 +77,7 @@ PYTHON = {
     "_engine.stand_ins": f"_core _witness {FIELDS}",
     "_wings": "_middleware _models _threads",
     "_threads": "_core",
-    "_threads.workers": "_threads.anyio_pool",
+    "_threads.workers": "_engine.offload _threads.anyio_pool",
     "_threads.anyio_pool": "_core",
     "_models": "_models.* _engine.stand_ins",
     "_models.*": f"_core _models.* _engine.known_values {FIELDS}",

@@ -5,7 +5,6 @@ Their text is our own, and all that is placed in it is escaped. Without the opti
 
 import hashlib
 import html
-import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,12 @@ from starlette.responses import Response
 
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.exceptions import FastAPIError
-from ferroapi.openapi.docs import _root_path, get_swagger_ui_oauth2_redirect_html, swagger_ui_default_parameters
+from ferroapi.openapi.docs import (
+    _html_safe_json,
+    _root_path,
+    get_swagger_ui_oauth2_redirect_html,
+    swagger_ui_default_parameters,
+)
 
 Source = Literal["bundled", "cdn"]
 
@@ -106,9 +110,6 @@ if (typeof Redoc === "undefined") {
 
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
-
-# Inside strings of JSON the escape means the same: a <script> element cannot end early.
-_SCRIPT_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
 class Application(Protocol):
@@ -199,7 +200,7 @@ def _urls(request: Request, folder: str) -> Mapping[str, str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(jsonable_encoder(value)).translate(_SCRIPT_ESCAPES)
+    return _html_safe_json(jsonable_encoder(value))
 
 
 def _swagger_ui(app: Application, request: Request, urls: Mapping[str, str]) -> Response:

@@ -24,7 +24,7 @@ from ferroapi._engine.reference.solve import _call
 from ferroapi._routing.include import iter_route_contexts
 from ferroapi.concurrency import _DependencyConcurrency
 from ferroapi.dependencies._analyze import get_dependant
-from ferroapi.dependencies.models import Dependant
+from ferroapi.dependencies.models import Dependant, _request_params
 from ferroapi.exceptions import DependencyScopeError
 
 from .jobs import Job
@@ -62,8 +62,7 @@ def lifespan_dependant(
 
 def request_arguments(dependant: Dependant) -> Iterator[str]:
     """Yield the names of the parameters of one callable whose values only a request has."""
-    groups = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
-    yield from (field.name for fields in (*groups, dependant.body_params) for field in fields)
+    yield from (field.name for field in (*_request_params(dependant), *dependant.body_params))
     specials = (
         dependant.request_param_name,
         dependant.websocket_param_name,

@@ -16,7 +16,7 @@ from ferroapi._engine.context import endpoint_context, request_validation_error
 from ferroapi._engine.reference.solve import analyzed_override
 from ferroapi.dependencies import utils
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant
-from ferroapi.dependencies.models import Dependant
+from ferroapi.dependencies.models import Dependant, _request_params
 from ferroapi.exceptions import FastAPIError
 
 from .lifespan_scope import KEY, LifespanValue, request_arguments, running_values
@@ -100,8 +100,8 @@ def _check(declared: Dependant, overrides: Mapping[Any, Callable[..., Any]]) -> 
     effective = declared if call is declared.call else analyzed_override(declared, call)
     if isinstance(effective.call, LifespanValue):
         return
-    fields = (*effective.path_params, *effective.query_params, *effective.header_params, *effective.cookie_params)
-    optional = {field.name for field in (*fields, *effective.body_params) if not field.field_info.is_required()}
+    fields = (*_request_params(effective), *effective.body_params)
+    optional = {field.name for field in fields if not field.field_info.is_required()}
     for name in request_arguments(effective):
         if name not in optional:
             called = getattr(call, "__name__", None) or type(call).__name__

@@ -26,16 +26,7 @@ class Row(NamedTuple):
 def rows_of(app: Any) -> list[Row]:
     """A row for each middleware of an application, then for each of its routes."""
     middleware = len(app.user_middleware)
-    return [
-        Row(
-            MIDDLEWARE if index < middleware else ROUTE,
-            row.path,
-            tuple(sorted(row.methods or ())),
-            row.mode,
-            row.reason,
-        )
-        for index, row in enumerate(app.explain())
-    ]
+    return [Row(MIDDLEWARE if index < middleware else ROUTE, *row) for index, row in enumerate(app.explain())]
 
 
 def count_of(rows: Iterable[Row]) -> str:

@@ -5,7 +5,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS
-from itertools import chain
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -43,6 +42,7 @@ from ferroapi.dependencies.models import (
     _is_async_gen_callable,
     _is_coroutine_callable,
     _is_gen_callable,
+    _request_params,
 )
 from ferroapi.security import http
 from ferroapi.security.api_key import APIKeyBase, APIKeyCookie, APIKeyHeader, APIKeyQuery
@@ -211,7 +211,7 @@ class Graph:
     ) -> Node:
         # None is called, too: that is the error.
         call: Any = dependant.call
-        fields = _parameters(dependant)
+        fields = _request_params(dependant)
         leaf = any(_needs_leaf(each) for each in fields) or _has_moved_field(dependant)
         body = self._body_kind(dependant)
         specials = list(_specials(dependant, is_websocket=self.is_websocket))
@@ -264,13 +264,8 @@ def _is_form_value(facts: RequestField) -> bool:
 
 def _is_silent(dependant: Dependant) -> bool:
     """Whether nothing of the application's runs while the arguments that come from the request are made."""
-    fields = (*_parameters(dependant), *dependant.body_params)
+    fields = (*_request_params(dependant), *dependant.body_params)
     return all(is_plain_field(each) and stand_ins.is_validated_silently(each) for each in fields)
-
-
-def _parameters(dependant: Dependant) -> tuple[ModelField, ...]:
-    groups = (dependant.path_params, dependant.query_params, dependant.header_params, dependant.cookie_params)
-    return tuple(chain.from_iterable(groups))
 
 
 def kind_of(dependant: Dependant) -> CallKind:
@@ -305,7 +300,7 @@ def _scheme(dependant: Dependant) -> _core.Scheme | None:
     form = _FORMS.get(type(call))
     if form is None:
         return None
-    if _parameters(dependant) or dependant.body_params or dependant.dependencies:
+    if _request_params(dependant) or dependant.body_params or dependant.dependencies:
         # It was declared while another function stood in its place.
         return None
     if not isinstance(call, APIKeyBase):

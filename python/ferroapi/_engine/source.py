@@ -11,7 +11,7 @@ from pydantic import AliasChoices
 from ferroapi import _core
 from ferroapi._compat import ModelField
 from ferroapi._witness import Part
-from ferroapi.dependencies.models import Dependant
+from ferroapi.dependencies.models import Dependant, _request_params
 from ferroapi.security.api_key import APIKeyBase
 
 _DEPENDANT = tuple(field.name for field in fields(Dependant))
@@ -71,7 +71,7 @@ class _Watched:
         )
         scopes = (dependant.own_oauth_scopes, dependant.parent_oauth_scopes)
         self.add_lists(*parameters, dependant.body_params, dependant.dependencies, *scopes)
-        for each in (each for found in parameters for each in found):
+        for each in _request_params(dependant):
             self.add_field(each)
         for each in dependant.body_params:
             self.add_field(each, is_body=True)

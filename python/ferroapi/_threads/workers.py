@@ -3,11 +3,13 @@
 The other half is `rust/core/src/wings/threads`. Where anything is unusual, `anyio.to_thread.run_sync` makes the call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import to_thread
+
+from ferroapi._engine import offload
 
 _RUN_SYNC = to_thread.run_sync
 
@@ -32,9 +34,6 @@ def borrow(is_limited: bool) -> Any:
     return borrow_worker(is_limited) if to_thread.run_sync is _RUN_SYNC else None
 
 
-async def run_sync(call: Callable[[], Any], is_limited: bool) -> Any:
-    """Let AnyIO make the call: under its default limiter; or beside it, whatever happens to the request."""
-    if is_limited:
-        return await to_thread.run_sync(partial(adopt_thread_and_call, call))
-    with CancelScope(shield=True):
-        return await to_thread.run_sync(partial(adopt_thread_and_call, call), limiter=CapacityLimiter(1))
+def run_sync(call: Callable[[], Any], is_limited: bool) -> Coroutine[Any, Any, Any]:
+    """Let AnyIO make the call, in a thread that the engine may borrow from then on."""
+    return offload.run_sync(partial(adopt_thread_and_call, call), is_limited)

@@ -54,6 +54,11 @@ class Dependant:
     concurrency: _DependencyConcurrency | None = None
 
 
+def _request_params(dependant: Dependant) -> tuple[ModelField, ...]:
+    """Return the parameters of one node that are not of the body."""
+    return (*dependant.path_params, *dependant.query_params, *dependant.header_params, *dependant.cookie_params)
+
+
 # Keyed by id; the node is kept beside its answer so that a reused id is noticed.
 _UsesScopesCache = dict[int, tuple[Dependant, bool]]
 
