@@ -14,6 +14,7 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY, RequestBody
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ferroapi._beyond.problem_details import http_problem
 from ferroapi.exception_handlers import http_exception_handler
 
 # Starlette keeps these private, so a version may lack one.
@@ -140,8 +141,6 @@ def _answers_problems(scope: Scope) -> bool:
 async def _refuse(error: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a limit's error as the application at hand answers errors by default."""
     if _answers_problems(scope):
-        from ferroapi._beyond.problem_details import http_problem
-
         response = http_problem(error, scope)
     else:
         response = await http_exception_handler(Request(scope, receive), error)

@@ -56,7 +56,8 @@ class MadeQuery(GroupedQuery):
         grouped: dict[str, list[str]] = {}
         for name, value in made.multi_items():
             grouped.setdefault(name, []).append(value)
-        super().__init__({name: _as_found(values) for name, values in grouped.items()}, lambda: made)
+        found: Grouped = {name: values if len(values) > 1 else values[0] for name, values in grouped.items()}
+        super().__init__(found, lambda: made)
         self._list, self._dict = made._list, made._dict
 
     __getitem__ = QueryParams.__getitem__
@@ -84,10 +85,6 @@ class GroupedHeaders(Headers):
     def getlist(self, key: str) -> list[str]:
         """Return all values of a name, in order."""
         return _as_list(self.grouped.get(_header_name(key)))
-
-
-def _as_found(values: list[str]) -> str | list[str]:
-    return values if len(values) > 1 else values[0]
 
 
 def _as_list(found: str | list[str] | None) -> list[str]:

@@ -21,17 +21,21 @@ def python_modules() -> dict[str, Path]:
 
 @dataclass
 class Imports:
-    """What a module imports: `direct` when it is itself imported, `deferred` when one of its functions runs."""
+    """What a module imports: `direct` when it is itself imported, `deferred` when one of its functions runs.
+
+    What is `typed` is imported by type checkers only.
+    """
 
     direct: set[str] = field(default_factory=set)
     deferred: set[str] = field(default_factory=set)
+    typed: set[str] = field(default_factory=set)
 
 
 def imports_of(name: str, file: Path, modules: dict[str, Path]) -> Imports:
-    """The project's modules that `file` imports when it runs; those for type checkers only are left out."""
+    """The project's modules that `file` imports."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     found = Imports()
-    for node, deferred in _run_time_nodes(ast.parse(file.read_text(encoding="utf-8")), False):
+    for node, kind in _nodes(ast.parse(file.read_text(encoding="utf-8")), "direct"):
         targets: set[str] = set()
         if isinstance(node, ast.Import):
             targets = {_inside(alias.name) for alias in node.names if alias.name.split(".")[0] == "ferroapi"}
@@ -41,20 +45,20 @@ def imports_of(name: str, file: Path, modules: dict[str, Path]) -> Imports:
                 for alias in node.names:
                     submodule = f"{base}.{alias.name}".lstrip(".")
                     targets.add(submodule if submodule in modules or submodule == "_core" else base)
-        (found.deferred if deferred else found.direct).update(targets - {name})
+        getattr(found, kind).update(targets - {name})
     return found
 
 
-def _run_time_nodes(tree: ast.AST, deferred: bool) -> Iterator[tuple[ast.AST, bool]]:
+def _nodes(tree: ast.AST, kind: str) -> Iterator[tuple[ast.AST, str]]:
+    """Yield the nodes below one, and which of the kinds of `Imports` an import there is of."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for other in node.orelse:
-                yield other, deferred
-                yield from _run_time_nodes(other, deferred)
+            yield from _nodes(ast.Module(node.body, []), "typed")
+            yield from _nodes(ast.Module(node.orelse, []), kind)
         else:
-            yield node, deferred
-            inside = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _run_time_nodes(node, inside)
+            yield node, kind
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _nodes(node, "deferred" if is_function and kind == "direct" else kind)
 
 
 def _base(node: ast.ImportFrom, package: str) -> str | None:

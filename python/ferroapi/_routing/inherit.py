@@ -15,10 +15,6 @@ def _joined(outer: Any, inner: Any) -> Any:
     return [*outer, *(inner or [])]
 
 
-def _overlaid(outer: Any, inner: Any) -> Any:
-    return {**outer, **(inner or {})}
-
-
 def _inner_unless_default(outer: Any, inner: Any) -> Any:
     return get_value_or_default(inner, outer)
 
@@ -28,7 +24,7 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "tags": _joined,
     "dependencies": _joined,
     "callbacks": _joined,
-    "responses": _overlaid,
+    "responses": lambda outer, inner: {**outer, **(inner or {})},
     "raises": lambda outer, inner: (*outer, *check_errors(inner)),
     "deprecated": lambda outer, inner: inner or outer,
     "include_in_schema": lambda outer, inner: outer and inner,

@@ -169,9 +169,11 @@ def _form_model_conditions(field: ModelField, field_schema: dict[str, Any]) -> l
 
 def _absent_form_schema(field: ModelField) -> dict[str, Any]:
     """Return the schema of a form that holds nothing for an optional form model."""
-    facts = request_field(field)
-    if facts.form_models_see_extras:
+    models = request_field(field).form_models
+    if any(model.model_config.get("extra") in ("allow", "forbid") for model in models):
         return {"maxProperties": 0}
-    if not facts.form_model_names:
+    fields = [each for model in models for each in get_cached_model_fields(model)]
+    names = {alias.validation for each in fields for alias in request_field(each).aliases}
+    if not names:
         return {}
-    return {"not": {"anyOf": [{"required": [name]} for name in sorted(facts.form_model_names)]}}
+    return {"not": {"anyOf": [{"required": [name]} for name in sorted(names)]}}

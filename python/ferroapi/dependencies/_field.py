@@ -114,17 +114,6 @@ class RequestField:
         return _get_form_models(self.field)
 
     @property
-    def form_model_names(self) -> frozenset[str]:
-        """Every name a form may use for a field of the form models."""
-        fields = [field for model in self.form_models for field in get_cached_model_fields(model)]
-        return frozenset(alias.validation for field in fields for alias in request_field(field).aliases)
-
-    @property
-    def form_models_see_extras(self) -> bool:
-        """Whether a name that no form model knows makes a difference to one of them."""
-        return any(model.model_config.get("extra") in ("allow", "forbid") for model in self.form_models)
-
-    @property
     def is_nullable(self) -> bool:
         """Whether None is one of the annotation's choices."""
         return type(None) in get_args(self.info.annotation)

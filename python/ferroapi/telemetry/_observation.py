@@ -3,8 +3,7 @@
 The first request that has a provider imports this module, and opentelemetry with it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -162,22 +161,14 @@ def _redacted_query(query_string: bytes) -> str:
 # --- The observation ---
 
 
-@contextmanager
-def _attached(context: otel_context.Context) -> Iterator[None]:
-    token = otel_context.attach(context)
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
-
-
 async def run_excluded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run `app` so that it is not observed by an application mounted in it either."""
     scope[SCOPE_KEY] = None
+    token = otel_context.attach(otel_context.set_value(_REQUEST_TELEMETRY_KEY, None))
     try:
-        with _attached(otel_context.set_value(_REQUEST_TELEMETRY_KEY, None)):
-            await app(scope, receive, send)
+        await app(scope, receive, send)
     finally:
+        otel_context.detach(token)
         scope.pop(SCOPE_KEY, None)
 
 
