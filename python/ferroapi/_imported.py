@@ -35,12 +35,18 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi": "params",
         "ferroapi._compat": f"RequiredParam copy_field_info create_body_model field_annotation_is_scalar {_UPLOADS} "
         f"{_BYTES} {_SEQUENCES}",
+        "ferroapi._engine.reference.solve": "_solve_generator",
         "ferroapi.concurrency": "_asynccontextmanager_with_shielded_exit _contextmanager_with_concurrency_limit "
         "_DependencyConcurrency",
-        "ferroapi.dependencies._body": "_add_form_union_validators _normalize_form_model",
-        "ferroapi.dependencies._body_field": "_apply_form_body_schema _get_form_model_schema",
-        "ferroapi.dependencies._field": "_get_form_union_models",
-        "ferroapi.dependencies._signature": "_STREAM_ORIGINS",
+        "ferroapi.dependencies._body": "_add_form_union_validators _extract_form_body _extract_form_items "
+        "_extract_form_model _get_form_model _is_form_model_supplied _normalize_form_model _read_file_bytes "
+        "_should_embed_body_fields",
+        "ferroapi.dependencies._body_field": "_apply_form_body_schema _get_body_field _get_form_model_schema",
+        "ferroapi.dependencies._field": "_get_flat_body_params _get_flat_fields_from_params _get_form_models "
+        "_get_form_union_models _get_model_type _get_param_aliases _get_param_model _is_json_field",
+        "ferroapi.dependencies._signature": "_STREAM_ORIGINS _get_signature",
+        "ferroapi.dependencies._values": "_get_multidict_extras _get_multidict_value _is_empty_file_input "
+        "_request_param_model_to_args _validate_value_with_model_field",
         "ferroapi.dependencies.models": "_get_cache_key _get_computed_scope _get_oauth_scopes _is_async_gen_callable "
         "_is_coroutine_callable _is_gen_callable _UsesScopesCache",
         "ferroapi.logger": "logger",
@@ -75,6 +81,9 @@ _SOURCES: dict[str, dict[str, str]] = {
         "ferroapi.dependencies.utils": "_get_flat_fields_from_params _get_param_aliases _get_param_model "
         "get_flat_params",
         "ferroapi.exceptions": "FastAPIDeprecationWarning",
+        "ferroapi.openapi._parameters": "_OpenAPIDependencyData _get_openapi_dependency_data "
+        "_get_openapi_operation_parameters",
+        "ferroapi.openapi._security": "_get_openapi_security_definitions",
         "ferroapi.openapi.constants": "METHODS_WITH_BODY REF_PREFIX",
         "ferroapi.params": "Body ParamTypes",
         "ferroapi.sse": "_SSE_EVENT_SCHEMA",
@@ -103,23 +112,26 @@ _SOURCES: dict[str, dict[str, str]] = {
     },
     "routing": {
         "ferroapi._body_limit": "get_body_limit_error get_body_size_limit",
+        "ferroapi._compat.starlette": "get_route_path wrap_app_handling_exceptions",
+        "ferroapi._engine.context": "_extract_endpoint_context",
         "ferroapi._engine.items": "_normalize_non_finite_floats",
         "ferroapi._routing.frontend": "_FrontendRoute _FrontendStaticFiles _frontend_dependency_endpoint "
         "_frontend_path_specificity _get_resolved_absolute_path _is_frontend_navigation_request "
         "_iter_accept_media_types",
-        "ferroapi._routing.lifespan": "_AsyncLiftContextManager _wrap_gen_lifespan_context",
+        "ferroapi._routing.include": "_iter_included_route_candidates _iter_routes_with_context",
+        "ferroapi._routing.lifespan": "_AsyncLiftContextManager _DefaultLifespan _wrap_gen_lifespan_context",
         "ferroapi._routing.scope": "_FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY _FASTAPI_FORM_LIMITS_KEY "
         "_FASTAPI_FRONTEND_PATH_KEY _FASTAPI_FRONTEND_SPECIFICITY_KEY _FASTAPI_INCLUDED_ROUTER_KEY "
         "_FASTAPI_SCOPE_KEY _SCOPE_MISSING _apply_router_form_limits _get_fastapi_scope _get_scope_included_router "
-        "_resolve_form_limits _update_scope",
-        "ferroapi._compat.starlette": "get_route_path wrap_app_handling_exceptions",
+        "_resolve_form_limits _restore_fastapi_scope_key _update_scope",
+        "ferroapi._routing.state": "_APIRouteLike=RouteState",
+        "ferroapi.dependencies.models": "_is_async_gen_callable _is_gen_callable",
         "ferroapi.dependencies.utils": "_get_body_field _get_flat_body_params _should_embed_body_fields get_dependant "
         "get_parameterless_sub_dependant get_stream_item_type get_typed_return_annotation SolvedDependency",
         "ferroapi.encoders": "jsonable_encoder",
         "ferroapi.exceptions": "EndpointContext RequestValidationError ResponseValidationError "
         "WebSocketRequestValidationError",
         "ferroapi.sse": "KEEPALIVE_COMMENT ServerSentEvent format_sse_event",
-        "ferroapi.dependencies.models": "_is_async_gen_callable _is_gen_callable",
         "ferroapi.telemetry._api": "_operation _route_selected _run_sync_endpoint _validation_failed",
         "ferroapi.utils": "create_model_field generate_unique_id is_body_allowed_for_status_code",
         "": "contextlib copy email errno functools inspect math stat threading types warnings anyio json",

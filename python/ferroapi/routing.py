@@ -31,7 +31,6 @@ from ferroapi._compat import ModelField, Undefined, lenient_issubclass
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import BodyRecipe, read_body
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
-from ferroapi._engine.context import _extract_endpoint_context as _extract_endpoint_context
 from ferroapi._engine.context import describing
 from ferroapi._engine.disconnect import cancelled_on_disconnect
 from ferroapi._engine.reference.handler import answer, exit_stack_of, serve_websocket
@@ -60,17 +59,12 @@ from ferroapi._routing.frontend import _FrontendRouteGroup, _join_frontend_paths
 from ferroapi._routing.frontend import _resolve_frontend_check_dir as _resolve_frontend_check_dir
 from ferroapi._routing.include import RouteContext as RouteContext
 from ferroapi._routing.include import _IncludedRouter as _IncludedRouter
-from ferroapi._routing.include import _iter_included_route_candidates as _iter_included_route_candidates
-from ferroapi._routing.include import _iter_routes_with_context as _iter_routes_with_context
 from ferroapi._routing.include import _RouterIncludeContext, effective_path_and_name
 from ferroapi._routing.include import iter_route_contexts as iter_route_contexts
 from ferroapi._routing.inherit import SHARED_SETTINGS, inherit_all
-from ferroapi._routing.lifespan import _DefaultLifespan as _DefaultLifespan
 from ferroapi._routing.lifespan import _merge_lifespan_context, resolve_lifespan
 from ferroapi._routing.scope import _get_scope_effective_route_context
-from ferroapi._routing.scope import _restore_fastapi_scope_key as _restore_fastapi_scope_key
 from ferroapi._routing.state import OWN_OPTIONS, RouteState, _build_dependant_with_parameterless_dependencies
-from ferroapi._routing.state import RouteState as _APIRouteLike  # noqa: F401  (FastAPI's name for it)
 from ferroapi._routing.views import _effective_route_context_var, _EffectiveAPIRouteContext, view_through
 from ferroapi._routing.views import _EffectiveRouteContext as _EffectiveRouteContext
 from ferroapi._signature import expands

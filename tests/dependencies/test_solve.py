@@ -12,6 +12,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from ferroapi._engine.reference.solve import solve_values
+
 pytestmark = pytest.mark.anyio
 
 Log = list[str]
@@ -347,7 +349,7 @@ async def test_node_values_are_those_of_the_request_alone(ours: Any) -> None:
 
     request = http_request()
     dependant = ours.utils.get_dependant(path="/", call=endpoint)
-    node = await ours.utils.solve_values(
+    node = await solve_values(
         request=request,
         dependant=dependant,
         body={"a": 1},

@@ -94,7 +94,8 @@ PYTHON = {
     "openapi.utils": "_core _witness _imported _routing.include _routing.state _compat.plain_annotations openapi.* "
     f"encoders {FIELDS}",
     "openapi.*": "routing _beyond.declared_errors _routing.include _routing.state _signature "
-    "_imported _compat.plain_annotations openapi.* dependencies.models dependencies.utils encoders sse "
+    "_imported _compat.plain_annotations openapi.* dependencies.models dependencies._field dependencies.utils encoders "
+    "sse "
     f"{FIELDS} {SMALL}",
     "dependencies.models": "_compat security.base types concurrency",
     "dependencies._field": f"_core _witness {DEPENDENCIES} {FIELDS}",

@@ -41,15 +41,11 @@ from ferroapi._routing.changes import ObservedRoute
 from ferroapi._routing.response_shape import resolve_response_shape
 from ferroapi._witness import Part
 from ferroapi.datastructures import DefaultPlaceholder
+from ferroapi.dependencies._body import _should_embed_body_fields
+from ferroapi.dependencies._body_field import _get_body_field
+from ferroapi.dependencies._field import _get_flat_body_params
 from ferroapi.dependencies.models import Dependant, _is_async_gen_callable, _is_gen_callable
-from ferroapi.dependencies.utils import (
-    _get_body_field,
-    _get_flat_body_params,
-    _should_embed_body_fields,
-    get_dependant,
-    get_parameterless_sub_dependant,
-    get_typed_return_annotation,
-)
+from ferroapi.dependencies.utils import get_dependant, get_parameterless_sub_dependant, get_typed_return_annotation
 from ferroapi.sse import EventSourceResponse
 from ferroapi.types import IncEx
 from ferroapi.utils import create_model_field, is_body_allowed_for_status_code

@@ -1,7 +1,7 @@
 """FastAPI's names for reading, solving and describing dependencies, under the module where packages import them.
 
 Only re-exports: the work is done in `_signature`, `_analyze`, `_multipart`, `_field`, `_values`, `_body`, `_body_field`
-and in `_engine.reference.solve`.
+and in `_engine.reference.solve`. Private names are in `_imported`.
 """
 
 from typing import TYPE_CHECKING
@@ -15,9 +15,7 @@ from ferroapi._compat import is_scalar_field as is_scalar_field
 from ferroapi._compat import lenient_issubclass as lenient_issubclass
 from ferroapi._compat import value_is_sequence as value_is_sequence
 from ferroapi._engine.reference.solve import SolvedDependency as SolvedDependency
-from ferroapi._engine.reference.solve import _solve_generator as _solve_generator
 from ferroapi._engine.reference.solve import solve_dependencies as solve_dependencies
-from ferroapi._engine.reference.solve import solve_values as solve_values
 from ferroapi._imported import imported_names
 from ferroapi.background import BackgroundTasks as BackgroundTasks
 from ferroapi.concurrency import asynccontextmanager as asynccontextmanager
@@ -28,37 +26,16 @@ from ferroapi.dependencies._analyze import add_param_to_fields as add_param_to_f
 from ferroapi.dependencies._analyze import analyze_param as analyze_param
 from ferroapi.dependencies._analyze import get_dependant as get_dependant
 from ferroapi.dependencies._analyze import get_parameterless_sub_dependant as get_parameterless_sub_dependant
-from ferroapi.dependencies._body import _extract_form_body as _extract_form_body
-from ferroapi.dependencies._body import _extract_form_items as _extract_form_items
-from ferroapi.dependencies._body import _extract_form_model as _extract_form_model
-from ferroapi.dependencies._body import _get_form_model as _get_form_model
-from ferroapi.dependencies._body import _is_form_model_supplied as _is_form_model_supplied
-from ferroapi.dependencies._body import _read_file_bytes as _read_file_bytes
-from ferroapi.dependencies._body import _should_embed_body_fields as _should_embed_body_fields
 from ferroapi.dependencies._body import request_body_to_args as request_body_to_args
-from ferroapi.dependencies._body_field import _get_body_field as _get_body_field
-from ferroapi.dependencies._field import _get_flat_body_params as _get_flat_body_params
-from ferroapi.dependencies._field import _get_flat_fields_from_params as _get_flat_fields_from_params
-from ferroapi.dependencies._field import _get_form_models as _get_form_models
-from ferroapi.dependencies._field import _get_model_type as _get_model_type
-from ferroapi.dependencies._field import _get_param_aliases as _get_param_aliases
-from ferroapi.dependencies._field import _get_param_model as _get_param_model
-from ferroapi.dependencies._field import _is_json_field as _is_json_field
 from ferroapi.dependencies._field import get_flat_params as get_flat_params
 from ferroapi.dependencies._field import get_validation_alias as get_validation_alias
 from ferroapi.dependencies._multipart import ensure_multipart_is_installed as ensure_multipart_is_installed
 from ferroapi.dependencies._multipart import multipart_incorrect_install_error as multipart_incorrect_install_error
 from ferroapi.dependencies._multipart import multipart_not_installed_error as multipart_not_installed_error
-from ferroapi.dependencies._signature import _get_signature as _get_signature
 from ferroapi.dependencies._signature import get_stream_item_type as get_stream_item_type
 from ferroapi.dependencies._signature import get_typed_annotation as get_typed_annotation
 from ferroapi.dependencies._signature import get_typed_return_annotation as get_typed_return_annotation
 from ferroapi.dependencies._signature import get_typed_signature as get_typed_signature
-from ferroapi.dependencies._values import _get_multidict_extras as _get_multidict_extras
-from ferroapi.dependencies._values import _get_multidict_value as _get_multidict_value
-from ferroapi.dependencies._values import _is_empty_file_input as _is_empty_file_input
-from ferroapi.dependencies._values import _request_param_model_to_args as _request_param_model_to_args
-from ferroapi.dependencies._values import _validate_value_with_model_field as _validate_value_with_model_field
 from ferroapi.dependencies._values import request_params_to_args as request_params_to_args
 from ferroapi.dependencies.models import Dependant as Dependant
 from ferroapi.exceptions import DependencyScopeError as DependencyScopeError

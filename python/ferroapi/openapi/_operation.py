@@ -21,7 +21,7 @@ from ferroapi._compat import ModelField, lenient_issubclass
 from ferroapi._routing.state import RouteState
 from ferroapi._signature import stack_level_outside
 from ferroapi.datastructures import DefaultPlaceholder
-from ferroapi.dependencies.utils import _get_flat_fields_from_params
+from ferroapi.dependencies._field import _get_flat_fields_from_params
 from ferroapi.exceptions import FastAPIDeprecationWarning
 from ferroapi.openapi._parameters import (
     _get_openapi_dependency_data,

@@ -10,6 +10,7 @@ from typing import Any
 
 from ferroapi._compat import ModelField
 from ferroapi.datastructures import _Unset
+from ferroapi.dependencies._field import _get_flat_fields_from_params, _get_param_aliases, _get_param_model
 from ferroapi.dependencies.models import (
     Dependant,
     _get_cache_key,
@@ -17,7 +18,6 @@ from ferroapi.dependencies.models import (
     _is_security_scheme,
     _UsesScopesCache,
 )
-from ferroapi.dependencies.utils import _get_flat_fields_from_params, _get_param_aliases, _get_param_model
 from ferroapi.encoders import jsonable_encoder
 from ferroapi.openapi._schemas import FieldMapping, Schemas
 from ferroapi.openapi._security import SecurityDependencies

@@ -29,20 +29,10 @@ from ferroapi.openapi._operation import (
     validation_error_definition,
     validation_error_response_definition,
 )
-from ferroapi.openapi._parameters import (
-    _get_openapi_dependency_data,
-    _get_openapi_operation_parameters,
-    _OpenAPIDependencyData,
-)
 from ferroapi.openapi._schemas import api_route_contexts, get_fields_from_routes
-from ferroapi.openapi._security import _get_openapi_security_definitions
 from ferroapi.openapi.models import OpenAPI
 
 __all__ = [
-    "_OpenAPIDependencyData",
-    "_get_openapi_dependency_data",
-    "_get_openapi_operation_parameters",
-    "_get_openapi_security_definitions",
     "generate_operation_id",
     "generate_operation_summary",
     "get_fields_from_routes",
