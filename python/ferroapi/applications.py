@@ -33,7 +33,12 @@ from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
 from ferroapi._operations import ForwardedOperations
-from ferroapi._option_defaults import APPLICATION_DEFAULTS, APPLICATION_INCLUDE_DEFAULTS, APPLICATION_ROUTE_DEFAULTS
+from ferroapi._option_defaults import (
+    APPLICATION_DEFAULTS,
+    APPLICATION_INCLUDE_DEFAULTS,
+    APPLICATION_ROUTE_DEFAULTS,
+    ROUTER_DEFAULTS,
+)
 from ferroapi._options import ApplicationOptions, ApplicationRouteOptions, IncludeOptions
 from ferroapi._routing.explanation import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
@@ -92,24 +97,8 @@ _KEPT_OPTIONS = (
 """Options that become attributes exactly as they were given."""
 
 _ROUTER_OPTIONS = (
-    "routes",
-    "redirect_slashes",
-    "on_startup",
-    "on_shutdown",
-    "lifespan",
-    "default_response_class",
-    "dependencies",
-    "callbacks",
-    "deprecated",
-    "include_in_schema",
-    "responses",
-    "generate_unique_id_function",
-    "strict_content_type",
-    "max_body_size",
-    "form_limits",
-    "cancel_on_disconnect",
-    "wait_for_first_item",
-    "raises",
+    *(name for name in ROUTER_DEFAULTS if name in APPLICATION_DEFAULTS),
+    *("cancel_on_disconnect", "wait_for_first_item", "raises"),
 )
 """Options that the application's own router takes."""
 

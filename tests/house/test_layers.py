@@ -39,7 +39,7 @@ PYTHON = {
     "_cli.discovery": "alias",
     "server": "_core _middleware.texts _wings",
     "testclient": "_beyond.testing.client _beyond.testing.async_client",
-    "_beyond.testing.*": "_core _beyond.jobs _beyond.testing.* _threads.anyio_pool _wings",
+    "_beyond.testing.*": "_core _beyond.jobs _beyond.testing _beyond.testing.* _threads.anyio_pool _wings",
     "_beyond.lifespan_scope": f"_beyond.jobs _engine.reference.solve _routing.include {DEPENDENCIES} "
     "exceptions concurrency",
     "_beyond.resolve": "_core _engine.compile _engine.context _engine.reference.solve dependencies.utils params "

@@ -25,7 +25,6 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "dependencies": _joined,
     "callbacks": _joined,
     "responses": lambda outer, inner: {**outer, **(inner or {})},
-    "raises": lambda outer, inner: (*outer, *check_errors(inner)),
     "deprecated": lambda outer, inner: inner or outer,
     "include_in_schema": lambda outer, inner: outer and inner,
     "response_class": _inner_unless_default,
@@ -35,22 +34,10 @@ _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "max_body_size": lambda outer, inner: get_body_size_limit(inner, outer),
     "cancel_on_disconnect": lambda outer, inner: outer if inner is None else inner,
     "wait_for_first_item": lambda outer, inner: outer if inner is None else inner,
+    "raises": lambda outer, inner: (*outer, *check_errors(inner)),
 }
 
-SHARED_SETTINGS = (
-    "tags",
-    "dependencies",
-    "callbacks",
-    "responses",
-    "deprecated",
-    "include_in_schema",
-    "generate_unique_id_function",
-    "strict_content_type",
-    "max_body_size",
-    "cancel_on_disconnect",
-    "wait_for_first_item",
-    "raises",
-)
+SHARED_SETTINGS = tuple(name for name in _RULES if name not in ("prefix", "response_class", "default_response_class"))
 """The settings that a router, an include and a route all have under the same name."""
 
 

@@ -2,21 +2,16 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urljoin
 
 import anyio
-from starlette import testclient
 from starlette.types import ASGIApp
 
 from ..jobs import Job
+from . import httpx
 from .async_transport import AsyncTransport
 from .async_websocket import AsyncWebSocketTestSession
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    httpx = testclient.httpx
 
 
 class AsyncTestClient(httpx.AsyncClient):

@@ -1,19 +1,14 @@
 """What stands between an asynchronous test client and the application, which runs in the same event loop."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
-from starlette import testclient
 
 from ..jobs import Job
+from . import httpx
 from .exchange import Application, Message
 from .scopes import add_http, scope_of
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    httpx = testclient.httpx
 
 
 class AsyncTransport(httpx.AsyncBaseTransport):

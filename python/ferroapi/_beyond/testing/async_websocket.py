@@ -3,22 +3,17 @@
 import json
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import anyio
-from starlette import testclient
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from ..jobs import Job
+from . import httpx
 from .async_transport import AsyncTransport
 from .exchange import Message
 from .scopes import add_websocket, scope_of
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    httpx = testclient.httpx
 
 
 class AsyncWebSocketTestSession:

@@ -1,20 +1,15 @@
 """`TestClient`: Starlette's, at a fraction of what a request costs there."""
 
 import inspect
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from anyio.from_thread import BlockingPortal
 from starlette import testclient
 from starlette.types import ASGIApp
 
+from . import httpx
 from .requests import Requests
 from .transport import Transport
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    # Of the two libraries that Starlette takes, the one that it found.
-    httpx = testclient.httpx
 
 # What the transport is made with, as in the versions of Starlette whose responses can be read while they are sent.
 _PARAMETERS = {"app", "portal_factory", "raise_server_exceptions", "root_path", "client", "app_state"}
@@ -38,7 +33,7 @@ class TestClient(testclient.TestClient):
     __test__ = False
     __module__ = "ferroapi.testclient"
     _portal: BlockingPortal | None = None
-    _merged: "tuple[httpx.URL, dict[str, httpx.URL]] | None" = None
+    _merged: tuple[httpx.URL, dict[str, httpx.URL]] | None = None
 
     def __init__(
         self,

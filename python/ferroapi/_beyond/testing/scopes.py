@@ -3,18 +3,15 @@
 Source: starlette/testclient.py, `_TestClientTransport.handle_request`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
-if TYPE_CHECKING:
-    import httpx2 as httpx
+from . import httpx
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-def scope_of(
-    request: "httpx.Request", root_path: str, client: tuple[str, int], state: dict[str, Any]
-) -> dict[str, Any]:
+def scope_of(request: httpx.Request, root_path: str, client: tuple[str, int], state: dict[str, Any]) -> dict[str, Any]:
     """Return the scope of a request, without what only one kind of connection has."""
     url = request.url
     headers = request.headers

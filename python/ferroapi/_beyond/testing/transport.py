@@ -7,19 +7,13 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from starlette import testclient
 
-from . import loops
+from . import httpx, loops
 from .exchange import Exchange
 from .requests import Requests
 from .scopes import add_http, scope_of
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    httpx = testclient.httpx
 
 _SCHEMES = ("http", "https")
 
