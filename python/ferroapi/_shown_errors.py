@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
@@ -76,13 +76,6 @@ def form_size(form: FormData) -> int:
     return sum(map(len, form)) + sum(sizes)
 
 
-class Shown(NamedTuple):
-    """The errors that are sent, and the JSON of the answer that holds them."""
-
-    errors: list[Any]
-    body: bytes
-
-
 class _Texts:
     """Values as JSON; each is written once, and to the end only if there is room for it."""
 
@@ -115,16 +108,17 @@ class _Texts:
         return b"{" + b",".join(items) + b"}"
 
 
-def errors_within(errors: Sequence[Any], limit: int) -> Shown:
+def errors_within(errors: Sequence[Any], limit: int) -> tuple[list[Any], bytes]:
     """Return the errors if they can be rendered, and are at most `limit` bytes as JSON; else what of them is.
 
-    First of all come the errors without their inputs, as many as there is room for. Then each input is shown with the
-    first of its errors, a short one with all of them, up to one that does not fit.
+    The JSON of the answer comes with them. First of all come the errors without their inputs, as many as there is room
+    for. Then each input is shown with the first of its errors, a short one with all of them, up to one that does not
+    fit.
     """
     texts = _Texts()
     bare_errors = [_without_input(error) for error in errors]
     shown = _shown(errors, bare_errors, limit - len('{"detail":[]}'), texts)
-    return Shown(shown, b'{"detail":[' + b",".join(map(texts.of_error, shown)) + b"]}")
+    return shown, b'{"detail":[' + b",".join(map(texts.of_error, shown)) + b"]}"
 
 
 def _shown(errors: Sequence[Any], bare_errors: Sequence[Any], room: int, texts: _Texts) -> list[Any]:

@@ -116,7 +116,7 @@ def validation_problem(errors: Any, body_size: int, connection: HTTPConnection) 
     """Return the 422 for these errors of a request, whose body had so many bytes; it is as long as the one without."""
     if isinstance(errors, list | tuple):
         shown = errors[:MAXIMUM_ERRORS]
-        body = encoded_errors(shown) or errors_within(shown, answer_limit(body_size, connection)).body
+        body = encoded_errors(shown) or errors_within(shown, answer_limit(body_size, connection))[1]
         listed = body[len(b'{"detail":') : -1]
     else:
         # Somebody's own errors, of any form.

@@ -26,7 +26,6 @@ from ferroapi._engine.whole_form import read_form
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.scope import _FASTAPI_SCOPE_KEY, _resolve_form_limits
 from ferroapi._witness import Part
-from ferroapi.exceptions import RequestValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,6 @@ def read_limited_form(request: Request, recipe: BodyRecipe) -> Coroutine[Any, An
     return read_form(request, limits)
 
 
-async def _read_form(request: Request, recipe: BodyRecipe, file_stack: AsyncExitStack) -> Any:
-    form = await read_limited_form(request, recipe)
-    file_stack.push_async_callback(form.close)
-    return form
-
-
 def _is_json(content_type: str) -> bool:
     if not _core.is_replaced(Part.BODY):
         return _core.is_json_content_type(content_type.encode("latin-1", "replace"))
@@ -85,20 +78,6 @@ async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
     return await request.json() if is_json else content
 
 
-def json_invalid_error(
-    error: json.JSONDecodeError, describe_endpoint: DescribeEndpoint, request: Request
-) -> RequestValidationError:
-    """Return the validation error for a body that is no JSON; its place in the text is the last item of `loc`."""
-    detail = {
-        "type": "json_invalid",
-        "loc": ("body", error.pos),
-        "msg": "JSON decode error",
-        "input": {},
-        "ctx": {"error": error.msg},
-    }
-    return request_validation_error([detail], error.doc, describe_endpoint(), request)
-
-
 async def read_body(
     request: Request, recipe: BodyRecipe, *, describe_endpoint: DescribeEndpoint, file_stack: AsyncExitStack
 ) -> Any:
@@ -115,7 +94,9 @@ async def read_body(
         return Undefined
     try:
         if recipe.is_form:
-            return await _read_form(request, recipe, file_stack)
+            form = await read_limited_form(request, recipe)
+            file_stack.push_async_callback(form.close)
+            return form
         return await _read_json_or_bytes(request, recipe)
     except Exception as error:
         failure = body_error(error, describe_endpoint, request)
@@ -127,7 +108,14 @@ async def read_body(
 def body_error(error: Exception, describe_endpoint: DescribeEndpoint, request: Request) -> Exception:
     """Return what takes the place of an exception raised while the body was read: 422 for bad JSON, else 400 or 413."""
     if isinstance(error, json.JSONDecodeError):
-        return json_invalid_error(error, describe_endpoint, request)
+        detail = {
+            "type": "json_invalid",
+            "loc": ("body", error.pos),
+            "msg": "JSON decode error",
+            "input": {},
+            "ctx": {"error": error.msg},
+        }
+        return request_validation_error([detail], error.doc, describe_endpoint(), request)
     if isinstance(error, HTTPException | UploadInterrupted):
         return error
     if MAX_BODY_SIZE_SCOPE_KEY in request.scope and (limit_error := get_body_limit_error(error)):

@@ -385,9 +385,11 @@ class RouteState(ObservedRoute):
         response_fields = _additional_response_fields(self.declared_responses(dependant), self.unique_id)
         body_field = _get_body_field(body_params=body_params, name=self.unique_id, embed_body_fields=embeds)
         is_generator = _is_async_gen_callable(self.endpoint) or _is_gen_callable(self.endpoint)
-        shape = resolve_response_shape(annotation, response_model, self.response_class, is_generator=is_generator)
-        item_type = stream_item_type or shape.stream_item_type
-        if shape.response_model:
+        response_model, item_type = resolve_response_shape(
+            annotation, response_model, self.response_class, is_generator=is_generator
+        )
+        item_type = stream_item_type or item_type
+        if response_model:
             _assert_body_allowed(self.status_code)
         self._assign(
             {
@@ -397,9 +399,9 @@ class RouteState(ObservedRoute):
                 "body_field": body_field,
                 "is_sse_stream": is_generator and lenient_issubclass(self.response_class, EventSourceResponse),
                 "is_json_stream": is_generator and isinstance(self.response_class, DefaultPlaceholder),
-                "response_model": shape.response_model,
+                "response_model": response_model,
                 "stream_item_type": item_type,
-                "response_field": _serialization_field("Response_" + self.unique_id, shape.response_model),
+                "response_field": _serialization_field("Response_" + self.unique_id, response_model),
                 "stream_item_field": _serialization_field("StreamItem_" + self.unique_id, item_type),
             }
         )

@@ -126,6 +126,17 @@ class _Signal:
     variable: str
     """The environment variable by which the API loads a provider when it is first asked for one."""
 
+    @classmethod
+    def of(
+        cls,
+        option: Literal["tracing", "metrics", "logs"],
+        provider_option: Literal["tracer_provider", "meter_provider", "logger_provider"],
+        module: str,
+    ) -> "_Signal":
+        """Return a signal whose provider has the name of its option throughout the API."""
+        constant = provider_option.upper()
+        return cls(option, provider_option, module, f"get_{provider_option}", f"_{constant}", f"OTEL_PYTHON_{constant}")
+
     def has_global_provider(self) -> bool:
         """Tell whether code of this process, or its environment, has set a global provider."""
         is_named = self.variable in _named_providers()
@@ -139,30 +150,9 @@ class _Signal:
 
 
 _SIGNALS = (
-    _Signal(
-        option="tracing",
-        provider_option="tracer_provider",
-        module="opentelemetry.trace",
-        getter="get_tracer_provider",
-        slot="_TRACER_PROVIDER",
-        variable="OTEL_PYTHON_TRACER_PROVIDER",
-    ),
-    _Signal(
-        option="metrics",
-        provider_option="meter_provider",
-        module="opentelemetry.metrics",
-        getter="get_meter_provider",
-        slot="_METER_PROVIDER",
-        variable="OTEL_PYTHON_METER_PROVIDER",
-    ),
-    _Signal(
-        option="logs",
-        provider_option="logger_provider",
-        module="opentelemetry._logs",
-        getter="get_logger_provider",
-        slot="_LOGGER_PROVIDER",
-        variable="OTEL_PYTHON_LOGGER_PROVIDER",
-    ),
+    _Signal.of("tracing", "tracer_provider", "opentelemetry.trace"),
+    _Signal.of("metrics", "meter_provider", "opentelemetry.metrics"),
+    _Signal.of("logs", "logger_provider", "opentelemetry._logs"),
 )
 
 # What the API answers until a provider is set: (module, class).
