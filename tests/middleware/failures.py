@@ -606,6 +606,8 @@ def server_error(kind: str) -> BaseException:
             return OSError("gone")
         case "escaped":
             return Escaped("of the server")
+        case "async stop":
+            return StopAsyncIteration("of the server")
         case _:
             return Unhandled("of the server")
 

@@ -80,6 +80,7 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
     async def run() -> None:
         with streaming:
             await stream
+            listening.cancel()
 
     task = asyncio.get_running_loop().create_task(run(), name="stream_response")
     task.add_done_callback(lambda _: listening.cancel())
@@ -95,6 +96,10 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
         failures.append(error)
     # A task group learns of a failure of its child a turn after that.
     has_failed_first = listening.cancel_called
+    if task.done() and not task.cancelled() and task.exception() is not None:
+        # A task group waits at its end in any case, and whoever waits for the request has that turn.
+        with CancelScope(shield=True):
+            await asyncio.sleep(0)
     while not task.done():
         streaming.cancel()
         try:
@@ -102,12 +107,19 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
                 await asyncio.wait((task,))
         except asyncio.CancelledError as error:
             cancellation = error
-    if not task.cancelled() and (failure := task.exception()) is not None:
+    failure = None if task.cancelled() else task.exception()
+    if failure is not None:
         failures.insert(0 if has_failed_first else len(failures), failure)
     if len(failures) > 1:
         raise BaseExceptionGroup("unhandled errors in a TaskGroup", failures) from None
     if failures:
-        _raise_alone(failures[0])
+        try:
+            _raise_alone(failures[0])
+        except StopAsyncIteration as stop:
+            if stop is not failure:
+                raise
+            # Starlette's task group is in an async generator, into which what the child raises is not thrown.
+            raise RuntimeError("async generator raised StopAsyncIteration") from stop
     if cancellation is not None:
         raise cancellation
 
