@@ -1,6 +1,6 @@
 """The exceptions; the extension imports them from here. Their default answers are in `exception_handlers`."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 from weakref import WeakKeyDictionary
 
@@ -100,13 +100,13 @@ _body_sizes: WeakKeyDictionary[RequestValidationError, int] = WeakKeyDictionary(
 
 def _note_body_size(error: RequestValidationError, size: int) -> None:
     # Another class may stand in the place of FastAPI's.
-    if isinstance(error, Hashable):
+    if type(error).__hash__ is not None:
         _body_sizes[error] = size
 
 
 def _body_size(error: RequestValidationError, connection: HTTPConnection) -> int:
     """Return how many bytes the body had, as far as it was read where somebody else has made the error."""
-    size = _body_sizes.get(error) if isinstance(error, Hashable) else None
+    size = _body_sizes.get(error) if type(error).__hash__ is not None else None
     return _read_size(connection) if size is None else size
 
 

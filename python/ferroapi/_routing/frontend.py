@@ -412,6 +412,4 @@ async def _solved(
             yield solved
 
 
-@view_through.register
-def _view_frontends(route: _FrontendRouteGroup, include_context: _RouterIncludeContext) -> _EffectiveRouteContext:
-    return _EffectiveFrontendContext(route, include_context)
+view_through.register(_FrontendRouteGroup, _EffectiveFrontendContext)

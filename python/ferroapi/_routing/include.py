@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette import routing
 from starlette.datastructures import URLPath
@@ -256,10 +256,8 @@ def _match_candidate(candidate: _EffectiveRouteContext | _IncludedRouter, scope:
 
 
 def _effective_attribute(name: str) -> Any:
-    def read(self: "RouteContext") -> Any:
-        return getattr(self._effective_route, name, None)
-
-    return property(read, doc=f"The effective `{name}`, or `None` for a route without one.")
+    """Return a property: the attribute of the effective route, None for a route without one."""
+    return property(lambda context: getattr(context._effective_route, name, None))
 
 
 @dataclass(frozen=True)
@@ -272,28 +270,11 @@ class RouteContext:
     route: BaseRoute
     _route_context: _EffectiveRouteContext | None = field(default=None, repr=False)
 
-    if TYPE_CHECKING:
-
-        @property
-        def path(self) -> str | None: ...
-
-        @property
-        def path_format(self) -> str | None: ...
-
-        @property
-        def name(self) -> str | None: ...
-
-        @property
-        def methods(self) -> set[str] | None: ...
-
-        @property
-        def endpoint(self) -> Callable[..., Any] | None: ...
-    else:
-        path = _effective_attribute("path")
-        path_format = _effective_attribute("path_format")
-        name = _effective_attribute("name")
-        methods = _effective_attribute("methods")
-        endpoint = _effective_attribute("endpoint")
+    path = cast("str | None", _effective_attribute("path"))
+    path_format = cast("str | None", _effective_attribute("path_format"))
+    name = cast("str | None", _effective_attribute("name"))
+    methods = cast("set[str] | None", _effective_attribute("methods"))
+    endpoint = cast("Callable[..., Any] | None", _effective_attribute("endpoint"))
 
     @property
     def original_route(self) -> BaseRoute:

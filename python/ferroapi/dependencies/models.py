@@ -163,8 +163,8 @@ class _CallIdentity:
         return self._key
 
     def __eq__(self, other: object) -> bool:
-        call = self.call
-        return isinstance(other, _CallIdentity) and call is not None and call is other.call
+        call = self._reference()
+        return isinstance(other, _CallIdentity) and call is not None and call is other._reference()
 
 
 def _call_layers(call: Callable[..., Any]) -> tuple[Callable[..., Any], Any]:
