@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType
@@ -89,33 +89,25 @@ class _Visit(NamedTuple):
     is_needless: bool
 
 
+@dataclass(eq=False)
 class Graph:
-    """The dependency graph, flattened in call order."""
+    """The dependency graph, flattened in call order. Its endpoint is called as `kind` says."""
 
-    def __init__(
-        self,
-        calls: list[Callable[..., Any]],
-        embed_body_fields: bool,
-        is_form: bool,
-        kind: CallKind,
-        is_websocket: bool = False,
-    ) -> None:
-        """Begin an empty graph, whose endpoint is called as `kind` says."""
-        self.calls = calls
-        self.embed_body_fields = embed_body_fields
-        self.is_form = is_form
-        self.is_websocket = is_websocket
-        self.kind = kind
-        self.endpoint: Dependant | None = None
-        self.nodes: list[Node] = []
-        self.keys: list[Any] = []
-        self.steps: list[Step] = []
-        self.lookups: list[Lookup] = []
-        self.slots: dict[Any, int] = {}
-        self.first_nodes: dict[int, int] = {}
-        self.has_been_in_thread = False
-        self.varied: set[int] = set()
-        self.overridden: list[tuple[Any, Any]] = []
+    calls: list[Callable[..., Any]]
+    embed_body_fields: bool
+    is_form: bool
+    kind: CallKind
+    is_websocket: bool
+    endpoint: Dependant | None = None
+    nodes: list[Node] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+    slots: dict[Any, int] = field(default_factory=dict)
+    first_nodes: dict[int, int] = field(default_factory=dict)
+    has_been_in_thread: bool = False
+    varied: set[int] = field(default_factory=set)
+    overridden: list[tuple[Any, Any]] = field(default_factory=list)
 
     def visit_endpoint(self, dependant: Dependant) -> None:
         """Append the whole graph."""

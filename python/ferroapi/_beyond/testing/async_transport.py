@@ -1,6 +1,7 @@
 """What stands between an asynchronous test client and the application, which runs in the same event loop."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -11,22 +12,15 @@ from .exchange import Application, Message
 from .scopes import add_http, scope_of
 
 
+@dataclass(eq=False)
 class AsyncTransport(httpx.AsyncBaseTransport):
     """Calls the application for each request, and returns its response as soon as that begins."""
 
-    def __init__(
-        self,
-        app: Application,
-        raise_server_exceptions: bool,
-        root_path: str,
-        client: tuple[str, int],
-        app_state: dict[str, Any],
-    ) -> None:
-        self.app = app
-        self.raise_server_exceptions = raise_server_exceptions
-        self.root_path = root_path
-        self.client = client
-        self.app_state = app_state
+    app: Application
+    raise_server_exceptions: bool
+    root_path: str
+    client: tuple[str, int]
+    app_state: dict[str, Any]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Call the application.
@@ -136,21 +130,21 @@ class _Streamed:
         self._write.close()
 
 
+@dataclass(eq=False)
 class _Stream(httpx.AsyncByteStream):
     """The body of a response, which is read while it is sent."""
 
-    def __init__(self, streamed: _Streamed, has_body: bool, raises: bool) -> None:
-        self._streamed = streamed
-        self._has_body = has_body
-        self._raises = raises
+    streamed: _Streamed
+    has_body: bool
+    raises: bool
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._streamed.parts:
-            if self._has_body and part:
+        async for part in self.streamed.parts:
+            if self.has_body and part:
                 yield part
-        await self._streamed.job.wait()
-        if self._raises and (exception := self._streamed.job.exception) is not None:
+        await self.streamed.job.wait()
+        if self.raises and (exception := self.streamed.job.exception) is not None:
             raise exception
 
     async def aclose(self) -> None:
-        await self._streamed.end()
+        await self.streamed.end()

@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -23,6 +24,7 @@ async def let_others_run() -> None:
         await asyncio.sleep(0)
 
 
+@dataclass(eq=False, slots=True)
 class Exchange:
     """A request whose body is known, and its response, which is collected until the application returns.
 
@@ -30,44 +32,23 @@ class Exchange:
     client is seen as gone.
     """
 
-    __slots__ = (
-        "_all_sent",
-        "_answered",
-        "_app",
-        "_body_was_received",
-        "_loop",
-        "_more_trailers_expected",
-        "_references",
-        "_requested_body",
-        "_scope",
-        "_task",
-        "chunks",
-        "complete",
-        "debug_info",
-        "exception",
-        "headers",
-        "status_code",
-        "trailers",
-    )
-
-    def __init__(self, app: Application, scope: dict[str, Any], read_body: Callable[[], bytes]) -> None:
-        self._app = app
-        self._scope = scope
-        self._requested_body = read_body
-        self._body_was_received = False
-        self._all_sent = False
-        self._answered: asyncio.Event | None = None
-        self._more_trailers_expected = False
-        self.complete = False
-        self.status_code: int | None = None
-        self.headers: list[tuple[str, str]] = []
-        self.chunks: list[bytes] = []
-        self.trailers: list[tuple[bytes, bytes]] | None = None
-        self.debug_info: dict[str, Any] | None = None
-        self.exception: BaseException | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._references = 0
+    _app: Application
+    _scope: dict[str, Any]
+    _requested_body: Callable[[], bytes]
+    _body_was_received: bool = False
+    _all_sent: bool = False
+    _answered: asyncio.Event | None = None
+    _more_trailers_expected: bool = False
+    complete: bool = False
+    status_code: int | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    trailers: list[tuple[bytes, bytes]] | None = None
+    debug_info: dict[str, Any] | None = None
+    exception: BaseException | None = None
+    _task: asyncio.Task[None] | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _references: int = 0
 
     async def run(self) -> None:
         """Call the application and keep its exception for the thread that waits."""
