@@ -219,6 +219,12 @@ def test_cancellation_comes_before_the_next_message(
             for kind in ("opened", "opened-sync-endpoint")
             for turns in (0, 1)
         ),
+        # What has called a worker thread before, and is about to call another.
+        *(
+            Case("sync", "ends the middleware", "background", stack, is_warm=is_warm)
+            for stack in (("one", "is_cancelled"), ("one", "two", "is_cancelled"), ("adds_task", "pure", "moves_on"))
+            for is_warm in (False, True)
+        ),
     ],
     ids=lambda case: f"{case.kind}-{case.failure}-{'-'.join(case.stack)}",
 )

@@ -381,7 +381,11 @@ class CallNext(_core.ResponseMessages):
     def adopt_calls(self) -> None:
         """Put what is downstream under cancel scopes, as a task group does from the beginning."""
         for call in self.calls:
-            call.adopt()
+            if call.scope is None:
+                call.adopt()
+            else:
+                # It was when it called a worker thread, before what is around it.
+                scopes.follow(call.scope, self.host, self.outer_scope)
 
     def _cancel_calls(self) -> None:
         self.adopt_calls()

@@ -57,6 +57,16 @@ def adopt(task: Task, host: Task, since: Scope | None) -> Scope:
     return scope
 
 
+def follow(scope: Scope, host: Task, since: Scope | None) -> None:
+    """Put a scope that `adopt` has made under the one that `host` has been put under after that."""
+    parent, before = _entered_since(host, since)[1], scope._parent_scope
+    if parent is not None and parent is not before:
+        if before is not None:
+            before._child_scopes.discard(scope)
+        scope._parent_scope = parent
+        parent._child_scopes.add(scope)
+
+
 def surround(task: Task, since: Scope | None, cancelling: int) -> Scope:
     """Put a scope around all that a task has entered since it was in `since`, as if the task had entered it then.
 
