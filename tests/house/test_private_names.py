@@ -100,7 +100,7 @@ def _imported(tree: ast.AST) -> set[str]:
 
 
 def _defined(tree: ast.AST) -> set[str]:
-    """Return the names that a module defines, and that its methods set in `self`."""
+    """Return the names that a module defines, that its methods set in `self`, and that it sets past a frozen class."""
     found: set[str] = set()
     for node in ast.walk(tree):
         match node:
@@ -110,6 +110,8 @@ def _defined(tree: ast.AST) -> set[str]:
                 found.add(node.id)
             case ast.Attribute(ctx=ast.Store(), value=ast.Name(id="self" | "cls")):
                 found.add(node.attr)
+            case ast.Call(func=ast.Attribute(attr="__setattr__"), args=[_, ast.Constant(value=str(name)), _]):
+                found.add(name)
     return found
 
 
