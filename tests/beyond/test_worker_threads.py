@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import anyio.to_thread
@@ -97,13 +98,14 @@ def test_worker_threads_are_used_again_where_nothing_was_left() -> None:
     "work", [sets_value_of_thread, keeps_thread, names_thread, sets_trace, sets_profile, marks_thread]
 )
 def test_worker_threads_end_where_a_request_left_something(work: Callable[[], None]) -> None:
-    others = {thread.ident for thread in threading.enumerate()}
+    # Not by their numbers, which are given to others once they have ended.
+    others = weakref.WeakSet(threading.enumerate())
     one = client(work)
     one.get("/thread")
     ((worker, before),) = [
         (thread, thread.name)
         for thread in threading.enumerate()
-        if type(thread).__name__ == "WorkerThread" and thread.ident not in others
+        if type(thread).__name__ == "WorkerThread" and thread not in others
     ]
     del worker  # a reference to a thread ends it
     one.get("/")
