@@ -1,8 +1,10 @@
 //! An attribute of one object that a plan expects to stay as it is.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyString, PyType, PyTypeMethods};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::ffi;
@@ -13,58 +15,73 @@ use crate::witness::{Row, Witness};
 pub(crate) struct Attribute {
     owner: Py<PyAny>,
     name: Py<PyString>,
-    value: Py<PyAny>,
-    /// Whether the attribute is as it was, if nothing but the instance's dict and its class has a say in that.
+    /// The value as it was, if nothing but the instance's dict and its class has a say in it.
     kept: Option<Kept>,
 }
 
 #[derive(Debug)]
 struct Kept {
-    class: Py<PyType>,
+    value: Py<PyAny>,
     dict: Py<PyDict>,
+    /// Whether the dict has the value.
     witness: Witness,
+    class: Py<PyType>,
+    /// The version of the class that was seen to leave the attribute to the dict.
+    version: AtomicU32,
+}
+
+/// Whether the instances of a class have what is in their dicts under this name.
+fn leaves_to_dict(class: &Bound<'_, PyType>, name: &Py<PyString>) -> PyResult<bool> {
+    let lookup = intern!(class.py(), "__getattribute__");
+    let of_object = class.py().get_type::<PyAny>().getattr(lookup)?;
+    Ok(class.getattr(lookup)?.is(&of_object) && !class.hasattr(name)?)
 }
 
 impl Kept {
-    /// What says that `value` is the attribute of its owner; nothing if it is not kept in the owner's dict.
-    fn of(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Py<PyAny>) -> PyResult<Option<Self>> {
+    /// The value in the owner's dict; nothing if the attribute may be another object.
+    fn of(owner: &Bound<'_, PyAny>, name: &Py<PyString>) -> PyResult<Option<Self>> {
         let py = owner.py();
         let Ok(dict) = ffi::instance_dict(owner) else { return Ok(None) };
         let (class, dict) = (owner.get_type(), dict.cast_into::<PyDict>()?);
-        let lookup = intern!(py, "__getattribute__");
-        let is_kept = dict.get_item(name)?.is_some_and(|kept| kept.is(value))
-            && class.getattr(lookup)?.is(&py.get_type::<PyAny>().getattr(lookup)?)
-            && !class.hasattr(name)?;
-        if !is_kept || !ffi::holds_all_attributes(&dict) {
+        let Some(value) = dict.get_item(name)?.map(Bound::unbind) else { return Ok(None) };
+        if !leaves_to_dict(&class, name)? || !ffi::holds_all_attributes(&dict) {
             return Ok(None);
         }
-        let mut rows = vec![Row::of(&dict, name, Some(value.clone_ref(py)))?];
-        // The last one is `object`, which cannot be modified.
-        for base in class.mro().iter().take(class.mro().len() - 1) {
-            let own = ffi::class_dict(base.cast::<PyType>()?)?;
-            for name in [name, lookup] {
-                rows.push(Row::of(&own, name, own.get_item(name)?.map(Bound::unbind))?);
-            }
-        }
-        Ok(Some(Self { class: class.unbind(), dict: dict.unbind(), witness: Witness::of_rows(py, rows)? }))
+        let row = Row::of(&dict, name.bind(py), Some(value.clone_ref(py)))?;
+        let witness = Witness::of_rows(py, vec![row])?;
+        Ok(Some(Self { value, dict: dict.unbind(), witness, class: class.unbind(), version: AtomicU32::new(0) }))
     }
 
     #[inline]
-    fn is_unchanged(&self, owner: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.witness.parts_replaced(owner.py())? == 0
-            && owner.get_type().is(&self.class)
-            && ffi::instance_dict(owner).is_ok_and(|dict| dict.is(&self.dict)))
+    fn is_unchanged(&self, owner: &Bound<'_, PyAny>, name: &Py<PyString>) -> bool {
+        let class = self.class.bind(owner.py());
+        let version = ffi::type_version(class);
+        owner.get_type_ptr() == class.as_type_ptr()
+            && ((version != 0 && version == self.version.load(Ordering::Acquire)) || self.is_left(class, version, name))
+            && matches!(self.witness.parts_replaced(owner.py()), Ok(0))
+            && ffi::instance_dict(owner).is_ok_and(|dict| dict.is(&self.dict))
+    }
+
+    /// Whether the class leaves the attribute to the dict, asked again as its version is another.
+    #[cold]
+    #[inline(never)]
+    fn is_left(&self, class: &Bound<'_, PyType>, version: u32, name: &Py<PyString>) -> bool {
+        let is_left = matches!(leaves_to_dict(class, name), Ok(true));
+        if is_left {
+            self.version.store(version, Ordering::Release);
+        }
+        is_left
     }
 }
 
 impl Attribute {
-    /// The attribute `name`, which is expected to be `value`.
+    /// The attribute `name`.
     ///
     /// # Errors
-    /// Whatever a lookup raises; `RuntimeError`: the interpreter cannot watch more dicts.
-    pub(crate) fn new(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: Py<PyAny>) -> PyResult<Self> {
-        let kept = Kept::of(owner, name, &value)?;
-        Ok(Self { owner: owner.clone().unbind(), name: name.clone().unbind(), value, kept })
+    /// Whatever a lookup in a class raises; `RuntimeError`: the interpreter cannot watch more dicts.
+    pub(crate) fn new(owner: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> PyResult<Self> {
+        let (owner, name) = (owner.clone(), name.clone().unbind());
+        Ok(Self { kept: Kept::of(&owner, &name)?, owner: owner.unbind(), name })
     }
 
     /// What it is now, looked up.
@@ -87,23 +104,17 @@ impl Attribute {
         Ok(value.is_truthy()?.then_some(value))
     }
 
-    /// The expected value, if it is still that.
-    ///
-    /// # Errors
-    /// Whatever a lookup raises.
+    /// What it is still, as far as that is seen without asking the owner.
     #[inline]
-    pub(crate) fn unchanged<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
-        let is_unchanged = match &self.kept {
-            Some(kept) => kept.is_unchanged(self.owner.bind(py))?,
-            None => self.get(py)?.is(&self.value),
-        };
-        Ok(is_unchanged.then(|| self.value.bind(py)))
+    pub(crate) fn unchanged<'a, 'py>(&'a self, py: Python<'py>) -> Option<&'a Bound<'py, PyAny>> {
+        let kept = self.kept.as_ref()?;
+        kept.is_unchanged(self.owner.bind(py), &self.name).then(|| kept.value.bind(py))
     }
 
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.owner)?;
-        visit.call(&self.value)?;
         self.kept.as_ref().map_or(Ok(()), |kept| {
+            visit.call(&kept.value)?;
             visit.call(&kept.class)?;
             visit.call(&kept.dict)?;
             kept.witness.visit(visit)

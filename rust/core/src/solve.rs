@@ -103,8 +103,7 @@ impl Solver {
         connection: Connection,
         path_params: &PathParams<'_>,
     ) -> PyResult<Box<Self>> {
-        let latest = if plan.get().has_overrides(py)? { plan.get().latest_variant(py) } else { None };
-        let (plan, base) = match latest {
+        let (plan, base) = match plan.get().latest_variant(py)? {
             None => (plan.clone_ref(py), None),
             Some(latest) => (latest, Some(plan.clone_ref(py))),
         };

@@ -146,11 +146,7 @@ fn node(py: Python<'_>, declared: &Py<declared::Node>, keys: &mut Keys, cache: O
 /// # Errors
 /// Those of `Attribute::new`.
 fn overrides_of(provider: &Bound<'_, PyAny>) -> PyResult<Option<Attribute>> {
-    let py = provider.py();
-    let name = intern!(py, "dependency_overrides");
-    // What cannot be read now is asked for at each request, whose error it is.
-    let known = provider.getattr(name).map_or_else(|_| py.None(), Bound::unbind);
-    (!provider.is_none()).then(|| Attribute::new(provider, name, known)).transpose()
+    (!provider.is_none()).then(|| Attribute::new(provider, intern!(provider.py(), "dependency_overrides"))).transpose()
 }
 
 /// Refuse a node with more names than arguments, of which the last are named; how many a leaf gives is not known before.
@@ -248,7 +244,7 @@ impl Plan {
             short_teardown: ShortCalls::default(),
             parts,
             stepwise,
-            witness: witness::of_parts(py, if lookups.is_empty() { parts } else { Parts::MAX })?,
+            witness: witness::of_parts(py, parts)?,
             // Only dependencies are looked up.
             overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
             lookups,
@@ -275,9 +271,13 @@ impl Plan {
     /// The same, where the request has also been through `passed`.
     #[inline]
     pub(crate) fn holds(&self, py: Python<'_>, passed: Parts) -> PyResult<bool> {
+        let parts = self.parts | passed;
+        if self.lacks_overrides(py) {
+            return Ok(self.witness.parts_replaced(py)? & parts == 0);
+        }
         // What stands in for a dependency may be run by other parts.
-        let replaced = self.witness.parts_replaced(py)?;
-        Ok(replaced == 0 || !(replaced & (self.parts | passed) != 0 || self.has_overrides(py)?))
+        let replaced = witness::replaced(py)?;
+        Ok(replaced == 0 || (replaced & parts == 0 && !self.has_overrides(py)?))
     }
 
     /// The same, where Python solves and calls by name.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFunction};
+use pyo3::types::{PyDict, PyDictMethods, PyFunction};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::Plan;
@@ -94,7 +94,17 @@ fn is_same(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> 
     Ok(left.getattr(function)?.is(&right.getattr(function)?) && left.getattr(object)?.is(&right.getattr(object)?))
 }
 
+fn is_empty_dict(overrides: &Bound<'_, PyAny>) -> bool {
+    overrides.cast_exact::<PyDict>().is_ok_and(PyDictMethods::is_empty)
+}
+
 impl Plan {
+    /// Whether there are no overrides, as far as that is seen without asking the application.
+    #[inline]
+    pub(crate) fn lacks_overrides(&self, py: Python<'_>) -> bool {
+        self.overrides.as_ref().is_none_or(|overrides| overrides.unchanged(py).is_some_and(is_empty_dict))
+    }
+
     /// Whether there may be overrides: not where they are a dict, and empty.
     ///
     /// # Errors
@@ -102,10 +112,10 @@ impl Plan {
     #[inline]
     pub(crate) fn has_overrides(&self, py: Python<'_>) -> PyResult<bool> {
         let Some(overrides) = &self.overrides else { return Ok(false) };
-        Ok(match overrides.unchanged(py)?.map(|known| known.cast_exact::<PyDict>()) {
-            Some(Ok(known)) => !known.is_empty(),
-            _ => true,
-        })
+        match overrides.unchanged(py) {
+            Some(known) => Ok(!is_empty_dict(known)),
+            None => Ok(!is_empty_dict(&overrides.get(py)?)),
+        }
     }
 
     /// The overrides of the route's application, if there are any.
@@ -117,9 +127,16 @@ impl Plan {
     }
 
     /// The plan that a request under overrides begins with: the one whose answers the last has met, if it is not this.
-    #[cold]
-    pub(crate) fn latest_variant(&self, py: Python<'_>) -> Option<Py<Self>> {
-        self.variants.lock().first().map(|plan| plan.clone_ref(py))
+    ///
+    /// # Errors
+    /// Whatever reading the overrides raises.
+    #[inline]
+    pub(crate) fn latest_variant(&self, py: Python<'_>) -> PyResult<Option<Py<Self>>> {
+        if self.overrides.is_none() {
+            return Ok(None);
+        }
+        let latest = self.variants.lock().first().map(|plan| plan.clone_ref(py));
+        Ok(if latest.is_some() && self.has_overrides(py)? { latest } else { None })
     }
 
     /// Whether these are the answers to its first lookups that it was made for.

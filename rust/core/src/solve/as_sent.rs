@@ -23,7 +23,7 @@ impl Solver {
     /// Leave the parameters to Python from here on, if somebody who had the `Request` has changed what it says.
     #[inline]
     pub(super) fn notice_changes(&mut self, py: Python<'_>) -> PyResult<()> {
-        if !self.is_unusual && !self.is_ready && self.before_leaf.is_none() {
+        if self.connection.is_shared() && !self.is_unusual && !self.is_ready && self.before_leaf.is_none() {
             self.is_unusual = self.connection.is_changed(py, true)?;
         }
         Ok(())

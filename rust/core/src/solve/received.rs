@@ -73,10 +73,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether code of others has the `Request`, or has had it.
+    #[inline]
+    pub(super) fn is_shared(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// Whether somebody who made or had the `Request` has changed what it says of its parameters.
     ///
     /// What they have not changed `keeps` what it said when FastAPI would have read it.
-    #[inline]
     pub(super) fn is_changed(&self, py: Python<'_>, keeps: bool) -> PyResult<bool> {
         let (Some(sent), Some(request)) = (&self.sent, &self.request) else { return Ok(false) };
         let is_changed = !sent.is_said_by(request.bind(py), &self.channels.scope(py)?)?;
