@@ -242,7 +242,7 @@ impl Entry {
     ) -> PyResult<Self> {
         let items = scope_items.iter().map(|(key, value)| Ok((key.cast_into()?.unbind(), value.unbind())));
         Ok(Self {
-            template: path.as_deref().map(Template::parse).and_then(Result::ok),
+            template: path.as_deref().and_then(Template::parse),
             path,
             methods,
             methods_of,

@@ -16,24 +16,6 @@ impl<'p> Captures<'p> {
         self.texts.push(text);
     }
 
-    /// The text of the parameter at that place in the template.
-    #[must_use]
-    pub fn get(&self, parameter: usize) -> Option<&'p str> {
-        self.texts.get(parameter).copied()
-    }
-
-    /// The number of parameters.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// Whether the template has no parameter.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
     /// The texts in the template's order.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'p str> + '_ {

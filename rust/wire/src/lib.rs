@@ -38,4 +38,4 @@ pub mod template;
 pub use captures::Captures;
 pub use convertor::Convertor;
 pub use routes::{Find, Routes};
-pub use template::{Template, TemplateError};
+pub use template::Template;

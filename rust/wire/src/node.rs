@@ -17,15 +17,14 @@ pub(crate) struct TreeNode {
     mixed: BTreeMap<Pattern, TreeNode>,
     /// Routes that from here on match any number of segments, ascending.
     tails: Vec<(Pattern, usize)>,
-    /// The lowest and the highest index in this node and below it.
+    /// The lowest index in this node and below it.
     first: usize,
-    last: usize,
 }
 
 /// Receives the indexes a search finds and says how far it still has to look.
 pub(crate) trait Search {
-    /// Whether an index in this range, ends included, could still change the answer.
-    fn wants(&self, first: usize, last: usize) -> bool;
+    /// Whether this index, or a higher one, could still change the answer.
+    fn wants(&self, first: usize) -> bool;
     /// Takes an index whose template matches the path.
     fn found(&mut self, index: usize);
 }
@@ -35,7 +34,6 @@ impl TreeNode {
     pub(crate) fn insert(&mut self, template: &Template, index: usize) {
         let mut node = self;
         for segment in &template.segments {
-            node.last = index;
             let new = || Self { first: index, ..Self::default() };
             node = match segment {
                 Segment::Literal(literal) => node.literals.entry(literal.clone()).or_insert_with(new),
@@ -43,7 +41,6 @@ impl TreeNode {
                 Segment::Mixed(pattern) => node.mixed.entry(pattern.clone()).or_insert_with(new),
             };
         }
-        node.last = index;
         match &template.tail {
             Some(tail) => node.tails.push((tail.clone(), index)),
             None => node.leaves.push(index),
@@ -54,7 +51,7 @@ impl TreeNode {
     ///
     /// Each node is visited at most once: its depth fixes the segment it looks at.
     pub(crate) fn search(&self, rest: Option<&str>, search: &mut impl Search) {
-        if !search.wants(self.first, self.last) {
+        if !search.wants(self.first) {
             return;
         }
         let Some(rest) = rest else {
@@ -65,12 +62,12 @@ impl TreeNode {
             node.search(after, search);
         }
         for (convertor, node) in &self.parameters {
-            if search.wants(node.first, node.last) && convertor.accepts(segment) {
+            if search.wants(node.first) && convertor.accepts(segment) {
                 node.search(after, search);
             }
         }
         for (pattern, node) in &self.mixed {
-            if search.wants(node.first, node.last) && pattern.matches(segment) {
+            if search.wants(node.first) && pattern.matches(segment) {
                 node.search(after, search);
             }
         }
@@ -81,7 +78,7 @@ impl TreeNode {
 }
 
 fn offer(index: usize, search: &mut impl Search, matches: impl FnOnce() -> bool) {
-    if search.wants(index, index) && matches() {
+    if search.wants(index) && matches() {
         search.found(index);
     }
 }

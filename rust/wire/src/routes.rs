@@ -2,7 +2,6 @@
 //! The top of path matching; what a route is worth (`T`), and which methods it answers, is the caller's business.
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::ops::Range;
 
 use crate::captures::Captures;
 use crate::node::{Search, TreeNode, WordHasher};
@@ -64,38 +63,14 @@ impl<T> Default for Routes<T> {
 }
 
 impl<T> Routes<T> {
-    /// No routes.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The number of routes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether there is no route.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// The template of the route at that index.
     #[must_use]
     pub fn template(&self, index: usize) -> Option<&Template> {
         self.list.get(index).map(|route| &route.template)
     }
 
-    /// What the route at that index was registered with.
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<&T> {
-        self.list.get(index).map(|route| &route.value)
-    }
-
-    /// Adds a route after all others and returns its index.
-    pub fn insert(&mut self, template: Template, value: T) -> usize {
+    /// Adds a route after all others.
+    pub fn insert(&mut self, template: Template, value: T) {
         let index = self.list.len();
         if template.is_static() {
             let fixed = self.fixed.entry(template.path().into()).or_default();
@@ -107,27 +82,19 @@ impl<T> Routes<T> {
             self.tree.insert(&template, index);
         }
         self.list.push(Route { template, value });
-        index
     }
 
     /// The first route that answers the path and that `allows` is content with, else the first that answers the path.
     #[must_use]
     pub fn find<'p>(&self, path: &'p str, allows: impl FnMut(&T) -> bool) -> Find<'_, 'p, T> {
-        self.find_in(path, 0..self.len(), allows)
-    }
-
-    /// As [`Self::find`], but among the routes with an index in `range` only.
-    #[must_use]
-    pub fn find_in<'p>(&self, path: &'p str, range: Range<usize>, allows: impl FnMut(&T) -> bool) -> Find<'_, 'p, T> {
-        let mut first = FirstMatch { routes: &self.list, allows, range, full: None, partial: None };
+        let mut first = FirstMatch { routes: &self.list, allows, full: None, partial: None };
         let fixed = self.fixed.get(path);
         for index in fixed.into_iter().flat_map(|fixed| &fixed.indexes) {
-            if first.wants(*index, *index) {
+            if first.wants(*index) {
                 first.found(*index);
             }
         }
-        let has_rival = fixed.is_none_or(|fixed| fixed.rival.is_some_and(|rival| rival < first.range.end));
-        if first.full.is_none() || has_rival {
+        if first.full.is_none() || fixed.is_none_or(|fixed| fixed.rival.is_some_and(|rival| first.wants(rival))) {
             self.tree.search(Some(path), &mut first);
         }
         match (first.full, first.partial) {
@@ -147,15 +114,13 @@ impl<T> Routes<T> {
 struct FirstMatch<'r, T, A> {
     routes: &'r [Route<T>],
     allows: A,
-    /// The indexes that can still change the answer; ends at the lowest full match so far.
-    range: Range<usize>,
     full: Option<usize>,
     partial: Option<usize>,
 }
 
 impl<T, A: FnMut(&T) -> bool> Search for FirstMatch<'_, T, A> {
-    fn wants(&self, first: usize, last: usize) -> bool {
-        first < self.range.end && self.range.start <= last
+    fn wants(&self, first: usize) -> bool {
+        self.full.is_none_or(|full| first < full)
     }
 
     fn found(&mut self, index: usize) {
@@ -164,7 +129,6 @@ impl<T, A: FnMut(&T) -> bool> Search for FirstMatch<'_, T, A> {
         };
         if (self.allows)(&route.value) {
             self.full = Some(index);
-            self.range.end = index;
         } else if self.partial.is_none_or(|partial| index < partial) {
             self.partial = Some(index);
         }
@@ -178,7 +142,7 @@ struct Lowest {
 }
 
 impl Search for Lowest {
-    fn wants(&self, first: usize, _last: usize) -> bool {
+    fn wants(&self, first: usize) -> bool {
         first < self.below
     }
 
@@ -196,7 +160,7 @@ mod tests {
     type Methods = &'static [&'static str];
 
     fn routes(list: &[(&str, Methods)]) -> Routes<Methods> {
-        let mut routes = Routes::new();
+        let mut routes = Routes::default();
         for (path, methods) in list {
             routes.insert(Template::parse(path).unwrap(), *methods);
         }
@@ -256,24 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn find_in_a_range_sees_no_other_route() {
-        let routes = routes(&[("/{a}", &["GET"]), ("/x", &["GET"]), ("/{b}", &["POST"]), ("/x", &["GET"])]);
-        let found = |range| answer(&routes.find_in("/x", range, allows("GET")));
-        assert_eq!(found(0..4), Answer::Full(0));
-        assert_eq!(found(1..4), Answer::Full(1));
-        assert_eq!(found(2..4), Answer::Full(3));
-        assert_eq!(found(2..3), Answer::Partial(2));
-        assert_eq!(found(3..3), Answer::Nothing);
-    }
-
-    #[test]
     fn find_returns_value_and_captures() {
         let routes = routes(&[("/a/{x}/{y:int}", &[])]);
         let Find::Full(found) = routes.find("/a/b/7", allows("ANY")) else { panic!("no match") };
         assert!(found.value.is_empty());
         assert_eq!(found.captures.iter().collect::<Vec<_>>(), ["b", "7"]);
-        assert!(routes.get(0).is_some_and(|methods| methods.is_empty()));
         assert_eq!(routes.template(0).map(|template| template.names().collect::<Vec<_>>()), Some(vec!["x", "y"]));
-        assert!(routes.get(1).is_none() && routes.template(1).is_none());
+        assert!(routes.template(1).is_none());
     }
 }

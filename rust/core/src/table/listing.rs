@@ -71,9 +71,7 @@ impl Listing {
 
     fn add(&mut self, index: usize, entry: &Entry) {
         match &entry.template {
-            Some(template) => {
-                self.routes.insert(template.clone(), index);
-            }
+            Some(template) => self.routes.insert(template.clone(), index),
             None => self.matched_by_python.push(index),
         }
     }
