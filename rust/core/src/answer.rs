@@ -153,7 +153,7 @@ pub(crate) fn answer(
         let observer = solver.observer.as_ref();
         match &recipe.render {
             Render::Json => {
-                let body = observer::serialized(py, observer, || serialize::encode_json_in_passes(object))?;
+                let body = observer::serialized(py, observer, || serialize::encode_json(object))?;
                 return written(Content::Written(body?));
             }
             Render::Model { .. } if received.is_none() && plan.get().validates_in_thread() => {}
@@ -254,8 +254,6 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
         if let Some(ready) = Ready::of_plain_response(response)? {
             return Ok(Rendered::Ready(ready));
         }
-    }
-    if native {
         check_response(response)?;
     }
     Ok(Rendered::Object(response.clone().unbind()))
@@ -314,5 +312,5 @@ pub(crate) fn encode_json_within<'py>(
 /// What `JSONResponse(jsonable_encoder(value))` raises; `RecursionError` at a bounded depth.
 #[pyfunction]
 pub(crate) fn encode_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    guarded(|| Ok(PyBytes::new(value.py(), &serialize::encode_json(value)?)))
+    guarded(|| Ok(PyBytes::new(value.py(), &serialize::encode_json(value)??)))
 }

@@ -143,16 +143,7 @@ impl Ready {
 
     /// The one `http.response.body` message.
     pub(crate) fn body<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        static PATTERN: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-        let pattern = PATTERN.get_or_try_init(py, || -> PyResult<_> {
-            let pattern = PyDict::new(py);
-            pattern.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
-            pattern.set_item(intern!(py, "body"), py.None())?;
-            Ok(pattern.unbind())
-        })?;
-        let message = pattern.bind(py).copy()?;
-        message.set_item(intern!(py, "body"), self.body.object(py))?;
-        Ok(message)
+        part(self.body.object(py).bind(py), None)
     }
 }
 
@@ -184,18 +175,20 @@ fn start<'py>(status: &Bound<'py, PyAny>, headers: &Bound<'py, PyAny>) -> PyResu
     Ok(message)
 }
 
-/// A message with a part of a body.
+/// A message with a body, or a part of one: whether more of it comes is said only there.
 #[inline]
-pub(crate) fn part<'py>(body: &Bound<'py, PyAny>, more: bool) -> PyResult<Bound<'py, PyDict>> {
-    static PATTERNS: [PyOnceLock<Py<PyDict>>; 2] = [const { PyOnceLock::new() }; 2];
+pub(crate) fn part<'py>(body: &Bound<'py, PyAny>, more: Option<bool>) -> PyResult<Bound<'py, PyDict>> {
+    static PATTERNS: [PyOnceLock<Py<PyDict>>; 3] = [const { PyOnceLock::new() }; 3];
     let py = body.py();
-    let [last, middle] = &PATTERNS;
-    let pattern = if more { middle } else { last };
+    let [whole, last, middle] = &PATTERNS;
+    let pattern = more.map_or(whole, |more| if more { middle } else { last });
     let pattern = pattern.get_or_try_init(py, || -> PyResult<_> {
         let pattern = PyDict::new(py);
         pattern.set_item(intern!(py, "type"), intern!(py, "http.response.body"))?;
         pattern.set_item(intern!(py, "body"), py.None())?;
-        pattern.set_item(intern!(py, "more_body"), more)?;
+        if let Some(more) = more {
+            pattern.set_item(intern!(py, "more_body"), more)?;
+        }
         Ok(pattern.unbind())
     })?;
     let message = pattern.bind(py).copy()?;

@@ -121,7 +121,7 @@ impl Stream {
 
     #[inline]
     fn send_body(&self, py: Python<'_>, body: &Bound<'_, PyAny>, more: bool) -> PyResult<Next> {
-        let message = part(body, more)?.into_any().unbind();
+        let message = part(body, Some(more))?.into_any().unbind();
         Ok(Next::Await(ffi::vectorcall(self.send.bind(py), &[message], None)?.unbind()))
     }
 }

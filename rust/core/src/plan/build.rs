@@ -275,6 +275,11 @@ impl Plan {
         if self.lacks_overrides(py) {
             return Ok(self.witness.parts_replaced(py)? & parts == 0);
         }
+        self.holds_overridden(py, parts)
+    }
+
+    #[cold]
+    fn holds_overridden(&self, py: Python<'_>, parts: Parts) -> PyResult<bool> {
         // What stands in for a dependency may be run by other parts.
         let replaced = witness::replaced(py)?;
         Ok(replaced == 0 || (replaced & parts == 0 && !self.has_overrides(py)?))

@@ -35,18 +35,10 @@ const NEXT_CAPACITY: usize = 7 * 1024;
 /// Encodes a value as FastAPI's default response does.
 ///
 /// # Errors
-/// What `json.dumps(jsonable_encoder(value), ensure_ascii=False, allow_nan=False).encode()` raises; `RecursionError`
-/// for values nested deeper than Python's recursion limit, a value that contains itself among them.
-pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    encode_json_in_passes(value)?
-}
-
-/// Encodes a value as [`encode_json`] does; what the second pass raises, which is the response's, is given inside.
-///
-/// # Errors
-/// What `jsonable_encoder(value)` raises.
+/// What `jsonable_encoder(value)` raises; `RecursionError` for values nested deeper than Python's recursion limit, a value
+/// that contains itself among them. Inside what the response's `json.dumps(ensure_ascii=False, allow_nan=False)` raises.
 #[inline]
-pub(crate) fn encode_json_in_passes(value: &Bound<'_, PyAny>) -> PyResult<PyResult<Vec<u8>>> {
+pub(crate) fn encode_json(value: &Bound<'_, PyAny>) -> PyResult<PyResult<Vec<u8>>> {
     let mut encoder = Encoder { sink: Sink::new(Vec::with_capacity(FIRST_CAPACITY)), outer: Vec::new(), objects: 0 };
     encoder.run(value)?;
     Ok(encoder.sink.finish(value.py()).map(|()| encoder.sink.out))

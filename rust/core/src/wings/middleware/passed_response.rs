@@ -93,7 +93,7 @@ impl PassedResponse {
     }
 
     fn send_body(&self, body: &Bound<'_, PyAny>, more: bool) -> PyResult<Option<Py<PyAny>>> {
-        deliver(self.send.bind(body.py()), part(body, more)?.as_any(), Pause::IfKnown)
+        deliver(self.send.bind(body.py()), part(body, Some(more))?.as_any(), Pause::IfKnown)
     }
 }
 

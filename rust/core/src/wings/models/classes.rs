@@ -119,7 +119,7 @@ fn learn(model: &Model, class: &Bound<'_, PyType>, value: &Bound<'_, PyAny>) -> 
 /// Source: pydantic-core behaviour, `from_attributes`: mappings are read otherwise, and objects of these modules never.
 fn is_readable(value: &Bound<'_, PyAny>) -> Result<bool, NotPlain> {
     let module = value.get_type().getattr(intern!(value.py(), "__module__"))?;
-    let module = module.cast_exact::<PyString>().map_err(|_| NotPlain)?;
+    let module = module.cast_exact::<PyString>()?;
     Ok(!matches!(module.to_str()?, "builtins" | "datetime" | "collections") && value.cast::<PyMapping>().is_err())
 }
 

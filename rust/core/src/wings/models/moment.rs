@@ -5,11 +5,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDate, PyDateTime, PyDelta, PyDeltaAccess, PyTime, PyType, PyTzInfo, PyTzInfoAccess};
 
-use super::plain::{Done, NotPlain, exact};
+use super::plain::{Done, NotPlain};
 use crate::serialize::{two_digits, write_date, write_time};
 
 pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    let moment = exact::<PyDateTime>(value)?;
+    let moment = value.cast_exact::<PyDateTime>()?;
     out.push(b'"');
     write_date(moment, out);
     out.push(b'T');
@@ -22,7 +22,7 @@ pub(super) fn datetime(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
 }
 
 pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    let date = exact::<PyDate>(value)?;
+    let date = value.cast_exact::<PyDate>()?;
     out.push(b'"');
     write_date(date, out);
     out.push(b'"');
@@ -31,7 +31,7 @@ pub(super) fn date(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
 
 /// Writes a time of day that has no time zone.
 pub(super) fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    let time = exact::<PyTime>(value)?;
+    let time = value.cast_exact::<PyTime>()?;
     if time.get_tzinfo().is_some() {
         return Err(NotPlain);
     }
@@ -54,7 +54,7 @@ fn offset(moment: &Bound<'_, PyDateTime>, zone: &Bound<'_, PyTzInfo>, out: &mut 
         return Err(NotPlain);
     }
     let offset = moment.call_method0(intern!(py, "utcoffset"))?;
-    let offset = exact::<PyDelta>(&offset)?;
+    let offset = offset.cast_exact::<PyDelta>()?;
     let seconds = offset.get_days() * 86_400 + offset.get_seconds();
     if offset.get_microseconds() != 0 || seconds % 60 != 0 {
         return Err(NotPlain);

@@ -1,7 +1,7 @@
 //! What may be written without pydantic: values of exactly the types that are expected.
 
+use pyo3::CastError;
 use pyo3::prelude::*;
-use pyo3::{CastError, PyTypeCheck};
 
 /// Something is not as expected; pydantic says what.
 pub(super) struct NotPlain;
@@ -18,12 +18,4 @@ impl From<CastError<'_, '_>> for NotPlain {
     fn from(_: CastError<'_, '_>) -> Self {
         NotPlain
     }
-}
-
-/// The value as one of exactly this type.
-#[inline]
-pub(super) fn exact<'any, 'py, T: PyTypeCheck + pyo3::PyTypeInfo>(
-    value: &'any Bound<'py, PyAny>,
-) -> Result<&'any Bound<'py, T>, NotPlain> {
-    value.cast_exact::<T>().map_err(|_| NotPlain)
 }

@@ -5,26 +5,26 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyType};
 
-use super::plain::{Done, NotPlain, exact};
+use super::plain::{Done, NotPlain};
 use crate::serialize::write_uuid;
 
 #[inline]
 pub(super) fn text(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
     // A lone surrogate is an error of pydantic's.
-    wire::json::write_str(exact::<PyString>(value)?.to_str()?, out);
+    wire::json::write_str(value.cast_exact::<PyString>()?.to_str()?, out);
     Ok(())
 }
 
 #[inline]
 pub(super) fn integer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    wire::json::write_i64(exact::<PyInt>(value)?.extract::<i64>()?, out);
+    wire::json::write_i64(value.cast_exact::<PyInt>()?.extract::<i64>()?, out);
     Ok(())
 }
 
 /// Writes a float; `null` for one that is not finite, as pydantic does unless it is told otherwise.
 #[inline]
 pub(super) fn float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    let number = exact::<PyFloat>(value)?.value();
+    let number = value.cast_exact::<PyFloat>()?.value();
     if number.is_finite() {
         wire::json::write_f64_shortest(number, out);
     } else {
@@ -35,7 +35,7 @@ pub(super) fn float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
 
 #[inline]
 pub(super) fn boolean(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    out.extend_from_slice(if exact::<PyBool>(value)?.is_true() { b"true" } else { b"false" });
+    out.extend_from_slice(if value.cast_exact::<PyBool>()?.is_true() { b"true" } else { b"false" });
     Ok(())
 }
 
@@ -65,7 +65,7 @@ pub(super) fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
 
 /// Writes bytes that are UTF-8.
 pub(super) fn bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Done {
-    let text = std::str::from_utf8(exact::<PyBytes>(value)?.as_bytes()).map_err(|_| NotPlain)?;
+    let text = std::str::from_utf8(value.cast_exact::<PyBytes>()?.as_bytes()).map_err(|_| NotPlain)?;
     wire::json::write_str(text, out);
     Ok(())
 }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
 use super::classes::{Access, Classes, Read};
-use super::plain::{Done, NotPlain, exact};
+use super::plain::{Done, NotPlain};
 use super::{JsonField, JsonType, Model, TypeKind, moment, scalar};
 use crate::ffi;
 use crate::serialize::{Entry, Items};
@@ -51,7 +51,7 @@ impl<'model, 'py> Writer<'model, 'py> {
             TypeKind::Model(model) => self.model::<VALID>(model, value),
             // Of a list of the application's own, too, pydantic reads only what is in it.
             TypeKind::List(item) => self.list::<VALID>(item.get(), value.cast::<PyList>()?),
-            TypeKind::Dict(keys, values) => self.dict::<VALID>((keys.get(), values.get()), exact(value)?),
+            TypeKind::Dict(keys, values) => self.dict::<VALID>((keys.get(), values.get()), value.cast_exact()?),
             TypeKind::DateTime => moment::datetime(value, out),
             TypeKind::Enum(members) => {
                 let json = members.iter().find(|(member, _)| value.is(member)).map(|(_, json)| json);
@@ -66,10 +66,10 @@ impl<'model, 'py> Writer<'model, 'py> {
             TypeKind::Bytes => scalar::bytes(value, out),
             TypeKind::None => scalar::none(value, out),
             TypeKind::Any => self.any(value, 0),
-            TypeKind::Set(item) => self.items::<VALID>(item.get(), exact::<PySet>(value)?),
-            TypeKind::FrozenSet(item) => self.items::<VALID>(item.get(), exact::<PyFrozenSet>(value)?),
-            TypeKind::Tuples(item) => self.items::<VALID>(item.get(), exact::<PyTuple>(value)?),
-            TypeKind::Tuple(items) => self.tuple::<VALID>(items, exact(value)?),
+            TypeKind::Set(item) => self.items::<VALID>(item.get(), value.cast_exact::<PySet>()?),
+            TypeKind::FrozenSet(item) => self.items::<VALID>(item.get(), value.cast_exact::<PyFrozenSet>()?),
+            TypeKind::Tuples(item) => self.items::<VALID>(item.get(), value.cast_exact::<PyTuple>()?),
+            TypeKind::Tuple(items) => self.tuple::<VALID>(items, value.cast_exact()?),
         }
     }
 
@@ -216,7 +216,7 @@ impl<'model, 'py> Writer<'model, 'py> {
     /// Writes the entries of an instance's `__dict__`, which nearly always are the fields and nothing else.
     fn entries(&mut self, model: &'model Model, value: &Bound<'py, PyAny>) -> Done {
         let values = ffi::instance_dict(value)?;
-        let values = exact::<PyDict>(&values)?;
+        let values = values.cast_exact::<PyDict>()?;
         if values.len() != model.fields.len() {
             return self.chosen_entries(model, values);
         }
@@ -307,7 +307,7 @@ impl<'model, 'py> Writer<'model, 'py> {
                         Some(entries) => entries,
                         None => entries.insert(ffi::instance_dict(value)?),
                     };
-                    exact::<PyDict>(entries)?.get_item(source)?.ok_or(NotPlain)?
+                    entries.cast_exact::<PyDict>()?.get_item(source)?.ok_or(NotPlain)?
                 }
                 None => return Err(NotPlain),
             };
@@ -335,7 +335,7 @@ fn is_name(key: &Bound<'_, PyAny>, field: &JsonField) -> Result<bool, NotPlain> 
     if key.is(&field.name) {
         return Ok(true);
     }
-    Ok(exact::<PyString>(key)?.to_str()? == field.name.bind(key.py()).to_str()?)
+    Ok(key.cast_exact::<PyString>()?.to_str()? == field.name.bind(key.py()).to_str()?)
 }
 
 /// The next entry of a dict; not plain if another thread has put others in the place of those that were counted.

@@ -238,6 +238,14 @@ fn may_step(py: Python<'_>, protocol: &HTTPProtocol) -> PyResult<bool> {
         && (protocol.has_spare(py) || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
 }
 
+/// What `send` and `throw` give.
+fn yielded(sent: Sent<'_>) -> PyResult<Bound<'_, PyAny>> {
+    match sent {
+        Sent::Yielded(object) => Ok(object),
+        Sent::Returned(_) => Err(PyStopIteration::new_err(())),
+    }
+}
+
 #[pymethods]
 impl ApplicationCall {
     #[classattr]
@@ -261,10 +269,7 @@ impl ApplicationCall {
     }
 
     fn send<'py>(&self, py: Python<'py>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        guarded(|| match self.advance(py, Input::Value(value))? {
-            Sent::Yielded(object) => Ok(object),
-            Sent::Returned(_) => Err(PyStopIteration::new_err(())),
-        })
+        guarded(|| self.advance(py, Input::Value(value)).and_then(yielded))
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]
@@ -275,10 +280,7 @@ impl ApplicationCall {
         value: Option<Bound<'py, PyAny>>,
         _traceback: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        guarded(|| match self.advance(py, Input::thrown(kind, value)?)? {
-            Sent::Yielded(object) => Ok(object),
-            Sent::Returned(_) => Err(PyStopIteration::new_err(())),
-        })
+        guarded(|| self.advance(py, Input::thrown(kind, value)?).and_then(yielded))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
