@@ -1,6 +1,6 @@
 //! A call handed to a worker thread that is borrowed of `AnyIO`, and waited for in place where it is known to be short.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyStopIteration};
@@ -10,7 +10,6 @@ use pyo3::types::PyTuple;
 use super::names;
 use super::thread_call::{CallState, Report, ThreadCall};
 use super::work_queue::{Item, Job, WorkQueue};
-use crate::error::Error;
 use crate::worker_thread::{Called, Limiter, ShortCalls};
 
 /// How long the event loop's thread waits in place at most, for a call that used to be short: never more than it can win.
@@ -68,7 +67,7 @@ fn hand_over<'py>(
         let (report, future) = report(worker)?;
         (CallState::Awaited(report), Some(future))
     };
-    let call = Arc::new(ThreadCall { state: Mutex::new(state), done: Condvar::new() });
+    let call = Arc::new(ThreadCall::new(state));
     let job = Job {
         context,
         callable: callable.clone().unbind(),
@@ -95,22 +94,14 @@ fn hand_over<'py>(
                 }
             }
             Err(error) => {
-                py.detach(|| {
-                    while call.is_watched() {
-                        call.watch(Duration::MAX);
-                    }
-                });
+                py.detach(|| call.watch_to_end());
                 // The thread may be the last to let go of it, without the interpreter's lock.
-                let outcome = std::mem::replace(&mut *call.lock(), CallState::Taken);
-                drop(outcome);
+                drop(call.take_outcome());
                 return Err(error);
             }
         }
     }
-    match std::mem::replace(&mut *call.lock(), CallState::Taken) {
-        CallState::Done(outcome) => Ok(Handed::Done(outcome)),
-        _ => Err(Error::Resumed.into()),
-    }
+    Ok(Handed::Done(call.take_outcome()))
 }
 
 /// The way to tell the event loop, and the future that is settled there.

@@ -7,6 +7,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::error::Error;
+
 /// Who waits for a call.
 pub(super) enum CallState {
     /// The event loop's thread, in place.
@@ -35,7 +37,11 @@ pub(super) struct ThreadCall {
 }
 
 impl ThreadCall {
-    pub(super) fn lock(&self) -> MutexGuard<'_, CallState> {
+    pub(super) fn new(state: CallState) -> Self {
+        Self { state: Mutex::new(state), done: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,6 +59,24 @@ impl ThreadCall {
     pub(super) fn watch(&self, patience: Duration) {
         let waiting = |state: &mut CallState| matches!(state, CallState::Watched);
         drop(self.done.wait_timeout_while(self.lock(), patience, waiting));
+    }
+
+    /// Wait in place until it is over; without the interpreter's lock.
+    pub(super) fn watch_to_end(&self) {
+        while self.is_watched() {
+            self.watch(Duration::MAX);
+        }
+    }
+
+    /// The outcome of a call that is over.
+    ///
+    /// # Errors
+    /// Whatever the call has raised.
+    pub(super) fn take_outcome(&self) -> PyResult<Py<PyAny>> {
+        match std::mem::replace(&mut *self.lock(), CallState::Taken) {
+            CallState::Done(outcome) => outcome,
+            _ => Err(Error::Resumed.into()),
+        }
     }
 
     /// Whether the call is under way, and nobody is to be told of its end.

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::thread_call::{CallState, Report, ThreadCall};
-use crate::error::{Error, guarded};
+use crate::error::guarded;
 use crate::worker_thread::ShortCalls;
 
 /// A call that waits for its thread.
@@ -139,12 +139,39 @@ impl WorkQueue {
 
     /// Run the engine's calls until there is another item, which is returned.
     fn get(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        guarded(|| self.next(py))
+        guarded(|| {
+            let mut watched: Option<Arc<ThreadCall>> = None;
+            loop {
+                let item = py.detach(|| {
+                    // Told only now: the thread that wakes up needs the interpreter's lock at once.
+                    if let Some(call) = watched.take() {
+                        call.done.notify_one();
+                    }
+                    self.take()
+                });
+                match item {
+                    Item::Foreign(item) => {
+                        self.describe_as(None);
+                        return Ok(item);
+                    }
+                    Item::Job(job) => watched = self.run(py, job)?,
+                }
+            }
+        })
     }
 
     /// Make a call in the thread that reads from here, which is idle, and wait for it.
     fn call(&self, py: Python<'_>, context: Py<PyAny>, callable: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        guarded(|| self.wait_for(py, context, callable))
+        guarded(|| {
+            let call = Arc::new(ThreadCall::new(CallState::Watched));
+            let short_calls = ShortCalls::default();
+            let job = Job { context, callable, scope: py.None(), call: Arc::clone(&call), short_calls };
+            py.detach(|| {
+                self.put(Item::Job(job));
+                call.watch_to_end();
+            });
+            call.take_outcome()
+        })
     }
 
     #[expect(clippy::unused_self, reason = "a method of queue.Queue, which AnyIO calls")]
@@ -162,43 +189,5 @@ impl WorkQueue {
             Item::Foreign(item) => visit.call(item),
             Item::Job(job) => job.visit(&visit),
         })
-    }
-}
-
-impl WorkQueue {
-    fn wait_for(&self, py: Python<'_>, context: Py<PyAny>, callable: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        let call = Arc::new(ThreadCall { state: Mutex::new(CallState::Watched), done: Condvar::new() });
-        let job =
-            Job { context, callable, scope: py.None(), call: Arc::clone(&call), short_calls: ShortCalls::default() };
-        py.detach(|| {
-            self.put(Item::Job(job));
-            while call.is_watched() {
-                call.watch(Duration::MAX);
-            }
-        });
-        match std::mem::replace(&mut *call.lock(), CallState::Taken) {
-            CallState::Done(outcome) => outcome,
-            _ => Err(Error::Resumed.into()),
-        }
-    }
-
-    fn next(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let mut watched: Option<Arc<ThreadCall>> = None;
-        loop {
-            let item = py.detach(|| {
-                // Told only now: the thread that wakes up needs the interpreter's lock at once.
-                if let Some(call) = watched.take() {
-                    call.done.notify_one();
-                }
-                self.take()
-            });
-            match item {
-                Item::Foreign(item) => {
-                    self.describe_as(None);
-                    return Ok(item);
-                }
-                Item::Job(job) => watched = self.run(py, job)?,
-            }
-        }
     }
 }
