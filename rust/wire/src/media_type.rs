@@ -1,19 +1,6 @@
 //! What a Content-Type header names.
 //! Above latin-1 text; reading a body of that type is the caller's business.
-use std::borrow::Cow;
-
 use crate::latin1;
-
-/// A Content-Type in its parts, borrowed from the header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MediaType<'h> {
-    /// The text before the slash, in the header's own case.
-    pub kind: &'h [u8],
-    /// The text after the slash, in the header's own case.
-    pub subtype: &'h [u8],
-    /// Everything after the first semicolon.
-    parameters: &'h [u8],
-}
 
 /// Which parser a body with this Content-Type gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,33 +15,6 @@ pub enum FormKind {
     Unsure,
 }
 
-impl<'h> MediaType<'h> {
-    /// Reads a header; `None` if there is not exactly one slash before the parameters.
-    ///
-    /// Source: `email.message.Message.get_content_type`, which takes such a header for `text/plain`.
-    #[must_use]
-    pub fn parse(header: &'h [u8]) -> Option<Self> {
-        let (essence, parameters) = crate::query::split_once(header, b';');
-        let (kind, subtype) = crate::query::split_once(latin1::trim(essence), b'/');
-        let subtype = subtype.filter(|subtype| memchr::memchr(b'/', subtype).is_none())?;
-        Some(Self { kind, subtype, parameters: parameters.unwrap_or_default() })
-    }
-
-    /// Whether it is `application/json` or `application/*+json`, in any case.
-    #[must_use]
-    pub fn is_json(&self) -> bool {
-        let has_suffix = || self.subtype.last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b"+json"));
-        self.kind.eq_ignore_ascii_case(b"application") && (self.subtype.eq_ignore_ascii_case(b"json") || has_suffix())
-    }
-
-    /// The names and values of the parameters, names in the header's own case, quotes and backslashes of values taken away.
-    ///
-    /// Source: RFC 9110, section 5.6.6. Parts without `=` are skipped.
-    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'h, str>, Cow<'h, str>)> + use<'h> {
-        Parameters { rest: self.parameters }
-    }
-}
-
 /// Whether FastAPI reads a body with this Content-Type as JSON.
 ///
 /// An answer for every header text: only ASCII letters and the place of `;` and `/` matter to the reference.
@@ -62,7 +22,17 @@ impl<'h> MediaType<'h> {
 /// Source: FastAPI behaviour, `routing.get_request_handler`, by `email.message.Message.get_content_maintype` and `get_content_subtype`.
 #[must_use]
 pub fn is_json(header: &[u8]) -> bool {
-    header == b"application/json" || MediaType::parse(header).is_some_and(|media_type| media_type.is_json())
+    header == b"application/json" || is_other_json(header).unwrap_or_default()
+}
+
+/// Whether it is `application/json` or `application/*+json`, in any case; nothing without exactly one slash before the
+/// parameters: the reference takes that for `text/plain`.
+fn is_other_json(header: &[u8]) -> Option<bool> {
+    let (essence, _) = crate::query::split_once(header, b';');
+    let (kind, subtype) = crate::query::split_once(latin1::trim(essence), b'/');
+    let subtype = subtype.filter(|subtype| memchr::memchr(b'/', subtype).is_none())?;
+    let has_suffix = || subtype.last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b"+json"));
+    Some(kind.eq_ignore_ascii_case(b"application") && (subtype.eq_ignore_ascii_case(b"json") || has_suffix()))
 }
 
 /// Which form parser Starlette chooses for this Content-Type.
@@ -88,66 +58,9 @@ pub fn form_kind(header: &[u8]) -> FormKind {
     }
 }
 
-struct Parameters<'h> {
-    rest: &'h [u8],
-}
-
-impl<'h> Iterator for Parameters<'h> {
-    type Item = (Cow<'h, str>, Cow<'h, str>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let end = self.rest.iter().scan(Quotes::default(), |quotes, byte| Some(quotes.step(*byte)));
-            let end = end.zip(self.rest).position(|(is_quoted, byte)| !is_quoted && *byte == b';');
-            let (part, after) = self.rest.split_at_checked(end.unwrap_or(self.rest.len()))?;
-            self.rest = after.get(1..).unwrap_or_default();
-            if let (name, Some(value)) = crate::query::split_once(part, b'=') {
-                return Some((latin1::decode(latin1::trim(name)), unquote(latin1::trim(value))));
-            }
-        }
-        None
-    }
-}
-
-/// Whether the bytes so far end inside a quoted string.
-#[derive(Default)]
-struct Quotes {
-    is_open: bool,
-    is_escaped: bool,
-}
-
-impl Quotes {
-    fn step(&mut self, byte: u8) -> bool {
-        if self.is_escaped {
-            self.is_escaped = false;
-        } else if byte == b'"' {
-            self.is_open = !self.is_open;
-        } else {
-            self.is_escaped = self.is_open && byte == b'\\';
-        }
-        self.is_open
-    }
-}
-
-fn unquote(value: &[u8]) -> Cow<'_, str> {
-    let [b'"', inner @ .., b'"'] = value else {
-        return latin1::decode(value);
-    };
-    if memchr::memchr(b'\\', inner).is_none() {
-        return latin1::decode(inner);
-    }
-    let mut text = String::with_capacity(inner.len());
-    let mut bytes = inner.iter();
-    while let Some(byte) = bytes.next() {
-        let byte = if *byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte };
-        text.push(char::from(*byte));
-    }
-    Cow::Owned(text)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{FormKind, MediaType, form_kind, is_json};
+    use super::{FormKind, form_kind, is_json};
 
     #[test]
     fn is_json_says_what_message_says() {
@@ -201,15 +114,5 @@ mod tests {
         for (header, expected) in table {
             assert_eq!(form_kind(header), expected, "{}", header.escape_ascii());
         }
-    }
-
-    #[test]
-    fn parameters_are_divided_outside_quotes() {
-        let header = b"multipart/form-data ; Boundary=\"a;\\\"b\" ;x; charset = utf-8;caf\xe9=";
-        let media_type = MediaType::parse(header).unwrap();
-        assert_eq!((media_type.kind, media_type.subtype), (&b"multipart"[..], &b"form-data"[..]));
-        let parameters: Vec<_> = media_type.parameters().collect();
-        let expected = [("Boundary", "a;\"b"), ("charset", "utf-8"), ("café", "")];
-        assert_eq!(parameters, expected.map(|(name, value)| (name.into(), value.into())));
     }
 }
