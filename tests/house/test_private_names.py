@@ -56,6 +56,10 @@ ATTRIBUTES = {
     ("_compat/v2.py", "_attributes_set"): "FastAPI sets it",
     ("_compat/v2.py", "_config"): "a subclass of pydantic's generator",
     ("dependencies/_analyze.py", "_attributes_set"): "FastAPI sets it",
+    (
+        "_engine/sending.py",
+        "_fut_waiter",
+    ): "whether a task goes on in this turn, so that it is cancelled at once",
 }
 IN_RUST = {
     ("awaitable.rs", "_asyncio_future_blocking"): "the protocol between a task of asyncio and what it waits for",

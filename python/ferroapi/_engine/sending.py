@@ -76,11 +76,15 @@ async def _until_disconnect(stream: Awaitable[None], receive: Receive) -> None:
     """
     scope_class = _scope_class()
     listening, streaming = scope_class(), scope_class()
+    host = asyncio.current_task()
 
     async def run() -> None:
         with streaming:
             await stream
-            listening.cancel()
+            # Where the listening waits for something, the callback is in time; AnyIO describes a task that cancels,
+            # which takes 30,000 instructions.
+            if getattr(host, "_fut_waiter", None) is None:
+                listening.cancel()
 
     task = asyncio.get_running_loop().create_task(run(), name="stream_response")
     task.add_done_callback(lambda _: listening.cancel())
