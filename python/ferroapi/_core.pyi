@@ -15,6 +15,9 @@ def encode_json(value: Any) -> bytes:
         RecursionError: the value is nested too deeply, or contains itself.
     """
 
+def plain_copy(value: Any) -> Any:
+    """Return what `jsonable_encoder(value)` returns, if it is data of exactly Python's own types; else None."""
+
 def encode_json_within(value: Any, limit: int) -> bytes | None:
     """Return what `encode_json` returns, None if that is longer than `limit` bytes: little more is written than that.
 
@@ -58,6 +61,9 @@ def check_start(message: dict[str, Any]) -> None:
     Raises:
         RuntimeError: it must not reach a server.
     """
+
+def drive(plan: Plan, scope: Any, receive: Any, send: Any) -> Awaitable | None:
+    """Return what answers a scope that knows its route by the plan of that, None where Python must."""
 
 def respond(plan: Plan, request: Any, body: Any, is_observed: bool = False) -> Awaitable:
     """Run a plan for a `Request` whose body was read (`PydanticUndefined` for none); awaiting it gives the response.
@@ -452,15 +458,17 @@ class Plan:
         body: Reading,
         answer: Answer,
         parts: int,
-        stepwise: int | None = None,
+        named_steps: int = 0,
+        named_serialization: int = 0,
+        named_request: int = 0,
         overrides_provider: Any,
         source: Snapshot,
         operation: Any,
     ) -> Self:
         """Compile dependencies in call order, the endpoint last, and the steps that lead through them.
 
-        `lookups` are the dependencies that are looked up among the overrides; `stepwise` are the parts that the plan
-        still needs where Python solves and calls by name, None if it is never run so.
+        `lookups` are the dependencies that are looked up among the overrides. The others are the parts that Python can
+        do by name while such a name is replaced: solving and calling, serializing, and making the `Request`.
 
         Raises:
             IndexError: an index leads out of the graph.
@@ -711,6 +719,7 @@ class RouteTable:
         entries: Sequence[Entry],
         router: Any,
         parts: int,
+        handle: int,
         entrance: int,
         refuses: bool,
         includes: bool,
@@ -720,10 +729,11 @@ class RouteTable:
     ) -> Self:
         """Compile a router's entries.
 
-        `parts` is what matching stands for, `entrance` what it takes to come from a server to this table, as bits of
-        `ferroapi._witness.Part`. Of a path that no entry answers it is said whether that is a 404 and nothing else,
-        whether it has been to an included router before, and the largest body, in bytes. What did not change since
-        the `previous` table is shared. `own_lists` are the lists of routes that do not tell when they are edited.
+        `parts` is what matching stands for, `handle` what a route does to come to its application, `entrance` what it
+        takes to come from a server to this table, as bits of `ferroapi._witness.Part`. Of a path that no entry answers
+        it is said whether that is a 404 and nothing else, whether it has been to an included router before, and the
+        largest body, in bytes. What did not change since the `previous` table is shared. `own_lists` are the lists of
+        routes that do not tell when they are edited.
         """
 
     @property

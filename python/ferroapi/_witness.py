@@ -66,7 +66,11 @@ class Part:
     STEP = 1 << 21
     """What a handler calls by name on the way from a request to its response."""
     SERIALIZATION = 1 << 22
-    """From what an endpoint that was called by name has returned to the response."""
+    """From what an endpoint has returned to what its response is made of."""
+    REQUEST = 1 << 23
+    """The `Request` of a path operation."""
+    HANDLE = 1 << 24
+    """From the route that was selected to its application."""
 
 
 _BOTH = Part.OPERATION | Part.SOCKET
@@ -145,7 +149,7 @@ REQUEST: dict[str, dict[int, str]] = {
         Part.OPERATION: "request_response Request Response is_body_allowed_for_status_code RequestValidationError "
         "ResponseValidationError _is_gen_callable _is_async_gen_callable",
         Part.STEP: "solve_dependencies run_endpoint_function",
-        Part.STEP | Part.SERIALIZATION: "serialize_response",
+        Part.SERIALIZATION: "serialize_response",
         _BOTH: "AsyncExitStack wrap_app_handling_exceptions _operation _extract_endpoint_context _validation_failed "
         "get_telemetry_data",
         Part.SOCKET: "WebSocket WebSocketRequestValidationError",
@@ -159,11 +163,11 @@ REQUEST: dict[str, dict[int, str]] = {
         Part.THREAD: "run_in_threadpool _run_sync_endpoint",
         Part.DECLARATION: "compile_path",
     },
-    "ferroapi.routing:APIRoute": {Part.ROUTE: "matches handle"},
+    "ferroapi.routing:APIRoute": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
     "ferroapi.routing:APIRouter": {
         Part.ROUTE: "matches handle _get_routes_version _iter_low_priority_routes _match_low_priority",
     },
-    "ferroapi.routing:APIWebSocketRoute": {Part.ROUTE: "matches handle"},
+    "ferroapi.routing:APIWebSocketRoute": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
     "ferroapi.routing:_EffectiveRouteContext": {Part.ROUTE: "matches"},
     "ferroapi.routing:_IncludedRouter": {
         Part.ROUTE: "matches handle _match _handle_selected effective_candidates effective_low_priority_routes",
@@ -248,7 +252,7 @@ REQUEST: dict[str, dict[int, str]] = {
         _BOTH | Part.ENTRANCE: "__init__",
     },
     "starlette.requests:Request": {
-        Part.ENTRANCE | Part.OPERATION: "__init__",
+        Part.ENTRANCE | Part.REQUEST: "__init__",
         Part.OPERATION: "method",
         Part.BODY | Part.FORM: "stream body json _get_form form",
         Part.MULTIPART: "form _get_form",
@@ -277,10 +281,10 @@ REQUEST: dict[str, dict[int, str]] = {
     },
     "starlette.responses:StreamingResponse": {Part.STREAM: "__call__ stream_response listen_for_disconnect"},
     "starlette.routing": {Part.ROUTE: "get_route_path HTTPException"},
-    "starlette.routing:Host": {Part.ROUTE: "matches handle"},
-    "starlette.routing:Mount": {Part.ROUTE: "matches handle"},
-    "starlette.routing:Route": {Part.ROUTE: "matches handle"},
-    "starlette.routing:WebSocketRoute": {Part.ROUTE: "matches handle"},
+    "starlette.routing:Host": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
+    "starlette.routing:Mount": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
+    "starlette.routing:Route": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
+    "starlette.routing:WebSocketRoute": {Part.ROUTE: "matches", Part.HANDLE: "handle"},
 }
 """What is looked at in each request: the names that each part stands for, by owner (`module` or `module:Class`)."""
 
@@ -376,7 +380,7 @@ def _table() -> list[Row]:
 def install() -> None:
     """Begin to watch, when all that the table names is there."""
     global _witness
-    _witness = _core.Witness.install(_table(), Part.ENTRANCE | Part.ROUTE, follow)
+    _witness = _core.Witness.install(_table(), Part.ENTRANCE | Part.ROUTE | Part.HANDLE, follow)
 
 
 _witness: _core.Witness

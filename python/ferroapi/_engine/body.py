@@ -78,6 +78,12 @@ async def _read_json_or_bytes(request: Request, recipe: BodyRecipe) -> Any:
     return await request.json() if is_json else content
 
 
+async def read_sized(request: Request, recipe: BodyRecipe) -> tuple[Any, int]:
+    """Return the parsed JSON, the bytes, or `Undefined`, and how many bytes the body has."""
+    body = await _read_json_or_bytes(request, recipe)
+    return body, len(await request.body())
+
+
 async def read_body(
     request: Request, recipe: BodyRecipe, *, describe_endpoint: DescribeEndpoint, file_stack: AsyncExitStack
 ) -> Any:

@@ -126,11 +126,13 @@ class _Declared(_Planned):
         parts: int,
         source: _core.Snapshot,
         operation: _Planned,
-        may_step: bool = False,
+        named_steps: int = 0,
+        named_serialization: int = 0,
+        named_request: int = 0,
     ) -> _core.Plan:
         """Return the plan of a graph that ends with `answer`, in the name of an operation; `parts` are the answer's.
 
-        With `may_step`, Python solves and calls by name while one of these names is replaced.
+        Python can do the named ones by name.
         """
         parts |= self.part | parts_of(graph.nodes, self.body)
         return _core.Plan(
@@ -140,7 +142,9 @@ class _Declared(_Planned):
             body=self.reading,
             answer=answer,
             parts=parts,
-            stepwise=parts & ~Part.STEP | Part.SERIALIZATION if may_step else None,
+            named_steps=named_steps,
+            named_serialization=named_serialization,
+            named_request=named_request,
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=operation,
@@ -220,8 +224,11 @@ class PathOperation(_Declared):
             answer, part = Answer.stream(is_events=self.response.is_event_stream), 0
         else:
             answer, part = _answer(self.response, is_coroutine=self.is_coroutine)
-        graph, parts = self.graph(calls, kind), self.handler_part | part
-        return self.make_plan(graph, answer, parts=parts, source=source, operation=self, may_step=not is_stream)
+        named = {"named_request": Part.REQUEST}
+        if not is_stream:
+            named |= {"named_steps": Part.STEP, "named_serialization": Part.SERIALIZATION}
+        graph, parts = self.graph(calls, kind), self.handler_part | part | sum(named.values())
+        return self.make_plan(graph, answer, parts=parts, source=source, operation=self, **named)
 
     def is_stream(self) -> bool:
         """Tell whether the endpoint is called on the event loop, and what it returns is sent piece by piece.
@@ -291,7 +298,8 @@ class HandlerOperation(_Planned):
             lookups=[],
             body=Reading.UNREAD,
             answer=Answer.response(sends_stream=sends_stream),
-            parts=Part.OPERATION | parts_of([node]),
+            parts=Part.OPERATION | Part.REQUEST | parts_of([node]),
+            named_request=Part.REQUEST,
             overrides_provider=None,
             source=source,
             operation=self,
@@ -338,9 +346,11 @@ class BuiltApp(NamedTuple):
     operation: "PathOperation | HandlerOperation | WebSocketOperation | None"
 
 
-def note_built(app: Any, handler: Any) -> None:
-    """Note with an application of a route what its handler is made from."""
-    app.built = BuiltApp(app, _own_operation(handler) or HandlerOperation(handler))
+def note_built(app: Any, handler: Any) -> "PathOperation | HandlerOperation":
+    """Note with an application of a route what its handler is made from, and return that."""
+    operation = _own_operation(handler) or HandlerOperation(handler)
+    app.built = BuiltApp(app, operation)
+    return operation
 
 
 def note_around(app: Any, inner: Any) -> None:

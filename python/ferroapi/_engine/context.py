@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
+from starlette.types import Scope
 
 from ferroapi._beyond.upload_stream import name_order
 from ferroapi._compat import Undefined
@@ -54,11 +55,20 @@ def _extract_endpoint_context(func: Any) -> EndpointContext:
 
 def endpoint_context(dependant: Dependant, connection: HTTPConnection) -> EndpointContext:
     """Return where the endpoint of a request is written and under which path it was reached."""
+    # The class of the request may be anything that was put in its place.
+    return _context(dependant, connection.scope, lambda: cast(Request, connection).method)
+
+
+def scope_context(dependant: Dependant, scope: Scope) -> EndpointContext:
+    """Return the same without asking the request, which may be of a class of the application's."""
+    return _context(dependant, scope, lambda: scope["method"])
+
+
+def _context(dependant: Dependant, scope: Scope, read_method: Callable[[], str]) -> EndpointContext:
     context = _extract_endpoint_context(dependant.call) if dependant.call else EndpointContext()
     if dependant.path:
-        mount_path = connection.scope.get("root_path", "").rstrip("/")
-        # The class of the request may be anything that was put in its place.
-        method = "WS" if connection.scope["type"] == "websocket" else cast(Request, connection).method
+        mount_path = scope.get("root_path", "").rstrip("/")
+        method = "WS" if scope["type"] == "websocket" else read_method()
         context["path"] = f"{method} {mount_path}{dependant.path}"
     return context
 

@@ -37,22 +37,23 @@ async def answer_failure(
     channels: tuple[Scope, Receive, Send],
     failure: Failure,
     connection_teardown: Teardown,
-    place: tuple[Any, bool, int | None],
+    place: tuple[Any, bool, bool, int | None],
     request: Request | None,
 ) -> None:
     """Let the exception handlers answer for a native request that failed.
 
-    `place` is the application that the request had come to, whether it had come to a route, and the limit of that
-    route for bodies, in bytes, under which handlers read, too. With an application it had come past the middleware of
-    that: it enters it now, which meets the exception where it would have met it, and closes `connection_teardown`,
-    which it would have opened. Otherwise the middleware is around this call already.
+    `place` is the application that the request had come to, whether it had come into a route, whether it was in the
+    call of a route, and the limit of the route for bodies, in bytes, under which handlers read, too. With an
+    application it had come past the middleware of that: it enters it now, which meets the exception where it would have
+    met it, and closes `connection_teardown`, which it would have opened. Otherwise the middleware is around this call
+    already.
     `request` is what the engine has made or read for it, if it got so far.
 
     Raises:
         Exception: what no handler took.
     """
     scope, receive, send = channels
-    application, has_route, limit = place
+    application, has_route, is_called, limit = place
 
     async def send_once(message: Message) -> None:
         if message is not _REPLAYED_START:
@@ -68,23 +69,23 @@ async def answer_failure(
         handled = wrap_app_handling_exceptions(failing, Request(scope, receive, send) if request is None else request)
         await handled(scope, receive, checked_send(send))
 
-    async def answer_inside(scope: Scope, receive: Receive, send: Send) -> None:
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         # The middleware has opened the exit stack of this request by now.
         for entered, _ in connection_teardown:
             scope["fastapi_middleware_astack"].push_async_exit(entered)
-        await answer(scope, receive, send)
+        await (answer if has_route else failing)(scope, receive, send)
 
     try:
         with passing_limits_again(scope, application):
             if application is None:
                 await wrap_app_with_body_limit(answer, limit)(scope, receive, send_once)
-            elif failure[1] and not has_route:
+            elif failure[1] and not (has_route or is_called):
                 # The answer for a path without a route: what fails while a handler sends it comes to no handler.
                 scope[FAILURE_KEY] = application.router.not_found
                 await application._downstream(scope, receive, fail_to_send)
             else:
                 # What a handler raises is met by the handlers again where they are around the route, too.
-                scope[FAILURE_KEY] = wrap_app_with_body_limit(answer_inside, limit) if has_route else failing
+                scope[FAILURE_KEY] = wrap_app_with_body_limit(inside, limit)
                 await application._downstream(scope, receive, send_once)
     except Exception as error:
         error.__traceback__ = without_own_frames(error.__traceback__)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
 from ferroapi import _core
-from ferroapi._engine.body import read_limited_form
+from ferroapi._engine.body import read_limited_form, read_sized
 from ferroapi._engine.whole_form import read_form
 from ferroapi._witness import Part
 
@@ -69,9 +69,10 @@ async def read_by_starlette(
     return await read_form(request, {}) if is_form else await request.body()
 
 
-def read_limited(request: Request, operation: Any) -> Awaitable[FormData]:
-    """Return a form as its operation has it read; see `read_limited_form`."""
-    return read_limited_form(request, operation.body)
+def read_from_request(request: Request, operation: Any) -> Awaitable[FormData | tuple[Any, int]]:
+    """Return a form, or any other body and its size in bytes, as an operation has it read from its `Request`."""
+    recipe = operation.body
+    return read_limited_form(request, recipe) if recipe.is_form else read_sized(request, recipe)
 
 
 def uploads(items: Iterable[Item]) -> list[UploadFile]:

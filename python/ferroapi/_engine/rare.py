@@ -20,7 +20,7 @@ from ferroapi._beyond.upload_stream import BEFORE_FILE, name_order
 from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
-from ferroapi._engine.context import endpoint_context, request_validation_error, websocket_validation_error
+from ferroapi._engine.context import request_validation_error, scope_context, websocket_validation_error
 from ferroapi._engine.reference.solve import SolvedDependency
 from ferroapi._engine.response import build_response as _build_response
 from ferroapi._engine.response import run_endpoint_function
@@ -37,7 +37,7 @@ from ferroapi.exception_handlers import (
     request_validation_response,
     validation_errors_response,
 )
-from ferroapi.exceptions import RequestValidationError, ResponseValidationError
+from ferroapi.exceptions import EndpointContext, RequestValidationError, ResponseValidationError
 from ferroapi.telemetry._api import _operation
 
 
@@ -117,29 +117,27 @@ def body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Leaf:
     raise RuntimeError("a JSON body cannot suspend")
 
 
-def body_failure(error: Exception, operation: PathOperation, scope: Scope) -> Exception:
+def body_failure(error: Exception, operation: PathOperation, request: Request) -> Exception:
     """Return what takes the place of an exception while the body was read or parsed."""
-    request = Request(scope)
-    failure = body_error(error, partial(endpoint_context, operation.dependant, request), request)
+    failure = body_error(error, partial(scope_context, operation.dependant, request.scope), request)
     if failure is not error:
         failure.__cause__ = error
     return failure
 
 
 def request_invalid(
-    errors: list[Any], body: Any, body_size: int, operation: PathOperation | WebSocketOperation, scope: Scope
+    errors: list[Any], body: Any, body_size: int, operation: PathOperation | WebSocketOperation, connection: Any
 ) -> Exception:
     """Return the error of a request, or of a websocket, whose values do not validate."""
+    context = scope_context(operation.dependant, connection.scope)
     if isinstance(operation, WebSocketOperation):
-        return websocket_validation_error(errors, endpoint_context(operation.dependant, HTTPConnection(scope)))
-    request = Request(scope)
-    context = endpoint_context(operation.dependant, request)
-    return request_validation_error(errors, body, context, request, body_size or None)
+        return websocket_validation_error(errors, context)
+    return request_validation_error(errors, body, context, connection, body_size or None)
 
 
-def response_invalid(errors: list[Any], content: Any, operation: PathOperation, scope: Scope) -> Exception:
+def response_invalid(errors: list[Any], content: Any, operation: PathOperation, request: Request) -> Exception:
     """Return the error of a response that is not what its model promises."""
-    context = endpoint_context(operation.dependant, Request(scope))
+    context = scope_context(operation.dependant, request.scope)
     return ResponseValidationError(errors=errors, body=content, endpoint_ctx=context)
 
 
@@ -158,44 +156,58 @@ async def start_stream(
     values: dict[str, Any],
     response: Response | None,
     background: BackgroundTasks | None,
-    scope: Scope,
+    request: Request,
 ) -> Response:
     """Call an endpoint that is a stream, and return the response that sends it."""
     from ferroapi import routing
 
-    operation, request = plan.operation, Request(scope)
+    operation = plan.operation
     solved = SolvedDependency(values, [], background, response or sub_response(), {})
-    context = endpoint_context(operation.dependant, request)
+    context = scope_context(operation.dependant, request.scope)
     return await stream_response(operation, request, solved, context, ping_interval=routing._PING_INTERVAL)
 
 
 async def build_response(
-    plan: _core.Plan, result: Any, response: Response | None, background: BackgroundTasks | None, scope: Scope
+    plan: _core.Plan, result: Any, response: Response | None, background: BackgroundTasks | None, request: Request
 ) -> Response:
     """Make the response object of a result that the driver does not render itself."""
+    with _operation(name="serialization", function=plan.operation.dependant.call):
+        content = await serialize(plan.operation, result, request)
+    return respond_with(plan.operation, content, response, background)
+
+
+def serialize(
+    operation: PathOperation, result: Any, request: Request, context: EndpointContext | None = None
+) -> Awaitable[Any]:
+    """Return an awaitable of what is made of a result by the name that may be replaced."""
     from ferroapi import routing
 
-    operation = plan.operation
     recipe = operation.response
-    with _operation(name="serialization", function=operation.dependant.call):
-        content = await routing.serialize_response(
-            field=recipe.field,
-            response_content=result,
-            **recipe.serialization,
-            is_coroutine=operation.is_coroutine,
-            endpoint_ctx=endpoint_context(operation.dependant, Request(scope)),
-            dump_json=recipe.dumps_json,
-        )
+    return routing.serialize_response(
+        field=recipe.field,
+        response_content=result,
+        **recipe.serialization,
+        is_coroutine=operation.is_coroutine,
+        endpoint_ctx=context or scope_context(operation.dependant, request.scope),
+        dump_json=recipe.dumps_json,
+    )
+
+
+def respond_with(
+    operation: PathOperation, content: Any, response: Response | None, background: BackgroundTasks | None
+) -> Response:
+    """Return the response object with what `serialize_response` made of a result."""
     solved = SolvedDependency({}, [], background, response or sub_response(), {})
-    return _build_response(content, recipe, solved)
+    return _build_response(content, operation.response, solved)
 
 
-async def answer_returned(error: Any, scope: Scope) -> Response:
+async def answer_returned(error: Any, request: Request) -> Response:
     """Return what the exception handlers answer to an error that an endpoint has returned.
 
     Raises:
         HTTPException: `error` itself, which no handler takes.
     """
+    scope = request.scope
     handlers = scope.get("starlette.exception_handlers") or scope["app"]._handlers
     if handlers is None:
         raise error
@@ -205,16 +217,20 @@ async def answer_returned(error: Any, scope: Scope) -> Response:
     if handler is None:
         raise error
     if is_async_callable(handler):
-        answer: Response = await handler(Request(scope), error)
+        answer: Response = await handler(request, error)
         return answer
-    return await run_in_threadpool(handler, Request(scope), error)
+    return await run_in_threadpool(handler, request, error)
 
 
 async def answer_returned_error(
-    plan: _core.Plan, error: HTTPException, response: Response | None, background: BackgroundTasks | None, scope: Scope
+    plan: _core.Plan,
+    error: HTTPException,
+    response: Response | None,
+    background: BackgroundTasks | None,
+    request: Request,
 ) -> Response:
     """Return the answer to an error that a planned endpoint has returned; it runs the background tasks, too."""
-    answer = await answer_returned(error, scope)
+    answer = await answer_returned(error, request)
     if answer.background is None:
         answer.background = background
     return answer

@@ -10,7 +10,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from ferroapi import _core
 from ferroapi._compat import ModelField
+from ferroapi._witness import Part
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.dependencies.models import Dependant
 from ferroapi.dependencies.utils import SolvedDependency
@@ -52,7 +54,8 @@ async def serialize_response(
         ResponseValidationError: the content is not what the response model promises.
     """
     if not field:
-        return jsonable_encoder(response_content)
+        plain = None if _core.is_replaced(Part.JSON) else _core.plain_copy(response_content)
+        return jsonable_encoder(response_content) if plain is None else plain
     if is_coroutine:
         value, errors = field.validate(response_content, {}, loc=("response",))
     else:

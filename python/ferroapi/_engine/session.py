@@ -48,6 +48,9 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
     is_sent_here = operation is not None and not operation.response.is_event_stream
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if (driver := _core.drive(planned.plan, scope, receive, send)) is not None:
+            await driver
+            return
         request = Request(scope, receive, send)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +70,7 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
 
         await wrap_app_handling_exceptions(answer, request)(scope, receive, checked_send(send))
 
-    note_built(app, func)
+    planned = note_built(app, func)
     return app
 
 

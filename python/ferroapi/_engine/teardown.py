@@ -31,9 +31,14 @@ def open_stacks(scope: Scope, is_outermost: bool) -> tuple[AsyncExitStack, Async
     function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
     if not is_outermost:
         return request_stack, function_stack, None
+    return request_stack, function_stack, open_outermost(scope)
+
+
+def open_outermost(scope: Scope) -> AsyncExitStack:
+    """Put into a scope what the middleware would leave there, and return the stack that this would have opened."""
     scope["starlette.exception_handlers"] = scope["app"]._handlers
-    outermost = scope["fastapi_middleware_astack"] = AsyncExitStack()
-    return request_stack, function_stack, outermost
+    stack = scope["fastapi_middleware_astack"] = AsyncExitStack()
+    return stack
 
 
 async def close_stack(stack: AsyncExitStack) -> bool:

@@ -239,23 +239,21 @@ def _template(route: Any) -> str | None:
     return path if kinds == {name: type(convertor) for name, convertor in template.convertors.items()} else None
 
 
-_known_methods: dict[str, set[Any]] = {"matches": set(), "handle": set()}
+_known: set[type[BaseRoute]] = {Route, WebSocketRoute, Mount, Host}
 
 
 def know(*classes: type[BaseRoute]) -> None:
-    """Note how these classes match and handle now, so that a class that does otherwise is recognised later."""
-    for name, known in _known_methods.items():
-        known.update(getattr(cls, name) for cls in classes)
-
-
-know(Route, WebSocketRoute, Mount, Host)
+    """Note that the table does what the methods of these classes do; the witness tells when they are replaced."""
+    _known.update(classes)
 
 
 def _is_untouched(route: BaseRoute) -> bool:
-    """Tell whether a route matches and handles by code that the table reproduces."""
-    return all(
-        getattr(type(route), name, None) in known and name not in vars(route) for name, known in _known_methods.items()
-    )
+    """Tell whether a route matches and handles by methods of the classes that are known."""
+    for name in ("matches", "handle"):
+        defined_by = next((cls for cls in type(route).__mro__ if name in vars(cls)), None)
+        if defined_by not in _known or name in vars(route):
+            return False
+    return True
 
 
 def _is_transparent(included: _IncludedRouter) -> bool:

@@ -52,7 +52,7 @@ def _explain(entry: Entry) -> Explanation:
         reason = "it is matched by Python" if entry.path is None else kind
         return Explanation(path, methods, "python", reason)
     plan, reason = plan_of(getattr(entry.candidate, "route", entry.candidate) if entry.websocket else entry.candidate)
-    parts = Part.ROUTE if plan is None else Part.ROUTE | plan.parts
+    parts = Part.ROUTE | Part.HANDLE | (0 if plan is None else plan.parts)
     if replaced := replaced_names(parts):
         return Explanation(path, methods, "handler", f"{', '.join(replaced)} was replaced")
     if reason:

@@ -73,6 +73,7 @@ class Table:
             entries=entries,
             router=router,
             parts=Part.ROUTE,
+            handle=Part.HANDLE,
             entrance=Part.ENTRANCE,
             refuses=facts.refuses,
             includes=facts.includes,

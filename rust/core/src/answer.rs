@@ -13,6 +13,7 @@ use crate::error::{Error, guarded};
 use crate::plan::{Plan, Render};
 use crate::response::{Content, Ready, carries_body, check_response};
 use crate::serialize::model::Serialized;
+use crate::serialize::plain;
 use crate::solve::Solver;
 use crate::{ffi, names, observer, serialize, validate};
 
@@ -24,6 +25,8 @@ pub(crate) enum Rendered {
     Object(Py<PyAny>),
     /// By the object that this awaitable makes.
     Build(Py<PyAny>),
+    /// As what this awaitable makes of the endpoint's result.
+    Serialize(Py<PyAny>),
 }
 
 /// What the response model made of the endpoint's result.
@@ -77,7 +80,8 @@ pub(crate) fn receive_in_thread(
     result: &Py<PyAny>,
 ) -> PyResult<Option<Received>> {
     let object = result.bind(py);
-    if !plan.validates_in_thread()
+    if solver.by_name.serialization
+        || !plan.validates_in_thread()
         || !(is_data(object) || is_no_response(object)?)
         || !status(py, plan, solver).is_ok_and(carries_body)
         || is_returned_error(plan, object)?
@@ -104,7 +108,7 @@ impl Rendered {
     pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Self::Ready(ready) => ready.visit(visit),
-            Self::Object(object) | Self::Build(object) => visit.call(object),
+            Self::Object(object) | Self::Build(object) | Self::Serialize(object) => visit.call(object),
         }
     }
 }
@@ -135,13 +139,16 @@ pub(crate) fn answer(
     if is_returned_error(plan.get(), object)? {
         return build(names::answer_returned_error(py)?, plan, solver, object);
     }
+    if solver.by_name.serialization {
+        if let Some(observer) = &solver.observer {
+            observer.serializing(py)?;
+        }
+        let content = names::serialize(py)?.call1((&plan.get().operation, object, solver.connection.shown(py)?))?;
+        return Ok(Rendered::Serialize(content.unbind()));
+    }
     let status = status(py, plan.get(), solver)?;
     if carries_body(status) {
-        let added = match &solver.response {
-            None => None,
-            // The attribute `raw_headers` may be another list by now, which FastAPI does not look at.
-            Some(response) => Some(response.bind(py).getattr(intern!(py, "headers"))?.getattr(intern!(py, "raw"))?),
-        };
+        let added = added_headers(py, solver)?;
         let written = |body: Content| -> PyResult<Rendered> {
             let ready = Ready::new(py, recipe, status, body, added.as_ref())?;
             if native {
@@ -173,11 +180,56 @@ pub(crate) fn answer(
     build(names::build_response(py)?, plan, solver, object)
 }
 
+/// The headers that dependencies have added.
+#[inline]
+fn added_headers<'py>(py: Python<'py>, solver: &Solver) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match &solver.response {
+        None => Ok(None),
+        // The attribute `raw_headers` may be another list by now, which FastAPI does not look at.
+        Some(response) => response.bind(py).getattr(intern!(py, "headers"))?.getattr(intern!(py, "raw")).map(Some),
+    }
+}
+
+/// The answer with what was made of the endpoint's result by name: written here if the response class would write the same.
+///
+/// # Errors
+/// Those of the response class.
+#[cold]
+pub(crate) fn serialized_answer(
+    plan: &Py<Plan>,
+    solver: &Solver,
+    content: &Bound<'_, PyAny>,
+    native: bool,
+) -> PyResult<Rendered> {
+    let py = content.py();
+    if let Some(observer) = &solver.observer {
+        observer.serialized(py)?;
+    }
+    let recipe = plan.get().answer.get();
+    let body = match &recipe.render {
+        Render::Json if native && plain::is_plain(content)? => {
+            Some(Content::Written(serialize::encode_json(content)??))
+        }
+        Render::Model { .. } if native && content.is_exact_instance_of::<PyBytes>() => {
+            Some(Content::Object(content.clone().unbind()))
+        }
+        _ => None,
+    };
+    if let (Some(body), Ok(status)) = (body, status(py, plan.get(), solver)) {
+        if carries_body(status) {
+            let added = added_headers(py, solver)?;
+            return Ready::new(py, recipe, status, body, added.as_ref()).map(Rendered::Ready);
+        }
+    }
+    let arguments = (&plan.get().operation, content, &solver.response, &solver.background);
+    object_answer(&names::respond_with(py)?.call1(arguments)?, native)
+}
+
 /// An answer that Python builds of a result.
 fn build(build: &Bound<'_, PyAny>, plan: &Py<Plan>, solver: &Solver, result: &Bound<'_, PyAny>) -> PyResult<Rendered> {
     let (response, background) = (&solver.response, &solver.background);
-    let scope = solver.connection.channels.scope(build.py())?;
-    Ok(Rendered::Build(build.call1((plan, result, response, background, scope))?.unbind()))
+    let request = solver.connection.shown(build.py())?;
+    Ok(Rendered::Build(build.call1((plan, result, response, background, request))?.unbind()))
 }
 
 /// What `written` makes of the JSON of the endpoint's `result` as its model has it.
@@ -265,9 +317,8 @@ pub(crate) fn object_answer(response: &Bound<'_, PyAny>, native: bool) -> PyResu
 fn refused(py: Python<'_>, plan: &Py<Plan>, solver: &Solver, errors: &Py<PyAny>, result: &Bound<'_, PyAny>) -> PyErr {
     let error = solver
         .connection
-        .channels
-        .scope(py)
-        .and_then(|scope| names::response_invalid(py)?.call1((errors, result, &plan.get().operation, scope)));
+        .shown(py)
+        .and_then(|request| names::response_invalid(py)?.call1((errors, result, &plan.get().operation, request)));
     match error {
         Ok(error) => PyErr::from_value(error),
         Err(failure) => failure,

@@ -151,6 +151,7 @@ impl Channels {
     ///
     /// # Errors
     /// Those of changing the scope.
+    #[inline]
     pub(crate) fn select<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<PathParams<'py>> {
         match self {
             Self::Asgi { scope, .. } => selection.apply(scope.bind(py)),

@@ -2,14 +2,14 @@
 //!
 //! It suspends when something it awaits suspends, and finishes inside one `send(None)` when nothing does.
 
+mod by_name;
 mod closing;
 mod failing;
 mod leaving;
 mod reading;
+pub(crate) mod responding;
 mod sending;
-mod stepwise;
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, PyVisit};
@@ -17,16 +17,15 @@ use pyo3::{PyTraverseError, PyVisit};
 use self::closing::Ending;
 pub(crate) use self::leaving::Client;
 use self::reading::Chunks;
-use crate::answer::{Received, Rendered, answer, object_answer};
-use crate::awaitable::{Awaitable, Next, Run};
+use crate::answer::{Received, Rendered, answer, object_answer, serialized_answer};
+use crate::awaitable::{Next, Run};
 use crate::connection::Channels;
-use crate::error::{Error, guarded};
+use crate::error::Error;
 use crate::names;
-use crate::observer::{self, Observer};
+use crate::observer::Observer;
 use crate::offload::{Offloaded, Progress};
-use crate::plan::{Holding, Plan, Render};
+use crate::plan::{ByName, Holding, Plan, Render};
 use crate::response::Ready;
-use crate::scope::Scope;
 use crate::solve::{Body, Connection, Need, Place, Solver};
 use crate::stream::Recorder;
 use crate::teardown::Teardown;
@@ -47,6 +46,8 @@ enum Stage {
     Offloading,
     /// The response object is being made.
     Building,
+    /// The endpoint's result is serialized by name.
+    Serializing,
     /// The end of a generator of function scope.
     ClosingFunction,
     /// `send()`: the start of the response.
@@ -73,8 +74,7 @@ pub(crate) struct Driver {
     /// Whether the response is sent from here; otherwise awaiting the driver gives a response object.
     is_native: bool,
     plan: Option<Py<Plan>>,
-    /// Whether Python solves and calls by names of which one is replaced.
-    is_stepwise: bool,
+    by_name: ByName,
     solver: Option<Box<Solver>>,
     offloaded: Option<Py<Offloaded>>,
     /// Who records the request; the solver knows it, too.
@@ -90,6 +90,8 @@ pub(crate) struct Driver {
     recorder: Option<Py<Recorder>>,
     /// What the request fails with, as no route answers it.
     refusal: Option<PyErr>,
+    /// The `handle` of the route, if that answers instead of a plan.
+    handle: Option<Py<PyAny>>,
     /// The exception in whose place the answer is sent, if it has one.
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
@@ -111,7 +113,7 @@ impl Driver {
             application,
             is_native,
             plan: None,
-            is_stepwise: false,
+            by_name: ByName::default(),
             solver: None,
             offloaded: None,
             observer: None,
@@ -122,6 +124,7 @@ impl Driver {
             ready: None,
             recorder: None,
             refusal: None,
+            handle: None,
             answered: None,
             client: None,
             limit: None,
@@ -135,20 +138,24 @@ impl Driver {
     /// A driver that answers the request itself.
     pub(crate) fn native(
         py: Python<'_>,
-        Holding { plan, is_stepwise }: Holding<'_>,
+        Holding { plan, by_name }: Holding<'_>,
         channels: Channels,
         application: Option<Py<PyAny>>,
         path_params: Option<Bound<'_, PyDict>>,
         is_observed: bool,
     ) -> PyResult<Box<Self>> {
-        let connection = Connection::new(channels.clone_ref(py), None);
-        let mut solver = Solver::new(py, plan, connection, &Ok(path_params))?;
+        let mut solver = if by_name.request {
+            Self::solver_of_made(py, plan, &channels)?
+        } else {
+            Solver::new(py, plan, Connection::new(channels.clone_ref(py), None), &Ok(path_params))?
+        };
+        solver.by_name = by_name;
         solver.is_outermost = application.is_some();
-        solver.open_stacks(py, is_stepwise)?;
+        solver.open_stacks(py, by_name.steps)?;
         let teardown = solver.teardown();
         let mut driver = Box::new(Self {
             plan: Some(plan.clone_ref(py)),
-            is_stepwise,
+            by_name,
             solver: Some(solver),
             teardown,
             ..Self::idle(channels, application, true)
@@ -164,42 +171,16 @@ impl Driver {
         Box::new(Self { refusal: Some(refusal), ..Self::idle(channels, Some(application), true) })
     }
 
-    /// A driver that gives the response object for a `Request`, or what else its plan ends with.
-    fn responding(py: Python<'_>, plan: &Py<Plan>, request: &Bound<'_, PyAny>, is_observed: bool) -> PyResult<Self> {
-        let scope = match request.getattr(intern!(py, "scope"))?.cast_into_exact::<PyDict>() {
-            Ok(scope) => scope,
-            // It is only read from here on, and the `Request` has what is in its place.
-            Err(other) => py.get_type::<PyDict>().call1((other.into_inner(),))?.cast_into()?,
-        };
-        let channels = Channels::Asgi { scope: scope.clone().unbind(), receive: py.None(), send: py.None() };
-        let connection = Connection::new(channels.clone_ref(py), Some(request.clone().unbind()));
-        let mut solver = Solver::new(py, plan, connection, &Scope(&scope).path_params()?)?.for_others(py)?;
-        let stack =
-            |name| -> PyResult<Py<PyAny>> { Ok(scope.get_item(name)?.map_or_else(|| py.None(), Bound::unbind)) };
-        solver.stacks =
-            Some((stack(intern!(py, "fastapi_inner_astack"))?, stack(intern!(py, "fastapi_function_astack"))?));
-        let is_solved = matches!(plan.get().answer.get().render, Render::Solved { .. });
-        let is_observed = !is_solved && (is_observed || observer::is_observed(&scope)?);
-        let idle = Self::idle(channels, None, false);
-        let is_stepwise = plan.get().stepwise.is_some() && !plan.get().holds(py, 0)?;
-        let mut driver = Self { plan: Some(plan.clone_ref(py)), is_stepwise, solver: Some(solver), ..idle };
-        if is_observed {
-            driver.observe(py, plan.get())?;
-        }
-        Ok(driver)
-    }
-
-    /// Take the body of its `Request`, which has been read.
-    fn with_body(mut self, body: Bound<'_, PyAny>) -> PyResult<Self> {
+    /// Take the body of its `Request`, which has been read; the files of a form are returned.
+    fn take_body(&mut self, body: Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let py = body.py();
-        let is_form = self.plan(py)?.get().body.is_form();
-        if is_form {
-            // Whoever has read it closes the files.
-            self.solver()?.take_multipart(&body, true)?;
-        } else if !body.is(names::undefined(py)?) {
+        if self.plan(py)?.get().body.is_form() {
+            return self.solver()?.take_multipart(&body, true);
+        }
+        if !body.is(names::undefined(py)?) {
             self.solver()?.body = Body::Value(body.unbind());
         }
-        Ok(self)
+        Ok(None)
     }
 
     /// The request, stage by stage: match (before), read, solve and call, render, send, clean up.
@@ -217,6 +198,11 @@ impl Driver {
                 let built = object_answer(&value, self.is_native)?;
                 self.respond(py, built)
             }
+            Stage::Serializing => {
+                let (plan, is_native) = (self.plan(py)?, self.is_native);
+                let answer = serialized_answer(plan.as_unbound(), self.solver()?, &value, is_native)?;
+                self.respond(py, answer)
+            }
             Stage::ClosingFunction | Stage::ClosingRequest => self.closed(py, &value),
             Stage::Starting => self.send_body(py),
             Stage::Sending => self.run_background(py),
@@ -228,6 +214,9 @@ impl Driver {
     fn start(&mut self, py: Python<'_>) -> PyResult<Next> {
         if let Some(refusal) = self.refusal.take() {
             return Err(refusal);
+        }
+        if let Some(handle) = self.handle.as_ref().map(|handle| handle.clone_ref(py)) {
+            return self.call_response(py, &handle);
         }
         if self.is_native { self.read(py) } else { self.begin_solving(py) }
     }
@@ -251,7 +240,7 @@ impl Driver {
 
     /// Solve the graph, now that the body is read.
     fn begin_solving(&mut self, py: Python<'_>) -> PyResult<Next> {
-        if self.is_stepwise {
+        if self.by_name.steps {
             return self.take_steps(py);
         }
         if let Some(observer) = &self.observer {
@@ -315,7 +304,7 @@ impl Driver {
     }
 
     fn solved(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
-        if self.is_stepwise {
+        if self.by_name.steps {
             return self.steps_taken(&value);
         }
         match self.solver()?.resume(py, value.unbind()) {
@@ -365,6 +354,10 @@ impl Driver {
                 self.stage = Stage::Building;
                 Ok(Next::Await(awaitable))
             }
+            Rendered::Serialize(awaitable) => {
+                self.stage = Stage::Serializing;
+                Ok(Next::Await(awaitable))
+            }
             Rendered::Object(response) if !self.is_native => Ok(Next::Done(response)),
             answer => {
                 self.answer = Some(answer);
@@ -404,37 +397,8 @@ impl Run for Driver {
         self.answer.as_ref().map_or(Ok(()), |answer| answer.visit(visit))?;
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
         visit.call(&self.answered)?;
+        visit.call(&self.handle)?;
         visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }
-}
-
-/// Solve the dependencies of a plan for a `Request` whose body has been read; `observer.solved(values, errors)` is called with
-/// the arguments of the endpoint, and awaiting the driver gives what else there is: response, background tasks and cache.
-#[pyfunction]
-pub(crate) fn solve(
-    plan: &Bound<'_, Plan>,
-    request: &Bound<'_, PyAny>,
-    body: Bound<'_, PyAny>,
-    observer: Py<PyAny>,
-) -> PyResult<Awaitable> {
-    guarded(|| {
-        let mut driver = Driver::responding(plan.py(), plan.as_unbound(), request, false)?.with_body(body)?;
-        driver.solver()?.observer = Some(Observer(observer));
-        Ok(Awaitable::new(driver))
-    })
-}
-
-/// Run a plan for a `Request` whose body has been read (`PydanticUndefined` if there is none); awaiting the driver gives
-/// the response object.
-#[pyfunction]
-#[pyo3(signature = (plan, request, body, is_observed=false))]
-pub(crate) fn respond(
-    py: Python<'_>,
-    plan: &Bound<'_, Plan>,
-    request: &Bound<'_, PyAny>,
-    body: Bound<'_, PyAny>,
-    is_observed: bool,
-) -> PyResult<Awaitable> {
-    guarded(|| Driver::responding(py, plan.as_unbound(), request, is_observed)?.with_body(body).map(Awaitable::new))
 }

@@ -93,6 +93,11 @@ impl Entry {
         }
     }
 
+    /// Whether it is a path operation.
+    pub(crate) fn is_operation(&self) -> bool {
+        self.http && self.compile.is_some()
+    }
+
     /// The plan of a path operation, compiled if it is not yet; none if Python answers.
     ///
     /// # Errors

@@ -107,11 +107,11 @@ imported! {
         body_values,
         /// `(dependant, body, plan) -> awaitable of (values, errors)`: the same where that may have to wait.
         read_body_values,
-        /// `(error, operation, scope) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
+        /// `(error, operation, request) -> Exception`: what FastAPI raises when a body cannot be read or parsed.
         body_failure,
-        /// `(errors, body, body_size, operation, scope) -> RequestValidationError`.
+        /// `(errors, body, body_size, operation, connection) -> RequestValidationError`.
         request_invalid,
-        /// `(errors, content, operation, scope) -> ResponseValidationError`.
+        /// `(errors, content, operation, request) -> ResponseValidationError`.
         response_invalid,
         /// `() -> Response`: the response that dependencies write headers and status to.
         sub_response,
@@ -119,11 +119,15 @@ imported! {
         background_tasks,
         /// `(operation, values) -> awaitable`: call an endpoint as the Python conductor does.
         call_endpoint,
-        /// `(plan, values, response, background, scope) -> awaitable of Response`: calls an endpoint that is a stream.
+        /// `(plan, values, response, background, request) -> awaitable of Response`: calls an endpoint that is a stream.
         start_stream,
-        /// `(plan, result, response, background, status) -> Response`: the general way to a response object.
+        /// `(plan, result, response, background, request) -> awaitable of Response`: the general way to a response object.
         build_response,
-        /// `(plan, error, response, background, scope) -> awaitable of Response`: the answer to an error that is returned.
+        /// `(operation, result, request) -> awaitable`: what `serialize_response` makes of a result.
+        serialize,
+        /// `(operation, content, response, background) -> Response`: the response with that.
+        respond_with,
+        /// `(plan, error, response, background, request) -> awaitable of Response`: the answer to an error that is returned.
         answer_returned_error,
         /// `(error, handlers, scope) -> Response | None`: what the default handlers answer, if they are the ones in charge.
         default_answer,
@@ -167,6 +171,8 @@ imported! {
     "ferroapi._engine.teardown" {
         /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
         open_stacks,
+        /// `(scope) -> AsyncExitStack`: that of the middleware alone.
+        open_outermost,
         /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
         close_stack,
         /// `() -> CancelScope`, entered: it protects the ends of async generators from cancellation.
@@ -205,8 +211,9 @@ imported! {
         multipart_items,
         /// `(scope, chunks, messages, receive, is_form) -> awaitable`: the form or the bytes as Starlette reads them.
         read_by_starlette,
-        /// `(request, operation) -> awaitable of FormData`: the form under the limits of the route and its routers.
-        read_limited,
+        /// `(request, operation) -> awaitable`: the form under the limits of the route and its routers; of any other body
+        /// what FastAPI makes of it, and its size.
+        read_from_request,
         /// `(items) -> list`: the files among them.
         uploads,
         /// `(files) -> awaitable`.

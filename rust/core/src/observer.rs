@@ -74,6 +74,16 @@ impl Observer {
         self.0.call_method1(py, intern!(py, "call_plain"), (values,))
     }
 
+    /// What the endpoint has returned is serialized next.
+    pub(crate) fn serializing(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.call_method0(py, intern!(py, "serializing")).map(drop)
+    }
+
+    /// It is.
+    pub(crate) fn serialized(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.call_method0(py, intern!(py, "serialized")).map(drop)
+    }
+
     /// The request has failed.
     pub(crate) fn failed(&self, py: Python<'_>, error: &PyErr, connection: Option<Py<PyAny>>) -> PyResult<()> {
         self.0.call_method1(py, intern!(py, "failed"), (exception(py, error), connection)).map(drop)
@@ -90,9 +100,9 @@ pub(crate) fn serialized<T>(
     observer: Option<&Observer>,
     serialize: impl FnOnce() -> PyResult<T>,
 ) -> PyResult<T> {
-    let Some(Observer(observer)) = observer else { return serialize() };
-    observer.call_method0(py, intern!(py, "serializing"))?;
+    let Some(observer) = observer else { return serialize() };
+    observer.serializing(py)?;
     let serialized = serialize()?;
-    observer.call_method0(py, intern!(py, "serialized"))?;
+    observer.serialized(py)?;
     Ok(serialized)
 }

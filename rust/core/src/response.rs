@@ -59,6 +59,7 @@ impl Ready {
     }
 
     /// A response of `body` under the plan's content type, with the headers that dependencies added behind its own.
+    #[inline]
     pub(crate) fn new(
         py: Python<'_>,
         answer: &Answer,

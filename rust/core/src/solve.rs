@@ -21,7 +21,7 @@ use crate::observer::Observer;
 use crate::plan::dependency::{CallKind, Step};
 use crate::plan::node::Node;
 use crate::plan::overrides::LookedUp;
-use crate::plan::{Plan, Render};
+use crate::plan::{ByName, Plan, Render};
 use crate::scope::{PathParams, Scope};
 use crate::teardown::{Entered, EnteredKind, Lifetime, Teardown};
 use crate::{extract, names, validate};
@@ -80,6 +80,7 @@ pub(crate) struct Solver {
     pub(crate) stacks: Option<(Py<PyAny>, Py<PyAny>)>,
     /// Whether nothing of the application stands between the server and the driver, which opens what that would have.
     pub(crate) is_outermost: bool,
+    pub(crate) by_name: ByName,
     /// The generators that were entered here.
     teardown: Teardown,
     /// The async generator that is on its way to its `yield`.
@@ -124,6 +125,7 @@ impl Solver {
             background: None,
             stacks: None,
             is_outermost: false,
+            by_name: ByName::default(),
             teardown,
             entering: None,
             position: 0,

@@ -36,6 +36,8 @@ pub(crate) struct RouteTable {
     router: Py<PyAny>,
     /// What matching and refusing stand for; what a plan does, it says itself.
     parts: Parts,
+    /// What is passed over between a route and its application.
+    handle: Parts,
     /// What else is passed over where nothing stands between the server and this table.
     entrance: Parts,
     /// Whether a path that no entry answers is refused in Starlette's own way: nothing stands in for missing routes.
@@ -131,11 +133,16 @@ impl RouteTable {
             return Ok(Answering::Python);
         }
         let Some(entry) = self.entries.get(index) else { return Ok(Answering::Python) };
-        let Some(plan) = entry.get().plan(py)? else { return Ok(Answering::Python) };
-        if !plan.get().is_true_to_its_source(py)? {
-            return Ok(Answering::Outdated(index));
+        let mut holding = None;
+        if let Some(plan) = entry.get().plan(py)? {
+            if !plan.get().is_true_to_its_source(py)? {
+                return Ok(Answering::Outdated(index));
+            }
+            holding = Plan::holding(plan, py, passed | self.handle)?;
         }
-        let Some(holding) = Plan::holding(plan, py, passed)? else { return Ok(Answering::Python) };
+        if holding.is_none() && (!entry.get().is_operation() || witness::is_any_replaced(py, passed)?) {
+            return Ok(Answering::Python);
+        }
         Ok(match listing.path_params(py, (found.index, &found.captures))? {
             Ok(path_params) => Answering::Operation { entry, holding, path_params },
             Err(Unusual) => Answering::Python,
@@ -155,6 +162,10 @@ impl RouteTable {
             Answering::Refused(driver) => return Ok(Ok(Some(driver))),
             Answering::Outdated(index) => return Ok(Err(OutdatedEntry { index, channels })),
             Answering::Python => return Ok(Ok(None)),
+        };
+        let Some(holding) = holding else {
+            let selection = self.selection(py, entry, path_params, application);
+            return Driver::handling(py, channels, selection, may_be_observed).map(Ok);
         };
         let channels = match entry.get().limit {
             None => channels,
@@ -187,7 +198,7 @@ impl RouteTable {
     #[inline(never)]
     fn limit_body(
         py: Python<'_>,
-        Holding { plan, is_stepwise }: Holding<'_>,
+        Holding { plan, by_name }: Holding<'_>,
         (channels, application): (&Channels, Option<&Py<PyAny>>),
         limit: u64,
     ) -> PyResult<Option<Channels>> {
@@ -197,7 +208,7 @@ impl RouteTable {
             return Ok(None);
         }
         let is_around = bound.contains(intern!(py, "starlette._body_limit_responder"))?;
-        let (plan, is_shown) = (plan.get(), is_stepwise || plan.get().opens_stacks);
+        let (plan, is_shown) = (plan.get(), by_name.steps || by_name.request || plan.get().opens_stacks);
         if !is_around && plan.body == Reading::Unread && !is_shown && !plan.has_overrides(py)? {
             return Ok(Some(channels.clone_ref(py)));
         }
@@ -232,7 +243,8 @@ type Found<'py> = (Option<usize>, Option<Bound<'py, PyAny>>);
 enum Answering<'a, 'py> {
     Operation {
         entry: &'a Py<Entry>,
-        holding: Holding<'a>,
+        /// None if its route must be called by name.
+        holding: Option<Holding<'a>>,
         path_params: Option<Bound<'py, PyDict>>,
     },
     /// No route does, which is said by this driver.
@@ -251,15 +263,16 @@ struct OutdatedEntry {
 
 #[pymethods]
 impl RouteTable {
-    /// Compile a router's entries; `parts` is what matching stands for, `entrance` what a server's way to it does, and
-    /// `previous` the table before.
+    /// Compile a router's entries; `parts` is what matching stands for, `handle` what a route does to come to its
+    /// application, `entrance` what a server's way to the table does, and `previous` the table before.
     #[new]
-    #[pyo3(signature = (*, entries, router, parts, entrance, refuses, includes, limit, previous, own_lists))]
+    #[pyo3(signature = (*, entries, router, parts, handle, entrance, refuses, includes, limit, previous, own_lists))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     fn new(
         entries: Vec<Py<Entry>>,
         router: Py<PyAny>,
         parts: Parts,
+        handle: Parts,
         entrance: Parts,
         refuses: bool,
         includes: bool,
@@ -276,6 +289,7 @@ impl RouteTable {
             listings,
             router,
             parts,
+            handle,
             entrance,
             refuses,
             includes,
@@ -405,7 +419,7 @@ impl RouteTable {
         }
         let Some(entry) = entry else { return Ok(None) };
         let Some(plan) = entry.get().plan(py)? else { return Ok(None) };
-        if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed)? {
+        if !plan.get().is_true_to_its_source(py)? || !plan.get().holds(py, passed | self.handle)? {
             return Ok(None);
         }
         let Ok(path_params) = listing.path_params(py, (found.index, &found.captures))? else { return Ok(None) };

@@ -19,11 +19,12 @@ from ferroapi._engine.context import (
     DescribeEndpoint,
     endpoint_context,
     request_validation_error,
+    scope_context,
     websocket_validation_error,
 )
-from ferroapi._engine.rare import answer_returned
+from ferroapi._engine.rare import answer_returned, serialize
 from ferroapi._engine.reference.solve import solved_for
-from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function, serialize_response
+from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function
 from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
 from ferroapi.dependencies.utils import SolvedDependency, solve_dependencies
@@ -85,9 +86,7 @@ async def take_steps(
     dependant = operation.dependant
     solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
-        raise request_validation_error(
-            solved.errors, body, endpoint_context(dependant, Request(request.scope)), request
-        )
+        raise request_validation_error(solved.errors, body, scope_context(dependant, request.scope), request)
     result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
     return result, solved.response, solved.background_tasks
 
@@ -104,7 +103,7 @@ async def answer(
     Raises:
         RequestValidationError, ResponseValidationError: values are not what they are declared to be.
     """
-    dependant, recipe = operation.dependant, operation.response
+    dependant = operation.dependant
     # FastAPI asks for this in every request, which shows nowhere unless a name that is asked is replaced.
     context = describe_endpoint() if _core.is_replaced(operation.part) else None
     solved = await _solve(operation, request, telemetry, body=body)
@@ -118,17 +117,10 @@ async def answer(
     if isinstance(result, Response):
         return adopt_response(result, solved)
     if isinstance(result, operation.returned_errors):
-        return adopt_response(await answer_returned(result, request.scope), solved)
+        return adopt_response(await answer_returned(result, request), solved)
     with _operation(name="serialization", function=dependant.call):
-        content = await serialize_response(
-            field=recipe.field,
-            response_content=result,
-            **recipe.serialization,
-            is_coroutine=operation.is_coroutine,
-            endpoint_ctx=context or describe_endpoint(),
-            dump_json=recipe.dumps_json,
-        )
-    return build_response(content, recipe, solved)
+        content = await serialize(operation, result, request, context or describe_endpoint())
+    return build_response(content, operation.response, solved)
 
 
 def _is_stream(operation: PathOperation) -> bool:

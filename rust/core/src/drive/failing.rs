@@ -37,12 +37,12 @@ impl Driver {
     fn invalid(&mut self, py: Python<'_>) -> PyErr {
         let mut build = || -> PyResult<PyErr> {
             let plan = self.plan(py)?;
-            let scope = self.channels.scope(py)?;
             let solver = self.solver()?;
             let body = solver.sent_body(py)?;
+            let request = solver.connection.shown(py)?;
             let errors = solver.errors.list(py);
             let size = solver.connection.body_size;
-            let error = names::request_invalid(py)?.call1((errors, body, size, &plan.get().operation, scope))?;
+            let error = names::request_invalid(py)?.call1((errors, body, size, &plan.get().operation, request))?;
             Ok(PyErr::from_value(error))
         };
         build().unwrap_or_else(|failure| failure)
@@ -70,7 +70,9 @@ impl Driver {
             }
         }
         let has_left = self.client.is_some() && self.leave_client(py)?;
-        if self.stage == Stage::Failing || !self.is_native {
+        // Around a route that is called by name are the layers of the application, if nothing goes past them.
+        let is_below_layers = self.handle.is_some() && self.application.is_none();
+        if self.stage == Stage::Failing || !self.is_native || is_below_layers {
             return Err(error);
         }
         if let Some(refused) = self.refused.take() {
@@ -84,7 +86,8 @@ impl Driver {
         let is_exception = error.is_instance_of::<PyException>(py);
         if matches!(self.stage, Stage::Receiving | Stage::Parsing) && is_exception {
             let plan = self.plan(py)?;
-            let arguments = (exception(py, &error), &plan.get().operation, self.channels.scope(py)?);
+            let request = self.solver()?.connection.shown(py)?;
+            let arguments = (exception(py, &error), &plan.get().operation, request);
             error = PyErr::from_value(names::body_failure(py)?.call1(arguments)?);
         }
         let is_sent = matches!(self.stage, Stage::ClosingRequest | Stage::ClosingFiles);
@@ -133,7 +136,7 @@ impl Driver {
         // A handler of the application's may answer with a stream, whose code runs between its messages.
         take_turns(py)?;
         // Without a plan no route was selected.
-        let place = (&self.application, self.plan.is_some(), self.limit);
+        let place = (&self.application, self.plan.is_some(), self.handle.is_some(), self.limit);
         let failing = names::answer_failure(py)?.call1((channels, failure, connection_exits, place, request))?;
         let failing = match self.files.take() {
             None => failing,

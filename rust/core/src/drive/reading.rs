@@ -21,6 +21,7 @@ impl Driver {
     pub(super) fn read(&mut self, py: Python<'_>) -> PyResult<Next> {
         match self.plan(py)?.get().body {
             Reading::Unread => self.begin_solving(py),
+            _ if self.by_name.request => self.read_from_request(py),
             Reading::Json | Reading::LenientJson => self.receive(py),
             reading @ (Reading::Form | Reading::LimitedForm) => {
                 if reading == Reading::Form {
@@ -30,13 +31,18 @@ impl Driver {
                         return self.receive(py);
                     }
                 }
-                self.stage = Stage::Parsing;
-                let plan = self.plan(py)?;
-                let request = self.solver()?.connection.request(py)?;
-                let reading = names::read_limited(py)?.call1((request, &plan.get().operation))?;
-                Ok(Next::Await(reading.unbind()))
+                self.read_from_request(py)
             }
         }
+    }
+
+    /// Let Python read the body as FastAPI does: from the `Request`, which keeps it.
+    fn read_from_request(&mut self, py: Python<'_>) -> PyResult<Next> {
+        self.stage = Stage::Parsing;
+        let plan = self.plan(py)?;
+        let request = self.solver()?.connection.request(py)?;
+        let reading = names::read_from_request(py)?.call1((request, &plan.get().operation))?;
+        Ok(Next::Await(reading.unbind()))
     }
 
     pub(super) fn receive(&mut self, py: Python<'_>) -> PyResult<Next> {
@@ -88,8 +94,12 @@ impl Driver {
     /// Starlette has read the body: a form, or bytes.
     pub(super) fn take(&mut self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Next> {
         if self.is_form(py)? {
-            self.files = self.solver()?.take_multipart(&value, true)?;
+            self.files = self.take_body(value.clone())?;
             self.solver()?.connection.body_size = names::form_size(py)?.call1((value,))?.extract()?;
+        } else if self.by_name.request {
+            let (body, size): (Bound<'_, PyAny>, usize) = value.extract()?;
+            self.take_body(body)?;
+            self.solver()?.connection.body_size = size;
         } else {
             self.parse(py, value.cast_into()?)?;
         }

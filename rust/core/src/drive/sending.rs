@@ -32,11 +32,11 @@ impl Driver {
                 self.deliver(py, &message)
             }
             Some(Rendered::Object(response)) => self.call_response(py, &response),
-            Some(Rendered::Build(_)) | None => Err(Error::Resumed.into()),
+            Some(Rendered::Build(_) | Rendered::Serialize(_)) | None => Err(Error::Resumed.into()),
         }
     }
 
-    fn call_response(&mut self, py: Python<'_>, response: &Py<PyAny>) -> PyResult<Next> {
+    pub(super) fn call_response(&mut self, py: Python<'_>, response: &Py<PyAny>) -> PyResult<Next> {
         self.stage = Stage::Calling;
         if let Some(solver) = &mut self.solver {
             // The response object runs the background tasks itself.

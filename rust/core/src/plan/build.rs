@@ -13,7 +13,7 @@ use super::declared::{self, BodyKind, Reading, Source};
 use super::dependency::{CallKind, Special, Step};
 use super::node::{BodyShape, Node, Parameter, Scheme};
 use super::overrides::{Lookup, Variants};
-use super::{Answer, Kept, Key, Keys, Plan, Render, validates_in_thread};
+use super::{Answer, ByName, Kept, Key, Keys, NamedParts, Plan, Render, validates_in_thread};
 use crate::attribute::Attribute;
 use crate::error::guarded;
 use crate::snapshot::Snapshot;
@@ -191,10 +191,13 @@ fn check_graph(nodes: &[Node], steps: &[Step], lookups: usize) -> PyResult<()> {
 impl Plan {
     /// Compile a path operation: its dependencies in call order, the endpoint last, and the steps that lead through them.
     ///
-    /// `lookups` are the dependencies that are looked up among the overrides; `stepwise` the parts that the plan still
-    /// needs where Python solves and calls by name.
+    /// `lookups` are the dependencies that are looked up among the overrides; `named_steps`, `named_serialization` and
+    /// `named_request` the parts that Python can do by name.
     #[new]
-    #[pyo3(signature = (*, nodes, steps, lookups, body, answer, parts, stepwise=None, overrides_provider, source, operation))]
+    #[pyo3(signature = (
+        *, nodes, steps, lookups, body, answer, parts, named_steps=0, named_serialization=0, named_request=0,
+        overrides_provider, source, operation
+    ))]
     #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "they are Python's keywords")]
     fn new(
         py: Python<'_>,
@@ -204,7 +207,9 @@ impl Plan {
         body: Reading,
         answer: Py<Answer>,
         parts: Parts,
-        stepwise: Option<Parts>,
+        named_steps: Parts,
+        named_serialization: Parts,
+        named_request: Parts,
         overrides_provider: &Bound<'_, PyAny>,
         source: Py<Snapshot>,
         operation: Py<PyAny>,
@@ -243,7 +248,7 @@ impl Plan {
             short_calls: ShortCalls::default(),
             short_teardown: ShortCalls::default(),
             parts,
-            stepwise,
+            named: NamedParts { steps: named_steps, serialization: named_serialization, request: named_request },
             witness: witness::of_parts(py, parts)?,
             // Only dependencies are looked up.
             overrides: if nodes.len() > 1 { overrides_of(overrides_provider)? } else { None },
@@ -261,9 +266,9 @@ impl Plan {
         self.visit(&visit)
     }
 
-    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, but steps by name.
+    /// Whether the plan still says what is to be done: nothing that it stands for was replaced, but what is done by name.
     fn is_current(&self, py: Python<'_>) -> PyResult<bool> {
-        guarded(|| Ok(self.holds(py, 0)? || self.holds_stepwise(py, 0)?))
+        guarded(|| Ok(self.by_name(py, 0)?.is_some()))
     }
 }
 
@@ -285,10 +290,24 @@ impl Plan {
         Ok(replaced == 0 || (replaced & parts == 0 && !self.has_overrides(py)?))
     }
 
-    /// The same, where Python solves and calls by name.
-    #[cold]
-    pub(crate) fn holds_stepwise(&self, py: Python<'_>, passed: Parts) -> PyResult<bool> {
-        let Some(parts) = self.stepwise else { return Ok(false) };
-        Ok(self.witness.parts_replaced(py)? & (parts | passed) == 0)
+    /// What Python does by name for a request, none if that is not enough to do without what is replaced.
+    ///
+    /// # Errors
+    /// Those of `Witness::parts_replaced`.
+    pub(crate) fn by_name(&self, py: Python<'_>, passed: Parts) -> PyResult<Option<ByName>> {
+        let lacks_overrides = self.lacks_overrides(py);
+        let replaced = if lacks_overrides { self.witness.parts_replaced(py)? } else { witness::replaced(py)? };
+        if replaced == 0 {
+            return Ok(Some(ByName::default()));
+        }
+        let NamedParts { steps, serialization, request } = self.named;
+        let others = replaced & !(serialization | request);
+        let has_steps = others & steps != 0 || (!lacks_overrides && others != 0 && self.has_overrides(py)?);
+        let is_enough = replaced & (self.parts | passed) & !(steps | serialization | request) == 0;
+        Ok((is_enough && (steps != 0 || !has_steps)).then_some(ByName {
+            steps: has_steps,
+            serialization: replaced & serialization != 0,
+            request: replaced & request != 0,
+        }))
     }
 }

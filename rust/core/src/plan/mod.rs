@@ -86,8 +86,8 @@ pub(crate) struct Plan {
     /// The parts of the engine that it is run by.
     #[pyo3(get)]
     pub(crate) parts: Parts,
-    /// The parts that it needs where it is run stepwise; none if it never is.
-    pub(crate) stepwise: Option<Parts>,
+    /// Those of them that Python can do by name, while such a name is replaced.
+    pub(crate) named: NamedParts,
     /// What it was compiled from: the dependency graph and the fields, which user code may edit.
     pub(crate) source: Py<Snapshot>,
     /// Whether they still stand for what they stood for.
@@ -107,12 +107,30 @@ pub(crate) struct Plan {
     pub(crate) operation: Py<PyAny>,
 }
 
+/// The parts of a plan that Python can do by name, by what is called; none where it cannot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedParts {
+    pub(crate) steps: Parts,
+    pub(crate) serialization: Parts,
+    pub(crate) request: Parts,
+}
+
+/// What Python does of a request by name, since such a name is replaced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ByName {
+    /// Solve the dependencies and call the endpoint.
+    pub(crate) steps: bool,
+    /// Serialize what the endpoint has returned.
+    pub(crate) serialization: bool,
+    /// Make the `Request`, before anything else, and read the body from it.
+    pub(crate) request: bool,
+}
+
 /// The plan that runs a request.
 #[derive(Clone, Copy)]
 pub(crate) struct Holding<'a> {
     pub(crate) plan: &'a Py<Plan>,
-    /// Whether Python solves the dependencies and calls the endpoint, by names of which one is replaced.
-    pub(crate) is_stepwise: bool,
+    pub(crate) by_name: ByName,
 }
 
 /// Whether what the endpoint returns is validated in a worker thread, as FastAPI does for a plain function.
@@ -139,7 +157,7 @@ impl Plan {
     #[inline]
     pub(crate) fn holding<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<Holding<'a>>> {
         if this.get().holds(py, passed)? {
-            Ok(Some(Holding { plan: this, is_stepwise: false }))
+            Ok(Some(Holding { plan: this, by_name: ByName::default() }))
         } else {
             Self::holding_otherwise(this, py, passed)
         }
@@ -147,13 +165,14 @@ impl Plan {
 
     #[cold]
     fn holding_otherwise<'a>(this: &'a Py<Self>, py: Python<'_>, passed: Parts) -> PyResult<Option<Holding<'a>>> {
-        if this.get().holds_stepwise(py, passed)? {
-            return Ok(Some(Holding { plan: this, is_stepwise: true }));
+        if let Some(by_name) = this.get().by_name(py, passed)? {
+            return Ok(Some(Holding { plan: this, by_name }));
         }
-        Ok(this.get().calling(py, passed)?.map(|plan| Holding { plan, is_stepwise: false }))
+        let Some(plan) = this.get().calling(py)? else { return Ok(None) };
+        Ok(plan.get().by_name(py, passed)?.map(|by_name| Holding { plan, by_name }))
     }
 
-    fn calling(&self, py: Python<'_>, passed: Parts) -> PyResult<Option<&Py<Self>>> {
+    fn calling(&self, py: Python<'_>) -> PyResult<Option<&Py<Self>>> {
         let calling = if let Some(calling) = self.calling.get() {
             calling
         } else {
@@ -161,8 +180,7 @@ impl Plan {
             let made = self.operation.bind(py).getattr(intern!(py, "calling_plan"))?.extract()?;
             self.calling.get_or_init(|| made)
         };
-        let Some(calling) = calling else { return Ok(None) };
-        Ok(calling.get().holds(py, passed)?.then_some(calling))
+        Ok(calling.as_ref())
     }
 
     /// Whether what the endpoint returns is validated in a worker thread.

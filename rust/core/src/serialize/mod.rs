@@ -7,6 +7,7 @@ mod items;
 mod keyed;
 mod keys;
 pub(crate) mod model;
+pub(crate) mod plain;
 mod scalar;
 mod sink;
 mod temporal;

@@ -122,6 +122,14 @@ impl Connection {
         Ok(request)
     }
 
+    /// The `Request` if there is one, else another that tells what is in the scope and no more.
+    pub(crate) fn shown(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match &self.request {
+            Some(request) => Ok(request.clone_ref(py)),
+            None => names::request(py)?.call1((self.channels.scope(py)?,)).map(Bound::unbind),
+        }
+    }
+
     pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.channels.visit(visit)?;
         self.sent.as_ref().map_or(Ok(()), |sent| sent.visit(visit))?;
