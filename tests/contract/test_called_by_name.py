@@ -5,7 +5,7 @@ The rest of the request stays with the driver; here nothing but the framework di
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from typing import Annotated, Any
 from unittest import mock
@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 from starlette import requests, routing
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.testclient import TestClient
 
 
@@ -386,5 +386,46 @@ def test_all_names_that_tracers_replace_are_called_in_the_same_order() -> None:
         ):
             seen = ask(app, events)
         return [seen, ask(app, events), len(tasks)]
+
+    compare(scenario)
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator", "coroutine function", "function"])
+@pytest.mark.parametrize("response_class", [JSONResponse, StreamingResponse])
+def test_endpoint_that_the_solver_replaces_by_one_of_another_kind_is_called_as_that(
+    kind: str, response_class: type[Response]
+) -> None:
+    """While its request is served, and in the next one."""
+
+    def generate() -> Iterator[str]:
+        yield "generated"
+
+    async def generate_later() -> AsyncIterator[str]:
+        yield "generated"
+
+    async def later() -> str:
+        return "later"
+
+    others = {"generator": generate, "async generator": generate_later, "coroutine function": later}
+
+    def scenario(f: Any, events: list[Any]) -> Any:
+        app, original = f.FastAPI(), f.routing.solve_dependencies
+        app.add_api_route("/plain", lambda: "plain", response_class=response_class)
+
+        @app.get("/later", response_class=response_class)
+        async def read() -> Any:
+            return "read"
+
+        async def solve(**keywords: Any) -> Any:
+            solved = await original(**keywords)
+            # What a plain function's replacement returns is awaited by neither if it is a coroutine.
+            if kind != "coroutine function" or keywords["dependant"].path == "/later":
+                keywords["dependant"].call = others.get(kind, lambda: "other")
+            return solved
+
+        with mock.patch.object(f.routing, "solve_dependencies", solve):
+            client = TestClient(app, raise_server_exceptions=False)
+            answers = [client.get(url) for url in ("/plain", "/later", "/plain", "/later")]
+        return [(answer.status_code, answer.text, sorted(answer.headers.items())) for answer in answers]
 
     compare(scenario)

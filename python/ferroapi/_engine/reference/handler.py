@@ -87,7 +87,15 @@ async def take_steps(
     solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
         raise request_validation_error(solved.errors, body, scope_context(dependant, request.scope), request)
-    result = await run_endpoint_function(dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine)
+    result: Any
+    if _is_stream(operation):
+        # The solver's replacement has put a generator into the dependant.
+        context = scope_context(dependant, request.scope)
+        result = await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
+    else:
+        result = await run_endpoint_function(
+            dependant=dependant, values=solved.values, is_coroutine=operation.is_coroutine
+        )
     return result, solved.response, solved.background_tasks
 
 
