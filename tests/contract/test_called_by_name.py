@@ -253,6 +253,32 @@ def handles_replaced(f: Any, replacement: Callable[[Any, str], Any]) -> ExitStac
     return stack
 
 
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_stack_of_the_middleware_closes_the_files_of_a_form(size: int) -> None:
+    """What is around a route may leave it before the application does, as cadwyn does when a request is cancelled."""
+
+    def scenario(f: Any, events: list[Any]) -> Any:
+        app, kept = f.FastAPI(), []
+
+        @app.post("/")
+        async def upload(file: f.UploadFile) -> Any:
+            kept.append(file.file)
+            return file.size
+
+        original = routing.Route.handle
+
+        async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
+            await original(self, scope, receive, send)
+            events.append(kept[0].closed)
+            await scope["fastapi_middleware_astack"].aclose()
+            events.append(kept[0].closed)
+
+        with mock.patch.object(routing.Route, "handle", handle):
+            return TestClient(app).post("/", files={"file": ("name.txt", b"x" * size)}).json()
+
+    compare(scenario)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("when", MOMENTS)
 def test_route_is_handled_by_its_replaced_method(when: str, layer: str) -> None:

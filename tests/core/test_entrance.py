@@ -241,18 +241,19 @@ def test_telemetry_that_becomes_possible_is_asked(monkeypatch: pytest.MonkeyPatc
 def test_method_replaced_on_a_base_class_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Classes are watched by their version, which changes when a base of theirs is modified."""
     app = opened()
-    original = Route.handle
-    handled: list[str] = []
+    original = Route.matches
+    matched: list[str] = []
 
-    async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        handled.append(scope["path"])
-        await original(self, scope, receive, send)
+    def matches(self: Any, scope: Any) -> Any:
+        matched.append(scope["path"])
+        return original(self, scope)
 
     assert app._entrance is not None
     assert app._entrance.serve(http_scope("/here"), None, sender([])) is True
-    monkeypatch.setattr(Route, "handle", handle)
+    monkeypatch.setattr(Route, "matches", matches)
     assert app._entrance.serve(http_scope("/here"), None, None) is False
     assert requested(app).body == b'"as written"'
+    assert "/here" in matched
     monkeypatch.undo()
     assert app._entrance.serve(http_scope("/here"), None, sender([])) is True
 

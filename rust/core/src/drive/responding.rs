@@ -61,6 +61,11 @@ pub(crate) fn drive(
     guarded(|| {
         let py = plan.py();
         let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
+        // FastAPI asks every scope for its path, to say where an error is; one of another type fails there. And it closes
+        // the files of a form with an exit stack of the scope, which what is around the route may leave before.
+        if Scope(scope).path()?.is_err() || plan.get().body.is_form() {
+            return Ok(None);
+        }
         let Ok(path_params) = Scope(scope).path_params()? else { return Ok(None) };
         let Some(holding) = Plan::holding(plan.as_unbound(), py, 0)? else { return Ok(None) };
         let is_observed = observer::is_observed(scope)?;
