@@ -162,6 +162,14 @@ def ask(app: Any, events: list[Any]) -> list[Any]:
     return seen
 
 
+def build_at(when: str, f: Any, events: list[Any], *, layer: str = "") -> Any:
+    """The application at one of the `MOMENTS`: before its first request, or when it has answered all of them."""
+    app = build(f, events, layer=layer)
+    if when == "served":
+        ask(app, events)
+    return app
+
+
 def compare(scenario: Callable[[Any, list[Any]], Any]) -> None:
     """Run a scenario with both frameworks: what it returns and what is noted must be the same."""
     results = []
@@ -188,9 +196,7 @@ def test_request_is_made_as_often_with_the_same_arguments(when: str, layer: str)
     """By its `__init__`, which finds the scope as it is then; the one that was made is the one that is given."""
 
     def scenario(f: Any, events: list[Any]) -> Any:
-        app = build(f, events, layer=layer)
-        if when == "served":
-            ask(app, events)
+        app = build_at(when, f, events, layer=layer)
         original = Request.__init__
 
         def init(self: Any, *args: Any, **keywords: Any) -> None:
@@ -285,9 +291,7 @@ def test_route_is_handled_by_its_replaced_method(when: str, layer: str) -> None:
     """With the scope of a route that was selected, and once for each class that the method goes through."""
 
     def scenario(f: Any, events: list[Any]) -> Any:
-        app = build(f, events, layer=layer)
-        if when == "served":
-            ask(app, events)
+        app = build_at(when, f, events, layer=layer)
 
         def replacement(original: Any, name: str) -> Any:
             async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -318,8 +322,7 @@ def test_route_is_handled_by_its_replaced_method(when: str, layer: str) -> None:
 @pytest.mark.parametrize("error", ["HTTPException", "Odd", "ValueError", "nothing"])
 def test_what_a_replaced_handle_raises_is_met_where_it_would_be(error: str, when: str, layer: str) -> None:
     def scenario(f: Any, events: list[Any]) -> Any:
-        app = build(f, events, layer=layer)
-        ask(app, events)
+        app = build_at("served", f, events, layer=layer)
 
         def fail() -> None:
             if error != "nothing":
@@ -350,9 +353,7 @@ def test_what_a_replaced_handle_raises_is_met_where_it_would_be(error: str, when
 @pytest.mark.parametrize("when", MOMENTS)
 def test_what_serializes_is_given_the_same_and_its_result_is_taken_as_it_is(when: str) -> None:
     def scenario(f: Any, events: list[Any]) -> Any:
-        app = build(f, events)
-        if when == "served":
-            ask(app, events)
+        app = build_at(when, f, events)
         original = f.routing.serialize_response
         results: list[Any] = [
             None,
