@@ -36,6 +36,7 @@ $(VENV)/packages: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --group dev \
+		$$($(BIN)/python -c 'import sysconfig; print("" if sysconfig.get_config_var("Py_GIL_DISABLED") else "--group gil")') \
 		$$($(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["standard"])')
 	touch $@
 

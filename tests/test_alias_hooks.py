@@ -129,7 +129,7 @@ def told(folder: Path, hooks: str, arguments: list[str], variables: dict[str, st
     return file.read_text()
 
 
-@pytest.fixture(scope="module", params=["wrapt", "watchdog", "newrelic"])
+@pytest.fixture(scope="module", params=["wrapt", "watchdog", pytest.param("newrelic", marks=pytest.mark.gil)])
 def hooks(request: pytest.FixtureRequest) -> str:
     return {"wrapt": WRAPT, "watchdog": WATCHDOG, "newrelic": NEWRELIC}[request.param]
 

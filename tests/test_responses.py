@@ -11,7 +11,7 @@ from ferroapi.exceptions import FastAPIDeprecationWarning
 CONTENT = {"text": "é", "number": 1}
 
 
-@pytest.mark.parametrize("name", ["ORJSONResponse", "UJSONResponse"])
+@pytest.mark.parametrize("name", [pytest.param("ORJSONResponse", marks=pytest.mark.gil), "UJSONResponse"])
 def test_deprecated_response_warns_and_renders_as_fastapis(name: str) -> None:
     with pytest.warns(FastAPIDeprecationWarning) as ours:
         answer = getattr(responses, name)(CONTENT)

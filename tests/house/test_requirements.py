@@ -80,7 +80,7 @@ OWN = {
 }
 """What is found without a package: modules of this repository, which some files import by their last name."""
 
-MADE = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["standard"], *_group("dev")]
+MADE = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["standard"], *_group("dev"), *_group("gil")]
 """What the Makefile installs before it builds."""
 
 

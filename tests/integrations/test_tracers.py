@@ -28,8 +28,8 @@ QUIET = {
 }
 
 TRACERS = [
-    pytest.param(["ddtrace-run"], "run_ddtrace.py", 76, id="ddtrace"),
-    pytest.param(["newrelic-admin", "run-program"], "run_newrelic.py", 60, id="newrelic"),
+    pytest.param(["ddtrace-run"], "run_ddtrace.py", 76, id="ddtrace", marks=pytest.mark.gil),
+    pytest.param(["newrelic-admin", "run-program"], "run_newrelic.py", 60, id="newrelic", marks=pytest.mark.gil),
     pytest.param(["opentelemetry-instrument"], "run_opentelemetry_distro.py", 214, id="opentelemetry"),
 ]
 
@@ -65,7 +65,13 @@ def test_tracer_records_the_same_with_the_variable_alone(tracer: list[str], scri
     assert len(expected["recorded"]) == count
 
 
-@pytest.mark.parametrize("tracer", [["ddtrace-run"], ["opentelemetry-instrument"]], ids=["ddtrace", "opentelemetry"])
+@pytest.mark.parametrize(
+    "tracer",
+    [
+        pytest.param(["ddtrace-run"], id="ddtrace", marks=pytest.mark.gil),
+        pytest.param(["opentelemetry-instrument"], id="opentelemetry"),
+    ],
+)
 def test_tracer_that_was_there_first_is_told_of_the_variable(tracer: list[str], tmp_path: Path) -> None:
     """OpenTelemetry imports `fastapi` when it starts; ddtrace waits until somebody does, so here the call is enough."""
     script = tmp_path / "late.py"
