@@ -20,7 +20,7 @@ app = FastAPI()
 
 @app.get("/")
 async def protocols():
-    return [type(each).__name__ for each in gc.get_objects() if isinstance(each, HTTPProtocol)]
+    return [type(each).__name__ for each in gc.get_objects() if issubclass(type(each), HTTPProtocol)]
 """
 
 
