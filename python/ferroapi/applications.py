@@ -393,27 +393,18 @@ class FastAPI(ForwardedOperations, Starlette):
         if is_whole:
             self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
             self._downstream = partial(ExceptionMiddleware.__call__, innermost[0])
-        if not (is_as_written(Starlette, "__call__") and _is_made_of(outer, around)):
-            if is_whole:
-                # Others have put layers around it, as opentelemetry-instrumentation does.
-                PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
-            return
-        known = list(takewhile(stand_ins.middleware.knows, inner))
-        downstream = inner[len(known) :]
-        if self.max_body_size is not None and (downstream != innermost or known or not is_whole):
-            # The user's middleware stands under the limit, which its layers keep.
-            if is_whole:
-                PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
-        elif not is_whole:
-            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0]) if downstream else None
-        elif downstream != innermost:
-            PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
-            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
-        elif known:
-            self._chain = stand_ins.middleware.chain(self, outer, known, self._serve_downstream)
-        else:
+        is_as_built = is_as_written(Starlette, "__call__") and _is_made_of(outer, around)
+        if is_as_built and is_whole and len(inner) == len(innermost):
             self._downstream = stack
             self._direct_router = self.router
+            return
+        if is_whole:
+            # Whatever is around it: the user's middleware, or what others put there, as opentelemetry-instrumentation.
+            PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
+        known = list(takewhile(stand_ins.middleware.knows, inner))
+        # Where there is a limit, the user's middleware stands under it, which its layers keep.
+        if is_as_built and self.max_body_size is None and (downstream := inner[len(known) :]):
+            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
 
     def _inner_entrance(self) -> _core.Entrance | None:
         """Return the entrance below the user's middleware, None if something stands before the router's table."""
@@ -422,17 +413,6 @@ class FastAPI(ForwardedOperations, Starlette):
         except Exception:
             # As in `_drive`: the router raises it again, inside the exception handlers.
             return None
-
-    def _serve_downstream(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Run a request that has come through the user's middleware."""
-        # The user's middleware has the scope in its hands, too.
-        scope["starlette.exception_handlers"] = self._handlers
-        try:
-            driver = self.router._drive(scope, receive, send, self)
-        except Exception:
-            # As above: the router raises it again, inside the exception handlers.
-            driver = None
-        return self._downstream(scope, receive, send) if driver is None else driver
 
     def _is_router_as_written(self) -> bool:
         return type(self.router).__call__ is Router.__call__ and is_as_written(Router, "__call__")
