@@ -164,7 +164,7 @@ _SPOKEN_FOR: dict[str, dict[str, str]] = {
     "openapi.utils": {"ferroapi.openapi": "_operation _parameters _schemas _security"},
     "routing": {
         "ferroapi": "_operations",
-        "ferroapi._engine": "body compile context events items response session stream",
+        "ferroapi._engine": "body compile context events items rare response session stream",
         "ferroapi._engine.reference": "handler",
         "ferroapi._routing": "dispatch entries frontend include inherit lifespan matching scope state table views",
     },

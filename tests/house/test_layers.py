@@ -160,8 +160,6 @@ PYTHON_DEFERRED = {
 # Imports inside a function or for type checkers only, without which no module would lead to itself.
 PYTHON_CIRCULAR = {
     ("_compat.v2", "params"): "it asks whether a field was declared with a class that is derived from its own fields",
-    ("_engine.rare", "routing"): "what may be replaced there is looked up where it is used",
-    ("_engine.reference.solve", "_engine.compile"): "an operation is solved by the plan that it keeps",
     ("_middleware.downstream", "_middleware.call_next"): "a call tells the middleware function that has made it",
     ("_options", "params"): "options are of classes that are declared with options",
     ("_options", "routing"): "likewise",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from typing_inspection import typing_objects
 
-from ferroapi.dependencies.models import Dependant
+from ferroapi.dependencies.models import Dependant, nodes_of
 from ferroapi.exceptions import FastAPIError, HTTPException
 from ferroapi.utils import is_body_allowed_for_status_code
 
@@ -169,13 +169,7 @@ def errors_of(dependant: Dependant) -> list[ErrorClass]:
     Raises:
         FastAPIError: one of them cannot be declared.
     """
-    errors: list[ErrorClass] = []
-    pending = [dependant]
-    while pending:
-        node = pending.pop()
-        errors += check_errors(getattr(node, "raises", ()))
-        pending.extend(reversed(node.dependencies))
-    return errors
+    return [error for node in nodes_of(dependant) for error in check_errors(getattr(node, "raises", ()))]
 
 
 def with_errors(responses: Responses, errors: Iterable[ErrorClass]) -> Responses:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ferroapi._cli.record import NAME, Record
-from ferroapi._cli.requirements import is_declaration, is_lock, lock_command, rewrite_declaration
+from ferroapi._cli.requirements import is_declaration, lock_command, rewrite_declaration
 from ferroapi._cli.rewrite import FORWARD, CannotRewriteError, Remark, Renaming, Rewritten, parse, rewrite
 from ferroapi._cli.surroundings import HIDDEN_FOLDERS, is_surrounding, remarks_on
 from ferroapi._cli.third_party import Finding, Installed, imported_modules, needing_alias
@@ -155,9 +155,9 @@ def _imports(source: bytes) -> set[str]:
 
 def _read(path: Path, before: bytes, migration: Migration) -> None:
     names = migration.names
-    if is_lock(path):
+    if (command := lock_command(path)) is not None:
         if f'"{names.old}"'.encode() in before:
-            migration.requirements.append((path, Remark(1, f"make it anew: {lock_command(path)}")))
+            migration.requirements.append((path, Remark(1, f"make it anew: {command}")))
         return
     if is_surrounding(path):
         migration.surroundings += [(path, remark) for remark in remarks_on(path, before, names)]
@@ -196,7 +196,7 @@ def files_of(root: Path) -> Iterator[Path]:
             and not (inside / name / "pyvenv.cfg").exists()
         )
         for path in (inside / name for name in sorted(files)):
-            if _is_python(path) or is_declaration(path) or is_surrounding(path) or is_lock(path):
+            if _is_python(path) or is_declaration(path) or is_surrounding(path) or lock_command(path):
                 yield path
 
 

@@ -29,8 +29,10 @@ _TABLE_HEADER = re.compile(r"\[\s*([^\[\]]+?)\s*\]")
 _KEYED = re.compile(r"tool\.poetry\.(?:group\.[^.]+\.)?(?:dev-)?dependencies|(?:dev-)?packages")
 # As pip reads requirement files. Source: pip, `_internal/utils/encoding.py`.
 _ENCODINGS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_LOCKS = {"poetry.lock": "poetry lock", "uv.lock": "uv lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock"}
-_COMPILED = {"requirements.lock": "rye lock", "requirements-dev.lock": "rye lock"}
+_LOCKS = {
+    **{"poetry.lock": "poetry lock", "uv.lock": "uv lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock"},
+    **dict.fromkeys(("requirements.lock", "requirements-dev.lock"), "rye lock"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,9 @@ def is_declaration(path: Path) -> bool:
     return _reader_of(path) is not None
 
 
-def is_lock(path: Path) -> bool:
-    """Whether a file is made by a package manager from a declaration."""
-    return path.name in _LOCKS or path.name in _COMPILED
-
-
-def lock_command(path: Path) -> str:
-    """What makes a lock file anew."""
-    return (_LOCKS | _COMPILED)[path.name]
+def lock_command(path: Path) -> str | None:
+    """Return what makes a lock file anew, None for a file that no package manager makes from a declaration."""
+    return _LOCKS.get(path.name)
 
 
 def rewrite_declaration(path: Path, source: bytes, names: Renaming) -> Rewritten:
@@ -177,7 +174,9 @@ def _rewrite_toml(text: str, names: Renaming) -> tuple[str, list[Remark]]:
     remarks = sorted(dict.fromkeys(remarks), key=lambda remark: remark.line)
     sources = _below(document, "tool", "uv", "sources")
     if isinstance(sources, AbstractTable) and names.old in sources:
-        remarks.append(Remark(_line_of(text, "[tool.uv.sources"), f"tool.uv.sources says where {names.old} comes from"))
+        remarks.append(
+            Remark(_line_with(text, "[tool.uv.sources"), f"tool.uv.sources says where {names.old} comes from")
+        )
     return tomlkit.dumps(document), remarks
 
 
@@ -211,10 +210,6 @@ def _lines_below(text: str, part: str, starts: list[int]) -> list[int]:
         if any(f'"{part}"' in line or f"'{part}'" in line for line in value):
             found.append(start)
     return found or starts[:1]
-
-
-def _line_of(text: str, start: str) -> int:
-    return next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith(start)), 1)
 
 
 def _below(value: Any, *keys: str) -> Any:

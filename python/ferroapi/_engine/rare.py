@@ -21,14 +21,12 @@ from ferroapi._compat.starlette import is_async_callable
 from ferroapi._engine.body import body_error
 from ferroapi._engine.compile import PathOperation, WebSocketOperation
 from ferroapi._engine.context import request_validation_error, scope_context, websocket_validation_error
-from ferroapi._engine.reference.solve import SolvedDependency
+from ferroapi._engine.reference.solve import SolvedDependency, parameter_values
 from ferroapi._engine.response import build_response as _build_response
-from ferroapi._engine.response import run_endpoint_function
+from ferroapi._engine.response import run_endpoint_function, serialize_response
 from ferroapi._engine.stream import stream_response
-from ferroapi._received import received
 from ferroapi._witness import Part
 from ferroapi.dependencies._body import request_body_to_args
-from ferroapi.dependencies._values import request_params_to_args
 from ferroapi.dependencies.models import Dependant
 from ferroapi.exception_handlers import (
     http_exception_handler,
@@ -38,6 +36,7 @@ from ferroapi.exception_handlers import (
     validation_errors_response,
 )
 from ferroapi.exceptions import EndpointContext, RequestValidationError, ResponseValidationError
+from ferroapi.sse import _PING_INTERVAL
 from ferroapi.telemetry._api import _operation
 
 
@@ -69,30 +68,8 @@ def missing_errors(loc: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{"type": "missing", "loc": loc, "msg": "Field required", "input": None}]
 
 
-def parameter_values(
-    dependant: Dependant, request: Request, *, is_unusual: bool = False
-) -> tuple[dict[str, Any], list[Any]]:
-    """Return values and errors of one node's parameters, read by the Python leaf.
-
-    Of a request whose scope is unusual everything is looked at, as by FastAPI, whatever the node wants.
-    """
-    values: dict[str, Any] = {}
-    errors: list[Any] = []
-    for fields, place in (
-        (dependant.path_params, "path_params"),
-        (dependant.query_params, "query_params"),
-        (dependant.header_params, "headers"),
-        (dependant.cookie_params, "cookies"),
-    ):
-        if fields or is_unusual:
-            found, failed = request_params_to_args(fields, received(request, place))
-            values |= found
-            errors += failed
-    return values, errors
-
-
-unusual_values = partial(parameter_values, is_unusual=True)
-"""The same for a scope that is not of the types that servers use: Starlette's classes say what it means."""
+unusual_values = partial(parameter_values, is_looked_at=True)
+"""Reads them from a scope that is not of the types that servers use: Starlette's classes say what it means."""
 
 
 def read_body_values(dependant: Dependant, body: Any, plan: _core.Plan) -> Coroutine[Any, Any, Leaf]:
@@ -159,12 +136,10 @@ async def start_stream(
     request: Request,
 ) -> Response:
     """Call an endpoint that is a stream, and return the response that sends it."""
-    from ferroapi import routing
-
     operation = plan.operation
     solved = SolvedDependency(values, [], background, response or sub_response(), {})
     context = scope_context(operation.dependant, request.scope)
-    return await stream_response(operation, request, solved, context, ping_interval=routing._PING_INTERVAL)
+    return await stream_response(operation, request, solved, context, ping_interval=_PING_INTERVAL)
 
 
 async def build_response(
@@ -180,10 +155,8 @@ def serialize(
     operation: PathOperation, result: Any, request: Request, context: EndpointContext | None = None
 ) -> Awaitable[Any]:
     """Return an awaitable of what is made of a result by the name that may be replaced."""
-    from ferroapi import routing
-
     recipe = operation.response
-    return routing.serialize_response(
+    return serialize_response(
         field=recipe.field,
         response_content=result,
         **recipe.serialization,

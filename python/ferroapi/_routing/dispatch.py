@@ -21,9 +21,9 @@ from ferroapi._engine.connection import run_connection
 from ferroapi._engine.failure import FAILURE_KEY
 from ferroapi._form_limits import _FormLimits
 from ferroapi._routing.changes import Reference, RouteList, tell_observers
-from ferroapi._routing.frontend import is_more_specific
-from ferroapi._routing.include import MatchedRoute, _IncludedRouter
-from ferroapi._routing.matching import Selection, best_match, first_match, redirect_url, slash_twin
+from ferroapi._routing.frontend import most_specific_match
+from ferroapi._routing.include import MatchedRoute, _IncludedRouter, match_candidate
+from ferroapi._routing.matching import Selection, first_match, redirect_url, slash_twin
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _apply_router_form_limits,
@@ -35,12 +35,6 @@ from ferroapi._routing.table import LiveTable, Table, answer_included
 from ferroapi._routing.views import _EffectiveRouteContext
 from ferroapi._witness import Part
 from ferroapi.telemetry._api import _route_selected
-
-
-def _match_candidate(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
-    if isinstance(candidate, _EffectiveRouteContext):
-        return candidate.match_by_router(scope)
-    return candidate.matches(scope)
 
 
 def _innermost_path(route: Any, scope: Scope) -> str | None:
@@ -244,7 +238,7 @@ class Dispatch(routing.Router):
     def _match_low_priority(self, scope: Scope) -> MatchedRoute:
         """Return the answer of the most specific frontend, with its route, and the view that led to it."""
         candidates = self._iter_low_priority_routes()
-        selection = best_match(candidates, scope, match=_match_candidate, is_better=is_more_specific)
+        selection = most_specific_match(candidates, scope, match=match_candidate)
         if selection is None:
             return Match.NONE, {}, None, None
         chosen = selection.candidate

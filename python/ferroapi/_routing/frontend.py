@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from ferroapi import params
 from ferroapi._compat.starlette import get_route_path
 from ferroapi._routing.include import _RouterIncludeContext
-from ferroapi._routing.matching import Selection, best_match, redirect_url
+from ferroapi._routing.matching import Candidate, Selection, redirect_url
 from ferroapi._routing.scope import (
     _FASTAPI_FRONTEND_PATH_KEY,
     _FASTAPI_FRONTEND_SPECIFICITY_KEY,
@@ -288,8 +288,23 @@ class _FrontendRoute(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
-def is_more_specific(found: Selection[Any], other: Selection[Any]) -> bool:
-    """Tell whether a frontend match claims more of the URL than another; other routes claim nothing."""
+def most_specific_match(
+    candidates: Iterable[Candidate], scope: Scope, match: Callable[[Candidate, Scope], tuple[Match, Scope]]
+) -> Selection[Candidate] | None:
+    """Return the full match that claims most of the URL, else such a partial match; the earlier one wins a tie.
+
+    Routes other than frontends claim nothing, and stay where they are the first.
+    """
+    best: dict[Match, Selection[Candidate]] = {}
+    for candidate in candidates:
+        result, child_scope = match(candidate, scope)
+        found = Selection(result, child_scope, candidate)
+        if _is_more_specific(found, best.setdefault(result, found)):
+            best[result] = found
+    return best.get(Match.FULL) or best.get(Match.PARTIAL)
+
+
+def _is_more_specific(found: Selection[Any], other: Selection[Any]) -> bool:
     new, old = (read_fastapi_scope(each.child_scope, _FASTAPI_FRONTEND_SPECIFICITY_KEY) for each in (found, other))
     return isinstance(new, int) and isinstance(old, int) and new > old
 
@@ -333,11 +348,10 @@ class _FrontendRouteGroup(BaseRoute):
         return (selection.match, selection.child_scope) if selection else (Match.NONE, {})
 
     def _match(self, scope: Scope, *, prefix: str) -> Selection[_FrontendRoute] | None:
-        return best_match(
+        return most_specific_match(
             self.routes,
             scope,
             match=lambda route, scope: route.matches_with_path(scope, _join_frontend_paths(prefix, route.path)),
-            is_better=is_more_specific,
         )
 
     def _seen_through(self, scope: Scope) -> "_FrontendRouteGroup | _EffectiveFrontendContext":

@@ -196,7 +196,7 @@ class _IncludedRouter(BaseRoute):
 
     def _match(self, scope: Scope) -> MatchedRoute:
         """Return the answer of the first view that matches, with its route, and the view unless that is a router."""
-        selection = first_match(self.effective_candidates(), scope, match=_match_candidate)
+        selection = first_match(self.effective_candidates(), scope, match=match_candidate)
         if selection is None:
             return Match.NONE, {}, None, None
         view = selection.candidate
@@ -251,8 +251,10 @@ class _IncludedRouter(BaseRoute):
         raise NoMatchFound(name, path_params)
 
 
-def _match_candidate(candidate: _EffectiveRouteContext | _IncludedRouter, scope: Scope) -> tuple[Match, Scope]:
-    return candidate.matches(scope) if isinstance(candidate, _IncludedRouter) else candidate.match_by_router(scope)
+def match_candidate(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
+    """Match a route, or a view on one as its router does."""
+    is_view = isinstance(candidate, _EffectiveRouteContext)
+    return candidate.match_by_router(scope) if is_view else candidate.matches(scope)
 
 
 def _effective_attribute(name: str) -> Any:

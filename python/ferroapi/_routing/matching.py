@@ -44,24 +44,6 @@ def first_match(
     return partial
 
 
-def best_match(
-    candidates: Iterable[Candidate],
-    scope: Scope,
-    match: Callable[[Candidate, Scope], tuple[Match, Scope]],
-    is_better: Callable[[Selection[Candidate], Selection[Candidate]], bool],
-) -> Selection[Candidate] | None:
-    """Return the best full match, else the best partial match, else nothing; the earlier one wins a tie."""
-    best: dict[Match, Selection[Candidate]] = {}
-    for candidate in candidates:
-        result, child_scope = match(candidate, scope)
-        if result == Match.NONE:
-            continue
-        found = Selection(result, child_scope, candidate)
-        if result not in best or is_better(found, best[result]):
-            best[result] = found
-    return best.get(Match.FULL) or best.get(Match.PARTIAL)
-
-
 def slash_twin(scope: Scope, route_path: str) -> Scope:
     """Return the scope of the same request with a trailing slash taken away or added."""
     path = scope["path"]

@@ -16,7 +16,7 @@ from ferroapi._core import Entry
 from ferroapi._routing.changes import Reference, RouteList, observe
 from ferroapi._routing.entries import IncludePath, candidates_of, entry_of, observed_by
 from ferroapi._routing.include import _IncludedRouter
-from ferroapi._routing.matching import Selection, first_match
+from ferroapi._routing.matching import Selection, first_match, match_route
 from ferroapi._routing.scope import (
     _FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY,
     _FASTAPI_INCLUDED_ROUTER_KEY,
@@ -99,28 +99,21 @@ class Table:
 
         The entry's own `matches` has the last word: it makes the child scope, and may have been replaced meanwhile.
         """
-        found = self.core.select(scope)
-        if found is None:
-            # It holds something else than servers put there, or a path with a lone surrogate.
-            return first_match(self.entries, scope, match=_match_entry)
-        index, answer = found
-        if index is None:
-            return None
-        match, child_scope = answer or self.entries[index].route.matches(scope)
-        if match != Match.NONE:
-            return Selection(match, child_scope, self.entries[index])
-        return first_match(self.entries, scope, match=_match_entry)
+        # None for a scope with something else than servers put there, or a path with a lone surrogate.
+        if (found := self.core.select(scope)) is not None:
+            index, answer = found
+            if index is None:
+                return None
+            match, child_scope = answer or self.entries[index].route.matches(scope)
+            if match != Match.NONE:
+                return Selection(match, child_scope, self.entries[index])
+        return first_match(self.entries, scope, match=lambda entry, scope: match_route(entry.route, scope))
 
     def has_passed_include(self, selection: Selection[Entry] | None) -> bool:
         """Tell whether a request has been to an included router before this selection was made."""
         if selection is None or selection.match != Match.FULL:
             return self.facts.includes
         return selection.candidate.fastapi_items is not None
-
-
-def _match_entry(entry: Entry, scope: Scope) -> tuple[Match, Scope]:
-    answer: tuple[Match, Scope] = entry.route.matches(scope)
-    return answer
 
 
 async def answer_included(entry: Entry, child_scope: Scope, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,7 +20,7 @@ from ferroapi._compat import (
     lenient_issubclass,
 )
 from ferroapi._witness import Part
-from ferroapi.dependencies.models import Dependant, _get_cache_key, _UsesScopesCache
+from ferroapi.dependencies.models import Dependant, _get_cache_key, _UsesScopesCache, nodes_of
 from ferroapi.types import DependencyCacheKey, UnionType
 
 # A field may be edited in place; what was derived holds only while these are the same objects.
@@ -290,10 +290,4 @@ def get_flat_params(dependant: Dependant) -> list[ModelField]:
 
 def _get_flat_body_params(dependant: Dependant) -> list[ModelField]:
     """Return the body fields of a graph in the order in which the nodes are declared, repeated nodes included."""
-    fields: list[ModelField] = []
-    pending = [dependant]
-    while pending:
-        node = pending.pop()
-        fields.extend(node.body_params)
-        pending.extend(reversed(node.dependencies))
-    return fields
+    return [field for node in nodes_of(dependant) for field in node.body_params]

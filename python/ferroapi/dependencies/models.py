@@ -59,6 +59,14 @@ def _request_params(dependant: Dependant) -> tuple[ModelField, ...]:
     return (*dependant.path_params, *dependant.query_params, *dependant.header_params, *dependant.cookie_params)
 
 
+def nodes_of(dependant: Dependant) -> Iterator[Dependant]:
+    """Yield the nodes of a graph in the order in which they are declared, repeated ones included."""
+    pending = [dependant]
+    while pending:
+        yield (node := pending.pop())
+        pending.extend(reversed(node.dependencies))
+
+
 # Keyed by id; the node is kept beside its answer so that a reused id is noticed.
 _UsesScopesCache = dict[int, tuple[Dependant, bool]]
 

@@ -23,7 +23,7 @@ from ferroapi._engine.context import (
     websocket_validation_error,
 )
 from ferroapi._engine.rare import answer_returned, serialize
-from ferroapi._engine.reference.solve import solved_for
+from ferroapi._engine.reference.solve import find_plan
 from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function
 from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
@@ -55,7 +55,7 @@ async def _solve(
     if telemetry is not None and "body" in keywords:
         telemetry.body = None if keywords["body"] is Undefined else keywords["body"]
     with _operation(name="dependencies", function=dependant.call):
-        token = solved_for.set(operation)
+        token = find_plan.set(operation.solving_plan)
         try:
             solved = await solve_dependencies(
                 request=connection,
@@ -66,7 +66,7 @@ async def _solve(
                 **keywords,
             )
         finally:
-            solved_for.reset(token)
+            find_plan.reset(token)
         if telemetry is not None:
             telemetry.values = solved.values
             telemetry.errors = solved.errors

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from anyio import CancelScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -43,11 +43,9 @@ from ferroapi.dependencies.models import (
 from ferroapi.security.oauth2 import SecurityScopes
 from ferroapi.types import DependencyCacheKey
 
-if TYPE_CHECKING:
-    from ferroapi._engine.compile import PathOperation, WebSocketOperation
-
-solved_for: ContextVar["PathOperation | WebSocketOperation | None"] = ContextVar("solved_for", default=None)
-"""The operation whose dependencies are solved by way of a name that somebody may have replaced."""
+find_plan: ContextVar[Callable[[Dependant, Any, Any, bool], _core.Plan | None] | None]
+find_plan = ContextVar("find_plan", default=None)
+"""Finds the plan that solves dependencies, of the operation whose solver is called by a name that may be replaced."""
 
 _PLAIN_CONNECTIONS = (Request, WebSocket)
 _EXIT_STACKS = ("fastapi_inner_astack", "fastapi_function_astack")
@@ -94,8 +92,8 @@ async def solve_dependencies(
     request_stack, function_stack = map(request.scope.get, _EXIT_STACKS)
     assert isinstance(request_stack, AsyncExitStack), "fastapi_inner_astack not found in request scope"
     assert isinstance(function_stack, AsyncExitStack), "fastapi_function_astack not found in request scope"
-    if response is None and background_tasks is None and dependency_cache is None and (operation := solved_for.get()):
-        plan = operation.solving_plan(dependant, body, dependency_overrides_provider, embed_body_fields)
+    if response is None and background_tasks is None and dependency_cache is None and (find := find_plan.get()):
+        plan = find(dependant, body, dependency_overrides_provider, embed_body_fields)
         if plan is not None:
             found = _Arguments()
             shared, tasks, cache = await _core.solve(plan, request, body, found)
@@ -173,22 +171,8 @@ async def solve_values(
     response: Response,
 ) -> NodeValues:
     """Return the arguments a node takes from the request itself, without looking at its dependencies."""
-    values: dict[str, Any] = {}
-    errors: list[Any] = []
     is_looked_at = type(request) not in _PLAIN_CONNECTIONS or _core.is_replaced(Part.RECEIVED)
-    for fields, source in (
-        (dependant.path_params, "path_params"),
-        (dependant.query_params, "query_params"),
-        (dependant.header_params, "headers"),
-        (dependant.cookie_params, "cookies"),
-    ):
-        # FastAPI looks at all of it, whatever is wanted; without code of others that shows nowhere.
-        if not (fields or is_looked_at):
-            continue
-        found = received(request, source) if fields else getattr(request, source)
-        source_values, source_errors = request_params_to_args(fields, found)
-        values.update(source_values)
-        errors.extend(source_errors)
+    values, errors = parameter_values(dependant, request, is_looked_at=is_looked_at)
     if dependant.body_params:
         body_values, body_errors = await request_body_to_args(
             body_fields=dependant.body_params, received_body=body, embed_body_fields=embed_body_fields
@@ -199,6 +183,29 @@ async def solve_values(
         background_tasks = BackgroundTasks()
     values.update(_special_values(request, dependant, background_tasks, response))
     return NodeValues(values, errors, background_tasks)
+
+
+def parameter_values(
+    dependant: Dependant, request: Request | WebSocket, *, is_looked_at: bool = False
+) -> tuple[dict[str, Any], list[Any]]:
+    """Return values and errors of one node's parameters.
+
+    FastAPI looks at all that was received, whatever is wanted; where code of others could tell, this does, too.
+    """
+    values: dict[str, Any] = {}
+    errors: list[Any] = []
+    for fields, source in (
+        (dependant.path_params, "path_params"),
+        (dependant.query_params, "query_params"),
+        (dependant.header_params, "headers"),
+        (dependant.cookie_params, "cookies"),
+    ):
+        if fields or is_looked_at:
+            found = received(request, source) if fields else getattr(request, source)
+            source_values, source_errors = request_params_to_args(fields, found)
+            values |= source_values
+            errors += source_errors
+    return values, errors
 
 
 def _special_values(
