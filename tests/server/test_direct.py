@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from typing import Annotated, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, StreamingResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,7 +18,7 @@ from uvicorn.server import ServerState
 from ferroapi import BackgroundTasks, Body, Cookie, Depends, FastAPI, Form, Header, HTTPException, Request, Response
 from ferroapi.server import HTTPProtocol
 
-from .exchange import arrive, connect, turns
+from .exchange import PROTOCOLS, arrive, connect, turns
 
 variable: ContextVar[int] = ContextVar("variable", default=0)
 
@@ -267,20 +269,23 @@ def as_messages(app: Any) -> Any:
     return called
 
 
-def run(protocol: Any, wrap: Callable[[Any], Any], case: str, **options: Any) -> tuple[Any, ...]:
-    """Send the same request three times behind another one; return the bytes, and what the application's code saw."""
-    line, headers, *body = CASES[case]
-    pieces = [f"{line}\r\n{headers}\r\n{''.join(body[:1])}", *body[1:]]
+def run(protocol: Any, wrap: Callable[[Any], Any], *cases: str, **options: Any) -> tuple[Any, ...]:
+    """Send the requests behind two others; return the bytes, and what the application's code saw."""
     warm = b"GET /json HTTP/1.1\r\nHost: x\r\n\r\n"
+    pieces = [("warm", warm)] * 2
+    for case in cases:
+        line, headers, *body = CASES[case]
+        texts = [f"{line}\r\n{headers}\r\n{''.join(body[:1])}", *body[1:]]
+        pieces += [(case, text.encode("latin-1")) for text in texts]
 
     async def converse() -> tuple[Any, ...]:
         seen: list[Any] = []
         connected, wire = await connect(protocol, wrap(make(seen)), **options)
-        for piece in [warm, warm, *(piece.encode("latin-1") for piece in pieces * 3)]:
+        for case, piece in pieces:
             if wire.closed:
                 break
             arrive(connected, piece)
-            if case in LEAVING and not seen and piece != warm:
+            if case in LEAVING and not seen:
                 await turns(3)
                 break
             for _ in range(100):
@@ -307,7 +312,7 @@ def test_direct_request_is_what_it_is_with_messages(case: str, caplog: pytest.Lo
     for protocol, wrap in WAYS:
         caplog.clear()
         with caplog.at_level(logging.DEBUG, "uvicorn"):
-            result = run(protocol, wrap, case)
+            result = run(protocol, wrap, case, case, case)
         results.append((*result, [record.getMessage() for record in caplog.records if record.name != "asyncio"]))
     reference, called, direct = results
     assert called == direct
@@ -316,10 +321,38 @@ def test_direct_request_is_what_it_is_with_messages(case: str, caplog: pytest.Lo
         assert reference == direct
 
 
+@given(st.lists(st.sampled_from(sorted({*CASES} - LEAVING - {"own method", "thread"})), min_size=2, max_size=6))
+def test_direct_requests_are_independent_of_those_before(cases: list[str]) -> None:
+    reference, called, direct = [run(protocol, wrap, *cases) for protocol, wrap in WAYS]
+    assert reference == called == direct
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_request_that_is_over_stays_over_for_those_who_keep_it(protocol: Any) -> None:
+    kept: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        for others, _ in kept:
+            assert await others() == {"type": "http.disconnect"}
+        kept.append((receive, scope))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def converse() -> None:
+        connected, wire = await connect(protocol, application)
+        for number in range(4):
+            arrive(connected, b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n%d" % (number, number))
+            await turns()
+        assert b"".join(wire.written).count(b"200 OK") == 4
+        assert [scope["path"] for _, scope in kept] == ["/0", "/1", "/2", "/3"]
+
+    asyncio.run(converse())
+
+
 def called(wrap: Callable[[Any], Any], **options: Any) -> bool:
     """Tell whether the server called an application for a request, by the frames that its endpoint saw."""
     CASES["called"] = ["GET /called HTTP/1.1", HOST]
-    written, *_ = run(HTTPProtocol, wrap, "called", **options)
+    written, *_ = run(HTTPProtocol, wrap, *["called"] * 3, **options)
     del CASES["called"]
     answers = [answer.partition(b"\r\n\r\n")[2] for answer in written.split(b"HTTP/1.1 200 OK")[3:]]
     assert len(set(answers)) == 1
@@ -384,7 +417,7 @@ def test_direct_request_is_logged_as_any_other(caplog: pytest.LogCaptureFixture)
     for protocol, wrap in WAYS:
         caplog.clear()
         with caplog.at_level(logging.INFO, "uvicorn.access"):
-            run(protocol, wrap, "parameters", access_log=True)
+            run(protocol, wrap, *["parameters"] * 3, access_log=True)
         lines.append([record.getMessage() for record in caplog.records if record.name == "uvicorn.access"])
     assert lines[0] == lines[1] == lines[2]
     assert lines[0][2:] == ['1.2.3.4:56 - "GET /item/3?q=%41+b&q=c HTTP/1.1" 200'] * 3
@@ -404,7 +437,7 @@ FORWARDED = {
 def test_direct_request_has_what_a_trusted_proxy_says(sent: str, trusted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CASES, "forwarded", ["GET /request/4 HTTP/1.1", HOST + FORWARDED[sent]])
     options: Any = {"proxy_headers": True, "forwarded_allow_ips": trusted}
-    results = [run(protocol, wrap, "forwarded", **options) for protocol, wrap in WAYS]
+    results = [run(protocol, wrap, *["forwarded"] * 3, **options) for protocol, wrap in WAYS]
     assert results[0] == results[1] == results[2]
 
 

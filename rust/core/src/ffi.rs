@@ -128,8 +128,33 @@ pub(crate) fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'
     unsafe { Bound::from_owned_ptr_or_err(context.py(), copy) }
 }
 
+/// The value of an object, to be changed, if nobody else has a reference to the object; `get` is [`Py::get`].
+///
+/// As long as it is borrowed, nothing of Python's is called, or dropped.
+/// Measured: to end an object and to make another takes 600 instructions.
+#[cfg(not(Py_GIL_DISABLED))]
+#[inline]
+pub(crate) fn sole_value<'a, T>(py: Python<'_>, object: &'a mut Py<T>, get: fn(&Py<T>) -> &T) -> Option<&'a mut T> {
+    if reference_count(object.bind(py).as_any()) != 1 {
+        return None;
+    }
+    let offset = std::ptr::from_ref(get(object)).addr() - object.as_ptr().addr();
+    // SAFETY: the value lies in the object, so many bytes behind its start.
+    let value = unsafe { object.as_ptr().byte_add(offset) }.cast::<T>();
+    // SAFETY: the object lives as long as the reference to it, which is the only one, and is borrowed for this alone. What
+    // finds objects without a reference is the collector, which does not run meanwhile; the lock of the interpreter keeps
+    // other threads out.
+    Some(unsafe { &mut *value })
+}
+
+/// None: another thread may be about to take a reference.
+#[cfg(Py_GIL_DISABLED)]
+pub(crate) fn sole_value<'a, T>(_py: Python<'_>, _object: &'a mut Py<T>, _get: fn(&Py<T>) -> &T) -> Option<&'a mut T> {
+    None
+}
+
 /// How many references there are to an object.
-#[cfg(reused_tasks)]
+#[cfg(not(Py_GIL_DISABLED))]
 pub(crate) fn reference_count(object: &Bound<'_, PyAny>) -> isize {
     // SAFETY: the reference is live; the lock of the interpreter keeps others from changing the number.
     unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }

@@ -28,7 +28,7 @@ const SHORTEST_HEADER: usize = b"a:\r\n".len();
 const USUAL_HEADERS: usize = 8;
 
 /// A part of a head's bytes, by its first byte and the one behind its last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Part {
     start: u32,
     end: u32,

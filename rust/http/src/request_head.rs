@@ -3,8 +3,11 @@
 use crate::head::{Head, HeaderParts, Part};
 use crate::response::RequestFacts;
 
+/// The largest memory that is kept for another head, in bytes.
+const MOST_SPACE: usize = 4096;
+
 /// A request head in memory of its own; the names of its headers are in lower case.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RequestHead {
     /// The bytes of the head, and behind them what it means without saying it.
     text: Vec<u8>,
@@ -19,10 +22,23 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Copy a head: all of its bytes at once, which costs less than one part after the other.
+    /// Copy a head.
     #[must_use]
     pub fn new(head: Head<'_>) -> Self {
-        let mut text = head.bytes.to_vec();
+        let mut copy = Self::default();
+        copy.fill(head);
+        copy
+    }
+
+    /// Copy another head into the memory of this one: all of its bytes at once, which costs less than one part after the other.
+    #[inline]
+    pub fn fill(&mut self, head: Head<'_>) {
+        if self.text.capacity() > MOST_SPACE {
+            self.text = Vec::new();
+        }
+        let text = &mut self.text;
+        text.clear();
+        text.extend_from_slice(head.bytes);
         let mut place = |part: &[u8]| {
             Part::of(head.bytes, part).unwrap_or_else(|| {
                 // The path of `http://host` is none of the bytes that were sent.
@@ -31,18 +47,19 @@ impl RequestHead {
                 Part::new(start, part.len())
             })
         };
-        let (method, path) = (place(head.method.as_bytes()), place(head.target.path));
-        let query = place(head.target.query);
+        self.method = place(head.method.as_bytes());
+        self.path = place(head.target.path);
+        self.query = place(head.target.query);
         for (name, _) in &head.headers {
             text.get_mut(name.range()).unwrap_or_default().make_ascii_lowercase();
         }
-        let facts = RequestFacts {
+        self.headers = head.headers;
+        self.facts = RequestFacts {
             is_head: head.method == "HEAD",
             minor_version: head.minor_version,
             is_persistent: head.is_persistent,
         };
-        let expects_continue = head.expects_continue;
-        Self { text, method, path, query, headers: head.headers, facts, expects_continue }
+        self.expects_continue = head.expects_continue;
     }
 
     fn part(&self, part: Part) -> &[u8] {

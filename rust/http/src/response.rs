@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// What the answer depends on beside itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RequestFacts {
     /// The answer to HEAD has no body.
     pub is_head: bool,

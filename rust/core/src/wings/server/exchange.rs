@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::state::{Exchange, HTTPProtocol, Watched};
+use super::state::{Exchange, HTTPProtocol, Incoming, Made, Watched};
 use crate::connection::{Arrival, method};
 use crate::entry::Selection;
 use crate::ffi::locked::Locked;
@@ -34,6 +34,43 @@ impl Exchange {
             is_disconnected: AtomicBool::new(false),
             must_close: AtomicBool::new(false),
         }
+    }
+
+    /// Become the next request of the connection; what is returned of this one is to be dropped.
+    #[inline]
+    pub(super) fn become_next(
+        &mut self,
+        py: Python<'_>,
+        head: Head<'_>,
+        state: Option<Py<PyAny>>,
+    ) -> impl Sized + use<> {
+        // All of them, so that none is forgotten.
+        let Self {
+            protocol: _,
+            head: own_head,
+            state: own_state,
+            made,
+            incoming,
+            answer,
+            watched,
+            awaits_continue,
+            has_started,
+            is_complete,
+            is_disconnected,
+            must_close,
+        } = self;
+        own_head.fill(head);
+        *awaits_continue.get_mut() = own_head.expects_continue;
+        for mark in [has_started, is_complete, is_disconnected, must_close] {
+            *mark.get_mut() = false;
+        }
+        answer.replace(py, None);
+        (
+            std::mem::replace(own_state, state),
+            made.replace(py, Made::default()),
+            incoming.replace(py, Incoming::default()),
+            watched.replace(py, None),
+        )
     }
 
     /// The scope; it is made when somebody asks first.

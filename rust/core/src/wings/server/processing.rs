@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::state::{ApplicationCall, Exchange, HIGH_WATER, HTTPProtocol, Processing, State};
 use crate::error::guarded;
-use crate::names;
+use crate::{ffi, names};
 
 /// Requests that are answered in one callback of the event loop before others have their turn.
 const MOST_AT_ONCE: usize = 64;
@@ -167,13 +167,24 @@ impl HTTPProtocol {
         self.state.with(py, |state| state.is_busy())
     }
 
-    /// A request whose head is read.
+    /// A request whose head is read: in the object of the one before, if nobody else has that.
     fn begin(slf: &Bound<'_, Self>, head: Head<'_>) -> PyResult<Py<Exchange>> {
         let py = slf.py();
         let state = slf.get().settings.copy_state(py)?;
-        let exchange = Py::new(py, Exchange::new(slf.clone().unbind(), head, state))?;
-        let before = slf.get().state.with(slf.py(), |state| state.current.replace(exchange.clone_ref(py)));
-        drop(before.map(|before| before.into_bound(py)));
+        let make = |head, state| Py::new(py, Exchange::new(slf.clone().unbind(), head, state));
+        let (exchange, before, last) = match slf.get().state.with(py, |state| state.current.take()) {
+            None => (make(head, state)?, None, None),
+            Some(mut last) => match ffi::sole_value(py, &mut last, Py::get) {
+                None => (make(head, state)?, None, Some(last)),
+                Some(value) => {
+                    let before = value.become_next(py, head, state);
+                    (last, Some(before), None)
+                }
+            },
+        };
+        let current = exchange.clone_ref(py);
+        let replaced = slf.get().state.with(py, |state| state.current.replace(current));
+        drop((replaced, before, last));
         Ok(exchange)
     }
 
