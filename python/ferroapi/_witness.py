@@ -9,7 +9,8 @@ from functools import partial
 from importlib import import_module
 from inspect import getattr_static
 from operator import eq
-from types import ModuleType
+from sys import version_info
+from types import GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 from ferroapi import _core
@@ -299,15 +300,49 @@ PUBLISHED = {
 """The attributes of Starlette's classes that are values, as it publishes them."""
 
 
+def own_attributes(instance: Any) -> dict[str, Any] | None:
+    """Return the dict of an instance, None if its class keeps attributes in another way.
+
+    No code of the class is run: it may be frozen, or stand for another object.
+    """
+    found = next((vars(each)["__dict__"] for each in type(instance).__mro__ if "__dict__" in vars(each)), None)
+    if type(found) is not GetSetDescriptorType:
+        return None
+    try:
+        attributes: dict[str, Any] = found.__get__(instance)
+        if version_info >= (3, 13):
+            # An instance keeps attributes without a dict there, and nobody is told when they are set. A dict that was
+            # given to it is used.
+            attributes = dict(attributes)
+            object.__setattr__(instance, "__dict__", attributes)
+    except (AttributeError, TypeError):
+        # It is that of a proxy written in C.
+        return None
+    return attributes
+
+
+def layer_below(layer: Any) -> Any:
+    """Return what a layer of middleware keeps as `app`, None if only code of its own could tell."""
+    found = getattr_static(layer, "app", None)
+    if type(found) is not MemberDescriptorType:
+        return found
+    try:
+        return found.__get__(layer)
+    except AttributeError:
+        # A slot without a value.
+        return None
+
+
 def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
     """Yield rows of what names of a class, a module or an instance mean now, whatever that is."""
-    if not isinstance(owner, type | ModuleType):
-        # From Python 3.13 on an instance keeps attributes without a dict, and nobody is told when they are set. A dict
-        # that was given to it is used.
-        owner.__dict__ = dict(vars(owner))
-    for each in owner.__mro__[:-1] if isinstance(owner, type) else (owner,):
+    if isinstance(owner, type):
+        namespaces: tuple[Any, ...] = owner.__mro__[:-1]
+    else:
+        attributes = vars(owner) if isinstance(owner, ModuleType) else own_attributes(owner)
+        namespaces = () if attributes is None else (attributes,)
+    for each in namespaces:
         for name in names:
-            found = vars(each).get(name)
+            found = (vars(each) if isinstance(each, type) else each).get(name)
             lacks = found is None
             yield Row(owner=each, name=name, parts=1, original=found, may_lack=lacks, is_defined=None, label=name)
 

@@ -43,7 +43,7 @@ from ferroapi._options import ApplicationOptions, ApplicationRouteOptions, Inclu
 from ferroapi._routing.explanation import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
 from ferroapi._witness import install as watch_names
-from ferroapi._witness import rows_as_found
+from ferroapi._witness import layer_below, rows_as_found
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
     http_exception_handler,
@@ -211,7 +211,7 @@ class FastAPI(ForwardedOperations, Starlette):
         """
         if version_info >= (3, 13):
             # An instance keeps its attributes without a dict there, and nobody is told when they are set.
-            self.__dict__ = dict(vars(self))
+            object.__setattr__(self, "__dict__", dict(vars(self)))
         settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **ApplicationOptions(**options)}
         warn_of_tracers()
         for name in _KEPT_OPTIONS:
@@ -375,11 +375,11 @@ class FastAPI(ForwardedOperations, Starlette):
         self._entrance = self._observed_entrance = None
         layers: list[Any] = []
         layer: Any = stack
-        while layer is not self.router and hasattr(layer, "app") and len(layers) < _DEEPEST_STACK:
+        while layer is not self.router and (below := layer_below(layer)) is not None and len(layers) < _DEEPEST_STACK:
             if type(layer) is PassedExceptionMiddleware:
                 layer.close()
             layers.append(layer)
-            layer = layer.app
+            layer = below
         # First: what is replaced from here on is seen.
         rows = chain(
             stand_ins.middleware.rows(layers),

@@ -41,8 +41,7 @@ def is_unscoped(task: "asyncio.Task[Any]") -> bool:
 def _rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
     for layer in layers:
         yield from rows_as_found(type(layer), "__call__")
-        if hasattr(layer, "__dict__"):
-            yield from rows_as_found(layer, "app", "__call__")
+        yield from rows_as_found(layer, "app", "__call__")
 
 
 def _explain_as_called(classes: Iterable[Any]) -> Iterator[tuple[str, str]]:

@@ -142,8 +142,7 @@ def rows_of_layers(layers: Iterable[Any]) -> Iterator[Row]:
         found = _known_of_class(type(layer))
         methods = ("__call__",) if found is None else found[1].methods
         yield from rows_as_found(type(layer), *methods)
-        if hasattr(layer, "__dict__"):
-            yield from rows_as_found(layer, "app", *methods)
+        yield from rows_as_found(layer, "app", *methods)
         for owner, name in () if found is None else found[1].others:
             yield from rows_as_found(owner, name)
 

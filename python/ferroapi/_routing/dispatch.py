@@ -5,6 +5,7 @@ on a router is in `routing`.
 """
 
 from collections.abc import Awaitable, Iterator
+from types import MethodType
 from typing import Any, Self, cast
 
 from starlette import routing
@@ -151,7 +152,10 @@ class Dispatch(routing.Router):
     def _is_bare(self) -> bool:
         """Tell whether a request goes from this router's `__call__` to its table, past nothing but its body limit."""
         below, _ = below_body_limit(self.middleware_stack)
-        return below == self.app and getattr(self.app, "__func__", None) is Dispatch.app
+        if type(self).__call__ is not routing.Router.__call__ or type(below) is not MethodType:
+            # A class that was given to the router later, or a layer.
+            return False
+        return below == self.app and below.__func__ is Dispatch.app
 
     def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
         """Return the native driver of a request, None where Python must answer.

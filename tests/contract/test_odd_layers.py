@@ -1,0 +1,240 @@
+"""Layers of middleware written in unusual ways: looking at a stack runs no code of theirs, and sets nothing on them."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+import wrapt
+from starlette.testclient import TestClient
+
+EVENTS: list[str] = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    app: Any
+
+    async def __call__(self, *connection: Any) -> None:
+        await self.app(*connection)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FrozenWithSlots:
+    app: Any
+
+    async def __call__(self, *connection: Any) -> None:
+        await self.app(*connection)
+
+
+class Slots:
+    __slots__ = ("_inner", "app")
+
+    def __init__(self, app: Any) -> None:
+        self._inner = app
+
+    async def __call__(self, *connection: Any) -> None:
+        await self._inner(*connection)
+
+
+class Named(NamedTuple):
+    app: Any
+
+    async def __call__(self, *connection: Any) -> None:
+        await self.app(*connection)
+
+
+class Immutable:
+    app: Any
+
+    def __init__(self, app: Any) -> None:
+        object.__setattr__(self, "app", app)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        EVENTS.append(f"{name} is set")
+        raise TypeError(name)
+
+    async def __call__(self, *connection: Any) -> None:
+        await self.app(*connection)
+
+
+class AttributesElsewhere:
+    __slots__ = ("_attributes",)
+
+    def __init__(self, app: Any) -> None:
+        self._attributes = {"app": app}
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        EVENTS.append("__dict__ is read")
+        return MappingProxyType(self._attributes)
+
+    async def __call__(self, *connection: Any) -> None:
+        await self._attributes["app"](*connection)
+
+
+class AttributesComputed:
+    def __init__(self, app: Any) -> None:
+        self._inner = app
+
+    def __getattr__(self, name: str) -> Any:
+        EVENTS.append(f"{name} is read")
+        return getattr(self._inner, name)
+
+    async def __call__(self, *connection: Any) -> None:
+        await self._inner(*connection)
+
+
+class FailingProperty:
+    def __init__(self, app: Any) -> None:
+        self._inner = app
+
+    @property
+    def app(self) -> Any:
+        EVENTS.append("app is read")
+        raise ValueError("not yet")
+
+    async def __call__(self, *connection: Any) -> None:
+        await self._inner(*connection)
+
+
+class Incomparable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __eq__(self, other: object) -> bool:
+        EVENTS.append("is compared")
+        raise ValueError("not comparable")
+
+    async def __call__(self, *connection: Any) -> None:
+        await self.app(*connection)
+
+
+class Proxy(wrapt.ObjectProxy):  # type: ignore[misc]
+    async def __call__(self, *connection: Any) -> None:
+        await self.__wrapped__(*connection)
+
+
+def decorated(app: Any) -> Any:
+    """What tracers make of an application."""
+
+    async def call(wrapped: Any, instance: Any, arguments: Any, keywords: Any) -> None:
+        await wrapped(*arguments, **keywords)
+
+    return wrapt.FunctionWrapper(app, call)
+
+
+def mocked(app: Any) -> Any:
+    async def call(*connection: Any) -> None:
+        await app(*connection)
+
+    return mock.AsyncMock(side_effect=call)
+
+
+LAYERS = (
+    *(Frozen, FrozenWithSlots, Slots, Named, Immutable, AttributesElsewhere, AttributesComputed, FailingProperty),
+    *(Incomparable, Proxy, decorated, mocked),
+)
+
+
+def add(app: Any, layer: Any) -> None:
+    app.add_middleware(layer)
+
+
+def put_around_the_stack(app: Any, layer: Any) -> None:
+    app.middleware_stack = layer(app.build_middleware_stack())
+
+
+def put_into_the_stack(app: Any, layer: Any) -> None:
+    app.middleware_stack = stack = app.build_middleware_stack()
+    stack.app = layer(stack.app)
+
+
+def put_around_the_router(app: Any, layer: Any) -> None:
+    app.router.middleware_stack = layer(app.router.middleware_stack)
+
+
+def answers(framework: str, layer: Any, put: Callable[[Any, Any], None], *, is_served: bool) -> Any:
+    """Return what an application with a layer answers, and what code of the layer's was run for that."""
+    m = importlib.import_module(framework)
+    app = m.FastAPI()
+    client = TestClient(app)
+
+    @app.get("/")
+    def read() -> str:
+        return "read"
+
+    found: list[Any] = [client.get("/").text] if is_served and put is not add else []
+    EVENTS.clear()
+    put(app, layer)
+    for path in ("/", "/nothing", "/"):
+        response = client.get(path)
+        found.append([response.status_code, response.text])
+    return found, list(EVENTS)
+
+
+@pytest.mark.parametrize("is_served", [False, True], ids=["new", "served"])
+@pytest.mark.parametrize("put", [add, put_around_the_stack, put_into_the_stack, put_around_the_router])
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.__name__)
+def test_layer_is_called_as_by_fastapi(layer: Any, put: Any, is_served: bool) -> None:
+    expected = answers("fastapi", layer, put, is_served=is_served)
+    assert answers("ferroapi", layer, put, is_served=is_served) == expected
+    assert expected[0][-1] == [200, '"read"']
+
+
+@pytest.mark.parametrize("layer", [Frozen, Incomparable], ids=lambda layer: layer.__name__)
+def test_application_of_an_odd_layer_is_replaced(layer: Any) -> None:
+    def served(framework: str) -> Any:
+        m = importlib.import_module(framework)
+        app = m.FastAPI()
+        app.add_middleware(layer)
+        client = TestClient(app)
+        first = client.get("/nothing").status_code
+        odd = app.middleware_stack
+        while type(odd) is not layer:
+            odd = odd.app
+        inner = odd.app
+
+        async def teapot(scope: Any, receive: Any, send: Any) -> None:
+            await m.responses.PlainTextResponse("another", 418)(scope, receive, send)
+
+        object.__setattr__(odd, "app", teapot)
+        replaced = client.get("/nothing").status_code
+        object.__setattr__(odd, "app", inner)
+        return first, replaced, client.get("/nothing").status_code
+
+    importlib.import_module("fastapi.responses")
+    importlib.import_module("ferroapi.responses")
+    assert served("ferroapi") == served("fastapi") == (404, 418, 404)
+
+
+@pytest.mark.parametrize("is_later", [False, True], ids=["at once", "after a request"])
+def test_router_is_given_another_class(is_later: bool) -> None:
+    def served(framework: str) -> Any:
+        m = importlib.import_module(framework)
+        app, seen = m.FastAPI(), []
+
+        class Recording(m.APIRouter):  # type: ignore[misc, name-defined]
+            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+                seen.append(scope["path"])
+                await super().__call__(scope, receive, send)
+
+        @app.get("/")
+        def read() -> int:
+            return 1
+
+        client = TestClient(app)
+        if is_later:
+            client.get("/")
+            client.get("/")
+        app.router.__class__ = Recording
+        statuses = [client.get(path).status_code for path in ("/", "/nothing", "/")]
+        app.router.__class__ = m.APIRouter
+        return statuses, client.get("/").status_code, seen
+
+    assert served("ferroapi") == served("fastapi") == ([200, 404, 200], 200, ["/", "/nothing", "/"])
