@@ -66,7 +66,7 @@ test: build ## Run the Rust tests and the Python tests, and print the counts (AR
 	@printf 'python: %s\n' "$$(tail -n 1 target/pytest.log | sed -E 's/\x1b\[[0-9;]*m//g; s/^=+ //; s/ =+$$//')"
 
 # `hypothesis` is the mark that its plugin gives to every property; `tests/house/test_properties.py` sees that all have it.
-VERSIONS ?= 3.12 3.13 3.14
+VERSIONS ?= 3.12 3.13 3.14 3.14t
 
 .PHONY: test-versions
 test-versions: ## Run the Python tests on each other Python that is found, and name those that are not (VERSIONS=, ARGS=)

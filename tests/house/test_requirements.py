@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -84,6 +85,7 @@ MADE = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["standard"],
 """What the Makefile installs before it builds."""
 
 
+@pytest.mark.gil
 def test_imported_module_is_of_a_package_that_the_makefile_installs() -> None:
     declared, distributions = _installed_for(MADE), packages_distributions()
     undeclared = {}

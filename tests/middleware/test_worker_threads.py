@@ -124,9 +124,12 @@ def test_what_is_raised_in_a_thread_is_met_as_under_fastapi(
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("place", PLACES)
 def test_generator_exit_leaves_no_cancel_scope_open_behind_middleware(place: str, layers: int, is_warm: bool) -> None:
-    """FastAPI's middleware function fails by a scope that the generator's end left open: `docs/differences.md`."""
+    """FastAPI's middleware function fails by a scope that the generator's end left open: `docs/differences.md`.
+
+    From Python 3.14 on AnyIO does not name the scope.
+    """
     seen, theirs = (_asked(framework, place, "GeneratorExit", layers, is_warm) for framework in ("ferroapi", "fastapi"))
-    assert "cancel scope" in str(theirs)
+    assert sys.version_info >= (3, 14) or "cancel scope" in str(theirs)
     kind, raised = seen[-1]
     assert kind == "request"
     assert "GeneratorExit" in raised or "response already started" in raised
