@@ -57,5 +57,5 @@ def test_workflows_compile_with_one_version_that_the_crates_admit() -> None:
 def test_workflows_test_each_python_that_is_named_in_the_metadata() -> None:
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     named = [version for each in classifiers for version in re.findall(r":: (3\.\d+)$", each)]
-    # No classifier means a Python without the global lock.
+    # The classifier of a Python without the global lock names no version.
     assert _jobs(ROOT / ".github/workflows/ci.yml")["test"]["strategy"]["matrix"]["python"] == [*named, f"{named[-1]}t"]
