@@ -110,7 +110,7 @@ def get_request_handler(
     assert dependant.call is not None, "dependant.call must be a function"
     is_form = body_field is not None and isinstance(body_field.field_info, params.Form)
     streamed = streamed_of(dependant, is_form=is_form) if body_field else None
-    body_recipe = BodyRecipe(body_field, bool(strict_content_type), form_limits, streamed)
+    body_recipe = BodyRecipe(body_field, is_form, bool(strict_content_type), form_limits, streamed)
     rendering = response_class.value if isinstance(response_class, DefaultPlaceholder) else response_class
     recipe = ResponseRecipe(
         status_code=status_code,
@@ -118,12 +118,14 @@ def get_request_handler(
         response_class=rendering,
         field=response_field,
         stream_item_field=stream_item_field,
-        include=response_model_include,
-        exclude=response_model_exclude,
-        by_alias=response_model_by_alias,
-        exclude_unset=response_model_exclude_unset,
-        exclude_defaults=response_model_exclude_defaults,
-        exclude_none=response_model_exclude_none,
+        serialization={
+            "include": response_model_include,
+            "exclude": response_model_exclude,
+            "by_alias": response_model_by_alias,
+            "exclude_unset": response_model_exclude_unset,
+            "exclude_defaults": response_model_exclude_defaults,
+            "exclude_none": response_model_exclude_none,
+        },
         is_event_stream=lenient_issubclass(rendering, EventSourceResponse),
         waits_for_first_item=bool(wait_for_first_item),
     )

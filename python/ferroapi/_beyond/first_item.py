@@ -79,19 +79,18 @@ class FirstItem:
         self._failure: Exception | None = None
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        first = none = object()
         try:
             first = await anext(self._items)
         except StopAsyncIteration:
-            self._is_there.set()
-            return
+            pass
         except Exception as error:
             self._failure = error
-            self._is_there.set()
-            return
         self._is_there.set()
-        yield first
-        async for item in self._items:
-            yield item
+        if first is not none:
+            yield first
+            async for item in self._items:
+                yield item
 
     async def failure(self) -> Exception | None:
         """Wait until the first item is there, or there is none; return what was raised in its place."""

@@ -164,7 +164,8 @@ def describe(document: dict[str, Any]) -> None:
     names = {name: _free_name(name, schemas) for name in _SCHEMAS}
     used: set[str] = set()
     replaced: set[str] = set()
-    for status, response in _responses(document):
+    responses = (each for part in ("paths", "webhooks") for each in _responses(document.get(part, {})))
+    for status, response in responses:
         content = response.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         references = [each.get("$ref", "").removeprefix(_REFERENCE) for each in schema.get("anyOf", [schema])]
@@ -203,18 +204,13 @@ def _is_named(reference: str, part: Any) -> bool:
 _SCHEMAS = {"Problem": _PROBLEM, "ValidationProblem": _VALIDATION_PROBLEM}
 
 
-def _responses(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _responses(paths: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the status and the object of each response."""
-    for part in ("paths", "webhooks"):
-        yield from _responses_of_paths(document.get(part, {}))
-
-
-def _responses_of_paths(paths: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in paths.values():
         for operation in path.values():
             yield from operation.get("responses", {}).items()
             for called in operation.get("callbacks", {}).values():
-                yield from _responses_of_paths(called)
+                yield from _responses(called)
 
 
 def _declared(

@@ -150,13 +150,14 @@ class StreamedField(NamedTuple):
     """The names of the fields that must come before it."""
 
 
-def streamed_field(body_params: Sequence[ModelField]) -> StreamedField | None:
-    """Return the file that is read as it arrives among the parameters of a form, None without one.
+def streamed_of(dependant: Dependant, *, is_form: bool) -> StreamedField | None:
+    """Return the file that is read as it arrives of a dependency graph, None without one.
 
     Raises:
-        FastAPIError: there are several, or files that are read before, or it is in a list.
+        FastAPIError: there are several, or files that are read before, or it is in a list; or the body is declared as
+            something else than a form.
     """
-    fields = _get_flat_fields_from_params(body_params)
+    fields = _get_flat_fields_from_params(_get_flat_body_params(dependant))
     streamed = {field.name: field for field in fields if _has(field, UploadStream)}
     if not streamed:
         return None
@@ -173,24 +174,13 @@ def streamed_field(body_params: Sequence[ModelField]) -> StreamedField | None:
         choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
         if field.name == name and not {UploadStream, type(None)}.issuperset(choices):
             raise FastAPIError(f"{name!r} must be an UploadStream, or None: several are read by `upload.files()`")
+    names = frozenset(_names_of(streamed[name]))
+    if not is_form:
+        raise FastAPIError(f"{min(names)!r} is an UploadStream, which only a form has: it cannot be a `Body()`")
     return StreamedField(
-        frozenset(_names_of(streamed[name])),
+        names,
         frozenset(each for field in fields if field.name != name for each in _names_of(field)),
     )
-
-
-def streamed_of(dependant: Dependant, *, is_form: bool) -> StreamedField | None:
-    """Return the file that is read as it arrives of a dependency graph.
-
-    Raises:
-        FastAPIError: as `streamed_field`; or the body is declared as something else than a form.
-    """
-    streamed = streamed_field(_get_flat_body_params(dependant))
-    if streamed is not None and not is_form:
-        raise FastAPIError(
-            f"{min(streamed.names)!r} is an UploadStream, which only a form has: it cannot be a `Body()`"
-        )
-    return streamed
 
 
 def _has(field: ModelField, cls: type) -> bool:

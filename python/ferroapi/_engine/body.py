@@ -4,7 +4,6 @@ The driver reads bodies itself, and asks for `read_limited_form` and `body_error
 called with a `Request`, whoever solves them. Nothing is validated here.
 """
 
-import dataclasses
 import email.message
 import json
 from collections.abc import Coroutine
@@ -17,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.requests import Request
 
-from ferroapi import _core, params
+from ferroapi import _core
 from ferroapi._beyond.upload_stream import StreamedField, UploadInterrupted, read_arriving_form
 from ferroapi._body_limit import get_body_limit_error
 from ferroapi._compat import ModelField, Undefined
@@ -33,18 +32,13 @@ class BodyRecipe:
     """What a route says about its body."""
 
     field: ModelField | None
+    is_form: bool
+    """Whether the body is read as a form, which is known from the declaration on."""
     strict_content_type: bool
     """Whether a body without a content type stays bytes; else it is read as JSON."""
     form_limits: _FormLimits | None
-    streamed: StreamedField | None = None
+    streamed: StreamedField | None
     """The file of the form that is read as it arrives, if there is one."""
-
-    is_form: bool = dataclasses.field(init=False)
-    """Whether the body is read as a form, which is known from the declaration on."""
-
-    def __post_init__(self) -> None:
-        is_form = self.field is not None and isinstance(self.field.field_info, params.Form)
-        object.__setattr__(self, "is_form", is_form)
 
 
 def read_limited_form(request: Request, recipe: BodyRecipe) -> Coroutine[Any, Any, FormData]:

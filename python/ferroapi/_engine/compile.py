@@ -102,6 +102,9 @@ class _Declared(_Planned):
     """The part that stands for what its handler calls by name, where there is one."""
     is_websocket: ClassVar[bool] = False
 
+    def _source(self) -> _core.Snapshot:
+        return source_of(self.dependant, None)
+
     @property
     def reading(self) -> Reading:
         """How its body is read."""
@@ -316,9 +319,6 @@ class CalledOperation(_Declared):
     body = None
     is_coroutine = True
     part = Part.SOCKET
-
-    def _source(self) -> _core.Snapshot:
-        return source_of(self.dependant, None)
 
     def _plan(self, calls: "list[Callable[..., Any]]", source: _core.Snapshot) -> "_core.Plan":
         graph = self.graph(calls, CallKind.COROUTINE)

@@ -86,15 +86,11 @@ class ResponseRecipe:
     """The class that renders the content, as it was told when the route was declared."""
     field: ModelField | None
     stream_item_field: ModelField | None
-    include: IncEx | None
-    exclude: IncEx | None
-    by_alias: bool
-    exclude_unset: bool
-    exclude_defaults: bool
-    exclude_none: bool
-    is_event_stream: bool = False
+    serialization: dict[str, Any]
+    """The keywords that choose and name the fields of a model."""
+    is_event_stream: bool
     """Whether the response is a stream of server-sent events."""
-    waits_for_first_item: bool = False
+    waits_for_first_item: bool
     """Whether the response of a stream is made when its first item is there."""
 
     @property
@@ -103,23 +99,11 @@ class ResponseRecipe:
         return self.field is not None and isinstance(self.declared_class, DefaultPlaceholder)
 
     @property
-    def serialization(self) -> dict[str, Any]:
-        """The keywords that choose and name the fields of a model."""
-        return {
-            "include": self.include,
-            "exclude": self.exclude,
-            "by_alias": self.by_alias,
-            "exclude_unset": self.exclude_unset,
-            "exclude_defaults": self.exclude_defaults,
-            "exclude_none": self.exclude_none,
-        }
-
-    @property
     def to_json_options(self) -> dict[str, Any]:
-        """The same without those that say nothing."""
+        """The keywords without those that say nothing."""
         silent = {**dict.fromkeys(self.serialization, False), "include": None, "exclude": None}
         given = {name: value for name, value in self.serialization.items() if value is not silent[name]}
-        return {**given, "by_alias": self.by_alias}
+        return {**given, "by_alias": self.serialization["by_alias"]}
 
 
 def response_arguments(status_code: int | None, solved: SolvedDependency) -> dict[str, Any]:

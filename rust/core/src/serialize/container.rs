@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyString, PyTuple};
 
 use super::fallback::encode_key;
-use super::items::{Items, is_hidden, is_plain};
+use super::items::{Items, is_hidden, is_scalar};
 use super::keyed::KeyedFrame;
 use super::scalar::Leaf;
 use super::sink::{HIDDEN, Sink};
@@ -208,7 +208,7 @@ impl<'py> DictFrame<'py> {
         if is_hidden(key)? {
             return Ok(OtherKey::Hidden);
         }
-        if !is_plain(key) {
+        if !is_scalar(key) {
             let encoded = encode_key(key)?;
             if !encoded.is(key) {
                 self.brace(sink);

@@ -1,14 +1,12 @@
 //! Every value that is not exactly of a JSON type: which question of FastAPI's encoder it answers with yes.
 //! Calls the tables and functions of `ferroapi.encoders` as they are now, so that what applications patch keeps working.
 
-use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyType};
+use pyo3::types::{PyDict, PyType};
 
 use super::sink::Sink;
 use super::types::{Stock, Types, ValueKind};
-use crate::error::raised_while_handling;
 
 /// What stands in for a value.
 pub(super) enum Replacement<'py> {
@@ -112,6 +110,7 @@ fn replace_other<'py>(
     value: &Bound<'py, PyAny>,
     class: &Bound<'py, PyType>,
 ) -> PyResult<Replacement<'py>> {
+    let py = value.py();
     let encoder = match find_exact(types, class)? {
         None => find_group(types, value)?,
         found => found,
@@ -120,11 +119,10 @@ fn replace_other<'py>(
         return encoder.call1((value,)).map(Replacement::Encoded);
     }
     // A model of pydantic.v1 cannot exist before its module does; Python has the words of the refusal.
-    if types.modules.bind(value.py()).contains(intern!(value.py(), "pydantic.v1.main"))? && is_old_model(types, value)?
-    {
+    if types.modules.bind(py).contains(intern!(py, "pydantic.v1.main"))? && is_old_model(types, value)? {
         return replace_in_python(types, value);
     }
-    read_as_mapping(types, value).map(Replacement::Encode)
+    types.encoders.bind(py).call_method1(intern!(py, "_read_as_mapping"), (value,)).map(Replacement::Encode)
 }
 
 fn is_old_model(types: &Types, value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -136,28 +134,4 @@ fn is_old_model(types: &Types, value: &Bound<'_, PyAny>) -> PyResult<bool> {
 fn replace_in_python<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Replacement<'py>> {
     let py = value.py();
     types.encoders.bind(py).call_method1(intern!(py, "jsonable_encoder"), (value,)).map(Replacement::Encoded)
-}
-
-/// Reads a foreign object: `dict(value)`, else its attributes.
-///
-/// # Errors
-/// `ValueError` carrying both errors; what is no `Exception` is passed on at once.
-fn read_as_mapping<'py>(types: &Types, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = value.py();
-    let no_mapping = match py.get_type::<PyDict>().call1((value,)) {
-        Ok(mapping) => return Ok(mapping),
-        Err(error) if error.is_instance_of::<PyException>(py) => error,
-        Err(error) => return Err(error),
-    };
-    match types.vars.bind(py).call1((value,)) {
-        Err(no_attributes) if no_attributes.is_instance_of::<PyException>(py) => {
-            let errors = PyList::new(py, [no_mapping.value(py), no_attributes.value(py)])?;
-            raised_while_handling(&no_attributes, no_mapping.value(py))?;
-            let error = PyValueError::new_err(errors.unbind());
-            raised_while_handling(&error, no_attributes.value(py))?;
-            error.set_cause(py, Some(no_attributes));
-            Err(error)
-        }
-        attributes => attributes,
-    }
 }

@@ -106,13 +106,13 @@ fn unpack<'py>(pair: &Bound<'py, PyAny>) -> PyResult<Entry<'py>> {
     }
 }
 
-/// Whether a key is exactly of a type that encodes to itself and hides nothing.
-pub(super) fn is_plain(key: &Bound<'_, PyAny>) -> bool {
-    key.is_exact_instance_of::<PyString>()
-        || key.is_exact_instance_of::<PyInt>()
-        || key.is_exact_instance_of::<PyFloat>()
-        || key.is_exact_instance_of::<PyBool>()
-        || key.is_none()
+/// Whether a key or value is exactly of a type that encodes to itself.
+pub(super) fn is_scalar(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyString>()
+        || object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_exact_instance_of::<PyBool>()
+        || object.is_none()
 }
 
 /// Whether FastAPI leaves out a key.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet};
 
 use super::fallback::encode_key;
-use super::items::{Items, Source, is_hidden, is_plain};
+use super::items::{Items, Source, is_hidden, is_scalar};
 use super::sink::Sink;
 
 /// An open object in which two keys may encode to the same one: the last value wins, in the first one's place.
@@ -85,7 +85,7 @@ impl<'py> KeyedFrame<'py> {
             if is_hidden(&key)? {
                 continue;
             }
-            let key = if is_plain(&key) { key } else { encode_key(&key)? };
+            let key = if is_scalar(&key) { key } else { encode_key(&key)? };
             self.pending = Some(Pending { key, start: sink.out.len(), rejected: sink.rejected.take() });
             if !sink.scalar(&value) {
                 return Ok(Some(value));

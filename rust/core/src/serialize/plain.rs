@@ -1,23 +1,14 @@
 //! Data that is JSON already, of exactly Python's own types: what needs no encoder.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
-use super::items::Items;
+use super::items::{self, Items};
 use super::sink::HIDDEN;
 use crate::error::guarded;
 
 /// How many arrays and objects may be inside each other; more are left to Python, which knows when it is too many.
 const DEEPEST: usize = 32;
-
-/// Whether `jsonable_encoder` gives a value back as it is.
-fn is_scalar(value: &Bound<'_, PyAny>) -> bool {
-    value.is_none()
-        || value.is_exact_instance_of::<PyString>()
-        || value.is_exact_instance_of::<PyInt>()
-        || value.is_exact_instance_of::<PyFloat>()
-        || value.is_exact_instance_of::<PyBool>()
-}
 
 /// Whether `jsonable_encoder` keeps an entry with this key, as it is: it drops what `SQLAlchemy` keeps in an object.
 fn is_kept(key: &Bound<'_, PyAny>) -> bool {
@@ -30,7 +21,7 @@ pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 fn is_plain_within(value: &Bound<'_, PyAny>, levels: usize) -> PyResult<bool> {
-    if is_scalar(value) {
+    if items::is_scalar(value) {
         return Ok(true);
     }
     let Some(levels) = levels.checked_sub(1) else { return Ok(false) };
