@@ -278,6 +278,17 @@ class RouteContext:
     methods = cast("set[str] | None", _effective_attribute("methods"))
     endpoint = cast("Callable[..., Any] | None", _effective_attribute("endpoint"))
 
+    def __init__(self, route: BaseRoute, _route_context: _EffectiveRouteContext | None = None) -> None:
+        # Tracers have one made of each route at each request. What a dataclass makes for itself takes twice as long.
+        attributes = self.__dict__
+        attributes["route"], attributes["_route_context"] = route, _route_context
+
+    @property
+    def matches(self) -> Callable[[Scope], tuple[Match, Scope]]:
+        """That of the effective route; tracers look for the route of each request."""
+        route: BaseRoute | _EffectiveRouteContext = self.route if self._route_context is None else self._effective_route
+        return route.matches
+
     @property
     def original_route(self) -> BaseRoute:
         """The route as it was declared."""
