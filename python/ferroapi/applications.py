@@ -403,7 +403,9 @@ class FastAPI(ForwardedOperations, Starlette):
             PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
         known = list(takewhile(stand_ins.middleware.knows, inner))
         # Where there is a limit, the user's middleware stands under it, which its layers keep.
-        if is_as_built and self.max_body_size is None and (downstream := inner[len(known) :]):
+        if not is_as_built:
+            self._chain = super().__call__
+        elif self.max_body_size is None and (downstream := inner[len(known) :]):
             self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
 
     def _inner_entrance(self) -> _core.Entrance | None:
@@ -419,7 +421,14 @@ class FastAPI(ForwardedOperations, Starlette):
 
     def _is_observed(self, scope: Scope) -> bool:
         """Tell whether this application is the one that reports a connection to telemetry."""
-        return "fastapi.telemetry" not in scope and self._native_telemetry.enabled()
+        if "fastapi.telemetry" in scope:
+            return False
+        judged = self._otel_judgement
+        if judged is None or not judged[2] or judged[0] is not self.middleware_stack or judged[1] is not self._layers:
+            return self._native_telemetry.enabled()
+        # Opentelemetry's own instrumentation records it. Whom the application excludes itself is another matter.
+        is_left_to_otel = self._native_telemetry.config.get("exclude") is None and not self._layers.replaced
+        return not is_left_to_otel and self._native_telemetry.enabled()
 
     def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         from ferroapi.telemetry._runtime import lifespan
