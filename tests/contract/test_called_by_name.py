@@ -5,8 +5,11 @@ The rest of the request stays with the driver; here nothing but the framework di
 
 import asyncio
 import importlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Annotated, Any
 from unittest import mock
 
@@ -413,6 +416,56 @@ def test_all_names_that_tracers_replace_are_called_in_the_same_order() -> None:
         ):
             seen = ask(app, events)
         return [seen, ask(app, events), len(tasks)]
+
+    compare(scenario)
+
+
+SOLVED = ["as it is", "errors", "failure", "values", "response", "another object", "too little"]
+
+
+@pytest.mark.parametrize("what", SOLVED)
+@pytest.mark.parametrize("when", MOMENTS)
+def test_what_solving_by_name_gives_is_gone_on_with(when: str, what: str) -> None:
+    """The arguments come in the same order, and the result is read as FastAPI reads it."""
+
+    def scenario(f: Any, events: list[Any]) -> Any:
+        app = build_at(when, f, events)
+        solve, call = f.routing.solve_dependencies, f.routing.run_endpoint_function
+
+        async def solving(**keywords: Any) -> Any:
+            request = keywords["request"]
+            is_own = keywords["dependant"] is request.scope["route"].dependant
+            is_stack = keywords["async_exit_stack"] is request.scope["fastapi_inner_astack"]
+            events.append(["solve", list(keywords), is_own or request.url.path, is_stack])
+            solved: Any = await solve(**keywords)
+            match what:
+                case "errors":
+                    solved.errors.append({"type": "odd", "loc": ("query", "odd"), "msg": "Odd", "input": 1})
+                case "failure":
+                    raise Odd("solved")
+                case "values":
+                    solved = replace(solved, values=Counter(solved.values))
+                case "response":
+                    tasks = f.BackgroundTasks()
+                    tasks.add_task(events.append, "another task")
+                    response = Response(status_code=202, headers={"x-other": "1"})
+                    solved = replace(solved, response=response, background_tasks=tasks)
+                case "another object":
+                    solved = SimpleNamespace(**vars(solved) | {"errors": ()})
+                case "too little":
+                    solved = SimpleNamespace(values=solved.values, errors=[])
+            return solved
+
+        async def calling(**keywords: Any) -> Any:
+            events.append(["call", list(keywords), type(keywords["values"]).__name__, keywords["is_coroutine"]])
+            return await call(**keywords)
+
+        with (
+            mock.patch.object(f.routing, "solve_dependencies", solving),
+            mock.patch.object(f.routing, "run_endpoint_function", calling),
+        ):
+            seen = ask(app, events)
+        return [seen, ask(app, events)]
 
     compare(scenario)
 

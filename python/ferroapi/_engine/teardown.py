@@ -20,22 +20,11 @@ from ferroapi._engine.session import RESPONSE_NOT_AWAITED
 from ferroapi.exceptions import FastAPIError
 
 
-def open_stacks(scope: Scope, is_outermost: bool) -> tuple[AsyncExitStack, AsyncExitStack, AsyncExitStack | None]:
-    """Put what the middleware and the route leave in the scope where user code with a `Request` finds it.
-
-    These are the exit stacks, of which those of request and function scope are returned, and the exception handlers.
-    Code that calls the router again with this scope depends on them. Where the driver has gone past the application's
-    middleware, `is_outermost`, the stack that this would have opened is returned, too.
-    """
-    request_stack = scope["fastapi_inner_astack"] = AsyncExitStack()
-    function_stack = scope["fastapi_function_astack"] = AsyncExitStack()
-    if not is_outermost:
-        return request_stack, function_stack, None
-    return request_stack, function_stack, open_outermost(scope)
-
-
 def open_outermost(scope: Scope) -> AsyncExitStack:
-    """Put into a scope what the middleware would leave there, and return the stack that this would have opened."""
+    """Put into a scope what the middleware would leave there, and return the stack that this would have opened.
+
+    User code with a `Request` finds it, and the exception handlers.
+    """
     scope["starlette.exception_handlers"] = scope["app"]._handlers
     stack = scope["fastapi_middleware_astack"] = AsyncExitStack()
     return stack

@@ -42,6 +42,10 @@ enum Stage {
     Parsing,
     /// A dependency, or the endpoint.
     Solving,
+    /// The dependencies, which are solved by name.
+    SolvingByName,
+    /// The endpoint, which is called by name.
+    CallingByName,
     /// A worker thread.
     Offloading,
     /// The response object is being made.
@@ -92,6 +96,8 @@ pub(crate) struct Driver {
     refusal: Option<PyErr>,
     /// The `handle` of the route, if that answers instead of a plan.
     handle: Option<Py<PyAny>>,
+    /// What solving by name has given.
+    solved: Option<Py<PyAny>>,
     /// The exception in whose place the answer is sent, if it has one.
     answered: Option<Py<PyAny>>,
     /// The client, if the request is cancelled when it leaves.
@@ -125,6 +131,7 @@ impl Driver {
             recorder: None,
             refusal: None,
             handle: None,
+            solved: None,
             answered: None,
             client: None,
             limit: None,
@@ -190,6 +197,8 @@ impl Driver {
             Stage::Receiving => self.received(py, &value),
             Stage::Parsing => self.take(py, value),
             Stage::Solving => self.solved(py, value),
+            Stage::SolvingByName => self.solved_by_name(&value),
+            Stage::CallingByName => self.called_by_name(&value),
             Stage::Offloading => {
                 let progress = self.take_back(py)?;
                 self.meet(py, progress)
@@ -398,6 +407,7 @@ impl Run for Driver {
         self.ready.as_ref().map_or(Ok(()), |ready| ready.visit(visit))?;
         visit.call(&self.answered)?;
         visit.call(&self.handle)?;
+        visit.call(&self.solved)?;
         visit.call(self.client.as_ref().and_then(|client| client.watch()))?;
         visit.call(&self.recorder)
     }

@@ -62,6 +62,7 @@ imported_types! {
         /// The class of what `__anext__` of an async generator returns: it is its own iterator.
         async_generator_step = "AsyncGeneratorStep",
     }
+    "contextlib" { exit_stack = "AsyncExitStack" }
     "contextvars" { context = "Context" }
     "asyncio" {
         #[cfg(reused_tasks)]
@@ -146,9 +147,15 @@ imported! {
         /// `(dependant, values, request, stack) -> awaitable`: call a dependency as the Python solver does.
         call_dependency = "_call",
     }
+    "ferroapi._engine.reference" {
+        /// The module whose functions are called by the names that FastAPI calls.
+        reference_handler = "handler",
+    }
     "ferroapi._engine.reference.handler" {
         /// `(operation, request, body) -> awaitable of (result, response, background)`: solve and call by the names that FastAPI calls.
         take_steps,
+        /// `(operation, request, body, solved) -> awaitable of the same`: those that follow what solving gave.
+        take_last_steps,
     }
     "ferroapi._engine.disconnect" {
         /// What asks `receive` while an endpoint waits.
@@ -169,9 +176,7 @@ imported! {
         answer_failure,
     }
     "ferroapi._engine.teardown" {
-        /// `(scope, is_outermost) -> (AsyncExitStack, AsyncExitStack, AsyncExitStack | None)`: the exit stacks of request and function scope and that of FastAPI's innermost middleware, put into the scope.
-        open_stacks,
-        /// `(scope) -> AsyncExitStack`: that of the middleware alone.
+        /// `(scope) -> AsyncExitStack`: the exit stack of FastAPI's innermost middleware, put into the scope.
         open_outermost,
         /// `(stack) -> awaitable of bool`: leave what user code entered in an exit stack.
         close_stack,
@@ -191,6 +196,8 @@ imported! {
         observe,
     }
     "ferroapi.telemetry._api" {
+        /// What is known of a request that somebody records; `was_made` says whether there ever was one.
+        request_telemetry = "_RequestTelemetry",
         /// `(scope=, path=)`: names the route of a request.
         route_selected = "_route_selected",
     }

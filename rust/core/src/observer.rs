@@ -24,6 +24,9 @@ pub(crate) fn is_observed(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
 #[cold]
 pub(crate) fn selected(scope: &Bound<'_, PyDict>, path: Option<&Py<PyAny>>) -> PyResult<()> {
     let py = scope.py();
+    if scope.get_item(intern!(py, "fastapi.telemetry"))?.is_none_or(|recorded| recorded.is_none()) {
+        return Ok(());
+    }
     let arguments = PyDict::new(py);
     arguments.set_item(intern!(py, "scope"), scope)?;
     arguments.set_item(intern!(py, "path"), path)?;
@@ -38,7 +41,8 @@ impl Observer {
     /// Those of reading the context.
     #[cold]
     pub(crate) fn of(py: Python<'_>, plan: &Plan) -> PyResult<Option<Self>> {
-        if matches!(plan.answer.get().render, Render::Response { .. }) {
+        let may_be_recorded = || names::request_telemetry(py)?.getattr(intern!(py, "was_made"))?.is_truthy();
+        if matches!(plan.answer.get().render, Render::Response { .. }) || !may_be_recorded()? {
             return Ok(None);
         }
         let observer = names::observe(py)?.call1((&plan.operation,))?;

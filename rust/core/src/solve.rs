@@ -158,7 +158,11 @@ impl Solver {
         self.teardown.clone()
     }
 
-    /// Put the exit stacks where Python finds them, if it needs them; generators are entered there, too.
+    /// Put the exit stacks of request and function scope where Python finds them, if it needs them; generators are entered
+    /// there, too.
+    ///
+    /// Code that calls the router again with this scope depends on them. Where the driver has gone past the application's
+    /// middleware, it opens the stack that this would have opened.
     pub(crate) fn open_stacks(&mut self, py: Python<'_>, is_stepwise: bool) -> PyResult<()> {
         if self.stacks.is_some() || !(is_stepwise || self.plan.get().opens_stacks) {
             return Ok(());
@@ -166,15 +170,16 @@ impl Solver {
         if self.teardown.is_unneeded() {
             self.teardown = Teardown::new(true);
         }
-        let (request, function, outermost): (Py<PyAny>, Py<PyAny>, Option<Py<PyAny>>) =
-            names::open_stacks(py)?.call1((self.connection.channels.scope(py)?, self.is_outermost))?.extract()?;
-        if let Some(object) = outermost {
-            self.teardown.push(py, Entered { object, kind: EnteredKind::Stack, lifetime: Lifetime::Connection });
+        let (scope, exit_stack) = (self.connection.channels.scope(py)?, names::exit_stack(py)?);
+        let (request, function) = (exit_stack.call0()?, exit_stack.call0()?);
+        scope.set_item(intern!(py, "fastapi_inner_astack"), &request)?;
+        scope.set_item(intern!(py, "fastapi_function_astack"), &function)?;
+        let outermost = self.is_outermost.then(|| names::open_outermost(py)?.call1((&scope,))).transpose()?;
+        let stacks = [(&request, Lifetime::Request), (&function, Lifetime::Function)];
+        for (stack, lifetime) in outermost.iter().map(|stack| (stack, Lifetime::Connection)).chain(stacks) {
+            self.teardown.push(py, Entered { object: stack.clone().unbind(), kind: EnteredKind::Stack, lifetime });
         }
-        for (stack, lifetime) in [(&request, Lifetime::Request), (&function, Lifetime::Function)] {
-            self.teardown.push(py, Entered { object: stack.clone_ref(py), kind: EnteredKind::Stack, lifetime });
-        }
-        self.stacks = Some((request, function));
+        self.stacks = Some((request.unbind(), function.unbind()));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ from ferroapi._engine.context import (
     websocket_validation_error,
 )
 from ferroapi._engine.rare import answer_returned, serialize
-from ferroapi._engine.reference.solve import find_plan
+from ferroapi._engine.reference.solve import find_plan_by
 from ferroapi._engine.response import adopt_response, build_response, run_endpoint_function
 from ferroapi._engine.stream import stream_response
 from ferroapi.dependencies.models import _is_async_gen_callable, _is_gen_callable
@@ -55,18 +55,15 @@ async def _solve(
     if telemetry is not None and "body" in keywords:
         telemetry.body = None if keywords["body"] is Undefined else keywords["body"]
     with _operation(name="dependencies", function=dependant.call):
-        token = find_plan.set(operation.solving_plan)
-        try:
-            solved = await solve_dependencies(
-                request=connection,
-                dependant=dependant,
-                async_exit_stack=exit_stack,
-                dependency_overrides_provider=operation.dependency_overrides_provider,
-                embed_body_fields=operation.embed_body_fields,
-                **keywords,
-            )
-        finally:
-            find_plan.reset(token)
+        find_plan_by(exit_stack, operation.solving_plan)
+        solved = await solve_dependencies(
+            request=connection,
+            dependant=dependant,
+            **keywords,
+            dependency_overrides_provider=operation.dependency_overrides_provider,
+            async_exit_stack=exit_stack,
+            embed_body_fields=operation.embed_body_fields,
+        )
         if telemetry is not None:
             telemetry.values = solved.values
             telemetry.errors = solved.errors
@@ -83,8 +80,18 @@ async def take_steps(
     """
     if (telemetry := get_telemetry_data()) is not None:
         telemetry.request = request
+    return await take_last_steps(operation, request, body, await _solve(operation, request, telemetry, body=body))
+
+
+async def take_last_steps(
+    operation: PathOperation, request: Request, body: Any, solved: SolvedDependency
+) -> tuple[Any, Response, BackgroundTasks | None]:
+    """Do what follows the solving.
+
+    Raises:
+        RequestValidationError: values are not what they are declared to be.
+    """
     dependant = operation.dependant
-    solved = await _solve(operation, request, telemetry, body=body)
     if solved.errors:
         raise request_validation_error(solved.errors, body, scope_context(dependant, request.scope), request)
     result: Any

@@ -6,7 +6,6 @@ function that was put in the place of the solver and calls it.
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -43,12 +42,9 @@ from ferroapi.dependencies.models import (
 from ferroapi.security.oauth2 import SecurityScopes
 from ferroapi.types import DependencyCacheKey
 
-find_plan: ContextVar[Callable[[Dependant, Any, Any, bool], _core.Plan | None] | None]
-find_plan = ContextVar("find_plan", default=None)
-"""Finds the plan that solves dependencies, of the operation whose solver is called by a name that may be replaced."""
+_FindPlan = Callable[[Dependant, Any, Any, bool], _core.Plan | None]
 
 _PLAIN_CONNECTIONS = (Request, WebSocket)
-_EXIT_STACKS = ("fastapi_inner_astack", "fastapi_function_astack")
 
 
 @dataclass
@@ -60,6 +56,11 @@ class SolvedDependency:
     background_tasks: StarletteBackgroundTasks | None
     response: Response
     dependency_cache: dict[DependencyCacheKey, Any]
+
+
+def find_plan_by(stack: AsyncExitStack, find: _FindPlan) -> None:
+    """Note on a request's exit stack how the solver finds a plan where it is called by a name that may be replaced."""
+    vars(stack)["find_plan"] = find
 
 
 class NodeValues(NamedTuple):
@@ -89,10 +90,12 @@ async def solve_dependencies(
     Raises: AssertionError without the two exit stacks in the request's scope; whatever a dependency raises.
     Source: FastAPI behaviour, `dependencies.utils.solve_dependencies`.
     """
-    request_stack, function_stack = map(request.scope.get, _EXIT_STACKS)
+    scope = request.scope
+    request_stack, function_stack = scope.get("fastapi_inner_astack"), scope.get("fastapi_function_astack")
     assert isinstance(request_stack, AsyncExitStack), "fastapi_inner_astack not found in request scope"
     assert isinstance(function_stack, AsyncExitStack), "fastapi_function_astack not found in request scope"
-    if response is None and background_tasks is None and dependency_cache is None and (find := find_plan.get()):
+    find: _FindPlan | None = vars(request_stack).get("find_plan")
+    if find is not None and response is None and background_tasks is None and dependency_cache is None:
         plan = find(dependant, body, dependency_overrides_provider, embed_body_fields)
         if plan is not None:
             found = _Arguments()

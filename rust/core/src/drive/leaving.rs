@@ -59,8 +59,8 @@ impl Driver {
     /// What runs in a worker thread cannot be cancelled, and uses what the teardown would close.
     #[cold]
     pub(super) fn watch_client(&mut self, py: Python<'_>) -> PyResult<()> {
-        let Some(client) = self.client.as_mut().filter(|client| !client.is_watched && self.stage == Stage::Solving)
-        else {
+        let is_solving = matches!(self.stage, Stage::Solving | Stage::SolvingByName | Stage::CallingByName);
+        let Some(client) = self.client.as_mut().filter(|client| !client.is_watched && is_solving) else {
             return Ok(());
         };
         client.is_watched = true;
