@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 import wrapt
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 EVENTS: list[str] = []
@@ -201,15 +202,13 @@ def test_application_of_an_odd_layer_is_replaced(layer: Any) -> None:
         inner = odd.app
 
         async def teapot(scope: Any, receive: Any, send: Any) -> None:
-            await m.responses.PlainTextResponse("another", 418)(scope, receive, send)
+            await PlainTextResponse("another", 418)(scope, receive, send)
 
         object.__setattr__(odd, "app", teapot)
         replaced = client.get("/nothing").status_code
         object.__setattr__(odd, "app", inner)
         return first, replaced, client.get("/nothing").status_code
 
-    importlib.import_module("fastapi.responses")
-    importlib.import_module("ferroapi.responses")
     assert served("ferroapi") == served("fastapi") == (404, 418, 404)
 
 
@@ -238,3 +237,25 @@ def test_router_is_given_another_class(is_later: bool) -> None:
         return statuses, client.get("/").status_code, seen
 
     assert served("ferroapi") == served("fastapi") == ([200, 404, 200], 200, ["/", "/nothing", "/"])
+
+
+@pytest.mark.parametrize("where", ["mounted", "default"])
+def test_application_whose_attributes_fail_is_served(where: str) -> None:
+    class Failing:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await PlainTextResponse("answered")(scope, receive, send)
+
+        def __getattr__(self, name: str) -> Any:
+            raise ValueError(name)
+
+    def served(framework: str) -> Any:
+        app = importlib.import_module(framework).FastAPI()
+        if where == "mounted":
+            app.mount("/below", Failing())
+        else:
+            app.router.default = Failing()
+        client = TestClient(app)
+        return [(client.get(path).status_code, client.get(path).text) for path in ("/below/x", "/nothing")]
+
+    assert served("ferroapi") == served("fastapi")
+    assert served("ferroapi")[0] == (200, "answered")

@@ -1192,6 +1192,37 @@ def name_is_wrapped_by_a_mock(f: Framework, how: tuple[str, str]) -> Any:
     return [*outcome, get(app, *URLS), add_item(app)]
 
 
+@variants("application", "included")
+def route_class_makes_properties_of_what_it_is_given(f: Framework, where: str) -> Any:
+    """What a route is made of is what its attributes are once they were set."""
+
+    class Fixed(f.routing.APIRoute):  # type: ignore[name-defined, misc]
+        response_model = property(lambda self: dict[str, int], lambda self, value: None)
+        stream_item_type = property(lambda self: None, lambda self, value: None)
+        unique_id = property(lambda self: f"id_of_{self.name}", lambda self, value: None)
+
+    app = f.FastAPI()
+    router = f.APIRouter(route_class=Fixed) if where == "included" else app.router
+    router.route_class = Fixed
+
+    @router.get("/item")
+    def item() -> Item:
+        return Item(name="n")
+
+    @router.get("/counts")
+    async def counts() -> Item:
+        return {"a": 1}  # type: ignore[return-value]
+
+    @router.get("/lines")
+    async def lines() -> AsyncIterator[Item]:
+        yield Item(name="n")
+
+    if where == "included":
+        app.include_router(router, prefix="/included")
+    prefix = "/included" if where == "included" else ""
+    return get(app, *(prefix + path for path in ("/item", "/counts", "/lines")), "/openapi.json")
+
+
 @variants("404", "405", "HTTPException")
 def exception_handler_raises_another_exception(f: Framework, handled: str) -> Any:
     """Handlers are around a route and around all routes: where no route is, only the latter meet it."""

@@ -9,6 +9,7 @@ from types import MethodType
 from typing import Any, Self, cast
 
 from starlette import routing
+from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
@@ -49,7 +50,9 @@ def _innermost_path(route: Any, scope: Scope) -> str | None:
 def _is_application_of_ours(candidate: BaseRoute | _EffectiveRouteContext) -> bool:
     """Tell whether a route leads to an application of this package, which finds its own way through its routes."""
     route = candidate.route if isinstance(candidate, _EffectiveRouteContext) else candidate
-    return isinstance(route, routing.Mount) and isinstance(getattr(route.app, "router", None), Dispatch)
+    if not (isinstance(route, routing.Mount) and issubclass(type(route.app), Starlette)):
+        return False
+    return isinstance(getattr(route.app, "router", None), Dispatch)
 
 
 _LOW_PRIORITY_METHODS = ("_match_low_priority", "_iter_low_priority_routes")
@@ -145,7 +148,8 @@ class Dispatch(routing.Router):
 
     def _refuses_plainly(self) -> bool:
         """Tell whether a path that no route answers is a 404: no frontend, and no application by default."""
-        is_default = is_defined(getattr(self.default, "__func__", None), "Router.not_found")
+        default: Any = self.default
+        is_default = type(default) is MethodType and is_defined(default.__func__, "Router.not_found")
         own = (getattr(self, name).__func__ is getattr(Dispatch, name) for name in _LOW_PRIORITY_METHODS)
         return is_default and all(own) and next(iter(self._iter_low_priority_routes()), None) is None
 

@@ -388,9 +388,6 @@ class RouteState(ObservedRoute):
         response_model, item_type = resolve_response_shape(
             annotation, response_model, self.response_class, is_generator=is_generator
         )
-        item_type = stream_item_type or item_type
-        if response_model:
-            _assert_body_allowed(self.status_code)
         self._assign(
             {
                 "response_fields": response_fields,
@@ -400,7 +397,15 @@ class RouteState(ObservedRoute):
                 "is_sse_stream": is_generator and lenient_issubclass(self.response_class, EventSourceResponse),
                 "is_json_stream": is_generator and isinstance(self.response_class, DefaultPlaceholder),
                 "response_model": response_model,
-                "stream_item_type": item_type,
+                "stream_item_type": stream_item_type or item_type,
+            }
+        )
+        # A subclass may have made properties of them.
+        response_model, item_type = self.response_model, self.stream_item_type
+        if response_model:
+            _assert_body_allowed(self.status_code)
+        self._assign(
+            {
                 "response_field": _serialization_field("Response_" + self.unique_id, response_model),
                 "stream_item_field": _serialization_field("StreamItem_" + self.unique_id, item_type),
             }
