@@ -253,8 +253,9 @@ class _IncludedRouter(BaseRoute):
 
 def match_candidate(candidate: BaseRoute | _EffectiveRouteContext, scope: Scope) -> tuple[Match, Scope]:
     """Match a route, or a view on one as its router does."""
-    is_view = isinstance(candidate, _EffectiveRouteContext)
-    return candidate.match_by_router(scope) if is_view else candidate.matches(scope)
+    if isinstance(candidate, _EffectiveRouteContext):
+        return candidate.match_by_router(scope)
+    return candidate.matches(scope)
 
 
 def _effective_attribute(name: str) -> Any:
