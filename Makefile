@@ -240,14 +240,30 @@ licenses: $(VENV)/packages ## Write the licences of the crates in the extension,
 options-stub: build ## Write the options with their texts as editors read them, into python/ferroapi/_options.pyi
 	$(BIN)/python tests/typing/options_stub.py
 
-# Zig's linker refuses what an instrumented build asks of it, so a profiled wheel is for the glibc of this machine.
-PGO ?=
+BUILD_WHEEL = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_17
+PGO ?= 1
+PROFDATA = $(shell rustc --print sysroot)/lib/rustlib/$(FUZZ_HOST)/bin/llvm-profdata
+PROFILE := $(VENV)/profile/cases.profdata
+PROFILE_USED = $(if $(PGO),$(if $(wildcard $(PROFDATA)),$(PROFILE)))
+
+# What the benches' cases do on a build that counts it. Zig's linker refuses that build, so that of the machine links it;
+# cargo is told zig's all the same, because the names in a profile depend on it, and a profile of other names has no effect.
+$(PROFILE): $(VENV)/packages $(RUST_SOURCES) benches/python/profiled.py
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	CARGO_TARGET_DIR=target/instrumented RUSTFLAGS="-Cprofile-generate=$(CURDIR)/$(@D)/build -Clinker=cc" \
+		$(BUILD_WHEEL) --quiet --skip-auditwheel --interpreter $(BIN)/python --out $(@D)
+	$(BIN)/python -m pip install --quiet --no-deps --target $(@D)/package $(@D)/*.whl
+	LLVM_PROFILE_FILE=$(CURDIR)/$(@D)/%m.profraw PYTHONPATH=$(@D)/package PYDANTIC_DISABLE_PLUGINS=1 \
+		$(BIN)/python -m benches.python.profiled
+	$(PROFDATA) merge --output $@ $(@D)/*.profraw
 
 .PHONY: wheel
-wheel: build ## Build a manylinux wheel into dist/ and try it in an empty environment without Rust (PGO=1 for a profiled one)
+wheel: build ## Build a profiled manylinux wheel into dist/ and try it in an empty environment without Rust (PGO= for none)
 	rm -rf dist
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release $(if $(PGO),--pgo,--zig --compatibility manylinux_2_17) \
-		--interpreter $(BIN)/python --out dist
+	@$(if $(PROFILE_USED),,echo "without a profile$(if $(PGO),: llvm-profdata is missing (rustup component add llvm-tools))" >&2)
+	$(if $(PROFILE_USED),$(MAKE) $(PROFILE_USED))
+	$(if $(PROFILE_USED),RUSTFLAGS=-Cprofile-use=$(CURDIR)/$(PROFILE_USED)) $(BUILD_WHEEL) --interpreter $(BIN)/python --out dist
 	$(BIN)/python tests/packaging/check_distribution.py dist/*.whl
 
 .PHONY: wheels
@@ -259,8 +275,7 @@ wheels: build ## Build a wheel into dist/ for each CPython that this machine has
 			"$$python" -c 'import ensurepip' 2>/dev/null && { found=$$("$$python" -c 'import sys; print(sys.executable)'); break; }; \
 		done; \
 		if test -z "$$found"; then echo "Python $$version: not here"; continue; fi; \
-		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --quiet --release --zig --compatibility manylinux_2_17 \
-			--interpreter "$$found" --out dist/"$$version" && \
+		$(BUILD_WHEEL) --quiet --interpreter "$$found" --out dist/"$$version" && \
 		"$$found" tests/packaging/check_distribution.py dist/"$$version"/*.whl && \
 		mv dist/"$$version"/*.whl dist/ && rmdir dist/"$$version" || exit 1; \
 	done

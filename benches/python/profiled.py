@@ -1,4 +1,4 @@
-"""What a profiled build learns from, run by `maturin build --pgo`: the cases of table A, and mostly those on a server.
+"""What a profiled build learns from, run by `make wheel`: the cases of table A, and mostly those on a server.
 
 What is done a hundredth as often, such as the start of an application, is compiled to be small.
 """
