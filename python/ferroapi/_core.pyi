@@ -743,10 +743,10 @@ class RouteTable:
     def expire(self) -> None:
         """Note that a route, or the list of them, has changed."""
 
-    def drive(self, scope: Any, receive: Any, send: Any, application: Any = None) -> Awaitable | None:
+    def drive(self, scope: Any, receive: Any, send: Any) -> Awaitable | None:
         """Return the driver of the path operation that answers `scope`, None if Python must answer."""
 
-    def connect(self, scope: Any, application: Any = None) -> Plan | None:
+    def connect(self, scope: Any) -> Plan | None:
         """Return the plan of the websocket endpoint that answers `scope`, None if Python must answer."""
 
     def select(self, scope: Any) -> tuple[int | None, Any] | None:

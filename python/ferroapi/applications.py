@@ -112,7 +112,7 @@ _FOUND_OUT = (
     "_observed_entrance",
     "_otel_judgement",
     "_judged_stack",
-    "_direct_router",
+    "_is_passed",
     "_chain",
     "_open_chain",
     "_handlers",
@@ -259,7 +259,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self._observed_entrance: _core.Entrance | None = None
         self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
         self._judged_stack: ASGIApp | None = None
-        self._direct_router: routing.APIRouter | None = None
+        self._is_passed: bool | None = None
         self._chain: stand_ins.Application | None = None
         self._open_chain: stand_ins.Application | None = None
         self._handlers: tuple[Any, Any] | None = None
@@ -330,17 +330,15 @@ class FastAPI(ForwardedOperations, Starlette):
     async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection natively, or else by the middleware stack."""
         rest = (entrance := self._observed_entrance) is not None and entrance.serve(scope, receive, send)
-        if rest is True:
-            return
-        if rest is not False:
-            await rest
-        elif (driver := self._drive(scope, receive, send)) is not None:
-            await driver
-        else:
+        if rest is False:
+            rest = self._begin(scope, receive, send)
+        if rest is False:
             await super().__call__(scope, receive, send)
+        elif rest is not True:
+            await rest
 
-    def _drive(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
-        """Return what runs a request natively, None if the middleware stack has to as it is.
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | bool:
+        """Run a request natively to where it first waits, as an entrance does; False if the stack has to as it is.
 
         An exception is handed to the middleware, which meets it where it would have met it.
         """
@@ -349,29 +347,24 @@ class FastAPI(ForwardedOperations, Starlette):
             self._judge(stack)
             # Last: another thread that finds it uses what was decided.
             self._judged_stack = stack
-        router = self._direct_router
-        if router is None:
+        is_open = not (self.root_path or observes_without_import(self._telemetry))
+        if not self._is_passed:
             if self._chain is None or scope["type"] != "http":
-                return None
-            if self._open_chain is None and not (self.root_path or observes_without_import(self._telemetry)):
+                return False
+            if is_open:
                 self._open_chain = self._chain
             return self._chain(scope, receive, send)
-        entrance = self._observed_entrance if (is_observed := SCOPE_KEY in scope) else self._entrance
-        try:
-            if entrance is None or not entrance.is_current:
-                if is_observed:
-                    self._observed_entrance = router._entrance(self, self._layers, is_inner=True)
-                elif not (self.root_path or observes_without_import(self._telemetry)):
-                    self._entrance = router._entrance(self, self._layers, is_inner=False)
-            return router._drive(scope, receive, send, self)
-        except Exception:
-            # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
-            # does, since the router raises it again inside.
-            return None
+        if (entrance := self._observed_entrance) is not None and entrance.is_current:
+            # It has been asked.
+            return False
+        if is_open and SCOPE_KEY not in scope:
+            self._entrance = self._make_entrance(is_inner=False)
+        entrance = self._observed_entrance = self._make_entrance(is_inner=True)
+        return entrance is not None and entrance.serve(scope, receive, send)
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._direct_router = self._chain = self._handlers = self._open_chain = None
+        self._is_passed = self._chain = self._handlers = self._open_chain = None
         self._entrance = self._observed_entrance = None
         layers: list[Any] = []
         layer: Any = stack
@@ -396,11 +389,11 @@ class FastAPI(ForwardedOperations, Starlette):
         is_as_built = is_as_written(Starlette, "__call__") and _is_made_of(outer, around)
         if is_as_built and is_whole and len(inner) == len(innermost):
             self._downstream = stack
-            self._direct_router = self.router
+            self._is_passed = True
             return
         if is_whole:
             # Whatever is around it: the user's middleware, or what others put there, as opentelemetry-instrumentation.
-            PassedExceptionMiddleware.open(innermost[0], self._inner_entrance)
+            PassedExceptionMiddleware.open(innermost[0], partial(self._make_entrance, is_inner=True))
         known = list(takewhile(stand_ins.middleware.knows, inner))
         # Where there is a limit, the user's middleware stands under it, which its layers keep.
         if not is_as_built:
@@ -408,12 +401,13 @@ class FastAPI(ForwardedOperations, Starlette):
         elif self.max_body_size is None and (downstream := inner[len(known) :]):
             self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
 
-    def _inner_entrance(self) -> _core.Entrance | None:
-        """Return the entrance below the user's middleware, None if something stands before the router's table."""
+    def _make_entrance(self, *, is_inner: bool) -> _core.Entrance | None:
+        """Return an entrance to the router's table, None if something stands before that."""
         try:
-            return self.router._entrance(self, self._layers, is_inner=True)
+            return self.router._entrance(self, self._layers, is_inner=is_inner)
         except Exception:
-            # As in `_drive`: the router raises it again, inside the exception handlers.
+            # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
+            # does, since the router raises it again inside.
             return None
 
     def _is_router_as_written(self) -> bool:

@@ -308,7 +308,7 @@ def test_driver_cannot_be_awaited_twice() -> None:
         app.add_api_route("/", lambda: 1)
         await warm_up(app)
         server = Server([], Wait().at, kind="async")
-        driver = app.router._drive(server.scope(), server.receive, server.send, app)
+        driver = app.router._drive(server.scope(), server.receive, server.send)
         await driver
         with pytest.raises(RuntimeError, match="already awaited"):
             await driver

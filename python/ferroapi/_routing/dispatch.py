@@ -161,20 +161,12 @@ class Dispatch(routing.Router):
             return False
         return below == self.app and below.__func__ is Dispatch.app
 
-    def _drive(self, scope: Scope, receive: Receive, send: Send, application: Any = None) -> Awaitable[None] | None:
-        """Return the native driver of a request, None where Python must answer.
-
-        With `application` nothing stands between the driver and the server; its middleware meets exceptions afterwards.
-        """
-        if scope["type"] not in ("http", "websocket"):
-            return None
-        table = self._current_table()
-        if application is not None and not table.facts.is_bare:
-            return None
-        if scope["type"] == "websocket":
-            plan = table.core.connect(scope, application)
-            return None if plan is None else run_connection(plan, scope, receive, send, application)
-        return table.core.drive(scope, receive, send, application)
+    def _drive(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        """Return the native driver of a request that has come to this router, None where Python must answer."""
+        if scope["type"] == "http":
+            return self._current_table().core.drive(scope, receive, send)
+        plan = self._current_table().core.connect(scope) if scope["type"] == "websocket" else None
+        return None if plan is None else run_connection(plan, scope, receive, send, None)
 
     def _entrance(self, application: Any, layers: _core.Witness, *, is_inner: bool) -> _core.Entrance | None:
         """Return the entrance to this router's table, past layers of middleware; None if something stands between."""

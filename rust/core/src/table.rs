@@ -317,34 +317,25 @@ impl RouteTable {
     }
 
     /// The driver of the path operation that answers `scope`, or `None` if Python must answer.
-    #[pyo3(signature = (scope, receive, send, application=None))]
     fn drive(
         &self,
         py: Python<'_>,
         scope: &Bound<'_, PyAny>,
         receive: Py<PyAny>,
         send: Py<PyAny>,
-        application: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Awaitable>> {
         guarded(|| {
             let Ok(scope) = scope.cast_exact::<PyDict>() else { return Ok(None) };
             let channels = Channels::Asgi { scope: scope.clone().unbind(), receive, send };
-            let application = application.map(Bound::as_unbound);
-            Ok(self.driver(py, channels, (application, true))?.map(|driver| Awaitable::of(driver)))
+            Ok(self.driver(py, channels, (None, true))?.map(|driver| Awaitable::of(driver)))
         })
     }
 
     /// The plan of the websocket endpoint that answers `scope`, which gets what the endpoint finds there; `None` if
     /// Python must answer.
-    #[pyo3(signature = (scope, application=None))]
-    fn connect(
-        &self,
-        py: Python<'_>,
-        scope: &Bound<'_, PyAny>,
-        application: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<Py<Plan>>> {
+    fn connect(&self, py: Python<'_>, scope: &Bound<'_, PyAny>) -> PyResult<Option<Py<Plan>>> {
         guarded(|| match scope.cast_exact::<PyDict>() {
-            Ok(scope) => self.websocket_plan(py, scope, application.map(Bound::as_unbound)),
+            Ok(scope) => self.websocket_plan(py, scope, None),
             Err(_) => Ok(None),
         })
     }
