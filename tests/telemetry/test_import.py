@@ -105,7 +105,21 @@ assert telemetry.enabled()
 telemetry.config["metrics"] = False
 assert not telemetry.enabled()
 from opentelemetry.sdk.trace import TracerProvider
-opentelemetry.trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+own = TracerProvider(shutdown_on_exit=False)
+telemetry.config["tracer_provider"] = own
 assert telemetry.enabled()
+del telemetry.config["tracer_provider"]
+assert not telemetry.enabled()
+telemetry.config.update({"tracer_provider": own})
+assert telemetry.enabled()
+telemetry.config = {"metrics": False}
+assert not telemetry.enabled()
+get_tracer_provider = opentelemetry.trace.get_tracer_provider
+opentelemetry.trace.get_tracer_provider = lambda: own
+assert [telemetry.enabled() for _ in range(3)] == [True] * 3
+opentelemetry.trace.get_tracer_provider = get_tracer_provider
+assert [telemetry.enabled() for _ in range(3)] == [False] * 3
+opentelemetry.trace.set_tracer_provider(own)
+assert [telemetry.enabled() for _ in range(3)] == [True] * 3
 """
     run_fresh(code)

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from operator import is_
 from time import time_ns
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
@@ -196,24 +198,35 @@ def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
     return False
 
 
-def global_providers() -> _core.Snapshot | None:
-    """Return a snapshot of all that says whether there are global providers, None where that must be asked.
+def _row(owner: Any, name: str) -> _core.Row:
+    """Return a row of what a module or a dict has under this name; it may have nothing."""
+    values = owner if isinstance(owner, dict) else vars(owner)
+    found = values.get(name)
+    is_none = partial(is_, None) if found is None and name in values else None
+    return _core.Row(
+        owner=owner, name=name, parts=1, original=found, may_lack=name not in values, is_defined=is_none, label=name
+    )
+
+
+def watch_providers(config: TelemetryConfig) -> _core.Witness | None:
+    """Return a witness of all that `telemetry_possible` depends on, None where that must be asked.
 
     It is there once opentelemetry is imported, and tells when another part of that is.
     """
     package = sys.modules.get("opentelemetry")
-    if package is None or _named_providers():
+    if type(package) is not ModuleType or type(config) is not dict or _named_providers():
         return None
-    watched: list[tuple[Any, list[str]]] = [(package, [signal.module.rpartition(".")[2] for signal in _SIGNALS])]
+    rows = [_row(package, signal.module.rpartition(".")[2]) for signal in _SIGNALS]
     for signal in _SIGNALS:
+        rows += [_row(config, signal.option), _row(config, signal.provider_option)]
         if (module := sys.modules.get(signal.module)) is None:
             continue
-        names = _globals_of(getattr(module, signal.getter, None))
+        names = _globals_of(vars(module).get(signal.getter)) if type(module) is ModuleType else {}
         home = sys.modules.get(names.get("__name__", ""))
         if home is None or vars(home) is not names or signal.slot not in names:
             return None
-        watched += [(module, [signal.getter]), (home, [signal.slot])]
-    return _core.Snapshot(watched, [])
+        rows += [_row(module, signal.getter), _row(home, signal.slot)]
+    return _core.Witness(rows)
 
 
 def observes_without_import(config: TelemetryConfig) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ferroapi import _core
-from ferroapi.telemetry._api import _HTTP_METHODS, TelemetryConfig, _exception, global_providers, telemetry_possible
+from ferroapi.telemetry._api import _HTTP_METHODS, TelemetryConfig, _exception, telemetry_possible, watch_providers
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -74,19 +74,20 @@ class NativeTelemetry:
     def __init__(self, config: TelemetryConfig) -> None:
         self.config = config
         self.known_methods = _known_methods()
-        self._known: tuple[_core.Snapshot, TelemetryConfig, bool] | None = None
+        self._known: tuple[_core.Witness, TelemetryConfig, bool] | None = None
         self.tracers: _PerProvider[TracerProvider, Tracer] = _PerProvider()
         self.instruments: _PerProvider[MeterProvider, Instruments] = _PerProvider()
 
     def enabled(self) -> bool:
         """Tell whether any signal has somewhere to go, so that a request is worth observing."""
         known = self._known
-        if known is not None and known[0].is_current() and known[1] == self.config:
+        if known is not None and known[1] is self.config and not known[0].replaced:
             return known[2]
         # Taken before the providers are looked at: one that is set meanwhile is noticed by the next request.
-        providers, config = global_providers(), self.config.copy()
+        config = self.config
+        witness = watch_providers(config)
         is_possible = telemetry_possible(config)
-        self._known = None if providers is None else (providers, config, is_possible)
+        self._known = None if witness is None else (witness, config, is_possible)
         return is_possible
 
     async def __call__(
