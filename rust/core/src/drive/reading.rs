@@ -23,15 +23,13 @@ impl Driver {
             Reading::Unread => self.begin_solving(py),
             _ if self.by_name.request => self.read_from_request(py),
             Reading::Json | Reading::LenientJson => self.receive(py),
-            reading @ (Reading::Form | Reading::LimitedForm) => {
-                if reading == Reading::Form {
-                    if let Some(kind) = body::readable_form(Scope(&self.channels.scope(py)?))? {
-                        self.chunks.form =
-                            if kind == FormKind::UrlEncoded { Form::UrlEncoded } else { Form::Multipart(None) };
-                        return self.receive(py);
-                    }
-                }
-                self.read_from_request(py)
+            Reading::LimitedForm => self.read_from_request(py),
+            Reading::Form => {
+                let Some(kind) = body::readable_form(Scope(&self.channels.scope(py)?))? else {
+                    return self.read_from_request(py);
+                };
+                self.chunks.form = if kind == FormKind::UrlEncoded { Form::UrlEncoded } else { Form::Multipart(None) };
+                self.receive(py)
             }
         }
     }
@@ -162,7 +160,7 @@ impl Driver {
         let is_json = !is_empty && body::is_json(self.channels.header(py, b"content-type")?.as_ref(), strict);
         let solver = self.solver()?;
         solver.connection.body_bytes = Some(bytes.clone().into_any().unbind());
-        if bytes.as_bytes().is_empty() {
+        if is_empty {
             return Ok(());
         }
         let value = if is_json {

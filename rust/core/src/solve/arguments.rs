@@ -148,18 +148,12 @@ impl Solver {
     }
 
     pub(super) fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> PyResult<bool> {
-        let found = parameter
-            .slots
-            .iter()
-            .enumerate()
-            .find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
-        let alias = found.map_or(0, |(alias, _)| alias);
-        let Some(location) = parameter.locations.get(alias) else { return Ok(false) };
-        let declared = parameter.declared.get();
-        let value = match found {
+        let places = parameter.slots.iter().enumerate();
+        let mut found = places.filter_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
+        let value = match found.next() {
             Some((_, Found::Read(value))) => Some(value.clone_ref(py)),
-            Some((_, Found::Received(value))) => validate::received(py, declared, value, location, &mut self.errors)?,
-            None => validate::absent(py, declared, location, &mut self.errors)?,
+            Some((alias, Found::Received(value))) => validated(py, parameter, Some((alias, value)), &mut self.errors)?,
+            None => validated(py, parameter, None, &mut self.errors)?,
         };
         self.take(py, value)
     }
@@ -207,11 +201,8 @@ impl Solver {
         match &node.body {
             BodyShape::None | BodyShape::Leaf => Ok(true),
             BodyShape::Whole(field) => {
-                let value = match &self.body {
-                    Body::Undefined => None,
-                    Body::Value(value) => Some((0, value.clone_ref(py))),
-                };
-                let value = self.body_value(py, field, value.as_ref())?;
+                let body = if let Body::Value(value) = &self.body { Some((0, value)) } else { None };
+                let value = validated(py, field, body, &mut self.errors)?;
                 let is_valid = value.is_some();
                 // FastAPI gives the whole body a value even if it is refused.
                 let is_told = self.observer.is_some();
@@ -248,25 +239,11 @@ impl Solver {
                     }
                 }
             }
-            let value = self.body_value(py, field, found.as_ref())?;
+            let found = found.as_ref().map(|(index, value)| (*index, value));
+            let value = validated(py, field, found, &mut self.errors)?;
             whole &= self.take(py, value)?;
         }
         Ok(whole)
-    }
-
-    pub(super) fn body_value(
-        &mut self,
-        py: Python<'_>,
-        field: &Parameter,
-        found: Option<&(usize, Py<PyAny>)>,
-    ) -> validate::Validated {
-        let errors = &mut self.errors;
-        let alias = found.map_or(0, |(alias, _)| *alias);
-        let Some(location) = field.locations.get(alias) else { return Ok(None) };
-        match found {
-            Some((_, value)) => validate::received(py, field.declared.get(), value, location, errors),
-            None => validate::absent(py, field.declared.get(), location, errors),
-        }
     }
 
     pub(super) fn leaf_body(&mut self, py: Python<'_>, node: &Node) -> PyResult<bool> {
@@ -324,18 +301,32 @@ impl Solver {
         match special {
             Special::Request => self.connection.request(py),
             Special::SecurityScopes(make) => make.call0(py),
-            Special::BackgroundTasks => {
-                if self.background.is_none() {
-                    self.background = Some(names::background_tasks(py)?.call0()?.unbind());
-                }
-                Ok(self.background.as_ref().map_or_else(|| py.None(), |tasks| tasks.clone_ref(py)))
-            }
-            Special::Response => {
-                if self.response.is_none() {
-                    self.response = Some(names::sub_response(py)?.call0()?.unbind());
-                }
-                Ok(self.response.as_ref().map_or_else(|| py.None(), |response| response.clone_ref(py)))
-            }
+            Special::BackgroundTasks => made_once(&mut self.background, names::background_tasks(py)?),
+            Special::Response => made_once(&mut self.response, names::sub_response(py)?),
         }
     }
+}
+
+/// What a parameter or field makes of the value that was found by one of its aliases, or of there being none.
+#[inline]
+fn validated(
+    py: Python<'_>,
+    parameter: &Parameter,
+    found: Option<(usize, &Py<PyAny>)>,
+    errors: &mut validate::Errors,
+) -> validate::Validated {
+    let Some(location) = parameter.locations.get(found.map_or(0, |(alias, _)| alias)) else { return Ok(None) };
+    match found {
+        Some((_, value)) => validate::received(py, parameter.declared.get(), value, location, errors),
+        None => validate::absent(py, parameter.declared.get(), location, errors),
+    }
+}
+
+/// The one object of `class` for a request.
+fn made_once(place: &mut Option<Py<PyAny>>, class: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let made = match place.take() {
+        Some(made) => made,
+        None => class.call0()?.unbind(),
+    };
+    Ok(place.insert(made).clone_ref(class.py()))
 }
