@@ -112,7 +112,7 @@ _FOUND_OUT = (
     "_observed_entrance",
     "_otel_judgement",
     "_judged_stack",
-    "_is_passed",
+    "_direct_router",
     "_chain",
     "_open_chain",
     "_handlers",
@@ -259,7 +259,7 @@ class FastAPI(ForwardedOperations, Starlette):
         self._observed_entrance: _core.Entrance | None = None
         self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
         self._judged_stack: ASGIApp | None = None
-        self._is_passed: bool | None = None
+        self._direct_router: routing.APIRouter | None = None
         self._chain: stand_ins.Application | None = None
         self._open_chain: stand_ins.Application | None = None
         self._handlers: tuple[Any, Any] | None = None
@@ -348,7 +348,8 @@ class FastAPI(ForwardedOperations, Starlette):
             # Last: another thread that finds it uses what was decided.
             self._judged_stack = stack
         is_open = not (self.root_path or observes_without_import(self._telemetry))
-        if not self._is_passed:
+        router = self._direct_router
+        if router is None:
             if self._chain is None or scope["type"] != "http":
                 return False
             if is_open:
@@ -358,13 +359,13 @@ class FastAPI(ForwardedOperations, Starlette):
             # It has been asked.
             return False
         if is_open and SCOPE_KEY not in scope:
-            self._entrance = self._make_entrance(is_inner=False)
-        entrance = self._observed_entrance = self._make_entrance(is_inner=True)
+            self._entrance = self._make_entrance(router, is_inner=False)
+        entrance = self._observed_entrance = self._make_entrance(router, is_inner=True)
         return entrance is not None and entrance.serve(scope, receive, send)
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._is_passed = self._chain = self._handlers = self._open_chain = None
+        self._direct_router = self._chain = self._handlers = self._open_chain = None
         self._entrance = self._observed_entrance = None
         layers: list[Any] = []
         layer: Any = stack
@@ -389,11 +390,11 @@ class FastAPI(ForwardedOperations, Starlette):
         is_as_built = is_as_written(Starlette, "__call__") and _is_made_of(outer, around)
         if is_as_built and is_whole and len(inner) == len(innermost):
             self._downstream = stack
-            self._is_passed = True
+            self._direct_router = self.router
             return
         if is_whole:
             # Whatever is around it: the user's middleware, or what others put there, as opentelemetry-instrumentation.
-            PassedExceptionMiddleware.open(innermost[0], partial(self._make_entrance, is_inner=True))
+            PassedExceptionMiddleware.open(innermost[0], partial(self._make_entrance, self.router, is_inner=True))
         known = list(takewhile(stand_ins.middleware.knows, inner))
         # Where there is a limit, the user's middleware stands under it, which its layers keep.
         if not is_as_built:
@@ -401,10 +402,10 @@ class FastAPI(ForwardedOperations, Starlette):
         elif self.max_body_size is None and (downstream := inner[len(known) :]):
             self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
 
-    def _make_entrance(self, *, is_inner: bool) -> _core.Entrance | None:
-        """Return an entrance to the router's table, None if something stands before that."""
+    def _make_entrance(self, router: routing.APIRouter, *, is_inner: bool) -> _core.Entrance | None:
+        """Return an entrance to the table of the router that a stack leads to, None if something stands before that."""
         try:
-            return self.router._entrance(self, self._layers, is_inner=is_inner)
+            return router._entrance(self, self._layers, is_inner=is_inner)
         except Exception:
             # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
             # does, since the router raises it again inside.
