@@ -275,7 +275,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc]  # A path opera
 
     def _view(self, scope: Scope) -> _EffectiveRouteContext | None:
         """Return the view on this route that the scope came through, if any."""
-        view = _get_scope_effective_route_context(scope) if "fastapi" in scope else None
+        view = _get_scope_effective_route_context(scope)
         return view if view is not None and view.original_route is self else None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
