@@ -470,6 +470,38 @@ def test_what_solving_by_name_gives_is_gone_on_with(when: str, what: str) -> Non
     compare(scenario)
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["returns", "fails"])
+@pytest.mark.parametrize("owners", ["routing", "dependencies.utils", "routing dependencies.utils concurrency"])
+@pytest.mark.parametrize("when", MOMENTS)
+def test_what_calls_in_a_worker_thread_is_given_the_same(when: str, owners: str, fails: bool) -> None:
+    """As New Relic has it: for endpoints and dependencies that are plain functions, and to validate their results."""
+
+    def scenario(f: Any, events: list[Any]) -> Any:
+        app = build_at(when, f, events)
+
+        def noting(owner: str, original: Any) -> Any:
+            async def run(function: Any, /, *args: Any, **keywords: Any) -> Any:
+                name = getattr(function, "__name__", type(function).__name__)
+                events.append([owner, name, len(args), sorted(keywords)])
+                result = await original(function, *args, **keywords)
+                events.append([owner, "done", type(result).__name__])
+                if fails:
+                    raise Odd("thread")
+                return result
+
+            return run
+
+        with ExitStack() as stack:
+            for owner in owners.split():
+                module: Any = importlib.import_module(f"{f.__name__}.{owner}")
+                original = module.run_in_threadpool
+                stack.enter_context(mock.patch.object(module, "run_in_threadpool", noting(owner, original)))
+            seen = ask(app, events)
+        return [seen, ask(app, events)]
+
+    compare(scenario)
+
+
 @pytest.mark.parametrize("kind", ["generator", "async generator", "coroutine function", "function"])
 @pytest.mark.parametrize("response_class", [JSONResponse, StreamingResponse])
 def test_endpoint_that_the_solver_replaces_by_one_of_another_kind_is_called_as_that(

@@ -171,6 +171,25 @@ NOT_PASSED = {"_engine/session.py", "middleware/asyncexitstack.py", "_routing/ma
 """Files of what Python does for a request where the driver does not."""
 
 
+def test_plain_endpoint_is_called_by_the_driver_in_a_replaced_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, original, asked = ferroapi.FastAPI(), ferroapi.routing.run_in_threadpool, []
+
+    @app.get("/plain/{number}")
+    def read(number: int) -> dict[str, int]:
+        return {"number": number}
+
+    async def around(function: Any, /, *args: Any, **options: Any) -> Any:
+        asked.append(function)
+        return await original(function, *args, **options)
+
+    monkeypatch.setattr(ferroapi.routing, "run_in_threadpool", around)
+    called = functions_called(app, "/plain/5")
+    # To call, and to validate what was returned, in each of the requests.
+    assert len(asked) == 8
+    assert not {each.partition(":")[0] for each in called} & NOT_PASSED
+    assert {each.partition(": ")[2] for each in called}.isdisjoint(("solve_values", "answer"))
+
+
 @pytest.mark.parametrize("is_used", [False, True], ids=["before the first request", "after it"])
 @pytest.mark.parametrize("path", ["/json", "/items/5"])
 @pytest.mark.parametrize("name", ["solve_dependencies", "run_endpoint_function", "serialize_response"])

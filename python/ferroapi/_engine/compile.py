@@ -228,9 +228,14 @@ class PathOperation(_Declared):
         else:
             answer, part = _answer(self.response, is_coroutine=self.is_coroutine)
         named = {"named_request": Part.REQUEST}
+        graph, parts = self.graph(calls, kind), self.handler_part | part | Part.REQUEST
         if not is_stream:
-            named |= {"named_steps": Part.STEP, "named_serialization": Part.SERIALIZATION}
-        graph, parts = self.graph(calls, kind), self.handler_part | part | sum(named.values())
+            # What runs in a worker thread is called by the same names.
+            threads = parts_of(graph.nodes) & Part.THREAD
+            validates_in_thread = not self.is_coroutine and self.response.field is not None
+            named["named_steps"] = Part.STEP | threads
+            named["named_serialization"] = Part.SERIALIZATION | (threads if validates_in_thread else 0)
+            parts |= Part.STEP | Part.SERIALIZATION
         return self.make_plan(graph, answer, parts=parts, source=source, operation=self, **named)
 
     def is_stream(self) -> bool:

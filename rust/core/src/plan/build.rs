@@ -302,7 +302,7 @@ impl Plan {
         }
         let NamedParts { steps, serialization, request } = self.named;
         let others = replaced & !(serialization | request);
-        let has_steps = others & steps != 0 || (!lacks_overrides && others != 0 && self.has_overrides(py)?);
+        let has_steps = replaced & steps != 0 || (!lacks_overrides && others != 0 && self.has_overrides(py)?);
         let is_enough = replaced & (self.parts | passed) & !(steps | serialization | request) == 0;
         Ok((is_enough && (steps != 0 || !has_steps)).then_some(ByName {
             steps: has_steps,
