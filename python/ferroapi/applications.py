@@ -107,16 +107,10 @@ _READ_BY_ENTRANCE = frozenset(
 )
 """Attributes that say what stands between the server and the router: assigning one closes the entrance."""
 
-_FOUND_OUT = (
-    "_entrance",
-    "_observed_entrance",
-    "_otel_judgement",
-    "_judged_stack",
-    "_direct_router",
-    "_chain",
-    "_open_chain",
-    "_handlers",
-)
+_JUDGED = ("_entrance", "_observed_entrance", "_direct_router", "_chain", "_open_chain", "_handlers")
+"""Attributes that say how a request gets through a stack."""
+
+_FOUND_OUT = (*_JUDGED, "_otel_judgement", "_judged_stack")
 """Attributes that say how a request gets to the router, once a request has asked."""
 
 _DOCUMENT_SETTINGS = (
@@ -346,27 +340,28 @@ class FastAPI(ForwardedOperations, Starlette):
         if stack is None or stack is not self._judged_stack or self._layers.replaced:
             self._judge(stack)
             # Last: another thread that finds it uses what was decided.
-            self._judged_stack = stack
+            vars(self)["_judged_stack"] = stack
         is_open = not (self.root_path or observes_without_import(self._telemetry))
         router = self._direct_router
         if router is None:
             if self._chain is None or scope["type"] != "http":
                 return False
             if is_open:
-                self._open_chain = self._chain
+                vars(self)["_open_chain"] = self._chain
             return self._chain(scope, receive, send)
         if (entrance := self._observed_entrance) is not None and entrance.is_current:
             # It has been asked.
             return False
         if is_open and SCOPE_KEY not in scope:
-            self._entrance = self._make_entrance(router, is_inner=False)
-        entrance = self._observed_entrance = self._make_entrance(router, is_inner=True)
+            vars(self)["_entrance"] = self._make_entrance(router, is_inner=False)
+        entrance = vars(self)["_observed_entrance"] = self._make_entrance(router, is_inner=True)
         return entrance is not None and entrance.serve(scope, receive, send)
 
     def _judge(self, stack: Any) -> None:
         """Decide how much of a built stack a request can go past."""
-        self._direct_router = self._chain = self._handlers = self._open_chain = None
-        self._entrance = self._observed_entrance = None
+        # Not by assignment: a subclass may have a `__setattr__` of its own.
+        own = vars(self)
+        own |= dict.fromkeys(_JUDGED)
         layers: list[Any] = []
         layer: Any = stack
         while layer is not self.router and (below := layer_below(layer)) is not None and len(layers) < _DEEPEST_STACK:
@@ -379,18 +374,18 @@ class FastAPI(ForwardedOperations, Starlette):
             stand_ins.middleware.rows(layers),
             *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router))),
         )
-        self._layers = _core.Witness(list(rows))
+        own["_layers"] = _core.Witness(list(rows))
         around = _OUTER_STACK if self.max_body_size is None else (*_OUTER_STACK, *LIMIT_LAYERS)
         outer, inner = layers[: len(around)], layers[len(around) :]
         innermost = inner[-len(_INNER_STACK) :]
         is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
         if is_whole:
-            self._handlers = innermost[0]._exception_handlers, innermost[0]._status_handlers
-            self._downstream = partial(ExceptionMiddleware.__call__, innermost[0])
+            own["_handlers"] = innermost[0]._exception_handlers, innermost[0]._status_handlers
+            own["_downstream"] = partial(ExceptionMiddleware.__call__, innermost[0])
         is_as_built = is_as_written(Starlette, "__call__") and _is_made_of(outer, around)
         if is_as_built and is_whole and len(inner) == len(innermost):
-            self._downstream = stack
-            self._direct_router = self.router
+            own["_downstream"] = stack
+            own["_direct_router"] = self.router
             return
         if is_whole:
             # Whatever is around it: the user's middleware, or what others put there, as opentelemetry-instrumentation.
@@ -398,9 +393,9 @@ class FastAPI(ForwardedOperations, Starlette):
         known = list(takewhile(stand_ins.middleware.knows, inner))
         # Where there is a limit, the user's middleware stands under it, which its layers keep.
         if not is_as_built:
-            self._chain = super().__call__
+            own["_chain"] = super().__call__
         elif self.max_body_size is None and (downstream := inner[len(known) :]):
-            self._chain = stand_ins.middleware.chain(self, outer, known, downstream[0])
+            own["_chain"] = stand_ins.middleware.chain(self, outer, known, downstream[0])
 
     def _make_entrance(self, router: routing.APIRouter, *, is_inner: bool) -> _core.Entrance | None:
         """Return an entrance to the table of the router that a stack leads to, None if something stands before that."""
@@ -438,7 +433,7 @@ class FastAPI(ForwardedOperations, Starlette):
         """Tell whether opentelemetry's own instrumentation is in the stack; looked up again where that has changed."""
         judged = self._otel_judgement
         if judged is None or judged[0] is not stack or judged[1] is not self._layers or self._layers.replaced:
-            judged = self._otel_judgement = stack, self._layers, _legacy_otel(stack)
+            judged = vars(self)["_otel_judgement"] = stack, self._layers, _legacy_otel(stack)
         return judged[2]
 
     def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

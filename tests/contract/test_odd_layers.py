@@ -259,3 +259,45 @@ def test_application_whose_attributes_fail_is_served(where: str) -> None:
 
     assert served("ferroapi") == served("fastapi")
     assert served("ferroapi")[0] == (200, "answered")
+
+
+@pytest.mark.parametrize("guarded", ["application", "router", "route"])
+@pytest.mark.parametrize("has_middleware", [False, True], ids=["plain", "middleware"])
+def test_subclass_that_lets_nothing_be_set_is_served(guarded: str, has_middleware: bool) -> None:
+    """FastAPI sets two attributes of an application later, and none of a router or a route."""
+
+    def guard(base: type) -> Any:
+        class Guarded(base):
+            def __setattr__(self, name: str, value: Any) -> None:
+                if vars(self).get("is_closed") and name != "middleware_stack" and "openapi" not in name:
+                    raise TypeError(name)
+                super().__setattr__(name, value)
+
+        return Guarded
+
+    def served(framework: str) -> Any:
+        m = importlib.import_module(framework)
+        app = (guard(m.FastAPI) if guarded == "application" else m.FastAPI)()
+        route_class = guard(m.routing.APIRoute) if guarded == "route" else m.routing.APIRoute
+        router = (guard(m.APIRouter) if guarded == "router" else m.APIRouter)(route_class=route_class)
+
+        @router.get("/read")
+        def read(number: int = 1) -> int:
+            return number
+
+        if has_middleware:
+
+            @app.middleware("http")
+            async def pass_on(request: Any, call_next: Any) -> Any:
+                return await call_next(request)
+
+        app.include_router(router, prefix="/included")
+        for closed in (app, router, router.routes[0]):
+            closed.is_closed = True
+        client = TestClient(app)
+        urls = ("/included/read", "/included/read?number=x", "/nothing", "/openapi.json", "/included/read?number=2")
+        found = [(client.get(url).status_code, client.get(url).text) for url in urls]
+        router.routes.append(app.routes[0])
+        return found, client.get("/included/openapi.json").status_code
+
+    assert served("ferroapi") == served("fastapi")

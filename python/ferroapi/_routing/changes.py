@@ -65,7 +65,8 @@ def observe(observed: Observed, observer: Reference) -> None:
     with _registering:
         known = getattr(observed, "_observers", ())
         living = (each for each in known if each() is not None and each is not observer)
-        observed._observers = (*living, observer)
+        # Not by assignment: a subclass may have a `__setattr__` of its own.
+        object.__setattr__(observed, "_observers", (*living, observer))
 
 
 def tell_observers(observed: Observed) -> None:

@@ -112,7 +112,7 @@ class Dispatch(routing.Router):
         """Return the table of the routes as they are now."""
         live = self._live_table
         if live is None or not live.belongs_to(self):
-            live = self._live_table = LiveTable(self)
+            live = self.__dict__["_live_table"] = LiveTable(self)
         table = live.table
         return table if table is not None and table.core.is_current else live.current()
 

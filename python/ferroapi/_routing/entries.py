@@ -90,7 +90,8 @@ def entry_of(candidate: Any, include_path: IncludePath) -> Entry:
 
 def observed_by(candidate: Any) -> Iterator[ObservedRoute]:
     """Yield what the entry of a candidate is made from and what tells when it is edited."""
-    routes = (candidate, getattr(candidate, "original_route", None), getattr(candidate, "starlette_route", None))
+    is_view = isinstance(candidate, _EffectiveRouteContext)
+    routes = (candidate, candidate.original_route, candidate.starlette_route) if is_view else (candidate,)
     return (each for each in routes if isinstance(each, ObservedRoute))
 
 

@@ -343,7 +343,8 @@ class RouteState(ObservedRoute):
 
     def _complete(self) -> None:
         """Compute what is computed when somebody asks."""
-        _ = self.path_regex
+        if self.unread_template() is not None:
+            _ = self.path_regex
 
     def _assign(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes: those of a class of ours together, those of another one by one, which that may look at."""
