@@ -323,7 +323,8 @@ class FastAPI(ForwardedOperations, Starlette):
 
     async def _serve_stack(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection natively, or else by the middleware stack."""
-        rest = (entrance := self._observed_entrance) is not None and entrance.serve(scope, receive, send)
+        entrance = self._observed_entrance
+        rest: Awaitable[None] | bool = entrance is not None and entrance.serve(scope, receive, send)
         if rest is False:
             rest = self._begin(scope, receive, send)
         if rest is False:
