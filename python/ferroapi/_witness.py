@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from inspect import getattr_static
 from operator import eq
+from sys import version_info
 from types import GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -309,10 +310,10 @@ def own_attributes(instance: Any) -> dict[str, Any] | None:
         return None
     try:
         attributes: dict[str, Any] = found.__get__(instance)
-        # A dict that was given to it is used, whereas from Python 3.13 on an instance keeps attributes without one, and
-        # nobody is told when they are set. Before, attributes are read faster from it than from one that was asked for.
-        attributes = dict(attributes)
-        object.__setattr__(instance, "__dict__", attributes)
+        if version_info >= (3, 13):
+            # An instance keeps attributes beside its dict there, and nobody is told when they are set. What it is
+            # given is used, even if it is its own; it must be, as others may have it.
+            object.__setattr__(instance, "__dict__", attributes)
     except (AttributeError, TypeError):
         # It is that of a proxy written in C.
         return None

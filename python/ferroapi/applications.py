@@ -204,8 +204,8 @@ class FastAPI(ForwardedOperations, Starlette):
             FastAPIError: an option that FastAPI has not has a value that it cannot have.
         """
         if version_info >= (3, 13):
-            # An instance keeps its attributes without a dict there, and nobody is told when they are set.
-            object.__setattr__(self, "__dict__", dict(vars(self)))
+            # An instance keeps its attributes beside its dict there, and nobody is told when they are set.
+            object.__setattr__(self, "__dict__", vars(self))
         settings: dict[str, Any] = {**APPLICATION_DEFAULTS, **ApplicationOptions(**options)}
         warn_of_tracers()
         for name in _KEPT_OPTIONS:

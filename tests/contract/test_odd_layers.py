@@ -116,6 +116,18 @@ class Incomparable:
         await self.app(*connection)
 
 
+class Counting:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.calls = 0
+        self._attributes = vars(self)
+
+    async def __call__(self, *connection: Any) -> None:
+        self._attributes["calls"] += 1
+        EVENTS.append(f"call {self.calls}")
+        await self.app(*connection)
+
+
 class Proxy(wrapt.ObjectProxy):  # type: ignore[misc]
     async def __call__(self, *connection: Any) -> None:
         await self.__wrapped__(*connection)
@@ -139,7 +151,7 @@ def mocked(app: Any) -> Any:
 
 LAYERS = (
     *(Frozen, FrozenWithSlots, Slots, Named, Immutable, AttributesElsewhere, AttributesComputed, FailingProperty),
-    *(Incomparable, Proxy, decorated, mocked),
+    *(Incomparable, Counting, Proxy, decorated, mocked),
 )
 
 
