@@ -13,13 +13,15 @@ import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferroapi._witness import Part, replaced_names, watched_names
+from ferroapi import _core
+from ferroapi._witness import Part, replaced_names, rows_as_found, watched_names
 
 from .core.replaced import (
     REQUESTS,
@@ -450,3 +452,27 @@ def test_name_that_was_replaced_before_the_first_import_is_asked_as_by_fastapi(m
     assert done.returncode == 0, done.stderr
     different = dict(map(json.loads, done.stdout.splitlines()))
     assert {name: different[name] for name in names if different[name]} == {}
+
+
+@pytest.mark.parametrize("values", [{}, {"name": None}, {"name": 1}], ids=["nothing", "None", "an object"])
+@pytest.mark.parametrize("kind", ["class", "module", "instance", "dict"])
+def test_name_whose_meaning_was_found_is_replaced_by_another_and_put_back(kind: str, values: dict[str, Any]) -> None:
+    class Owner:
+        pass
+
+    owners = {"class": Owner, "module": ModuleType("module"), "instance": Owner(), "dict": dict(values)}
+    owner: Any = owners[kind]
+    if kind != "dict":
+        for name, value in values.items():
+            setattr(owner, name, value)
+    change, delete = (dict.__setitem__, dict.__delitem__) if kind == "dict" else (setattr, delattr)
+    witness = _core.Witness([*rows_as_found(owner, "name")])
+    assert not witness.replaced
+    for another in {None, 1, 2} - {*values.values()}:
+        change(owner, "name", another)
+        assert witness.replaced
+        if values:
+            change(owner, "name", values["name"])
+        else:
+            delete(owner, "name")
+        assert not witness.replaced

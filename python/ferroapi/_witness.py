@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from inspect import getattr_static
-from operator import eq
+from operator import eq, is_
 from sys import version_info
 from types import GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -333,17 +333,22 @@ def layer_below(layer: Any) -> Any:
 
 
 def rows_as_found(owner: Any, *names: str) -> Iterator[Row]:
-    """Yield rows of what names of a class, a module or an instance mean now, whatever that is."""
+    """Yield rows of what names of a class, a module, an instance or a dict mean now, whatever that is."""
     if isinstance(owner, type):
         namespaces: tuple[Any, ...] = owner.__mro__[:-1]
+    elif type(owner) is dict:
+        namespaces = (owner,)
     else:
         attributes = vars(owner) if isinstance(owner, ModuleType) else own_attributes(owner)
         namespaces = () if attributes is None else (attributes,)
     for each in namespaces:
+        values = vars(each) if isinstance(each, type) else each
         for name in names:
-            found = (vars(each) if isinstance(each, type) else each).get(name)
-            lacks = found is None
-            yield Row(owner=each, name=name, parts=1, original=found, may_lack=lacks, is_defined=None, label=name)
+            lacks = name not in values
+            found = None if lacks else values.get(name)
+            # A row without an object and a check says that nothing is there.
+            check = None if lacks or found is not None else partial(is_, None)
+            yield Row(owner=each, name=name, parts=1, original=found, may_lack=lacks, is_defined=check, label=name)
 
 
 def _places_of(owner: Any, name: str) -> Iterator[tuple[Any, bool]]:

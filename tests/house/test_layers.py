@@ -129,7 +129,7 @@ PYTHON = {
     "_compat.plain_annotations": "types",
     "_compat.shared": "types",
     "telemetry": "telemetry.*",
-    "telemetry._*": "telemetry._* exceptions logger _core",
+    "telemetry._*": "telemetry._* exceptions logger _core _witness",
     "exceptions": "types",
     "_beyond.unresolved": "_signature logger",
     "_beyond.declared_errors": "dependencies.models exceptions utils",

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
-from operator import is_
 from time import time_ns
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from typing_extensions import TypedDict
 
 from ferroapi import _core
+from ferroapi._witness import rows_as_found
 from ferroapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 
 if TYPE_CHECKING:
@@ -198,16 +198,6 @@ def telemetry_possible(config: TelemetryConfig | None = None) -> bool:
     return False
 
 
-def _row(owner: Any, name: str) -> _core.Row:
-    """Return a row of what a module or a dict has under this name; it may have nothing."""
-    values = owner if isinstance(owner, dict) else vars(owner)
-    found = values.get(name)
-    is_none = partial(is_, None) if found is None and name in values else None
-    return _core.Row(
-        owner=owner, name=name, parts=1, original=found, may_lack=name not in values, is_defined=is_none, label=name
-    )
-
-
 def watch_providers(config: TelemetryConfig) -> _core.Witness | None:
     """Return a witness of all that `telemetry_possible` depends on, None where that must be asked.
 
@@ -216,16 +206,16 @@ def watch_providers(config: TelemetryConfig) -> _core.Witness | None:
     package = sys.modules.get("opentelemetry")
     if type(package) is not ModuleType or type(config) is not dict or _named_providers():
         return None
-    rows = [_row(package, signal.module.rpartition(".")[2]) for signal in _SIGNALS]
+    rows = [*rows_as_found(package, *(signal.module.rpartition(".")[2] for signal in _SIGNALS))]
     for signal in _SIGNALS:
-        rows += [_row(config, signal.option), _row(config, signal.provider_option)]
+        rows += rows_as_found(config, signal.option, signal.provider_option)
         if (module := sys.modules.get(signal.module)) is None:
             continue
         names = _globals_of(vars(module).get(signal.getter)) if type(module) is ModuleType else {}
         home = sys.modules.get(names.get("__name__", ""))
         if home is None or vars(home) is not names or signal.slot not in names:
             return None
-        rows += [_row(module, signal.getter), _row(home, signal.slot)]
+        rows += [*rows_as_found(module, signal.getter), *rows_as_found(home, signal.slot)]
     return _core.Witness(rows)
 
 
