@@ -250,6 +250,27 @@ def test_method_of_a_router_that_a_subclass_overrides_is_asked_as_by_fastapi(nam
     assert served(importlib.import_module("ferroapi")) == served(importlib.import_module("fastapi"))
 
 
+@pytest.mark.parametrize("answers", [True, False], ids=["answers", "matches nothing"])
+def test_route_behind_the_others_that_does_not_match_says_no_more_than_that(answers: bool) -> None:
+    class Quiet(Route):
+        def matches(self, scope: Any) -> Any:
+            match, child_scope = super().matches(scope)
+            return (match, child_scope) if answers and match == Match.FULL else (Match.NONE, None)
+
+    def served(f: Any) -> Any:
+        class Last(f.APIRouter):  # type: ignore[name-defined, misc]
+            def _iter_low_priority_routes(self) -> Any:
+                return iter([Quiet("/other", plain), Quiet("/another", plain), Quiet("/there", plain)])
+
+        app = f.FastAPI(openapi_url=None)
+        app.router.__class__ = Last
+        client = TestClient(app)
+        return [(answer.status_code, answer.text) for answer in (client.get("/there"), client.get("/nowhere"))]
+
+    expected = [(200, "/there") if answers else (404, '{"detail":"Not Found"}'), (404, '{"detail":"Not Found"}')]
+    assert served(importlib.import_module("ferroapi")) == served(importlib.import_module("fastapi")) == expected
+
+
 @pytest.mark.parametrize("name", ["matches", "handle"])
 @pytest.mark.parametrize("path", ["/included/there", "/nowhere"])
 def test_method_that_is_assigned_to_an_included_router_is_asked_as_by_fastapi(name: str, path: str) -> None:

@@ -299,7 +299,8 @@ def most_specific_match(
     for candidate in candidates:
         result, child_scope = match(candidate, scope)
         found = Selection(result, child_scope, candidate)
-        if _is_more_specific(found, best.setdefault(result, found)):
+        # What a route that does not match adds to the scope is not looked at.
+        if result != Match.NONE and (result not in best or _is_more_specific(found, best[result])):
             best[result] = found
     return best.get(Match.FULL) or best.get(Match.PARTIAL)
 
