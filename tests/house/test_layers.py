@@ -151,7 +151,6 @@ PYTHON_DEFERRED = {
     ("pytest_plugin", "(package)"): "only for the version in the report's header",
     ("_compat.v2", "params"): "params imports it; needed for the rare field that is a parameter class",
     ("_options", "*"): "the quoted annotations of the options are resolved for inspect.signature only",
-    ("_engine.rare", "routing"): "the patch points are looked up in routing's globals at the time of use",
     ("applications", "_beyond.resolve"): "what FastAPI has not is loaded where it is used",
     ("applications", "_beyond.documentation_pages"): "what FastAPI has not is loaded where it is used",
     ("dependencies._analyze", "_beyond.lifespan_scope"): "likewise",
@@ -239,6 +238,19 @@ def test_layers_python_module_imports_only_what_stands_below_it(name: str) -> No
         and not any(fnmatchcase(name, source) and fnmatchcase(target, rule) for source, rule in PYTHON_DEFERRED)
     )
     assert not undecided, f"{name} imports {undecided} inside a function, against the table"
+
+
+def test_layers_deferred_imports_that_were_decided_are_there() -> None:
+    needed = set()
+    for name, file in _modules.items():
+        deferred = {target or "(package)" for target in imports.imports_of(name, file, _modules).deferred}
+        needed |= {
+            (source, rule)
+            for source, rule in PYTHON_DEFERRED
+            if fnmatchcase(name, source) and any(fnmatchcase(target, rule) for target in deferred)
+        }
+    unused = sorted(PYTHON_DEFERRED.keys() - needed)
+    assert not unused, f"nobody imports these inside a function: remove {unused} from the table"
 
 
 def test_layers_python_modules_have_no_import_cycle() -> None:
