@@ -129,13 +129,11 @@ class _Declared(_Planned):
         parts: int,
         source: _core.Snapshot,
         operation: _Planned,
-        named_steps: int = 0,
-        named_serialization: int = 0,
-        named_request: int = 0,
+        **named: int,
     ) -> _core.Plan:
         """Return the plan of a graph that ends with `answer`, in the name of an operation; `parts` are the answer's.
 
-        Python can do the named ones by name.
+        `named` are the keywords of a plan that say which parts Python can do by name.
         """
         parts |= self.part | parts_of(graph.nodes, self.body)
         return _core.Plan(
@@ -145,9 +143,7 @@ class _Declared(_Planned):
             body=self.reading,
             answer=answer,
             parts=parts,
-            named_steps=named_steps,
-            named_serialization=named_serialization,
-            named_request=named_request,
+            **named,
             overrides_provider=self.dependency_overrides_provider,
             source=source,
             operation=operation,
@@ -227,15 +223,15 @@ class PathOperation(_Declared):
             answer, part = Answer.stream(is_events=self.response.is_event_stream), 0
         else:
             answer, part = _answer(self.response, is_coroutine=self.is_coroutine)
-        named = {"named_request": Part.REQUEST}
         graph, parts = self.graph(calls, kind), self.handler_part | part | Part.REQUEST
+        named = {"named_request": Part.REQUEST}
         if not is_stream:
             # What runs in a worker thread is called by the same names.
             threads = parts_of(graph.nodes) & Part.THREAD
             validates_in_thread = not self.is_coroutine and self.response.field is not None
             named["named_steps"] = Part.STEP | threads
             named["named_serialization"] = Part.SERIALIZATION | (threads if validates_in_thread else 0)
-            parts |= Part.STEP | Part.SERIALIZATION
+            parts |= Part.SERIALIZATION
         return self.make_plan(graph, answer, parts=parts, source=source, operation=self, **named)
 
     def is_stream(self) -> bool:
