@@ -30,8 +30,12 @@ _KEYED = re.compile(r"tool\.poetry\.(?:group\.[^.]+\.)?(?:dev-)?dependencies|(?:
 # As pip reads requirement files. Source: pip, `_internal/utils/encoding.py`.
 _ENCODINGS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LOCKS = {
-    **{"poetry.lock": "poetry lock", "uv.lock": "uv lock", "pdm.lock": "pdm lock", "Pipfile.lock": "pipenv lock"},
-    **dict.fromkeys(("requirements.lock", "requirements-dev.lock"), "rye lock"),
+    "poetry.lock": "poetry lock",
+    "uv.lock": "uv lock",
+    "pdm.lock": "pdm lock",
+    "Pipfile.lock": "pipenv lock",
+    "requirements.lock": "rye lock",
+    "requirements-dev.lock": "rye lock",
 }
 
 
