@@ -59,7 +59,10 @@ SAID: list[tuple[str, str, tuple[Figure, ...]]] = [
         for page in ("why.md", "performance.md")
     ),
     ("performance.md", r"a small dict \| (\d+) µs", (taken("json"),)),
-    ("performance.md", r"bearer token \| (\d+) µs", (taken("deps"),)),
+    *(
+        ("performance.md", rf"{said}[^|]* \| (\d+) µs", (taken(case),))
+        for said, case in (("six typed parameters", "items"), ("async dependencies", "deps"), ("bearer token", "auth"))
+    ),
     ("performance.md", r"same model returned \| (\d+) µs", (taken("body"),)),
     ("performance.md", r"4 kB of plain dicts \| (\d+) µs; (\d+) µs in", (taken("dict"), taken("dict", "fastapi"))),
     ("performance.md", r"`async` generator dependency \| (\d+) µs", (taken("yield"),)),
