@@ -81,7 +81,7 @@ async def read_sized(request: Request, recipe: BodyRecipe) -> tuple[Any, int]:
 async def read_body(
     request: Request, recipe: BodyRecipe, *, describe_endpoint: DescribeEndpoint, file_stack: AsyncExitStack
 ) -> Any:
-    """Return the form, the parsed JSON, the bytes, or `Undefined` when there is no body to read.
+    """Return the form, the parsed JSON, the bytes, or `Undefined` when it is empty, of a route that takes a body.
 
     Uploaded files are closed with `file_stack`. A JSON `null` is returned as `None`.
 
@@ -90,8 +90,6 @@ async def read_body(
         HTTPException: 400 for any other failure while reading; 413 from the body limit as it is.
     Source: FastAPI behaviour, `routing.get_request_handler`.
     """
-    if not recipe.field:
-        return Undefined
     try:
         if recipe.is_form:
             form = await read_limited_form(request, recipe)
