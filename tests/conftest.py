@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import sysconfig
 
 import pytest
@@ -29,3 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="its package has no wheel for a Python without the global lock"))
         if _ADDRESS.search(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid}: the id of a test must be the same in every process")
+
+
+def pytest_runtest_setup() -> None:
+    """Let FastAPI forget where the endpoints of earlier tests are: it knows them by addresses that others have by now.
+
+    What builds several applications in one test does so itself.
+    """
+    routing = sys.modules.get("fastapi.routing")
+    # Under the alias it is ferroapi's, which keeps them in another way.
+    cache = {} if routing is None else vars(routing).get("_endpoint_context_cache", {})
+    cache.clear()

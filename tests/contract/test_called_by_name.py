@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Annotated, Any
 from unittest import mock
 
-import fastapi.routing
 import pytest
 from pydantic import BaseModel
 from starlette import requests, routing
@@ -176,8 +175,6 @@ def build_at(when: str, f: Any, events: list[Any], *, layer: str = "") -> Any:
 
 def compare(scenario: Callable[[Any, list[Any]], Any]) -> None:
     """Run a scenario with both frameworks: what it returns and what is noted must be the same."""
-    # FastAPI keeps where an endpoint is by its address, which may be that of an earlier test's.
-    fastapi.routing._endpoint_context_cache.clear()
     results = []
     for name in ("fastapi", "ferroapi"):
         events: list[Any] = []
