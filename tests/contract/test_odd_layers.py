@@ -313,3 +313,22 @@ def test_subclass_that_lets_nothing_be_set_is_served(guarded: str, has_middlewar
         return found, client.get("/included/openapi.json").status_code
 
     assert served("ferroapi") == served("fastapi")
+
+
+def test_route_class_sees_no_attribute_set_that_fastapi_does_not_set() -> None:
+    def seen(framework: str) -> set[str]:
+        m, names = importlib.import_module(framework), set()
+
+        class Noting(m.routing.APIRoute):  # type: ignore[misc, name-defined]
+            def __setattr__(self, name: str, value: Any) -> None:
+                names.add(name)
+                super().__setattr__(name, value)
+
+        app = m.FastAPI()
+        router = m.APIRouter(route_class=Noting)
+        router.add_api_route("/items/{item}", lambda item: item)
+        app.include_router(router)
+        assert TestClient(app).get("/items/1").text == '"1"'
+        return names
+
+    assert seen("ferroapi") <= seen("fastapi")

@@ -312,7 +312,8 @@ class RouteState(ObservedRoute):
         template = None if _core.is_replaced(Part.DECLARATION) else PathTemplate.of(path)
         if template is None:
             return dict(zip(("path_regex", "path_format", "param_convertors"), compile_path(path), strict=True))
-        self._path_template = template
+        # Not by assignment: a subclass may have a `__setattr__` of its own.
+        object.__setattr__(self, "_path_template", template)
         return {"path_format": template.path_format, "param_convertors": dict(template.convertors)}
 
     def unread_template(self) -> PathTemplate | None:
