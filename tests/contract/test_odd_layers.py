@@ -9,6 +9,8 @@ from unittest import mock
 
 import pytest
 import wrapt
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -133,6 +135,52 @@ class Proxy(wrapt.ObjectProxy):  # type: ignore[misc]
         await self.__wrapped__(*connection)
 
 
+class Closed(GZipMiddleware):
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        vars(self)["is_closed"] = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "is_closed" in vars(self):
+            EVENTS.append(f"{name} is set")
+            raise TypeError(name)
+        super().__setattr__(name, value)
+
+
+class Single(TrustedHostMiddleware):
+    def __copy__(self) -> Any:
+        EVENTS.append("is copied")
+        raise TypeError("not copied")
+
+
+class Unpickled(TrustedHostMiddleware):
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        EVENTS.append("is reduced")
+        raise TypeError("not pickled")
+
+
+class Delegating(GZipMiddleware):
+    def __getattr__(self, name: str) -> Any:
+        EVENTS.append(f"{name} is read")
+        return getattr(self.app, name)
+
+
+class Computing(GZipMiddleware):
+    def __init__(self, app: Any) -> None:
+        vars(self).update(vars(GZipMiddleware(app)), _inner=app)
+
+    @property
+    def app(self) -> Any:  # type: ignore[override]
+        EVENTS.append("app is read")
+        return self._inner  # type: ignore[attr-defined]
+
+
+class MadeOfItsApp(GZipMiddleware):
+    def __new__(cls, app: Any) -> Any:
+        EVENTS.append("is made")
+        return super().__new__(cls)
+
+
 def decorated(app: Any) -> Any:
     """What tracers make of an application."""
 
@@ -151,7 +199,7 @@ def mocked(app: Any) -> Any:
 
 LAYERS = (
     *(Frozen, FrozenWithSlots, Slots, Named, Immutable, AttributesElsewhere, AttributesComputed, FailingProperty),
-    *(Incomparable, Counting, Proxy, decorated, mocked),
+    *(Incomparable, Counting, Proxy, Closed, Single, Unpickled, Delegating, Computing, MadeOfItsApp, decorated, mocked),
 )
 
 

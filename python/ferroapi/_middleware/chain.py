@@ -114,6 +114,13 @@ _KNOWN: dict[type, _Known] = {
 """How each of Starlette's classes is run."""
 
 
+_COPIED_BY = (
+    *("__copy__", "__getattr__", "__getattribute__", "__getnewargs__", "__getnewargs_ex__", "__getstate__", "__new__"),
+    *("__reduce__", "__reduce_ex__", "__setattr__", "__setstate__"),
+)
+"""What a copy of a layer around another application is made by."""
+
+
 def _known_of_class(cls: Any) -> tuple[type, _Known] | None:
     """Return the class of Starlette's that this is or is derived from, and how its layers are run."""
     mro = cls.__mro__ if isinstance(cls, type) else ()
@@ -133,6 +140,8 @@ def _place_of_class(cls: Any) -> Place | None:
     is_own = all(
         is_as_written(known, name) and getattr_static(cls, name) is getattr_static(known, name) for name in methods
     )
+    if place is _around:
+        is_own = is_own and all(getattr_static(cls, each, None) is getattr(object, each, None) for each in _COPIED_BY)
     return place if is_own and all(is_original(*other) for other in others) else None
 
 
