@@ -299,7 +299,7 @@ def test_router_is_given_another_class(is_later: bool) -> None:
     assert served("ferroapi") == served("fastapi") == ([200, 404, 200], 200, ["/", "/nothing", "/"])
 
 
-@pytest.mark.parametrize("where", ["mounted", "default"])
+@pytest.mark.parametrize("where", ["mounted", "default", "of a route", "of a used route"])
 def test_application_whose_attributes_fail_is_served(where: str) -> None:
     class Failing:
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -312,8 +312,13 @@ def test_application_whose_attributes_fail_is_served(where: str) -> None:
         app = importlib.import_module(framework).FastAPI()
         if where == "mounted":
             app.mount("/below", Failing())
-        else:
+        elif where == "default":
             app.router.default = Failing()
+        else:
+            app.get("/below/{path}")(lambda path: path)
+            if where == "of a used route":
+                assert TestClient(app).get("/below/x").text == '"x"'
+            app.routes[-1].app = Failing()
         client = TestClient(app)
         return [(client.get(path).status_code, client.get(path).text) for path in ("/below/x", "/nothing")]
 

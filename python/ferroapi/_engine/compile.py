@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FunctionType
 from typing import Any, ClassVar, NamedTuple
 
 from starlette.datastructures import FormData
@@ -368,7 +369,8 @@ def note_connecting(app: Any, handler: Any) -> None:
 
 def built_app(app: Any) -> BuiltApp | None:
     """Return what an application is known to be built from, None for any that this package did not build."""
-    built = getattr(app, "built", None)
+    # All that are known are functions; the attributes of another object may fail, or count who asks.
+    built = vars(app).get("built") if type(app) is FunctionType else None
     # A decorator may have copied the attribute.
     return built if isinstance(built, BuiltApp) and built.app is app else None
 
