@@ -174,13 +174,12 @@ def _rewrite_toml(text: str, names: Renaming) -> tuple[str, list[Remark]]:
             found = _renamed(requirement, names) if isinstance(requirement, str) else None
             if found is not None:
                 requirements[index] = found.text
-                remarks += _bounds_remark(_line_with(text, str(requirement)), names, found.bounds)
+                remarks += _bounds_remark(_line_of(text, re.escape(str(requirement))), names, found.bounds)
     remarks = sorted(dict.fromkeys(remarks), key=lambda remark: remark.line)
     sources = _below(document, "tool", "uv", "sources")
     if isinstance(sources, AbstractTable) and names.old in sources:
-        remarks.append(
-            Remark(_line_with(text, "[tool.uv.sources"), f"tool.uv.sources says where {names.old} comes from")
-        )
+        line = _line_of(text, r"^\[tool\.uv\.sources")
+        remarks.append(Remark(line, f"tool.uv.sources says where {names.old} comes from"))
     return tomlkit.dumps(document), remarks
 
 
@@ -201,8 +200,9 @@ def _rename_keys(text: str, names: Renaming) -> tuple[str, list[int]]:
     return "".join(lines), renamed
 
 
-def _line_with(text: str, part: str) -> int:
-    return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
+def _line_of(text: str, pattern: str) -> int:
+    found = re.search(pattern, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def _lines_below(text: str, part: str, starts: list[int]) -> list[int]:
