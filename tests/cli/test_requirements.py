@@ -130,7 +130,8 @@ def test_uv_source_of_the_old_package_is_left_to_a_person() -> None:
     assert 'fastapi = { git = "https://example.com/x" }' in rewritten("pyproject.toml", text)
     assert remarks("pyproject.toml", text) == ["tool.uv.sources says where fastapi comes from"]
     commented = f"# As in [tool.uv.sources] below.\n{text}"
-    assert [each.line for each in rewrite_declaration(Path("pyproject.toml"), commented.encode(), FORWARD).remarks] == [5]
+    (remark,) = rewrite_declaration(Path("pyproject.toml"), commented.encode(), FORWARD).remarks
+    assert remark.line == 5
 
 
 @pytest.mark.parametrize(
