@@ -1,5 +1,7 @@
 """The query and headers by name are Starlette's, and each name is found at the same cost."""
 
+import importlib
+from http import cookies
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from starlette import requests
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import HTTPConnection, Request
+from starlette.testclient import TestClient
 
 from ferroapi._received import GroupedHeaders, GroupedQuery, received
 
@@ -97,3 +100,29 @@ def test_received_headers_of_another_type_are_left_to_starlette(headers: Any) ->
     found = received(HTTPConnection(scope), "headers")
     assert type(found) is Headers
     assert found["a"] == "1"
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+def test_cookies_that_nobody_wants_are_not_taken_apart_by_pythons_parser(
+    framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes quadratic time up to Python 3.12. Of an unusual scope all is looked at, whatever is wanted."""
+    unquoted: list[str] = []
+    original = cookies._unquote  # type: ignore[attr-defined]
+
+    def unquote(text: str) -> str:
+        unquoted.append(text)
+        return str(original(text))
+
+    monkeypatch.setattr(cookies, "_unquote", unquote)
+    app = importlib.import_module(framework).FastAPI()
+
+    @app.get("/")
+    async def read(number: int) -> int:
+        return number
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "query_string": "number=1"}, receive, send)
+
+    assert TestClient(served).get("/", headers={"cookie": 'a="\\""'}).text == "1"
+    assert unquoted == (['"\\""'] if framework == "fastapi" else [])
