@@ -31,8 +31,9 @@ def test_stream_yields_what_its_generator_waits_for_and_passes_exceptions_on() -
 
     stream = _core.stream(StreamingResponse(chunks()), ignore)
     assert isinstance(stream.send(None), Pause)
-    with pytest.raises(StopIteration):
+    with pytest.raises(StopIteration) as stopped:
         stream.throw(KeyError("thrown"))
+    assert stopped.value.args == ()  # as of a coroutine that returns None
     assert log == ["KeyError('thrown')"]
     with pytest.raises(RuntimeError, match="cannot reuse"):
         stream.send(None)

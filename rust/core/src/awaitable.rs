@@ -49,14 +49,6 @@ pub(crate) enum Next {
     Done(Py<PyAny>),
 }
 
-/// Where it has led to to resume what is awaited.
-enum Outcome<'py> {
-    /// Something is suspended on this object.
-    Yielded(Bound<'py, PyAny>),
-    /// It is over, with this result.
-    Returned(Py<PyAny>),
-}
-
 /// How what is suspended is resumed.
 pub(crate) enum Input<'py> {
     Value(Bound<'py, PyAny>),
@@ -88,7 +80,7 @@ fn advance<'py, R: Run + ?Sized>(
     py: Python<'py>,
     awaiting: &mut Option<Py<PyAny>>,
     input: Input<'py>,
-) -> PyResult<Outcome<'py>> {
+) -> PyResult<Sent<'py>> {
     match caught(|| advance_unguarded(run, py, awaiting, input)) {
         Ok(outcome) => outcome,
         Err(panic) => guarded(|| {
@@ -104,12 +96,12 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
     py: Python<'py>,
     awaiting: &mut Option<Py<PyAny>>,
     input: Input<'py>,
-) -> PyResult<Outcome<'py>> {
+) -> PyResult<Sent<'py>> {
     let mut result = match (awaiting.take(), input) {
         (Some(iterator), input) => match resume(iterator.bind(py), input) {
             Ok(Sent::Yielded(object)) => {
                 *awaiting = Some(iterator);
-                return Ok(Outcome::Yielded(object));
+                return Ok(Sent::Yielded(object));
             }
             Ok(Sent::Returned(value)) => Ok(value),
             Err(error) => Err(error),
@@ -121,7 +113,7 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
         let next = result.and_then(|value| run.proceed(py, value)).or_else(|error| run.recover(py, error))?;
         let object = match next {
             Next::Await(object) => object,
-            Next::Done(value) => return Ok(Outcome::Returned(value)),
+            Next::Done(value) => return Ok(Sent::Returned(value.into_bound(py))),
         };
         let sent = iterator(object.into_bound(py))
             .and_then(|iterator| Ok((ffi::send(&iterator, py.None().bind(py))?, iterator)));
@@ -129,7 +121,7 @@ fn advance_unguarded<'py, R: Run + ?Sized>(
             Ok((Sent::Yielded(object), iterator)) => match run.suspended(py) {
                 Ok(()) => {
                     *awaiting = Some(iterator.unbind());
-                    return Ok(Outcome::Yielded(object));
+                    return Ok(Sent::Yielded(object));
                 }
                 // What waits already is given up; the failure is met like any other.
                 Err(error) => close(&iterator).and(Err(error)),
@@ -168,11 +160,11 @@ pub(crate) struct Awaitable(Locked<State>);
 pub(crate) fn begin<R: Run>(py: Python<'_>, mut run: Box<R>) -> PyResult<Option<Awaitable>> {
     let mut awaiting = None;
     match advance(&mut *run, py, &mut awaiting, Input::none(py))? {
-        Outcome::Yielded(object) => {
+        Sent::Yielded(object) => {
             let suspended = Suspended { run, awaiting, pending: Some(object.unbind()) };
             Ok(Some(Awaitable(Locked::new(State::Suspended(suspended)))))
         }
-        Outcome::Returned(_) => Ok(None),
+        Sent::Returned(_) => Ok(None),
     }
 }
 
@@ -187,7 +179,7 @@ impl Awaitable {
         Self(Locked::new(State::Suspended(Suspended { run, awaiting: None, pending: None })))
     }
 
-    fn resume<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Outcome<'py>> {
+    fn resume<'py>(&self, py: Python<'py>, input: Input<'py>) -> PyResult<Sent<'py>> {
         let state = self.0.with(py, |state| match state {
             State::Suspended(_) => std::mem::replace(state, State::Running),
             State::Running => State::Running,
@@ -199,10 +191,10 @@ impl Awaitable {
             State::Over => return Err(Error::Resumed.into()),
         };
         let outcome = match (suspended.pending.take(), input) {
-            (Some(pending), Input::Value(_)) => Ok(Outcome::Yielded(pending.into_bound(py))),
+            (Some(pending), Input::Value(_)) => Ok(Sent::Yielded(pending.into_bound(py))),
             (_, input) => advance(suspended.run.as_mut(), py, &mut suspended.awaiting, input),
         };
-        let is_over = !matches!(outcome, Ok(Outcome::Yielded(_)));
+        let is_over = !matches!(outcome, Ok(Sent::Yielded(_)));
         let state = if is_over { State::Over } else { State::Suspended(suspended) };
         drop(self.0.replace(py, state));
         outcome
@@ -237,9 +229,9 @@ impl Awaitable {
     /// `None` ends the iteration without an exception object, as a coroutine that returns `None` does.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.resume(py, Input::none(py))? {
-            Outcome::Yielded(object) => Ok(Some(object)),
-            Outcome::Returned(value) if value.is_none(py) => Ok(None),
-            Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
+            Sent::Yielded(object) => Ok(Some(object)),
+            Sent::Returned(value) if value.is_none() => Ok(None),
+            Sent::Returned(value) => Err(PyStopIteration::new_err((value.unbind(),))),
         }
     }
 
@@ -275,8 +267,8 @@ impl Awaitable {
             return Ok(());
         }
         match self.resume(py, Input::Error(PyGeneratorExit::new_err(()))) {
-            Ok(Outcome::Yielded(_)) => Err(Error::Ignored.into()),
-            Ok(Outcome::Returned(_)) => Ok(()),
+            Ok(Sent::Yielded(_)) => Err(Error::Ignored.into()),
+            Ok(Sent::Returned(_)) => Ok(()),
             Err(error) if error.is_instance_of::<PyGeneratorExit>(py) => Ok(()),
             Err(error) => Err(error),
         }
@@ -288,11 +280,12 @@ pub(crate) fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
     error.clone_ref(py).into_value(py).into_any()
 }
 
-/// What `send` and `throw` give: the object, or `StopIteration` with the result.
-fn yielded(outcome: Outcome<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match outcome {
-        Outcome::Yielded(object) => Ok(object),
-        Outcome::Returned(value) => Err(PyStopIteration::new_err((value,))),
+/// What `send` and `throw` give: the object, or `StopIteration` with the result, without one for `None`, as of a coroutine.
+pub(crate) fn yielded(sent: Sent<'_>) -> PyResult<Bound<'_, PyAny>> {
+    match sent {
+        Sent::Yielded(object) => Ok(object),
+        Sent::Returned(value) if value.is_none() => Err(PyStopIteration::new_err(())),
+        Sent::Returned(value) => Err(PyStopIteration::new_err((value.unbind(),))),
     }
 }
 

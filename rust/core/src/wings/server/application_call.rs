@@ -6,7 +6,6 @@
 
 use std::sync::atomic::Ordering;
 
-use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -15,7 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use super::channels::{Exchanges, Receive, Send};
 use super::settings::Settings;
 use super::state::{ApplicationCall, CallStage, Exchange, HTTPProtocol};
-use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume};
+use crate::awaitable::{Input, close, exception, iterator, mark_awaited, resume, yielded};
 use crate::connection::Channels;
 use crate::entrance::Begun;
 use crate::error::{Error, guarded};
@@ -236,14 +235,6 @@ fn may_step(py: Python<'_>, protocol: &HTTPProtocol) -> PyResult<bool> {
     Ok(names::running_loop(py)?.call0()?.is(event_loop)
         && !has_task_factory()?
         && (protocol.has_spare(py) || !event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?))
-}
-
-/// What `send` and `throw` give.
-fn yielded(sent: Sent<'_>) -> PyResult<Bound<'_, PyAny>> {
-    match sent {
-        Sent::Yielded(object) => Ok(object),
-        Sent::Returned(_) => Err(PyStopIteration::new_err(())),
-    }
 }
 
 #[pymethods]
