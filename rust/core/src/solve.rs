@@ -109,7 +109,7 @@ impl Solver {
             Some(latest) => (latest, Some(plan.clone_ref(py))),
         };
         let (nodes, cache) = (plan.get().nodes.len(), plan.get().cache_size);
-        let teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
+        let teardown = Teardown::new(plan.get().has_generators);
         let mut solver = Box::new(Self {
             collected: Collected::new(),
             is_unusual: false,
@@ -203,7 +203,7 @@ impl Solver {
             }
         }
         if self.teardown.is_unneeded() {
-            self.teardown = Teardown::new(plan.get().has_generators || plan.get().opens_stacks);
+            self.teardown = Teardown::new(plan.get().has_generators);
         }
         self.open_stacks(py, false)
     }
