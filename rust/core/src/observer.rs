@@ -17,16 +17,22 @@ pub(crate) fn is_observed(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
     scope.contains(intern!(scope.py(), "fastapi.telemetry"))
 }
 
-/// Name the route that answers a scope.
+/// Name the route that answers a scope, if somebody records its request; tell what [`is_observed`] does.
 ///
 /// # Errors
 /// Those of the recording span.
-#[cold]
-pub(crate) fn selected(scope: &Bound<'_, PyDict>, path: Option<&Py<PyAny>>) -> PyResult<()> {
-    let py = scope.py();
-    if scope.get_item(intern!(py, "fastapi.telemetry"))?.is_none_or(|recorded| recorded.is_none()) {
-        return Ok(());
+#[inline]
+pub(crate) fn select(scope: &Bound<'_, PyDict>, path: Option<&Py<PyAny>>) -> PyResult<bool> {
+    let Some(recorded) = scope.get_item(intern!(scope.py(), "fastapi.telemetry"))? else { return Ok(false) };
+    if !recorded.is_none() {
+        name_route(scope, path)?;
     }
+    Ok(true)
+}
+
+#[cold]
+fn name_route(scope: &Bound<'_, PyDict>, path: Option<&Py<PyAny>>) -> PyResult<()> {
+    let py = scope.py();
     let arguments = PyDict::new(py);
     arguments.set_item(intern!(py, "scope"), scope)?;
     arguments.set_item(intern!(py, "path"), path)?;

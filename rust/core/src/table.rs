@@ -178,9 +178,8 @@ impl RouteTable {
             return Ok(Ok(None));
         };
         let is_observed = match &channels {
-            Channels::Asgi { scope, .. } if may_be_observed && observer::is_observed(scope.bind(py))? => {
-                observer::selected(scope.bind(py), entry.get().telemetry_path.as_ref())?;
-                true
+            Channels::Asgi { scope, .. } if may_be_observed => {
+                observer::select(scope.bind(py), entry.get().telemetry_path.as_ref())?
             }
             _ => false,
         };
@@ -418,9 +417,7 @@ impl RouteTable {
         if selection.apply(scope)?.is_err() {
             return Ok(None);
         }
-        if observer::is_observed(scope)? {
-            observer::selected(scope, entry.get().telemetry_path.as_ref())?;
-        }
+        observer::select(scope, entry.get().telemetry_path.as_ref())?;
         Ok(Some(plan.clone_ref(py)))
     }
 

@@ -35,8 +35,8 @@ impl Driver {
             return Ok(None);
         }
         let scope = channels.scope(py)?;
-        if may_be_observed && observer::is_observed(&scope)? {
-            observer::selected(&scope, entry.get().telemetry_path.as_ref())?;
+        if may_be_observed {
+            observer::select(&scope, entry.get().telemetry_path.as_ref())?;
         }
         let Some(route) = scope.get_item(intern!(py, "route"))? else { return Ok(None) };
         let handle = Some(route.getattr(intern!(py, "handle"))?.unbind());
