@@ -148,9 +148,9 @@ impl Solver {
     }
 
     pub(super) fn parameter(&mut self, py: Python<'_>, parameter: &Parameter) -> PyResult<bool> {
-        let places = parameter.slots.iter().enumerate();
-        let mut found = places.filter_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
-        let value = match found.next() {
+        let mut slots = parameter.slots.iter().enumerate();
+        let found = slots.find_map(|(alias, slot)| Some((alias, self.collected.get(*slot)?.as_ref()?)));
+        let value = match found {
             Some((_, Found::Read(value))) => Some(value.clone_ref(py)),
             Some((alias, Found::Received(value))) => validated(py, parameter, Some((alias, value)), &mut self.errors)?,
             None => validated(py, parameter, None, &mut self.errors)?,
