@@ -6,8 +6,6 @@ The server calls it first. What a route is and how it answers is in `routing`.
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from itertools import chain, takewhile
 from sys import modules, version_info
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -20,16 +18,13 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import deprecated
 
 from ferroapi import _core, routing
 from ferroapi._beyond import problem_details
-from ferroapi._body_limit import LIMIT_LAYERS, AppBodyLimitMiddleware
-from ferroapi._definitions import is_as_written
+from ferroapi._body_limit import AppBodyLimitMiddleware
 from ferroapi._engine import stand_ins
-from ferroapi._engine.entrance import PassedExceptionMiddleware
 from ferroapi._foreign import refuse_foreign, refuse_foreign_exceptions, warn_of_tracers
 from ferroapi._imported import imported_names
 from ferroapi._operations import ForwardedOperations
@@ -42,8 +37,8 @@ from ferroapi._option_defaults import (
 from ferroapi._options import ApplicationOptions, ApplicationRouteOptions, IncludeOptions
 from ferroapi._routing.explanation import Explanation, explain
 from ferroapi._signature import expands, warn_deprecated
+from ferroapi._stack import StackPlan, make_entrance, plan_stack
 from ferroapi._witness import install as watch_names
-from ferroapi._witness import layer_below, rows_as_found
 from ferroapi.datastructures import DefaultPlaceholder
 from ferroapi.exception_handlers import (
     http_exception_handler,
@@ -107,10 +102,7 @@ _READ_BY_ENTRANCE = frozenset(
 )
 """Attributes that say what stands between the server and the router: assigning one closes the entrance."""
 
-_JUDGED = ("_entrance", "_observed_entrance", "_direct_router", "_chain", "_open_chain", "_handlers")
-"""Attributes that say how a request gets through a stack."""
-
-_FOUND_OUT = (*_JUDGED, "_otel_judgement", "_judged_stack")
+_SHORTCUTS = ("_entrance", "_observed_entrance", "_open_chain")
 """Attributes that say how a request gets to the router, once a request has asked."""
 
 _DOCUMENT_SETTINGS = (
@@ -131,22 +123,6 @@ _ROOT_PATH_DEPRECATED = (
     "The `root_path` parameter is deprecated. Configure the server's root path instead, "
     "for example with `fastapi run --root-path /api/v1`."
 )
-
-
-_OUTER_STACK: tuple[type, ...] = (ServerErrorMiddleware, ExceptionTelemetryMiddleware, AppBodyLimitMiddleware)
-"""The layers around the user's middleware, outermost first."""
-
-_INNER_STACK: tuple[type, ...] = (ExceptionMiddleware, AsyncExitStackMiddleware)
-"""The layers between the user's middleware and the router."""
-
-
-_DEEPEST_STACK = 1_000
-"""Layers that are looked at: a stack may lead back into itself."""
-
-
-def _is_made_of(layers: list[Any], classes: tuple[type, ...]) -> bool:
-    """Tell whether these are layers of these very classes, and nobody has replaced how they are called."""
-    return tuple(map(type, layers)) == classes and all(is_as_written(cls, "__call__") for cls in classes)
 
 
 def _telemetry_config(given: "TelemetryConfig | None") -> "TelemetryConfig":
@@ -188,8 +164,8 @@ class FastAPI(ForwardedOperations, Starlette):
     openapi_external_docs: dict[str, Any] | None
     problem_details: bool = False
     docs_assets: Literal["bundled", "cdn"] | None = None
-    _layers: _core.Witness = _core.Witness([])
-    """What is watched of the layers above the router: nothing, until the first request looks at the stack."""
+    _stack_plan: StackPlan = StackPlan()
+    """How a request gets through the stack: nothing is decided until the first request looks at it."""
     lifespan_dependencies: Literal["startup", "first_use"]
     router: routing.APIRouter
     webhooks: routing.APIRouter
@@ -251,24 +227,20 @@ class FastAPI(ForwardedOperations, Starlette):
         self.middleware_stack: ASGIApp | None = None
         self._entrance: _core.Entrance | None = None
         self._observed_entrance: _core.Entrance | None = None
-        self._otel_judgement: tuple[Any, _core.Witness, bool] | None = None
-        self._judged_stack: ASGIApp | None = None
-        self._direct_router: routing.APIRouter | None = None
-        self._chain: stand_ins.Application | None = None
         self._open_chain: stand_ins.Application | None = None
-        self._handlers: tuple[Any, Any] | None = None
-        self._downstream: ASGIApp = self.router
+        self._otel_found: tuple[StackPlan, bool] | None = None
         self.setup()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _READ_BY_ENTRANCE:
-            self.__dict__["_entrance"] = self.__dict__["_observed_entrance"] = self.__dict__["_open_chain"] = None
+            self._adopt(self._stack_plan.ended())
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has: nothing that was found out of this application's own stack."""
-        kept = self.__dict__ | dict.fromkeys(_FOUND_OUT) | {"_native_telemetry": NativeTelemetry(self._telemetry)}
-        kept.pop("_layers", None)
+        kept = self.__dict__ | dict.fromkeys((*_SHORTCUTS, "_otel_found"))
+        kept["_native_telemetry"] = NativeTelemetry(self._telemetry)
+        kept.pop("_stack_plan", None)
         return kept
 
     # The stack.
@@ -303,7 +275,7 @@ class FastAPI(ForwardedOperations, Starlette):
             await rest
         elif (
             (layers := self._open_chain) is not None
-            and not self._layers.replaced
+            and not self._stack_plan.layers.replaced
             and scope["type"] == "http"
             and not ("opentelemetry" in modules and self._is_observed(scope))
         ):
@@ -337,88 +309,54 @@ class FastAPI(ForwardedOperations, Starlette):
 
         An exception is handed to the middleware, which meets it where it would have met it.
         """
-        stack = self.middleware_stack
-        if stack is None or stack is not self._judged_stack or self._layers.replaced:
-            self._judge(stack)
-            # Last: another thread that finds it uses what was decided.
-            vars(self)["_judged_stack"] = stack
+        plan = self._planned()
         is_open = not (self.root_path or observes_without_import(self._telemetry))
-        router = self._direct_router
-        if router is None:
-            if self._chain is None or scope["type"] != "http":
+        if plan.router is None:
+            if plan.chain is None or scope["type"] != "http":
                 return False
             if is_open:
-                vars(self)["_open_chain"] = self._chain
-            return self._chain(scope, receive, send)
+                self._keep("_open_chain", plan.chain, plan)
+            return plan.chain(scope, receive, send)
         if (entrance := self._observed_entrance) is not None and entrance.is_current:
             # It has been asked.
             return False
         if is_open and SCOPE_KEY not in scope:
-            vars(self)["_entrance"] = self._make_entrance(router, is_inner=False)
-        entrance = vars(self)["_observed_entrance"] = self._make_entrance(router, is_inner=True)
+            self._keep("_entrance", make_entrance(self, plan.router, plan.layers, is_inner=False), plan)
+        entrance = make_entrance(self, plan.router, plan.layers, is_inner=True)
+        self._keep("_observed_entrance", entrance, plan)
         return entrance is not None and entrance.serve(scope, receive, send)
 
-    def _judge(self, stack: Any) -> None:
-        """Decide how much of a built stack a request can go past."""
+    def _planned(self) -> StackPlan:
+        """Return how a request gets through the stack that is there now: nothing is decided before it is built."""
+        stack, plan = self.middleware_stack, self._stack_plan
+        if stack is not plan.stack or plan.layers.replaced:
+            plan = StackPlan() if stack is None else plan_stack(self, stack, super().__call__)
+            self._adopt(plan)
+        return plan
+
+    def _adopt(self, plan: StackPlan) -> None:
+        """Use a plan from now on, and forget the shortcuts of the last one."""
         # Not by assignment: a subclass may have a `__setattr__` of its own.
         own = vars(self)
-        own |= dict.fromkeys(_JUDGED)
-        layers: list[Any] = []
-        layer: Any = stack
-        while layer is not self.router and (below := layer_below(layer)) is not None and len(layers) < _DEEPEST_STACK:
-            if type(layer) is PassedExceptionMiddleware:
-                layer.close()
-            layers.append(layer)
-            layer = below
-        # First: what is replaced from here on is seen.
-        rows = chain(
-            stand_ins.middleware.rows(layers),
-            *(rows_as_found(cls, "__call__") for cls in (Starlette, type(self.router))),
-        )
-        own["_layers"] = _core.Witness(list(rows))
-        around = _OUTER_STACK if self.max_body_size is None else (*_OUTER_STACK, *LIMIT_LAYERS)
-        outer, inner = layers[: len(around)], layers[len(around) :]
-        innermost = inner[-len(_INNER_STACK) :]
-        is_whole = layer is self.router and _is_made_of(innermost, _INNER_STACK) and self._is_router_as_written()
-        if is_whole:
-            own["_handlers"] = innermost[0]._exception_handlers, innermost[0]._status_handlers
-            own["_downstream"] = partial(ExceptionMiddleware.__call__, innermost[0])
-        is_as_built = is_as_written(Starlette, "__call__") and _is_made_of(outer, around)
-        if is_as_built and is_whole and len(inner) == len(innermost):
-            own["_downstream"] = stack
-            own["_direct_router"] = self.router
-            return
-        if is_whole:
-            # Whatever is around it: the user's middleware, or what others put there, as opentelemetry-instrumentation.
-            PassedExceptionMiddleware.open(innermost[0], partial(self._make_entrance, self.router, is_inner=True))
-        known = list(takewhile(stand_ins.middleware.knows, inner))
-        # Where there is a limit, the user's middleware stands under it, which its layers keep.
-        if not is_as_built:
-            own["_chain"] = super().__call__
-        elif self.max_body_size is None and (downstream := inner[len(known) :]):
-            own["_chain"] = stand_ins.middleware.chain(self, outer, known, downstream[0])
+        own["_stack_plan"] = plan
+        own |= dict.fromkeys(_SHORTCUTS)
 
-    def _make_entrance(self, router: routing.APIRouter, *, is_inner: bool) -> _core.Entrance | None:
-        """Return an entrance to the table of the router that a stack leads to, None if something stands before that."""
-        try:
-            return router._entrance(self, self._layers, is_inner=is_inner)
-        except Exception:
-            # A route that cannot be compiled is an error of the application: the middleware stack must meet it, and
-            # does, since the router raises it again inside.
-            return None
-
-    def _is_router_as_written(self) -> bool:
-        return type(self.router).__call__ is Router.__call__ and is_as_written(Router, "__call__")
+    def _keep(self, name: str, shortcut: Any, plan: StackPlan) -> None:
+        """Keep a shortcut while the plan is in use, which another thread may have ended since."""
+        own = vars(self)
+        own[name] = shortcut
+        if self._stack_plan is not plan:
+            own[name] = None
 
     def _is_observed(self, scope: Scope) -> bool:
         """Tell whether this application is the one that reports a connection to telemetry."""
         if "fastapi.telemetry" in scope:
             return False
-        judged = self._otel_judgement
-        if judged is None or not judged[2] or judged[0] is not self.middleware_stack or judged[1] is not self._layers:
+        found, plan = self._otel_found, self._stack_plan
+        if found is None or found[0] is not plan or not found[1] or plan.stack is not self.middleware_stack:
             return self._native_telemetry.enabled()
         # Opentelemetry's own instrumentation records it. Whom the application excludes itself is another matter.
-        is_left_to_otel = self._native_telemetry.config.get("exclude") is None and not self._layers.replaced
+        is_left_to_otel = self._native_telemetry.config.get("exclude") is None and not plan.layers.replaced
         return not is_left_to_otel and self._native_telemetry.enabled()
 
     def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -430,18 +368,18 @@ class FastAPI(ForwardedOperations, Starlette):
             app = lifespan_scope.with_values(self, app)
         return lifespan(config=self._telemetry, app=app, scope=scope, receive=receive, send=send)
 
-    def _has_legacy_otel(self, stack: Any) -> bool:
+    def _has_legacy_otel(self) -> bool:
         """Tell whether opentelemetry's own instrumentation is in the stack; looked up again where that has changed."""
-        judged = self._otel_judgement
-        if judged is None or judged[0] is not stack or judged[1] is not self._layers or self._layers.replaced:
-            judged = vars(self)["_otel_judgement"] = stack, self._layers, _legacy_otel(stack)
-        return judged[2]
+        found, plan = self._otel_found, self._planned()
+        if found is None or found[0] is not plan:
+            found = vars(self)["_otel_found"] = plan, _legacy_otel(plan.stack)
+        return found[1]
 
     def _serve_observed(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self.middleware_stack is None:
             self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
-        telemetry, legacy_otel = self._native_telemetry, self._has_legacy_otel(self.middleware_stack)
+        telemetry, legacy_otel = self._native_telemetry, self._has_legacy_otel()
         if legacy_otel and telemetry.config.get("exclude") is None:
             return self._serve_stack(scope, receive, send)
         return telemetry(app=self._serve_stack, scope=scope, receive=receive, send=send, legacy_otel=legacy_otel)

@@ -47,9 +47,10 @@ PYTHON = {
     "pytest_plugin": "alias",
     "alias": "",
     "applications": "_beyond _beyond.problem_details "
-    "_core _definitions _witness routing _engine.entrance _engine.stand_ins _routing.dispatch _routing.explanation "
+    "_core _witness _stack routing _engine.stand_ins _routing.dispatch _routing.explanation "
     f"openapi.* middleware.* _operations _option_defaults _options _signature _imported _body_limit exception_handlers "
     f"params telemetry._* requests responses {SMALL}",
+    "_stack": "_core _definitions _witness _engine.entrance _engine.stand_ins _body_limit middleware.* telemetry._*",
     "routing": "_beyond.first_item _beyond.upload_stream _beyond.router_layers _beyond.declared_errors "
     "_witness _routing.* _engine.* dependencies.* _operations _option_defaults _options "
     "_signature _body_limit "

@@ -36,8 +36,8 @@ MODULES = {
     ("telemetry/_runtime.py", "opentelemetry.exporter.otlp.proto.http._log_exporter"): "the same",
 }
 ATTRIBUTES = {
-    ("applications.py", "_exception_handlers"): "the layer itself says which handlers it has been given",
-    ("applications.py", "_status_handlers"): "the same",
+    ("_stack.py", "_exception_handlers"): "the layer itself says which handlers it has been given",
+    ("_stack.py", "_status_handlers"): "the same",
     ("_engine/entrance.py", "_exception_handlers"): "a subclass of that layer",
     ("_engine/entrance.py", "_status_handlers"): "the same",
     ("_engine/whole_form.py", "_get_form"): "whether a request reads its form as Starlette's class does",

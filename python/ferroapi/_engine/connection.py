@@ -26,7 +26,7 @@ async def run_connection(plan: _core.Plan, scope: Scope, receive: Receive, send:
     if application is None:
         await _run_session(plan, scope, receive, send)
         return
-    scope["starlette.exception_handlers"] = application._handlers
+    scope["starlette.exception_handlers"] = application._stack_plan.handlers
     try:
         async with AsyncExitStack() as stack:
             scope["fastapi_middleware_astack"] = stack

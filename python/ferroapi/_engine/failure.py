@@ -82,11 +82,11 @@ async def answer_failure(
             elif failure[1] and not (has_route or is_called):
                 # The answer for a path without a route: what fails while a handler sends it comes to no handler.
                 scope[FAILURE_KEY] = application.router.not_found
-                await application._downstream(scope, receive, fail_to_send)
+                await application._stack_plan.downstream(scope, receive, fail_to_send)
             else:
                 # What a handler raises is met by the handlers again where they are around the route, too.
                 scope[FAILURE_KEY] = wrap_app_with_body_limit(inside, limit)
-                await application._downstream(scope, receive, send_once)
+                await application._stack_plan.downstream(scope, receive, send_once)
     except Exception as error:
         error.__traceback__ = without_own_frames(error.__traceback__)
         raise

@@ -183,7 +183,7 @@ async def answer_returned(error: Any, request: Request) -> Response:
         HTTPException: `error` itself, which no handler takes.
     """
     scope = request.scope
-    handlers = scope.get("starlette.exception_handlers") or scope["app"]._handlers
+    handlers = scope.get("starlette.exception_handlers") or scope["app"]._stack_plan.handlers
     if handlers is None:
         raise error
     if (response := default_answer(error, handlers, scope)) is not None:

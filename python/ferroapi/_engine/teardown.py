@@ -25,7 +25,7 @@ def open_outermost(scope: Scope) -> AsyncExitStack:
 
     User code with a `Request` finds it, and the exception handlers.
     """
-    scope["starlette.exception_handlers"] = scope["app"]._handlers
+    scope["starlette.exception_handlers"] = scope["app"]._stack_plan.handlers
     stack = scope["fastapi_middleware_astack"] = AsyncExitStack()
     return stack
 

@@ -153,7 +153,10 @@ impl Driver {
     /// The exception handlers by class and by status that are in charge of this request, if any are.
     fn handlers<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match &self.application {
-            Some(application) => application.bind(py).getattr(intern!(py, "_handlers")).map(Some),
+            Some(application) => {
+                let plan = application.bind(py).getattr(intern!(py, "_stack_plan"))?;
+                plan.getattr(intern!(py, "handlers")).map(Some)
+            }
             None => self.channels.scope(py)?.get_item(intern!(py, "starlette.exception_handlers")),
         }
     }
