@@ -67,7 +67,8 @@ def plan_stack(application: Any, stack: Any, call: stand_ins.Application) -> Sta
     rows = chain(
         stand_ins.middleware.rows(layers), *(rows_as_found(cls, "__call__") for cls in (Starlette, type(router)))
     )
-    plan = StackPlan(stack, _core.Witness(list(rows)))
+    former: StackPlan = application._stack_plan
+    plan = replace(former.ended(), stack=stack, layers=_core.Witness(list(rows)))
     is_limited = application.max_body_size is not None
     around = (*_OUTER_STACK, *LIMIT_LAYERS) if is_limited else _OUTER_STACK
     outer, inner = layers[: len(around)], layers[len(around) :]

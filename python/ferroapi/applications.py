@@ -330,7 +330,9 @@ class FastAPI(ForwardedOperations, Starlette):
         """Return how a request gets through the stack that is there now: nothing is decided before it is built."""
         stack, plan = self.middleware_stack, self._stack_plan
         if stack is not plan.stack or plan.layers.replaced:
-            plan = StackPlan() if stack is None else plan_stack(self, stack, super().__call__)
+            if stack is None:
+                return StackPlan()
+            plan = plan_stack(self, stack, super().__call__)
             self._adopt(plan)
         return plan
 

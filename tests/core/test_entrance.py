@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ferroapi import FastAPI, _core
@@ -40,6 +41,14 @@ def sender(messages: list[Any]) -> Any:
         messages.append(message)
 
     return send
+
+
+class Passing:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
 
 
 def requested(app: Any, path: str = "/here") -> Answer:
@@ -263,3 +272,50 @@ def test_scope_of_anything_but_http_is_left_to_the_application(scope: dict[str, 
     app = opened()
     assert app._entrance is not None
     assert app._entrance.serve(scope, None, None) is False
+
+
+@pytest.mark.parametrize("framework", ["fastapi", "ferroapi"])
+@pytest.mark.parametrize("stack", ["none", "built anew", "another application"])
+@pytest.mark.parametrize("middleware", [False, True])
+def test_request_under_way_fails_in_the_stack_that_it_came_through(
+    framework: str, stack: str, middleware: bool
+) -> None:
+    f = importlib.import_module(framework)
+    app, waiting, is_changed = f.FastAPI(), asyncio.Event(), asyncio.Event()
+
+    @app.get("/waits")
+    async def waits() -> None:
+        waiting.set()
+        await is_changed.wait()
+        raise KeyError
+
+    @app.exception_handler(KeyError)
+    async def answer(request: Any, error: KeyError) -> PlainTextResponse:
+        return PlainTextResponse("handled", 418)
+
+    if middleware:
+        app.add_middleware(Passing)
+
+    async def another(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("another")(scope, receive, send)
+
+    async def scenario() -> list[Any]:
+        for path in ("/nowhere", "/nowhere"):
+            await app(http_scope(path), None, sender([]))
+        sent: list[Any] = []
+        under_way = asyncio.create_task(app(http_scope("/waits"), None, sender(sent)))
+        await waiting.wait()
+        stacks = {
+            "none": lambda: None,
+            "built anew": app.build_middleware_stack,
+            "another application": lambda: another,
+        }
+        app.middleware_stack = stacks[stack]()
+        for _ in range(2):
+            await app(http_scope("/nowhere"), None, sender(sent))
+        is_changed.set()
+        await under_way
+        return [message.get("status") or message.get("body") for message in sent]
+
+    refused = [200, b"another"] if stack == "another application" else [404, b'{"detail":"Not Found"}']
+    assert asyncio.run(scenario()) == [*refused, *refused, 418, b"handled"]
